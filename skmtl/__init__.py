@@ -1,0 +1,30 @@
+"""Multi-task learning with missing labels for scikit-learn.
+
+`MultiTaskNetClassifier` trains one neural network on many tasks at once: layers that
+the tasks share (the trunk) and a head per task. NaN in `y` means that nobody measured
+this label; only measured labels enter the loss.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skmtl._classifier import MultiTaskNetClassifier
+
+__version__ = "0.1.0"
+__all__ = ["MultiTaskNetClassifier", "__version__", "model_selection", "sharing"]
+
+_SUBMODULES = ("model_selection", "sharing")
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `import skmtl.model_selection` does not load torch.
+    if name == "MultiTaskNetClassifier":
+        return import_module("skmtl._classifier").MultiTaskNetClassifier
+    if name in _SUBMODULES:
+        return import_module(f"skmtl.{name}")
+    raise AttributeError(f"module 'skmtl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,57 @@
+"""Tells scikit-learn's callbacks and the user about the epochs of a fit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.callback import CallbackContext
+
+from skmtl._training import Epoch
+
+
+class EpochReports:
+    """An epoch is one task of the fit in the sense of `sklearn.callback`."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        context: CallbackContext,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+    ) -> None:
+        self._estimator = estimator
+        self._context = context
+        self._epoch: CallbackContext | None = None
+        self._data = {"estimator": estimator, "X": X, "y": y}
+        if sample_weight is not None:
+            self._data["metadata"] = {"sample_weight": sample_weight}
+        context.call_on_fit_task_begin(**self._data)
+
+    def begin(self, number: int) -> None:
+        """Announce an epoch."""
+        self._epoch = self._context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._data)
+
+    def end(self, epoch: Epoch, fitted_attributes: Callable[[], dict]) -> bool:
+        """Report an epoch; True where a callback asks to stop.
+
+        `fitted_attributes` is called only where a callback wants a fitted estimator.
+        """
+        if self._estimator.verbose:
+            score = epoch.validation_score
+            validation = "" if score is None else f", validation score = {score:.6f}"
+            print(f"Epoch {epoch.number + 1}, loss = {epoch.loss:.8f}{validation}")
+        return self._end_epoch(reconstruction_attributes=fitted_attributes)
+
+    def finish(self, fitted_attributes: Callable[[], dict]) -> None:
+        """Close the fit, and an epoch that an interrupt left open."""
+        self._end_epoch()
+        self._context.call_on_fit_task_end(
+            **self._data, reconstruction_attributes=fitted_attributes
+        )
+
+    def _end_epoch(self, **attributes: Any) -> bool:
+        if self._epoch is None:
+            return False
+        epoch, self._epoch = self._epoch, None
+        return bool(epoch.call_on_fit_task_end(**self._data, **attributes))

@@ -1,0 +1,103 @@
+"""What one call of fit or partial_fit learns from, checked before any training."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skmtl._targets import Tasks, shorten
+from skmtl._training import LabelledRows, Rows, as_tensor
+from skmtl._weights import (
+    check_sample_weight,
+    class_weights,
+    label_totals,
+    mask_weightless,
+    row_weights,
+    task_weights,
+    weight_table,
+)
+from skmtl.model_selection import train_validation_split
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows, labels and weights."""
+
+    tasks: Tasks
+    data: LabelledRows
+    counted: NDArray  # codes, -1 also where the label has weight 0
+    is_labelled: NDArray  # (n_tasks,)
+
+    def rows(self) -> NDArray:
+        """Rows with a label; the others never enter a batch."""
+        return np.flatnonzero((self.counted >= 0).any(axis=1))
+
+    def hold_out(
+        self, validation_fraction: float, rng: np.random.RandomState
+    ) -> tuple[NDArray, NDArray]:
+        """Rows to train on and rows to validate on."""
+        rows = self.rows()
+        codes = self.counted[rows]
+        train, held_out = train_validation_split(
+            codes, self.tasks.n_classes, validation_fraction, rng
+        )
+        self._check_sides(codes[train], codes[held_out])
+        return rows[train], rows[held_out]
+
+    def _check_sides(self, train: NDArray, held_out: NDArray) -> None:
+        has_train = (train >= 0).any(axis=0)
+        has_score = (held_out >= 0).any(axis=0)
+        # Class and task weights may be 0 where sample weights are not.
+        weights = self.data.weight_table.numpy()[
+            np.arange(train.shape[1]), held_out + 1
+        ]
+        if not has_train.any() or not weights.any():
+            raise ValueError(
+                "early_stopping needs labels of positive weight on both sides of the "
+                f"split, but of {len(train) + len(held_out)} rows with labels "
+                f"{len(held_out)} could be held out. Add labels, or use "
+                "early_stopping=False."
+            )
+        one_sided = self.tasks.names[self.is_labelled & ~(has_train & has_score)]
+        if len(one_sided):
+            warnings.warn(
+                f"{len(one_sided)} of {self.tasks.n_tasks} tasks have too few labels "
+                f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
+                ". They do not count in the validation score.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def make_training_set(
+    X: Any,
+    codes: NDArray,
+    tasks: Tasks,
+    *,
+    sample_weight: Any,
+    task_weight: Any,
+    class_weight: Any,
+) -> TrainingSet:
+    """Check the weights and put all that is learned from in the loop's form."""
+    sample_weight = check_sample_weight(sample_weight, codes)
+    totals = label_totals(codes, sample_weight, tasks.n_classes)
+    table = weight_table(
+        task_weights(task_weight, tasks, totals),
+        class_weights(class_weight, tasks, totals),
+    )
+    data = LabelledRows(
+        Rows(as_tensor(X) if isinstance(X, np.ndarray) else X),
+        as_tensor(codes),
+        as_tensor(table),
+        _optional_tensor(sample_weight),
+        _optional_tensor(row_weights(codes, sample_weight)),
+    )
+    counted = mask_weightless(codes, sample_weight)
+    return TrainingSet(tasks, data, counted, totals.any(axis=1))
+
+
+def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:
+    return None if array is None else as_tensor(array)

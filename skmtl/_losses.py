@@ -1,0 +1,82 @@
+"""From logits, codes and weights to one loss per task, and to probabilities.
+
+A missing label has the code -1 and the weight 0; nothing else marks it.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skmtl._layers import OutputGroup
+
+
+def label_weights(
+    codes: Tensor, weight_table: Tensor, sample_weight: Tensor | None
+) -> Tensor:
+    """Weight of every label of a batch, 0 where it is missing.
+
+    `weight_table` is (n_tasks, 1 + n_classes): its first column, that of code -1, is 0.
+    """
+    n_tasks, width = weight_table.shape
+    first = torch.arange(1, n_tasks * width, width, device=codes.device)
+    weights = weight_table.flatten()[codes + first]
+    return weights if sample_weight is None else weights * sample_weight
+
+
+def task_losses(
+    logits: Tensor, codes: Tensor, weights: Tensor, groups: list[OutputGroup]
+) -> Tensor:
+    """Weighted sum over the rows of each task's loss, averaged over the members.
+
+    logits (n_members, batch, n_logits), codes and weights (batch, n_tasks) ->
+    (n_tasks,).
+    """
+    if len(groups) == 1:
+        return _group_losses(logits, codes, weights, groups[0])
+    losses = logits.new_zeros(codes.shape[1])
+    for group in groups:
+        tasks = torch.tensor(group.tasks, device=logits.device)
+        losses = losses.index_copy(
+            0,
+            tasks,
+            _group_losses(
+                logits[..., group.columns],
+                codes.index_select(1, tasks),
+                weights.index_select(1, tasks),
+                group,
+            ),
+        )
+    return losses
+
+
+def _group_losses(
+    logits: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
+) -> Tensor:
+    if group.n_classes == 2:
+        # log(1 + exp(z)) - y z, the logistic loss on logits, which cannot overflow
+        positive = (codes == 1).to(logits.dtype).expand_as(logits)
+        losses = F.binary_cross_entropy_with_logits(
+            logits, positive, weight=weights, reduction="none"
+        )
+    else:
+        by_class = logits.unflatten(2, (len(group.tasks), group.n_logits))
+        known = codes.clamp_min(0).long().expand(by_class.shape[:-1]).unsqueeze(-1)
+        log_p = by_class.log_softmax(-1).gather(-1, known).squeeze(-1)
+        losses = -log_p * weights
+    return losses.sum((0, 1)) / logits.shape[0]
+
+
+def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Log of the members' mean probability: (batch, tasks of the group, n_classes).
+
+    In float64, so that the probabilities of a task sum to 1 to double precision.
+    """
+    z = logits[..., group.columns].double()  # (n_members, batch, columns)
+    if group.n_classes == 2:
+        log_p = torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], dim=-1)
+    else:
+        by_class = z.unflatten(2, (len(group.tasks), group.n_logits))
+        log_p = by_class.log_softmax(-1)
+    return log_p.logsumexp(0) - math.log(logits.shape[0])

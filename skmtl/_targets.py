@@ -1,0 +1,435 @@
+"""The meaning of y: labels and holes of any container, as codes and back.
+
+Code -1 is a missing label; code c is the class `classes[c]` of its task.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+# Where nobody told the classes of a task, it is binary.
+_DEFAULT_CLASSES = np.array([0, 1])
+# What `str` makes of NaN and pd.NA: text that hardly ever is meant to be a label.
+_TEXT_OF_MISSING = ("nan", "<NA>")
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What `fit` learns from y alone."""
+
+    names: NDArray  # (n_tasks,) of str
+    classes: list[NDArray]  # per task, sorted
+    is_named: bool  # whether y brought the names
+    is_1d: bool  # whether y had one axis
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of columns of y."""
+        return len(self.classes)
+
+    @property
+    def n_classes(self) -> NDArray:
+        """(n_tasks,): number of classes of each task."""
+        return np.array([len(classes) for classes in self.classes])
+
+
+class _Column(NamedTuple):
+    """One task of y as it came, without its holes."""
+
+    observed: NDArray  # (n_samples,) of bool
+    labels: NDArray  # (n_observed,) bool, integer or text
+    categories: NDArray | None  # the labels that a category column may have
+
+
+def encode_targets(
+    y: Any,
+    *,
+    tasks: Tasks | None = None,
+    classes: Any = None,
+    unseen: Literal["error", "extra"] = "error",
+) -> tuple[Tasks, NDArray]:
+    """Turn y into tasks and codes (n_samples, n_tasks).
+
+    With `tasks`, y must have those of an earlier call. `classes` are given instead of
+    learned. A label outside of the classes is an error or has code `n_classes`.
+    """
+    columns, names, is_1d = _read_columns(y)
+    if tasks is None:
+        task_names = _task_names(names, len(columns))
+        columns = _tidy_columns(columns, task_names)
+        if classes is None:
+            learned = _learn_classes(columns, is_1d)
+            _warn_of_text_nan(learned, task_names)
+        else:
+            learned = _given_classes(classes, task_names, is_1d)
+        tasks = Tasks(task_names, learned, names is not None, is_1d)
+    else:
+        _check_same_tasks(names, len(columns), is_1d, tasks)
+        columns = _tidy_columns(columns, tasks.names)
+    codes = np.empty(
+        (len(columns[0].observed), tasks.n_tasks), _code_dtype(tasks.n_classes.max())
+    )
+    for t, column in enumerate(columns):
+        codes[:, t] = _encode_column(column, tasks.classes[t], tasks.names[t], unseen)
+    return tasks, codes
+
+
+def decode_targets(codes: NDArray, tasks: Tasks) -> NDArray:
+    """Labels in their own dtype: (n_samples,) or (n_samples, n_tasks)."""
+    if tasks.is_1d:
+        return tasks.classes[0][codes[:, 0]]
+    dtypes = [classes.dtype for classes in tasks.classes]
+    same_kind = len({dtype.kind for dtype in dtypes}) == 1
+    labels = np.empty(codes.shape, np.result_type(*dtypes) if same_kind else object)
+    for t, classes in enumerate(tasks.classes):
+        labels[:, t] = classes[codes[:, t]]
+    return labels
+
+
+def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
+    """Refuse a y without labels; name the tasks that have none."""
+    if not is_labelled.any():
+        raise ValueError(
+            "y must have at least one observed label (of positive weight), but all "
+            f"labels of {tasks.n_tasks} task(s) are missing. Pass rows with labels."
+        )
+    without = tasks.names[~is_labelled].tolist()
+    if without:
+        warnings.warn(
+            f"{len(without)} of {tasks.n_tasks} tasks have no observed label in y: "
+            f"{shorten(without)}. Nothing can be learned for them; their probabilities "
+            "are uniform. Drop the columns or add labels.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def check_same_classes(classes: Any, tasks: Tasks) -> None:
+    """Refuse classes that are not those of an earlier call."""
+    given = _given_classes(classes, tasks.names, tasks.is_1d)
+    for name, new, old in zip(tasks.names, given, tasks.classes, strict=True):
+        if not np.array_equal(new, old):
+            raise ValueError(
+                f"classes of task {name!r} must be those of the first call, "
+                f"{old.tolist()}; got {new.tolist()}. Leave out classes, or begin anew "
+                "with a clone of the estimator."
+            )
+
+
+def shorten(items: Iterable[Any]) -> str:
+    """The first of many items, for a message."""
+    shown = [repr(item) for item in items]
+    rest = f", ... ({len(shown)} in all)" if len(shown) > 5 else ""
+    return "[" + ", ".join(shown[:5]) + rest + "]"
+
+
+# Containers -----------------------------------------------------------------------
+
+
+def _read_columns(y: Any) -> tuple[list[_Column], list | None, bool]:
+    """Columns as they came, their names where y has any, and whether y is 1-D."""
+    if y is None:
+        raise ValueError(
+            "skmtl requires y to be passed, but the target y is None. Pass the labels, "
+            "a column per task."
+        )
+    if hasattr(y, "iloc"):  # pandas
+        if y.ndim == 1:
+            return [_pandas_column(y)], None, True
+        columns = [_pandas_column(y.iloc[:, j]) for j in range(y.shape[1])]
+        return _at_least_one(columns), list(y.columns), False
+    if hasattr(y, "get_columns"):  # polars
+        columns = [_polars_column(column) for column in y.get_columns()]
+        return _at_least_one(columns), list(y.columns), False
+    if hasattr(y, "is_null") and hasattr(y, "to_list"):
+        return [_polars_column(y)], None, True
+    return _array_columns(y)
+
+
+def _array_columns(y: Any) -> tuple[list[_Column], None, bool]:
+    mask = None
+    if sparse.issparse(y):
+        y = y.toarray()
+    elif isinstance(y, np.ma.MaskedArray):
+        mask, y = np.ma.getmaskarray(y), y.data
+    else:
+        y = _as_array(y)
+    if y.ndim not in (1, 2):
+        raise ValueError(
+            "y must be array-like with one axis (n_samples,) or two (n_samples, "
+            f"n_tasks); got {y.ndim} axes, shape {y.shape}. Pass a column per task."
+        )
+    observed = np.ones(y.shape, bool) if mask is None else ~mask
+    if y.ndim == 1:
+        return [_Column(observed, y[observed], None)], None, True
+    columns = [
+        _Column(observed[:, j], y[observed[:, j], j], None) for j in range(y.shape[1])
+    ]
+    return _at_least_one(columns), None, False
+
+
+def _as_array(y: Any) -> NDArray:
+    """As numpy reads it, but without turning numbers and NaN beside text into text."""
+    if isinstance(y, np.ndarray):
+        return y
+    try:
+        array = np.asarray(y)
+        if array.dtype.kind not in "US":
+            return array
+        return np.asarray(y, dtype=object)
+    except ValueError as error:
+        raise ValueError(
+            "y must have rows of the same length, one label or hole per task; got "
+            f"{type(y).__name__} that numpy cannot read: {error}. Mark missing labels "
+            "with None or NaN."
+        ) from error
+
+
+def _at_least_one(columns: list[_Column]) -> list[_Column]:
+    if not columns:
+        raise ValueError(
+            "y must have at least one column; got 0 columns. Pass a column per task."
+        )
+    return columns
+
+
+def _pandas_column(series: Any) -> _Column:
+    observed = ~np.asarray(series.isna(), dtype=bool)
+    categories = getattr(series.dtype, "categories", None)
+    return _Column(
+        observed,
+        series.array[observed].to_numpy(),
+        None if categories is None else categories.to_numpy(),
+    )
+
+
+def _polars_column(series: Any) -> _Column:
+    observed = ~series.is_null().to_numpy()
+    # Only an Enum declares its categories; those of a Categorical may be shared.
+    categories = getattr(series.dtype, "categories", None)
+    declared = categories is not None and type(series.dtype).__name__ == "Enum"
+    return _Column(
+        observed,
+        series.drop_nulls().to_numpy(),
+        categories.to_numpy() if declared else None,
+    )
+
+
+# Labels ---------------------------------------------------------------------------
+
+
+def _tidy_columns(columns: list[_Column], names: NDArray) -> list[_Column]:
+    return [_tidy(*pair) for pair in zip(columns, names, strict=True)]
+
+
+def _tidy(column: _Column, name: str) -> _Column:
+    """The column with every kind of hole taken out and labels that can be sorted."""
+    labels = column.labels
+    if labels.dtype.kind == "T":  # numpy's variable-width strings
+        labels = labels.astype(object)
+    missing = _is_missing(labels)
+    observed = column.observed
+    if missing.any():
+        observed = observed.copy()
+        observed[observed] = ~missing
+        labels = labels[~missing]
+    categories = column.categories
+    if categories is not None:
+        categories = _tidy_labels(categories, name)
+    return _Column(observed, _tidy_labels(labels, name), categories)
+
+
+def _is_missing(labels: NDArray) -> NDArray:
+    if labels.dtype.kind == "f":
+        return np.isnan(labels)
+    if labels.dtype.kind == "O":
+        return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
+    return np.zeros(len(labels), bool)
+
+
+def _is_missing_label(label: Any) -> bool:
+    if label is None or label is np.ma.masked:
+        return True
+    # By name, so that pandas need not be there.
+    if type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))
+
+
+def _tidy_labels(labels: NDArray, name: str) -> NDArray:
+    if labels.dtype.kind == "O":
+        labels = _from_objects(labels, name)
+    if labels.dtype.kind == "f":
+        labels = _integers_of(labels, name)
+    if labels.dtype.kind not in "biuUO":
+        raise ValueError(
+            f"Labels of task {name!r} must be numbers, strings or booleans; got dtype "
+            f"{labels.dtype}. Convert the column, for instance to strings."
+        )
+    return labels
+
+
+def _from_objects(labels: NDArray, name: str) -> NDArray:
+    kinds = {type(label) for label in labels}
+    if all(issubclass(kind, str) for kind in kinds):
+        return labels
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return labels.astype(bool)
+    if all(
+        issubclass(kind, bool | int | float | np.number | np.bool_) for kind in kinds
+    ):
+        numbers = np.array(labels.tolist())
+        if numbers.dtype.kind != "O":
+            return numbers
+    raise ValueError(
+        f"Labels of task {name!r} must all be numbers, all strings or all booleans; "
+        f"got {shorten(sorted(kind.__name__ for kind in kinds))}. Convert the column "
+        "to one of them."
+    )
+
+
+def _integers_of(labels: NDArray, name: str) -> NDArray:
+    if not np.isfinite(labels).all():
+        raise ValueError(
+            f"Input y contains infinity in task {name!r}. Labels must be finite; mark "
+            "missing labels with NaN."
+        )
+    fractional = labels[labels != np.floor(labels)]
+    if len(fractional):
+        raise ValueError(
+            f"Unknown label type: continuous. Labels of task {name!r} must be classes, "
+            f"but y has the value {fractional[0]}. Regression is not supported: bin "
+            "the column into classes."
+        )
+    # Integers beyond this are not exact in float64; as floats they stay what they are.
+    return labels.astype(np.int64) if np.abs(labels).max(initial=0) < 2**53 else labels
+
+
+# Tasks and classes ----------------------------------------------------------------
+
+
+def _task_names(names: list | None, n_tasks: int) -> NDArray:
+    if names is None:
+        return np.array([f"task_{t}" for t in range(n_tasks)], dtype=object)
+    texts = [str(name) for name in names]
+    duplicates = sorted({text for text in texts if texts.count(text) > 1})
+    if duplicates:
+        raise ValueError(
+            f"Task names must be unique, but y has columns with the same name: "
+            f"{shorten(duplicates)}. Rename or drop them."
+        )
+    return np.array(texts, dtype=object)
+
+
+def _learn_classes(columns: list[_Column], is_1d: bool) -> list[NDArray]:
+    learned = [
+        np.unique(column.labels if column.categories is None else column.categories)
+        for column in columns
+    ]
+    zero_one = not is_1d and all(
+        classes.dtype.kind not in "UO" and np.isin(classes, (0, 1)).all()
+        for classes in learned
+        if len(classes)
+    )
+    for t, classes in enumerate(learned):
+        if zero_one and classes.dtype.kind == "b" and len(classes):
+            learned[t] = np.array([False, True])
+        elif zero_one or len(classes) == 0:
+            learned[t] = _DEFAULT_CLASSES
+    return learned
+
+
+def _warn_of_text_nan(classes: list[NDArray], names: NDArray) -> None:
+    suspects = [
+        name
+        for name, labels in zip(names, classes, strict=True)
+        if labels.dtype.kind in "UO" and np.isin(_TEXT_OF_MISSING, labels).any()
+    ]
+    if suspects:
+        warnings.warn(
+            f"y has the text 'nan' or '<NA>' as a label of {shorten(suspects)}, which "
+            "is taken as a class. If missing labels are meant, use None or NaN in an "
+            "object array or a DataFrame.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
+    """`classes` of partial_fit: an array, a list of arrays or a mapping by name."""
+    if is_1d:
+        classes = [classes]
+    elif isinstance(classes, Mapping):
+        if set(map(str, classes)) != set(names):
+            raise ValueError(
+                f"classes must name each task once; got {shorten(classes)}, but the "
+                f"tasks are {shorten(names)}. Correct the keys."
+            )
+        by_name = {str(name): labels for name, labels in classes.items()}
+        classes = [by_name[name] for name in names]
+    if len(classes) != len(names):
+        raise ValueError(
+            f"classes must have one array per task, {len(names)}; got {len(classes)}. "
+            "Pass a list of arrays or a mapping from task name to array."
+        )
+    given = []
+    for name, labels in zip(names, classes, strict=True):
+        array = _as_array(labels)
+        if array.ndim != 1 or len(array) == 0 or _is_missing(array).any():
+            raise ValueError(
+                f"classes of task {name!r} must be one-dimensional with at least one "
+                f"label and none missing; got {labels!r}."
+            )
+        given.append(np.unique(_tidy_labels(array, name)))
+    return given
+
+
+def _check_same_tasks(
+    names: list | None, n_tasks: int, is_1d: bool, tasks: Tasks
+) -> None:
+    if is_1d != tasks.is_1d or n_tasks != tasks.n_tasks:
+        expected = "(n_samples,)" if tasks.is_1d else f"(n_samples, {tasks.n_tasks})"
+        got = "(n_samples,)" if is_1d else f"(n_samples, {n_tasks})"
+        raise ValueError(
+            f"y must have the shape that it had in fit, {expected}; got {got}. Pass "
+            "the same tasks."
+        )
+    if names is None or not tasks.is_named:
+        return
+    given = [str(name) for name in names]
+    if given != tasks.names.tolist():
+        raise ValueError(
+            "The tasks of y must be those of fit, in the same order: "
+            f"{shorten(tasks.names)}; got {shorten(given)}. Reorder with "
+            "y[clf.task_names_]."
+        )
+
+
+def _code_dtype(n_classes: int) -> type[np.signedinteger]:
+    for dtype in (np.int8, np.int16):
+        if n_classes <= np.iinfo(dtype).max:
+            return dtype
+    return np.int32
+
+
+def _encode_column(
+    column: _Column, classes: NDArray, name: str, unseen: Literal["error", "extra"]
+) -> NDArray:
+    labels, inverse = np.unique(column.labels, return_inverse=True)
+    code_of = {label: code for code, label in enumerate(classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in code_of]
+    if unknown and unseen == "error":
+        raise ValueError(
+            f"Labels of task {name!r} must be among its classes "
+            f"{shorten(classes.tolist())}; got {shorten(unknown)}. Pass all classes at "
+            "the first call (`classes` of partial_fit), or fit anew."
+        )
+    codes = np.full(len(column.observed), -1, dtype=np.int64)
+    table = [code_of.get(label, len(classes)) for label in labels.tolist()]
+    codes[column.observed] = np.array(table, dtype=np.int64)[inverse]
+    return codes

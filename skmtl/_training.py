@@ -1,0 +1,419 @@
+"""The one training loop. It knows networks and tensors, not estimators."""
+
+import contextlib
+import math
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skmtl._layers import SparseRows
+from skmtl._losses import label_weights, task_losses
+
+# Share of the steps of a cosine schedule over which the learning rate rises from 0.
+WARM_UP = 0.1
+# Multiply-adds of a step below which a second thread costs more than it brings.
+MIN_WORK_PER_THREAD = 10_000_000
+# Activations of a chunk of rows in a forward pass without gradient: 16 MiB of float32.
+CHUNK_ELEMENTS = 4_194_304
+
+_thread_lock = threading.Lock()
+_thread_users = 0
+_threads_on_entry = 1
+
+
+@contextlib.contextmanager
+def thread_limit(work: float) -> Iterator[None]:
+    """Use as many of torch's threads as `work` multiply-adds a step can keep busy.
+
+    The number of threads belongs to the process: users are counted, and what the first
+    of them found is what everyone leaves behind.
+    """
+    global _thread_users, _threads_on_entry
+    with _thread_lock:
+        if _thread_users == 0:
+            _threads_on_entry = torch.get_num_threads()
+        _thread_users += 1
+        wanted = max(1, int(work // MIN_WORK_PER_THREAD))
+        torch.set_num_threads(min(_threads_on_entry, wanted))
+    try:
+        yield
+    finally:
+        with _thread_lock:
+            _thread_users -= 1
+            torch.set_num_threads(_threads_on_entry)
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """A tensor on the array's memory where torch can read it, else on a copy."""
+    steps_forward = all(
+        stride >= 0 and stride % array.itemsize == 0 for stride in array.strides
+    )
+    if not (steps_forward and array.dtype.isnative):
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    # Unlike from_numpy, from_dlpack shares read-only memory without a warning.
+    return torch.from_dlpack(array)
+
+
+class Batch(NamedTuple):
+    """Some rows, on the network's device and in its precision."""
+
+    x: Tensor | SparseRows
+    codes: Tensor  # (batch, n_tasks)
+    label_weight: Tensor  # (batch, n_tasks), 0 where the label is missing
+    weight: float  # the batch's weight, m of the lecture's formula
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of X, dense or CSR, read batch by batch and never copied whole."""
+
+    X: Any  # Tensor or scipy CSR, (n_samples, n_features)
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def read(self, rows: Tensor | slice, like: Tensor) -> Tensor | SparseRows:
+        """These rows, with the device and the precision of the parameter `like`."""
+        if isinstance(self.X, Tensor):
+            if isinstance(rows, slice):
+                return self.X[rows].to(like.device, like.dtype)
+            return self.X.index_select(0, rows).to(like.device, like.dtype)
+        part = self.X[rows if isinstance(rows, slice) else rows.numpy()]
+        return SparseRows(
+            as_tensor(part.indices).to(like.device),
+            as_tensor(part.indptr[:-1]).to(like.device),
+            as_tensor(part.data).to(like.device, like.dtype),
+        )
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows with their codes and weights."""
+
+    rows: Rows
+    codes: Tensor  # (n_samples, n_tasks)
+    weight_table: Tensor  # (n_tasks, 1 + n_classes), see `label_weights`
+    sample_weight: Tensor | None  # (n_samples, 1) or (n_samples, n_tasks)
+    row_weight: Tensor | None  # (n_samples,), None: each row counts 1
+
+    def read(self, index: Tensor, like: Tensor) -> Batch:
+        """The batch of these rows."""
+        codes = self.codes.index_select(0, index).to(like.device)
+        sample_weight = None
+        weight = float(len(index))
+        if self.sample_weight is not None:
+            sample_weight = self.sample_weight.index_select(0, index).to(like)
+        if self.row_weight is not None:
+            weight = float(self.row_weight.index_select(0, index).sum())
+        table = self.weight_table.to(like)
+        label_weight = label_weights(codes, table, sample_weight)
+        return Batch(self.rows.read(index, like), codes, label_weight, weight)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train; the names are those of the estimator's parameters."""
+
+    solver: Literal["adam", "sgd"]
+    alpha: float
+    batch_size: int
+    learning_rate: Literal["constant", "cosine"]
+    learning_rate_init: float
+    max_iter: int
+    shuffle: bool
+    tol: float
+    n_iter_no_change: int
+    momentum: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
+class Epoch(NamedTuple):
+    """What one pass over the training rows gave."""
+
+    number: int  # from 0
+    loss: float
+    validation_score: float | None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run of `train` did; the parameters are in the network itself."""
+
+    epochs: list[Epoch]
+    stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
+    optimizer_state: dict[str, Any]
+
+
+def train(
+    network: nn.Module,
+    data: LabelledRows,
+    index: Tensor,
+    plan: TrainingPlan,
+    generator: torch.Generator,
+    *,
+    held_out: Tensor | None = None,
+    optimizer_state: dict[str, Any] | None = None,
+    on_epoch_begin: Callable[[int], None] = lambda epoch: None,
+    on_epoch_end: Callable[[Epoch], bool] = lambda epoch: False,
+) -> TrainingResult:
+    """Train `network` in place on the rows `index` of `data`.
+
+    With rows `held_out`, the parameters of the epoch with the best score on them are
+    restored. `on_epoch_end` stops the run by returning True.
+    """
+    steps = _Steps(network, data, plan, generator, optimizer_state)
+    progress = _Progress(network, plan, validating=held_out is not None)
+    with torch.enable_grad(), thread_limit(work_per_step(network, plan.batch_size)):
+        try:
+            stopped_by = _run_epochs(
+                steps, progress, index, held_out, on_epoch_begin, on_epoch_end
+            )
+        except KeyboardInterrupt:
+            stopped_by = "interrupt"
+            warnings.warn(
+                f"Training was interrupted after {len(progress.epochs)} epochs; the "
+                "model keeps the best weights so far.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        progress.restore_best()
+    _check_parameters(network, len(progress.epochs), plan)
+    return TrainingResult(progress.epochs, stopped_by, steps.optimizer.state_dict())
+
+
+def _run_epochs(
+    steps: "_Steps",
+    progress: "_Progress",
+    index: Tensor,
+    held_out: Tensor | None,
+    on_epoch_begin: Callable[[int], None],
+    on_epoch_end: Callable[[Epoch], bool],
+) -> Literal["max_iter", "tol", "callback"]:
+    """Epoch after epoch; returns what ended them."""
+    for number in range(steps.plan.max_iter):
+        on_epoch_begin(number)
+        loss, score = steps.run_epoch(index, number), None
+        if held_out is not None:
+            score = -mean_task_loss(steps.network, steps.data, held_out)
+        _check_finite(loss, score, number + 1, steps.plan)
+        epoch = Epoch(number, loss, score)
+        progress.update(epoch)
+        if on_epoch_end(epoch):
+            return "callback"
+        if progress.has_stalled():
+            return "tol"
+    return "max_iter"
+
+
+class _Progress:
+    """Epochs so far, when to stop, and the best parameters where there is a score."""
+
+    def __init__(self, network: nn.Module, plan: TrainingPlan, validating: bool):
+        self.network = network
+        self.plan = plan
+        self.validating = validating
+        self.epochs: list[Epoch] = []
+        self.n_stalled = 0
+        self.best = -math.inf
+        self.best_state: dict[str, Tensor] | None = None
+
+    def update(self, epoch: Epoch) -> None:
+        score = (
+            -epoch.loss if epoch.validation_score is None else epoch.validation_score
+        )
+        improved = score >= self.best + self.plan.tol
+        self.n_stalled = 0 if improved else self.n_stalled + 1
+        if score > self.best:
+            self.best = score
+            if self.validating:
+                self.best_state = {
+                    name: value.clone()
+                    for name, value in self.network.state_dict().items()
+                }
+        self.epochs.append(epoch)
+
+    def has_stalled(self) -> bool:
+        # A cosine schedule is worth its last epochs, in which the step is smallest:
+        # only a validation score may cut it short.
+        watches = self.validating or self.plan.learning_rate == "constant"
+        return watches and self.n_stalled > self.plan.n_iter_no_change
+
+    def restore_best(self) -> None:
+        if self.best_state is not None:
+            self.network.load_state_dict(self.best_state)
+
+
+class _Steps:
+    """Steps of the solver, batch by batch."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: LabelledRows,
+        plan: TrainingPlan,
+        generator: torch.Generator,
+        optimizer_state: dict[str, Any] | None,
+    ) -> None:
+        self.network = network
+        self.data = data
+        self.plan = plan
+        self.generator = generator
+        self.like = next(network.parameters())
+        self.dropout_generator = _generator_beside(self.like, generator)
+        self.optimizer = make_optimizer(network, plan)
+        if optimizer_state is not None:
+            self.optimizer.load_state_dict(optimizer_state)
+
+    def run_epoch(self, index: Tensor, number: int) -> float:
+        """One pass over the rows `index`; returns its mean loss with the L2 term."""
+        plan = self.plan
+        if plan.shuffle:
+            index = index[torch.randperm(len(index), generator=self.generator)]
+        batches = index.split(plan.batch_size)
+        loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
+        weight = 0.0
+        for i, rows in enumerate(batches):
+            batch = self.data.read(rows, self.like)
+            progress = (number + (i + 0.5) / len(batches)) / plan.max_iter
+            loss += self._step(
+                batch, plan.learning_rate_init * step_size(plan, progress)
+            )
+            weight += batch.weight
+        penalty = _penalty(self.optimizer, self.network) * len(batches)
+        return (float(loss) + penalty) / weight
+
+    def _step(self, batch: Batch, step: float) -> Tensor:
+        """Descend on one batch; returns the sum of its losses before the step."""
+        network = self.network
+        logits = network(batch.x, self.dropout_generator)
+        loss = task_losses(
+            logits, batch.codes, batch.label_weight, network.groups
+        ).sum()
+        self.optimizer.zero_grad()
+        # Members do not see one another: each descends on its own mean loss.
+        (loss * (network.n_members / batch.weight)).backward()
+        for group in self.optimizer.param_groups:
+            group["lr"] = step
+            group["weight_decay"] = group["alpha"] / batch.weight
+        self.optimizer.step()
+        return loss.detach()
+
+
+def step_size(plan: TrainingPlan, progress: float) -> float:
+    """Factor on `learning_rate_init` when a share `progress` of all steps is done."""
+    if plan.learning_rate == "constant":
+        return 1.0
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    return 0.5 * (1.0 + math.cos(math.pi * (progress - WARM_UP) / (1.0 - WARM_UP)))
+
+
+def make_optimizer(network: nn.Module, plan: TrainingPlan) -> torch.optim.Optimizer:
+    """The solver over all parameters; the L2 term is on weights and not on biases."""
+    named = list(network.named_parameters())
+    groups = [
+        {
+            "params": [p for name, p in named if not name.endswith("bias")],
+            "alpha": plan.alpha,
+        },
+        {"params": [p for name, p in named if name.endswith("bias")], "alpha": 0.0},
+    ]
+    if plan.solver == "adam":
+        return torch.optim.Adam(
+            groups,
+            lr=plan.learning_rate_init,
+            betas=(plan.beta_1, plan.beta_2),
+            eps=plan.epsilon,
+            fused=True,
+        )
+    return torch.optim.SGD(
+        groups,
+        lr=plan.learning_rate_init,
+        momentum=plan.momentum,
+        nesterov=plan.momentum > 0,
+        fused=True,
+    )
+
+
+@torch.no_grad()
+def _penalty(optimizer: torch.optim.Optimizer, network: nn.Module) -> float:
+    """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
+    squares = sum(
+        group["alpha"] * float(parameter.square().sum())
+        for group in optimizer.param_groups
+        if group["alpha"] > 0
+        for parameter in group["params"]
+    )
+    return 0.5 * squares / network.n_members
+
+
+def _check_finite(
+    loss: float, score: float | None, epoch: int, plan: TrainingPlan
+) -> None:
+    if not math.isfinite(loss):
+        raise _divergence_error(f"its loss is {loss}", epoch, plan)
+    if score is not None and not math.isfinite(score):
+        raise _divergence_error(f"its validation score is {score}", epoch, plan)
+
+
+def _check_parameters(network: nn.Module, epoch: int, plan: TrainingPlan) -> None:
+    if not all(bool(p.isfinite().all()) for p in network.parameters()):
+        raise _divergence_error("its parameters are no longer finite", epoch, plan)
+
+
+def _divergence_error(what: str, epoch: int, plan: TrainingPlan) -> ValueError:
+    return ValueError(
+        f"Training must keep the loss finite, but it diverged in epoch {epoch}: {what} "
+        f"with learning_rate_init={plan.learning_rate_init}. Scale X (for instance "
+        "with StandardScaler) or lower learning_rate_init."
+    )
+
+
+def _generator_beside(like: Tensor, generator: torch.Generator) -> torch.Generator:
+    """The generator for dropout, on the network's device."""
+    if like.device == generator.device:
+        return generator
+    seed = torch.randint(2**62, (), generator=generator)
+    return torch.Generator(like.device).manual_seed(int(seed))
+
+
+def work_per_step(network: nn.Module, batch_size: int) -> int:
+    """Multiply-adds of a forward pass, roughly."""
+    return batch_size * sum(p.numel() for p in network.parameters())
+
+
+def iter_chunks(network: nn.Module, n_rows: int) -> Iterator[slice]:
+    """Slices of rows small enough for a forward pass to keep memory bounded."""
+    # A bank's bias has an element for each of its outputs.
+    width = sum(
+        p.numel() for name, p in network.named_parameters() if name.endswith("bias")
+    )
+    size = max(1, CHUNK_ELEMENTS // width)
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def mean_task_loss(network: nn.Module, data: LabelledRows, index: Tensor) -> float:
+    """Mean over the tasks of their weighted mean losses on some rows.
+
+    Tasks without weight there are left out; NaN if that is all of them.
+    """
+    like = next(network.parameters())
+    losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
+    weights = torch.zeros_like(losses)
+    with torch.inference_mode():
+        for chunk in iter_chunks(network, len(index)):
+            batch = data.read(index[chunk], like)
+            losses += task_losses(
+                network(batch.x), batch.codes, batch.label_weight, network.groups
+            )
+            weights += batch.label_weight.sum(0)
+    return float((losses / weights)[weights > 0].mean())

@@ -1,0 +1,174 @@
+"""Weights of rows, labels, tasks and classes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from skmtl._targets import Tasks, shorten
+
+
+def check_sample_weight(sample_weight: Any, codes: NDArray) -> NDArray | None:
+    """None or float32 of shape (n_samples, 1) or (n_samples, n_tasks)."""
+    if sample_weight is None:
+        return None
+    weights = check_array(
+        sample_weight,
+        ensure_2d=False,
+        dtype=np.float32,
+        input_name="sample_weight",
+    )
+    n_samples, n_tasks = codes.shape
+    if weights.shape not in {(n_samples,), (n_samples, n_tasks)}:
+        raise ValueError(
+            f"sample_weight must have shape (n_samples,) = ({n_samples},) or "
+            f"(n_samples, n_tasks) = ({n_samples}, {n_tasks}), one weight per row or "
+            f"per label; got shape {weights.shape}."
+        )
+    if weights.min() < 0:
+        raise ValueError(
+            f"sample_weight must not be negative, but its smallest value is "
+            f"{weights.min()}. Use 0 for rows that shall not count."
+        )
+    if not weights.any():
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number; all of them "
+            "are 0."
+        )
+    return weights.reshape(n_samples, -1)
+
+
+def mask_weightless(codes: NDArray, sample_weight: NDArray | None) -> NDArray:
+    """Codes in which labels of weight 0 are missing."""
+    if sample_weight is None or sample_weight.all():
+        return codes
+    return np.where(sample_weight > 0, codes, codes.dtype.type(-1))
+
+
+def row_weights(codes: NDArray, sample_weight: NDArray | None) -> NDArray | None:
+    """(n_samples,): the mean of a row's weights over its observed labels."""
+    if sample_weight is None:
+        return None
+    if sample_weight.shape[1] == 1:
+        return sample_weight[:, 0]
+    observed = codes >= 0
+    sums = np.einsum("it,it->i", sample_weight, observed)
+    return sums / np.maximum(observed.sum(axis=1), 1)
+
+
+def label_totals(
+    codes: NDArray, sample_weight: NDArray | None, n_classes: NDArray
+) -> NDArray:
+    """(n_tasks, most classes): the weight of the labels of each class of each task."""
+    totals = np.zeros((codes.shape[1], int(n_classes.max())))
+    for t in range(codes.shape[1]):
+        weights = None
+        if sample_weight is not None:
+            weights = sample_weight[:, min(t, sample_weight.shape[1] - 1)]
+        counts = np.bincount(
+            codes[:, t].astype(np.intp) + 1,
+            weights=weights,
+            minlength=totals.shape[1] + 1,
+        )
+        totals[t] = counts[1:]
+    return totals
+
+
+def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
+    """(n_tasks,): how much each label of a task counts."""
+    if task_weight is None:
+        return np.ones(tasks.n_tasks)
+    if isinstance(task_weight, str):  # "balanced"
+        per_task = totals.sum(axis=1)
+        seen = per_task > 0
+        mean = per_task.sum() / max(seen.sum(), 1)
+        return np.divide(mean, per_task, out=np.ones(tasks.n_tasks), where=seen)
+    if isinstance(task_weight, Mapping):
+        _check_names(task_weight, tasks, "task_weight")
+        weights = [task_weight.get(name, 1.0) for name in tasks.names]
+    else:
+        weights = task_weight
+    weights = check_array(
+        weights, ensure_2d=False, dtype=np.float64, input_name="task_weight"
+    )
+    if weights.shape != (tasks.n_tasks,):
+        raise ValueError(
+            f"task_weight must have one weight per task, shape ({tasks.n_tasks},); got "
+            f"shape {weights.shape}."
+        )
+    if weights.min() < 0 or not weights.any():
+        raise ValueError(
+            "task_weight must not be negative and not 0 for every task; got "
+            f"{weights.tolist()}."
+        )
+    return weights
+
+
+def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
+    """(n_tasks, most classes): how much a label of each class counts in its task."""
+    weights = np.ones_like(totals)
+    if class_weight is None:
+        return weights
+    if isinstance(class_weight, str) or tasks.is_1d:
+        per_task = dict.fromkeys(tasks.names, class_weight)
+    else:
+        _check_names(class_weight, tasks, "class_weight")
+        per_task = dict(class_weight)
+    for t, (name, classes) in enumerate(zip(tasks.names, tasks.classes, strict=True)):
+        weights[t, : len(classes)] = _weights_of_task(
+            per_task.get(name), name, classes, totals[t, : len(classes)]
+        )
+    return weights
+
+
+def _weights_of_task(
+    class_weight: Any, name: str, classes: NDArray, totals: NDArray
+) -> NDArray:
+    weights = np.ones(len(classes))
+    if class_weight is None:
+        return weights
+    if class_weight == "balanced":
+        # n / (classes * count), as scikit-learn has it, over the classes that occur.
+        seen = totals > 0
+        mean = totals.sum() / max(seen.sum(), 1)
+        return np.divide(mean, totals, out=weights, where=seen)
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"class_weight of task {name!r} must be None, 'balanced' or a mapping from "
+            f"class to weight; got {class_weight!r}."
+        )
+    for i, label in enumerate(classes.tolist()):
+        weights[i] = class_weight.get(label, 1.0)
+    unknown = [label for label in class_weight if label not in set(classes.tolist())]
+    # As in scikit-learn: a class that only this part of the data lacks is no mistake
+    # where all the others are weighted.
+    if unknown and not all(label in class_weight for label in classes.tolist()):
+        raise ValueError(
+            f"class_weight of task {name!r} must name its classes "
+            f"{shorten(classes.tolist())}; got {shorten(unknown)}, which are none of "
+            "them. Check the spelling and the type."
+        )
+    if not np.isfinite(weights).all() or weights.min() < 0:
+        raise ValueError(
+            f"class_weight of task {name!r} must be finite and not negative; got "
+            f"{dict(class_weight)}."
+        )
+    return weights
+
+
+def _check_names(mapping: Mapping, tasks: Tasks, parameter: str) -> None:
+    unknown = [name for name in mapping if name not in set(tasks.names)]
+    if unknown:
+        raise ValueError(
+            f"{parameter} must be keyed by task names; got {shorten(unknown)}, but the "
+            f"tasks are {shorten(tasks.names)}. Correct the keys."
+        )
+
+
+def weight_table(task_weight: NDArray, class_weight: NDArray) -> NDArray:
+    """(n_tasks, 1 + most classes) float32; the column of code -1, missing, is 0."""
+    table = np.zeros((class_weight.shape[0], class_weight.shape[1] + 1), np.float32)
+    table[:, 1:] = task_weight[:, None] * class_weight
+    return table
