@@ -1,6 +1,7 @@
 """The bank, many linear maps in one call, and the small blocks around it."""
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ class LinearBank(nn.Module):
 
     def forward(self, x: Tensor | SparseRows) -> Tensor:
         """(n_inputs, batch, in) -> (n_inputs, batch, n_readers, out)."""
-        n_inputs, _, n_readers, out_features = self.weight.shape
+        n_readers, out_features = self.weight.shape[2:]
         weight = self.weight.flatten(2)  # (n_inputs, in, n_readers * out)
         bias = self.bias.flatten(2)  # (n_inputs, 1, n_readers * out)
         if isinstance(x, SparseRows):
@@ -83,21 +84,12 @@ def banks_first(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(0, 1)
 
 
-def apply_dropout(
-    x: Tensor | SparseRows, rate: float, generator: torch.Generator | None
-) -> Tensor | SparseRows:
+def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
     """Inverted dropout from a generator of our own; without one, nothing is dropped."""
     if generator is None or rate == 0.0:
         return x
-    if isinstance(x, SparseRows):
-        values = x.values * _dropout_mask(x.values, rate, generator)
-        return x._replace(values=values)
-    return x * _dropout_mask(x, rate, generator)
-
-
-def _dropout_mask(x: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     keep = torch.empty_like(x).bernoulli_(1.0 - rate, generator=generator)
-    return keep.div_(1.0 - rate)
+    return x * keep.div_(1.0 - rate)
 
 
 class BankStack(nn.Module):
@@ -119,7 +111,7 @@ class BankStack(nn.Module):
         self.dropout = dropout
         self.activate_last = activate_last
         self.layers = nn.ModuleList()
-        for in_features, out_features in zip(sizes[:-1], sizes[1:], strict=True):
+        for in_features, out_features in pairwise(sizes):
             layer = LinearBank(n_inputs, in_features, n_banks // n_inputs, out_features)
             layer.initialize(activation, generator)
             self.layers.append(layer)
@@ -135,7 +127,7 @@ class BankStack(nn.Module):
         *hidden, last = self.layers
         for layer in hidden:
             x = self._activate(layer(x), generator)
-        out = last(x)
+        out: Tensor = last(x)
         return self._activate(out, generator) if self.activate_last else out
 
     def _activate(self, out: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -101,9 +101,9 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
     without = tasks.names[~is_labelled].tolist()
     if without:
         warnings.warn(
-            f"{len(without)} of {tasks.n_tasks} tasks have no observed label in y: "
-            f"{shorten(without)}. Nothing can be learned for them; their probabilities "
-            "are uniform. Drop the columns or add labels.",
+            f"{len(without)} of {tasks.n_tasks} tasks have no observed label (of "
+            f"positive weight) in y: {shorten(without)}. Nothing can be learned for "
+            "them; their probabilities are uniform. Drop the columns or add labels.",
             UserWarning,
             stacklevel=2,
         )
@@ -211,12 +211,11 @@ def _pandas_column(series: Any) -> _Column:
 def _polars_column(series: Any) -> _Column:
     observed = ~series.is_null().to_numpy()
     # Only an Enum declares its categories; those of a Categorical may be shared.
-    categories = getattr(series.dtype, "categories", None)
-    declared = categories is not None and type(series.dtype).__name__ == "Enum"
+    is_enum = type(series.dtype).__name__ == "Enum"
     return _Column(
         observed,
         series.drop_nulls().to_numpy(),
-        categories.to_numpy() if declared else None,
+        series.dtype.categories.to_numpy() if is_enum else None,
     )
 
 

@@ -160,7 +160,7 @@ def _stratify(
 
     Without `rng`, rows are taken in order and ties go to the first fold.
     """
-    n_samples, n_tasks = pairs.shape
+    n_samples = len(pairs)
     order = np.arange(n_samples) if rng is None else rng.permutation(n_samples)
     rows_of, remaining = _rows_by_pair(pairs, order)
     pairs_of = [row[row >= 0] for row in pairs]
@@ -194,7 +194,7 @@ def _rows_by_pair(pairs: NDArray, order: NDArray) -> tuple[list[NDArray], NDArra
 
 
 def _neediest(wanted: NDArray, room: NDArray, rng: np.random.RandomState | None) -> int:
-    """The fold that wants most, then that with most room, then any."""
+    """Find the fold that wants most, then that with most room, then any."""
     best = np.flatnonzero(wanted > wanted.max() - _ROUNDING)
     if len(best) > 1:
         best = best[room[best] > room[best].max() - _ROUNDING]

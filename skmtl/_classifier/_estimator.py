@@ -5,7 +5,6 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -21,15 +20,19 @@ from sklearn.base import (
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from skmtl._classifier._epochs import EpochReports
+from skmtl._classifier._parameters import (
+    PARAMETER_CONSTRAINTS,
+    build_network,
+    check_partial_fit_parameters,
+    training_plan,
+)
+from skmtl._classifier._prediction import iter_forward, predict_tasks
 from skmtl._classifier._training_set import TrainingSet, make_training_set
 from skmtl._inputs import check_inputs
-from skmtl._layers import ACTIVATIONS
-from skmtl._losses import log_probabilities
 from skmtl._targets import (
     check_labelled,
     check_same_classes,
@@ -37,22 +40,9 @@ from skmtl._targets import (
     encode_targets,
     shorten,
 )
-from skmtl._training import (
-    Epoch,
-    Rows,
-    TrainingPlan,
-    TrainingResult,
-    as_tensor,
-    iter_chunks,
-    thread_limit,
-    train,
-    work_per_step,
-)
+from skmtl._training import Epoch, TrainingResult, as_tensor, train
 from skmtl._weights import check_sample_weight
-from skmtl.sharing import HardSharing, NoSharing
-from skmtl.sharing._network import Architecture
-
-_SHARING = {"hard": HardSharing, "none": NoSharing}
+from skmtl.sharing._network import TrunkAndHeads
 
 
 class MultiTaskNetClassifier(
@@ -62,47 +52,170 @@ class MultiTaskNetClassifier(
     ClassifierMixin,
     BaseEstimator,
 ):
-    """DOC"""
+    r"""One neural network for many classification tasks, some labels missing.
 
-    _parameter_constraints: dict = {  # noqa: RUF012
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "head_hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
-        "solver": [StrOptions({"adam", "sgd"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "input_dropout": [Interval(Real, 0, 1, closed="left")],
-        "n_members": [Interval(Integral, 1, None, closed="left")],
-        "task_weight": [StrOptions({"balanced"}), dict, "array-like", None],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "learning_rate": [StrOptions({"constant", "cosine"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "shuffle": ["boolean"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    A trunk of hidden layers is shared by all tasks and each task has a head of its own.
+    `y` has a column per task; NaN (or None, pd.NA, a masked cell) says that nobody
+    measured this label, and only measured labels enter the loss. Multi-task learning
+    pays where tasks share low-level features, where the other tasks together bring
+    much more data than the one, and where the network is big enough [1]_.
+
+    Parameters that `sklearn.neural_network.MLPClassifier` has too have the same names
+    and meanings.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default=(100,)
+        Sizes of the hidden layers of the trunk. `()` for no trunk: the heads read the
+        input.
+    head_hidden_layer_sizes : array-like of int, default=()
+        Sizes of the hidden layers of each head, before its output. `()` for linear
+        heads.
+    activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu"}, \
+            default="relu"
+        Activation of the hidden layers.
+    sharing : {"hard", "none"} or spec object, default="hard"
+        How tasks share layers: "hard" is one trunk for all of them
+        (:class:`skmtl.sharing.HardSharing`), "none" is a trunk for each
+        (:class:`skmtl.sharing.NoSharing`), the separate networks that a joint one is
+        compared with.
+    solver : {"adam", "sgd"}, default="adam"
+        Adam [2]_, or stochastic gradient descent with Nesterov's momentum.
+    alpha : float, default=0.0001
+        Strength of the L2 term, `alpha / 2` times the sum of the squared weights
+        (biases are not in it), divided by the batch's weight when added to the loss.
+    dropout : float, default=0.0
+        Rate at which units of the hidden layers are dropped in training, in [0, 1).
+    input_dropout : float, default=0.0
+        Rate at which features of the input are dropped in training, in [0, 1).
+    n_members : int, default=1
+        Number of networks, which differ in their initial weights and in dropout, are
+        trained in one pass on the same batches, and whose probabilities are averaged.
+    task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
+        Factor on the losses of each task. "balanced" makes each task count the same
+        however many labels it has; a dict maps task names to factors, 1 where a task
+        is not named.
+    class_weight : "balanced", dict or None, default=None
+        Factor on the losses of each class. "balanced" makes the classes of a task count
+        the same; a dict maps, for 1-D `y`, labels to factors and, for 2-D `y`, task
+        names to "balanced", to None or to such a mapping.
+    batch_size : int or "auto", default="auto"
+        Rows of a batch, "auto" for 200; at most the number of rows with a label.
+    learning_rate : {"constant", "cosine"}, default="constant"
+        Schedule of the step size: `learning_rate_init` throughout, or a linear rise
+        over the first tenth of the steps and a half cosine down to 0 [3]_ at the end
+        of `max_iter` epochs.
+    learning_rate_init : float, default=0.001
+        The (largest) step size.
+    max_iter : int, default=200
+        Largest number of epochs. 0 leaves the network untrained.
+    shuffle : bool, default=True
+        Whether to take the rows in a new order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of rows, dropout, and of the rows that
+        are held out. The global random states of numpy and torch are left alone.
+    tol : float, default=1e-4
+        What counts as progress: with `early_stopping` a gain of `tol` in the validation
+        score, else, at a constant learning rate, a fall of `tol` in the loss.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the fitted network. Tasks, classes and sizes must be
+        the same.
+    momentum : float, default=0.9
+        Momentum of the solver "sgd".
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of the solver "adam", in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the denominator of the solver "adam".
+    early_stopping : bool, default=False
+        Whether to hold rows out of training, to stop when their score does not
+        improve, and to restore the epoch with the best score. The score is the negated
+        mean over the tasks of the mean loss of the held-out labels.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, so that each task has labels on both sides.
+    n_iter_no_change : int, default=10
+        Epochs without progress after which the fit stops.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
+
+    Attributes
+    ----------
+    classes_ : ndarray or list of ndarray
+        Sorted classes of each task; for 1-D `y` the array itself. Where all labels of a
+        2-D `y` are 0 or 1, each task has both classes.
+    task_names_ : ndarray of shape (n_tasks,)
+        Columns of `y` where it is a DataFrame, else "task_0", "task_1", ...
+    n_outputs_ : int
+        Number of tasks.
+    network_ : torch.nn.Module
+        The trained network. `encode` maps input to the trunk's features, `decode` maps
+        features to logits.
+    n_iter_ : int
+        Number of epochs run.
+    loss_, best_loss_ : float
+        Loss of the last and of the best epoch, the L2 term included; infinite before
+        the first. `best_loss_` is None with `early_stopping`.
+    loss_curve_ : list of float
+        Loss of each epoch.
+    validation_scores_, best_validation_score_ : list of float, float
+        Validation score of each epoch, and the best; None without `early_stopping`.
+    n_features_in_ : int
+        Number of columns of `X`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Columns of `X` where it is a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : One task, or several without missing labels.
+    skmtl.model_selection.MultiTaskStratifiedKFold : Splits for cross-validation.
+
+    Notes
+    -----
+    The loss of a batch of m rows is
+
+    .. math:: J = \frac{1}{m} \sum_i \sum_{j: y_{ij}\ \text{observed}}
+              w_{ij} L(\hat y_{ij}, y_{ij})
+
+    with the logistic loss :math:`L = -y \log \hat y - (1 - y) \log (1 - \hat y)` of
+    binary tasks and the cross-entropy of the others. Rows without any label, or of
+    weight 0, are left out before batches are made. With sample weights, m is the sum
+    of the rows' weights, a row's weight being the mean of its weights over its observed
+    labels; class and task weights multiply terms and leave m alone.
+
+    Weights and biases begin as in MLPClassifier (Glorot & Bengio 2010, equation 16).
+
+    scikit-learn's callbacks are supported, an epoch per task: see `set_callbacks` and
+    `sklearn.callback`.
+
+    References
+    ----------
+    .. [1] R. Caruana, "Multitask Learning", Machine Learning 28, 41-75, 1997.
+       :doi:`10.1023/A:1007379606734`
+    .. [2] D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015,
+       Algorithm 1. :arxiv:`1412.6980`
+    .. [3] I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm
+       Restarts", ICLR 2017, equation 5, without restarts. :arxiv:`1608.03983`
+
+    Examples
+    --------
+    Two tasks on the same input, where every third label is missing:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 2))
+    >>> Y = np.column_stack([X[:, 0] > 0, X[:, 0] + X[:, 1] > 0]).astype(float)
+    >>> Y[::3, 0] = Y[1::3, 1] = np.nan
+    >>> clf = MultiTaskNetClassifier(learning_rate="cosine", random_state=0)
+    >>> clf.fit(X, Y).score(X, Y) > 0.95
+    True
+    >>> clf.predict([[2.0, -1.0], [-2.0, 3.0]])
+    array([[1, 1],
+           [0, 1]])
+    """
+
+    _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
     def __init__(
         self,
@@ -245,7 +358,7 @@ class MultiTaskNetClassifier(
             with `early_stopping=True`, or with "balanced" weights, which need all
             labels at once.
         """
-        self._check_partial_fit_parameters()
+        check_partial_fit_parameters(self)
         with _restored_on_error(self):
             training_set = self._check_training_set(
                 X, y, sample_weight, self.__sklearn_is_fitted__(), classes
@@ -375,7 +488,7 @@ class MultiTaskNetClassifier(
         """
         X = self._check_for_prediction(X)
         features = np.empty((X.shape[0], self._n_features_out), dtype=np.float32)
-        for chunk, encoded in self._forward(X, self.network_.encode):
+        for chunk, encoded in iter_forward(self.network_, X, self.network_.encode):
             features[chunk] = encoded.transpose(0, 1).flatten(1).cpu().numpy()
         return features
 
@@ -410,26 +523,6 @@ class MultiTaskNetClassifier(
 
     # Before the training ----------------------------------------------------------
 
-    def _check_partial_fit_parameters(self) -> None:
-        if self.early_stopping:
-            raise ValueError(
-                "partial_fit has no rows to hold out, but early_stopping is True. Set "
-                "early_stopping=False, or use fit."
-            )
-        weights = {
-            "task_weight": [self.task_weight],
-            "class_weight": [self.class_weight],
-        }
-        if isinstance(self.class_weight, dict):
-            weights["class_weight"] += self.class_weight.values()
-        for name, given in weights.items():
-            if any(isinstance(weight, str) for weight in given):
-                raise ValueError(
-                    f"partial_fit needs weights that do not depend on all labels, but "
-                    f"{name} is 'balanced'. Pass the weights themselves, for instance "
-                    "computed with sklearn.utils.compute_class_weight."
-                )
-
     def _check_training_set(
         self, X: Any, y: Any, sample_weight: Any, continues: bool, classes: Any = None
     ) -> TrainingSet:
@@ -451,54 +544,6 @@ class MultiTaskNetClassifier(
             class_weight=self.class_weight,
         )
 
-    def _architecture(self, training_set: TrainingSet) -> Architecture:
-        return Architecture(
-            n_features=self.n_features_in_,
-            n_classes=tuple(training_set.tasks.n_classes.tolist()),
-            hidden_layer_sizes=_layer_sizes(self, "hidden_layer_sizes"),
-            head_hidden_layer_sizes=_layer_sizes(self, "head_hidden_layer_sizes"),
-            activation=self.activation,
-            dropout=self.dropout,
-            input_dropout=self.input_dropout,
-            n_members=self.n_members,
-        )
-
-    def _build_network(
-        self, training_set: TrainingSet, generator: torch.Generator, continues: bool
-    ) -> torch.nn.Module:
-        """A new network, or a copy of the fitted one to go on with."""
-        device = _check_device(self.device)
-        architecture = self._architecture(training_set)
-        if not continues:
-            sharing = self.sharing
-            spec = _SHARING[sharing]() if isinstance(sharing, str) else sharing
-            return spec.build(architecture, generator).to(device)
-        if architecture != self.network_.architecture:
-            raise ValueError(
-                "To go on training, the network must keep its sizes, "
-                f"{self.network_.architecture}; the parameters now ask for "
-                f"{architecture}. Set them back, or begin anew with a clone."
-            )
-        return copy.deepcopy(self.network_).to(device)
-
-    def _plan(self, n_samples: int) -> TrainingPlan:
-        batch_size = 200 if self.batch_size == "auto" else self.batch_size
-        return TrainingPlan(
-            solver=self.solver,
-            alpha=self.alpha,
-            batch_size=max(1, min(batch_size, n_samples)),
-            learning_rate=self.learning_rate,
-            learning_rate_init=self.learning_rate_init,
-            max_iter=self.max_iter,
-            shuffle=self.shuffle,
-            tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
-            momentum=self.momentum,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-        )
-
     # The training -----------------------------------------------------------------
 
     def _fit_network(
@@ -506,7 +551,7 @@ class MultiTaskNetClassifier(
     ) -> TrainingResult:
         rng = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
-        network = self._build_network(training_set, generator, continues)
+        network = build_network(self, training_set.tasks, generator, continues)
         if self.early_stopping:
             index, held_out = training_set.hold_out(self.validation_fraction, rng)
         else:
@@ -522,7 +567,7 @@ class MultiTaskNetClassifier(
             network,
             training_set.data,
             as_tensor(index),
-            self._plan(len(index)),
+            training_plan(self, len(index)),
             generator,
             held_out=None if held_out is None else as_tensor(held_out),
             on_epoch_begin=reports.begin,
@@ -542,10 +587,10 @@ class MultiTaskNetClassifier(
         else:
             rng = check_random_state(self.random_state)
             generator.manual_seed(int(rng.randint(2**31 - 1)))
-        network = self._build_network(training_set, generator, continues)
+        network = build_network(self, training_set.tasks, generator, continues)
         index = training_set.rows()
         plan = replace(
-            self._plan(len(index)),
+            training_plan(self, len(index)),
             max_iter=1 if len(index) else 0,
             learning_rate="constant",
         )
@@ -566,28 +611,27 @@ class MultiTaskNetClassifier(
     def _set_fitted(
         self,
         training_set: TrainingSet,
-        network: torch.nn.Module,
+        network: TrunkAndHeads,
         epochs: list[Epoch],
         continues: bool,
     ) -> None:
-        losses = [epoch.loss for epoch in epochs]
-        scores = [epoch.validation_score for epoch in epochs]
         self.__dict__.update(self._fitted_attributes(training_set, network, continues))
-        self.loss_curve_ = [*(self.loss_curve_ if continues else []), *losses]
+        losses = [epoch.loss for epoch in epochs]
+        self.loss_curve_: list[float] = [
+            *(self.loss_curve_ if continues else []),
+            *losses,
+        ]
         self.n_iter_ = len(self.loss_curve_)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
+        self.best_loss_ = min(self.loss_curve_, default=np.inf)
+        self.validation_scores_, self.best_validation_score_ = None, None
         if self.early_stopping:
-            earlier = getattr(self, "validation_scores_", None) if continues else None
-            self.validation_scores_ = [*(earlier or []), *scores]
+            self.validation_scores_ = [epoch.validation_score for epoch in epochs]
             self.best_validation_score_ = max(self.validation_scores_, default=-np.inf)
             self.best_loss_ = None
-        else:
-            self.validation_scores_ = None
-            self.best_validation_score_ = None
-            self.best_loss_ = min(self.loss_curve_, default=np.inf)
 
     def _fitted_attributes(
-        self, training_set: TrainingSet, network: torch.nn.Module, continues: bool
+        self, training_set: TrainingSet, network: TrunkAndHeads, continues: bool
     ) -> dict[str, Any]:
         """What a prediction needs."""
         tasks = training_set.tasks
@@ -623,58 +667,27 @@ class MultiTaskNetClassifier(
         check_is_fitted(self)
         return check_inputs(self, X, reset=False)
 
-    def _forward(
-        self, X: Any, function: Callable[[Any], Tensor]
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """What `function` of the network gives for the rows, chunk by chunk."""
-        network = self.network_
-        rows = Rows(as_tensor(X) if isinstance(X, np.ndarray) else X)
-        like = next(network.parameters())
-        chunks = list(iter_chunks(network, len(rows)))
-        work = work_per_step(network, chunks[0].stop)
-        with torch.inference_mode(), thread_limit(work):
-            for chunk in chunks:
-                yield chunk, function(rows.read(chunk, like))
-
-    def _predict_groups(
+    def _predict_log_proba(
         self, X: Any, select: Callable[[Tensor], Tensor]
     ) -> list[NDArray]:
-        """What `select` takes of the log probabilities, per group of tasks.
-
-        `select` maps (batch, tasks of the group, n_classes) to (batch, ...).
-        """
         X = self._check_for_prediction(X)
-        groups = self.network_.groups
-        parts: list[list[NDArray]] = [[] for _ in groups]
-        for _, logits in self._forward(X, self.network_):
-            for group, part in zip(groups, parts, strict=True):
-                log_p = log_probabilities(logits, group)
-                unlabelled = ~self._is_labelled[list(group.tasks)]
-                log_p[:, torch.from_numpy(unlabelled)] = -np.log(group.n_classes)
-                part.append(select(log_p).cpu().numpy())
-        return [np.concatenate(part) for part in parts]
+        return predict_tasks(self.network_, X, self._is_labelled, select)
 
     def _predict_codes(self, X: Any) -> NDArray:
-        by_group = self._predict_groups(X, lambda log_p: log_p.argmax(-1))
-        codes = np.empty((len(by_group[0]), self.n_outputs_), dtype=np.intp)
-        for group, part in zip(self.network_.groups, by_group, strict=True):
-            codes[:, group.tasks] = part
-        return codes
+        by_task = self._predict_log_proba(X, lambda log_p: log_p.argmax(-1))
+        return np.column_stack(by_task)
 
     def _predict_proba(
         self, X: Any, function: Callable[[Tensor], Tensor]
     ) -> NDArray | list[NDArray]:
         check_is_fitted(self)
         tasks = self._tasks
-        if not tasks.is_1d and (tasks.n_classes == 2).all():
-            return self._predict_groups(X, lambda log_p: function(log_p[..., 1]))[0]
-        by_group = self._predict_groups(X, function)
-        by_task: dict[int, NDArray] = {}
-        for group, part in zip(self.network_.groups, by_group, strict=True):
-            by_task |= {task: part[:, i] for i, task in enumerate(group.tasks)}
         if tasks.is_1d:
-            return by_task[0]
-        return [by_task[task] for task in range(tasks.n_tasks)]
+            return self._predict_log_proba(X, function)[0]
+        if (tasks.n_classes == 2).all():
+            positive = self._predict_log_proba(X, lambda p: function(p[..., 1]))
+            return np.column_stack(positive)
+        return self._predict_log_proba(X, function)
 
 
 @contextlib.contextmanager
@@ -689,35 +702,7 @@ def _restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-def _layer_sizes(estimator: BaseEstimator, parameter: str) -> tuple[int, ...]:
-    sizes = getattr(estimator, parameter)
-    listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and size > 0 for size in listed):
-        raise ValueError(
-            f"{parameter} must be a list of layer sizes, integers of at least 1; got "
-            f"{sizes!r}. Use () for no layer."
-        )
-    return tuple(int(size) for size in listed)
-
-
-def _check_device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise ValueError(
-            "device must be 'auto', 'cpu', 'cuda' or a numbered one such as 'cuda:1'; "
-            f"got {device!r}."
-        )
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} is not there: torch sees {torch.cuda.device_count()} "
-            "CUDA device(s). Use device='auto'."
-        )
-    return torch.device(device)
-
-
-def _device_of(network: torch.nn.Module) -> torch.device:
+def _device_of(network: TrunkAndHeads) -> torch.device:
     return next(network.parameters()).device
 
 

@@ -96,7 +96,7 @@ def make_training_set(
         _optional_tensor(row_weights(codes, sample_weight)),
     )
     counted = mask_weightless(codes, sample_weight)
-    return TrainingSet(tasks, data, counted, totals.any(axis=1))
+    return TrainingSet(tasks, data, counted, totals.sum(axis=1) > 0)
 
 
 def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:

@@ -39,34 +39,28 @@ class TrunkAndHeads(nn.Module):
         self.input_dropout = architecture.input_dropout
         self.groups = output_groups(architecture.n_classes)
         trunk_sizes = (architecture.n_features, *architecture.hidden_layer_sizes)
-        blocks = {
-            "activation": architecture.activation,
-            "dropout": architecture.dropout,
-            "generator": generator,
-        }
         self.trunk = BankStack(
             trunk_sizes,
             n_inputs=1,
             n_banks=self.n_members * n_trunks,
+            activation=architecture.activation,
+            dropout=architecture.dropout,
             activate_last=True,
-            **blocks,
+            generator=generator,
         )
         self.heads = nn.ModuleList()
         for group in self.groups:
-            n_banks = self.n_members * len(group.tasks)
-            self.heads.append(
-                BankStack(
-                    (
-                        trunk_sizes[-1],
-                        *architecture.head_hidden_layer_sizes,
-                        group.n_logits,
-                    ),
-                    n_inputs=self._n_inputs(len(group.tasks)),
-                    n_banks=n_banks,
-                    activate_last=False,
-                    **blocks,
-                )
+            head_sizes = (*architecture.head_hidden_layer_sizes, group.n_logits)
+            head = BankStack(
+                (trunk_sizes[-1], *head_sizes),
+                n_inputs=self._n_inputs(len(group.tasks)),
+                n_banks=self.n_members * len(group.tasks),
+                activation=architecture.activation,
+                dropout=architecture.dropout,
+                activate_last=False,
+                generator=generator,
             )
+            self.heads.append(head)
 
     @property
     def has_trunk(self) -> bool:
@@ -91,9 +85,11 @@ class TrunkAndHeads(nn.Module):
         self, x: Tensor | SparseRows, generator: torch.Generator | None = None
     ) -> Tensor | SparseRows:
         """(batch, n_features) -> (n_members * n_trunks, batch, width)."""
-        x = apply_dropout(x, self.input_dropout, generator)
-        if isinstance(x, Tensor):
-            x = x.unsqueeze(0)
+        if isinstance(x, SparseRows):
+            kept = apply_dropout(x.values, self.input_dropout, generator)
+            x = x._replace(values=kept)
+        else:
+            x = apply_dropout(x, self.input_dropout, generator).unsqueeze(0)
         return self.trunk(x, generator) if self.has_trunk else x
 
     def decode(
@@ -110,7 +106,8 @@ class TrunkAndHeads(nn.Module):
         self, tasks: tuple[int, ...], features: Tensor | SparseRows
     ) -> Tensor | SparseRows:
         """Features that the heads of these tasks read: (inputs, batch, width)."""
-        if not self.has_trunk or self.n_trunks == 1 or len(tasks) == self.n_trunks:
+        reads_all = self.n_trunks == 1 or len(tasks) == self.n_trunks
+        if isinstance(features, SparseRows) or not self.has_trunk or reads_all:
             return features
         by_task = features.unflatten(0, (self.n_members, self.n_trunks))
         index = torch.tensor(tasks, device=features.device)

@@ -1,0 +1,157 @@
+"""The estimator's parameters: what is legal, and what they make."""
+
+import copy
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from skmtl._layers import ACTIVATIONS
+from skmtl._targets import Tasks
+from skmtl._training import TrainingPlan
+from skmtl.sharing import HardSharing, NoSharing
+from skmtl.sharing._network import Architecture, TrunkAndHeads
+
+_SHARING = {"hard": HardSharing, "none": NoSharing}
+
+PARAMETER_CONSTRAINTS: dict[str, list] = {
+    "hidden_layer_sizes": [
+        "array-like",
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "head_hidden_layer_sizes": [
+        "array-like",
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
+    "solver": [StrOptions({"adam", "sgd"})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "n_members": [Interval(Integral, 1, None, closed="left")],
+    "task_weight": [StrOptions({"balanced"}), dict, "array-like", None],
+    "class_weight": [StrOptions({"balanced"}), dict, None],
+    "batch_size": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "learning_rate": [StrOptions({"constant", "cosine"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "shuffle": ["boolean"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": ["boolean"],
+    "device": [str],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def build_network(
+    estimator: Any, tasks: Tasks, generator: torch.Generator, continues: bool
+) -> TrunkAndHeads:
+    """A new network, or a copy of the fitted one to go on with."""
+    device = _check_device(estimator.device)
+    architecture = _architecture(estimator, tasks)
+    if not continues:
+        spec: Any = estimator.sharing
+        if isinstance(spec, str):
+            spec = _SHARING[spec]()
+        return spec.build(architecture, generator).to(device)
+    if architecture != estimator.network_.architecture:
+        raise ValueError(
+            "To go on training, the network must keep its sizes, "
+            f"{estimator.network_.architecture}; the parameters now ask for "
+            f"{architecture}. Set them back, or begin anew with a clone."
+        )
+    return copy.deepcopy(estimator.network_).to(device)
+
+
+def training_plan(estimator: Any, n_samples: int) -> TrainingPlan:
+    """The parameters that the loop needs; a batch is never larger than the data."""
+    batch_size = 200 if estimator.batch_size == "auto" else estimator.batch_size
+    return TrainingPlan(
+        solver=estimator.solver,
+        alpha=estimator.alpha,
+        batch_size=max(1, min(batch_size, n_samples)),
+        learning_rate=estimator.learning_rate,
+        learning_rate_init=estimator.learning_rate_init,
+        max_iter=estimator.max_iter,
+        shuffle=estimator.shuffle,
+        tol=estimator.tol,
+        n_iter_no_change=estimator.n_iter_no_change,
+        momentum=estimator.momentum,
+        beta_1=estimator.beta_1,
+        beta_2=estimator.beta_2,
+        epsilon=estimator.epsilon,
+    )
+
+
+def check_partial_fit_parameters(estimator: Any) -> None:
+    """Refuse what needs all rows at once."""
+    if estimator.early_stopping:
+        raise ValueError(
+            "partial_fit has no rows to hold out, but early_stopping is True. Set "
+            "early_stopping=False, or use fit."
+        )
+    class_weight = [estimator.class_weight]
+    if isinstance(estimator.class_weight, dict):
+        class_weight += estimator.class_weight.values()
+    weights = {"task_weight": [estimator.task_weight], "class_weight": class_weight}
+    for name, given in weights.items():
+        if any(isinstance(weight, str) for weight in given):
+            raise ValueError(
+                f"partial_fit needs weights that do not depend on all labels, but "
+                f"{name} is 'balanced'. Pass the weights themselves, for instance "
+                "computed with sklearn.utils.compute_class_weight."
+            )
+
+
+def _architecture(estimator: Any, tasks: Tasks) -> Architecture:
+    return Architecture(
+        n_features=estimator.n_features_in_,
+        n_classes=tuple(tasks.n_classes.tolist()),
+        hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
+        head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
+        activation=estimator.activation,
+        dropout=estimator.dropout,
+        input_dropout=estimator.input_dropout,
+        n_members=estimator.n_members,
+    )
+
+
+def _layer_sizes(estimator: Any, parameter: str) -> tuple[int, ...]:
+    given = getattr(estimator, parameter)
+    sizes = (given,) if isinstance(given, Integral) else tuple(given)
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise ValueError(
+            f"{parameter} must be a list of layer sizes, integers of at least 1; got "
+            f"{given!r}. Use () for no layer."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _check_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda' or a numbered one such as 'cuda:1'; "
+            f"got {device!r}."
+        )
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} is not there: torch sees {torch.cuda.device_count()} "
+            "CUDA device(s). Use device='auto'."
+        )
+    return torch.device(device)
