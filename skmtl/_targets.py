@@ -305,8 +305,13 @@ def _integers_of(labels: NDArray, name: str) -> NDArray:
             f"but y has the value {fractional[0]}. Regression is not supported: bin "
             "the column into classes."
         )
-    # Integers beyond this are not exact in float64; as floats they stay what they are.
-    return labels.astype(np.int64) if np.abs(labels).max(initial=0) < 2**53 else labels
+    if np.abs(labels).max(initial=0) > 2**53:
+        raise ValueError(
+            f"Labels of task {name!r} must be whole numbers that float64 holds exactly, "
+            f"up to 2**53; got {labels[np.abs(labels).argmax()]}. Convert the column to "
+            "integers or strings."
+        )
+    return labels.astype(np.int64)
 
 
 # Tasks and classes ----------------------------------------------------------------

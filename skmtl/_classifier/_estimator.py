@@ -159,7 +159,8 @@ class MultiTaskNetClassifier(
     loss_curve_ : list of float
         Loss of each epoch.
     validation_scores_, best_validation_score_ : list of float, float
-        Validation score of each epoch, and the best; None without `early_stopping`.
+        Validation score of each epoch of the last `fit`, and the best; None without
+        `early_stopping`.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -337,7 +338,8 @@ class MultiTaskNetClassifier(
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The input: numbers without NaN.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, as in `fit`. Rows without any label are legal.
+            The labels, as in `fit`. Rows without any label are legal. The probabilities
+            of a task are uniform until a call has brought a label for it.
         classes : array-like of shape (n_classes,), list of such, or dict, default=None
             All classes that later calls will bring: for 1-D `y` an array, for 2-D `y`
             an array per task or a mapping from task name to array. Used at the first
@@ -600,7 +602,8 @@ class MultiTaskNetClassifier(
             as_tensor(index),
             plan,
             generator,
-            optimizer_state=state["optimizer"],
+            # Loading may share the tensors, and a failing call must leave them alone.
+            optimizer_state=copy.deepcopy(state["optimizer"]),
         )
         self._set_fitted(training_set, network, result.epochs, continues)
         self._solver_state = {
@@ -616,19 +619,18 @@ class MultiTaskNetClassifier(
         continues: bool,
     ) -> None:
         self.__dict__.update(self._fitted_attributes(training_set, network, continues))
-        losses = [epoch.loss for epoch in epochs]
-        self.loss_curve_: list[float] = [
-            *(self.loss_curve_ if continues else []),
-            *losses,
-        ]
+        if not continues:
+            self.loss_curve_: list[float] = []
+        self.loss_curve_ = self.loss_curve_ + [epoch.loss for epoch in epochs]
         self.n_iter_ = len(self.loss_curve_)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
-        self.best_loss_ = min(self.loss_curve_, default=np.inf)
-        self.validation_scores_, self.best_validation_score_ = None, None
-        if self.early_stopping:
-            self.validation_scores_ = [epoch.validation_score for epoch in epochs]
-            self.best_validation_score_ = max(self.validation_scores_, default=-np.inf)
-            self.best_loss_ = None
+        scores = [e.validation_score for e in epochs if e.validation_score is not None]
+        validates = self.early_stopping
+        self.validation_scores_ = scores if validates else None
+        self.best_validation_score_ = (
+            max(scores, default=-np.inf) if validates else None
+        )
+        self.best_loss_ = None if validates else min(self.loss_curve_, default=np.inf)
 
     def _fitted_attributes(
         self, training_set: TrainingSet, network: TrunkAndHeads, continues: bool

@@ -1,0 +1,125 @@
+"""What must hold for every network, whatever its tasks share and its solver."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+
+from skmtl._losses import label_weights, task_losses
+from skmtl.sharing import HardSharing, NoSharing
+from skmtl.sharing._network import Architecture
+
+SHARINGS = [HardSharing(), NoSharing()]
+SOLVERS = ["adam", "sgd"]
+# Sizes that take every path: no trunk, no hidden layer in the heads, both, members.
+SHAPES = [
+    {"hidden_layer_sizes": (), "head_hidden_layer_sizes": ()},
+    {"hidden_layer_sizes": (6,), "head_hidden_layer_sizes": ()},
+    {"hidden_layer_sizes": (), "head_hidden_layer_sizes": (4,)},
+    {"hidden_layer_sizes": (6, 5), "head_hidden_layer_sizes": (4, 3)},
+    {"hidden_layer_sizes": (6,), "head_hidden_layer_sizes": (4,), "n_members": 3},
+    {"hidden_layer_sizes": (), "head_hidden_layer_sizes": (), "n_members": 2},
+]
+
+
+def shape_id(shape):
+    return "-".join(str(value).replace(" ", "") for value in shape.values())
+
+
+def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
+    """A network in float64, with smooth activations so that all gradients are there."""
+    settings = {
+        "hidden_layer_sizes": (6,),
+        "head_hidden_layer_sizes": (),
+        "activation": "tanh",
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "n_members": 1,
+    }
+    architecture = Architecture(n_features, tuple(n_classes), **(settings | sizes))
+    return sharing.build(architecture, torch.Generator().manual_seed(seed)).double()
+
+
+def random_batch(n_classes=(2, 3, 2, 4), n_features=5, n_samples=12, seed=0):
+    """x and codes, about a third of them missing and none of the rows empty."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n_samples, n_features))
+    codes = np.column_stack([rng.integers(n, size=n_samples) for n in n_classes])
+    missing = rng.random(codes.shape) < 1 / 3
+    missing[np.arange(n_samples), rng.integers(len(n_classes), size=n_samples)] = False
+    codes = np.where(missing, -1, codes).astype(np.int8)
+    return torch.from_numpy(x), torch.from_numpy(codes)
+
+
+def unit_table(n_classes):
+    table = torch.ones(len(n_classes), 1 + max(n_classes), dtype=torch.float64)
+    table[:, 0] = 0
+    return table
+
+
+def losses_of(network, x, codes, table=None):
+    """(n_tasks,) summed losses of a batch."""
+    n_classes = network.architecture.n_classes
+    weights = label_weights(
+        codes, unit_table(n_classes) if table is None else table, None
+    )
+    return task_losses(network(x), codes, weights, network.groups)
+
+
+def probabilities_of(network, x):
+    """Probabilities [member][task] (n, n_classes) by the plainest formulas."""
+    logits = network(x).detach().numpy()
+    members = []
+    for member in logits:
+        by_task = {}
+        for group in network.groups:
+            block = member[:, group.columns]
+            for i, task in enumerate(group.tasks):
+                z = block[:, i * group.n_logits : (i + 1) * group.n_logits]
+                if group.n_classes == 2:
+                    positive = 1 / (1 + np.exp(-z[:, 0]))
+                    by_task[task] = np.column_stack([1 - positive, positive])
+                else:
+                    e = np.exp(z - z.max(axis=1, keepdims=True))
+                    by_task[task] = e / e.sum(axis=1, keepdims=True)
+        members.append([by_task[task] for task in range(len(by_task))])
+    return members
+
+
+def lecture_loss(probabilities, codes, label_weight=None):
+    """The lecture's double loop, without the division by m."""
+    total = 0.0
+    for i in range(codes.shape[0]):
+        for j in range(codes.shape[1]):
+            if codes[i, j] >= 0:
+                weight = 1.0 if label_weight is None else label_weight[i, j]
+                total -= weight * math.log(probabilities[j][i, codes[i, j]])
+    return total
+
+
+def permuted_tasks(network, order):
+    """A copy whose task k is task `order[k]` of the network; equal class counts."""
+    (group,) = network.groups
+    n_tasks = len(group.tasks)
+    copied = copy.deepcopy(network)
+    banks = list(copied.heads[0].layers)
+    if network.n_trunks > 1:
+        banks += list(copied.trunk.layers)
+    with torch.no_grad():
+        for bank in banks:
+            for parameter in (bank.weight, bank.bias):
+                _permute_banks(parameter, order, n_tasks, network.n_members)
+    return copied
+
+
+def _permute_banks(parameter, order, n_tasks, n_members):
+    # (inputs, in, readers, out): the banks, member by member and task by task, are
+    # the inputs where each has its own and the readers where they share one.
+    n_inputs, _, n_readers, _ = parameter.shape
+    axis = 0 if n_readers == 1 else 2
+    if (n_inputs if axis == 0 else n_readers) == n_tasks * n_members:
+        index = [m * n_tasks + t for m in range(n_members) for t in order]
+    else:
+        index = list(order)
+    parameter.copy_(parameter.index_select(axis, torch.tensor(index)))

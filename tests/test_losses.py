@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from _properties import (
+    SHAPES,
+    SHARINGS,
+    build,
+    lecture_loss,
+    losses_of,
+    probabilities_of,
+    random_batch,
+    shape_id,
+    unit_table,
+)
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmtl._layers import output_groups
+from skmtl._losses import label_weights, log_probabilities, task_losses
+
+every_network = pytest.mark.parametrize("sharing", SHARINGS, ids=repr)
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
+
+
+@every_network
+@every_shape
+def test_loss_with_holes_equals_the_lectures_double_loop(sharing, shape):
+    network = build(sharing, **shape)
+    x, codes = random_batch()
+    members = probabilities_of(network, x)
+    expected = np.mean([lecture_loss(p, codes.numpy()) for p in members])
+    assert_allclose(losses_of(network, x, codes).sum().item(), expected, rtol=1e-12)
+
+
+def test_loss_multiplies_each_label_by_its_weights():
+    network = build(SHARINGS[0])
+    x, codes = random_batch()
+    rng = np.random.default_rng(0)
+    table = torch.from_numpy(rng.uniform(0.5, 2, size=(4, 5)))
+    table[:, 0] = 0
+    sample_weight = torch.from_numpy(rng.uniform(0.5, 2, size=codes.shape))
+    weights = label_weights(codes, table, sample_weight)
+    losses = task_losses(network(x), codes, weights, network.groups)
+
+    label_weight = np.zeros(codes.shape)
+    for i, j in np.argwhere(codes.numpy() >= 0):
+        label_weight[i, j] = table[j, codes[i, j] + 1] * sample_weight[i, j]
+    assert_array_equal(label_weight > 0, codes.numpy() >= 0)
+    (probabilities,) = probabilities_of(network, x)
+    expected = lecture_loss(probabilities, codes.numpy(), label_weight)
+    assert_allclose(losses.sum().item(), expected, rtol=1e-12)
+
+
+@every_network
+@every_shape
+def test_a_hole_has_zero_gradient_and_leaves_other_tasks_alone(sharing, shape):
+    network = build(sharing, **shape)
+    x, codes = random_batch()
+    before = losses_of(network, x, codes)
+    row, task = np.argwhere(codes.numpy() >= 0)[0]
+    codes[row, task] = -1
+    after = losses_of(network, x, codes)
+    others = np.arange(4) != task
+    assert_array_equal(after[others].detach(), before[others].detach())
+    assert after[task] < before[task]
+
+    logits = network(x).detach().requires_grad_()
+    weights = label_weights(codes, unit_table(network.architecture.n_classes), None)
+    task_losses(logits, codes, weights, network.groups).sum().backward()
+    for group in network.groups:
+        gradient = logits.grad[..., group.columns].abs().sum(0)
+        by_task = gradient.unflatten(1, (len(group.tasks), -1)).sum(-1)
+        observed = codes[:, list(group.tasks)] >= 0
+        assert_array_equal(by_task > 0, observed)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_loss_and_gradient_stay_finite_for_huge_logits(n_classes):
+    (group,) = output_groups((n_classes,))
+    codes = torch.tensor([[0], [1], [-1]], dtype=torch.int8)
+    logits = torch.full((1, 3, group.n_logits), 1e30, requires_grad=True)
+    weights = label_weights(codes, unit_table((n_classes,)).float(), None)
+    loss = task_losses(logits, codes, weights, [group]).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_a_constant_task_has_no_loss_and_certain_probabilities():
+    (group,) = output_groups((1,))
+    logits = torch.randn(2, 4, 1, generator=torch.Generator().manual_seed(0))
+    codes = torch.zeros(4, 1, dtype=torch.int8)
+    weights = torch.ones(4, 1)
+    assert task_losses(logits, codes, weights, [group]).item() == 0
+    assert_array_equal(log_probabilities(logits, group).exp(), np.ones((4, 1, 1)))
+
+
+@every_network
+@every_shape
+def test_probabilities_are_the_members_mean_and_sum_to_one(sharing, shape):
+    network = build(sharing, **shape)
+    x, _ = random_batch()
+    members = probabilities_of(network, x)
+    for group in network.groups:
+        p = log_probabilities(network(x), group).exp().detach()
+        for i, task in enumerate(group.tasks):
+            expected = np.mean([member[task] for member in members], axis=0)
+            assert_allclose(p[:, i], expected, rtol=1e-10)
+            assert_allclose(p[:, i].sum(-1), 1, rtol=1e-14)

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmtl._targets import encode_targets
+from skmtl._weights import (
+    check_sample_weight,
+    class_weights,
+    label_totals,
+    mask_weightless,
+    row_weights,
+    task_weights,
+    weight_table,
+)
+
+Y = np.array([["a", 1], ["a", None], ["b", 2], ["a", 3], [None, None]], dtype=object)
+TASKS, CODES = encode_targets(Y)
+UNWEIGHTED = label_totals(CODES, None, TASKS.n_classes)
+
+
+def test_label_totals_count_observed_labels():
+    assert UNWEIGHTED.tolist() == [[3, 1, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("per_label", [False, True])
+def test_label_totals_add_up_weights(per_label):
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(size=CODES.shape if per_label else (5, 1)).astype(np.float32)
+    totals = label_totals(CODES, weight, TASKS.n_classes)
+    full = np.broadcast_to(weight, CODES.shape)
+    for t in range(2):
+        for c in range(3):
+            assert_allclose(totals[t, c], full[CODES[:, t] == c, t].sum(), rtol=1e-6)
+
+
+def test_row_weight_is_the_mean_over_the_observed_labels():
+    assert row_weights(CODES, None) is None
+    one = check_sample_weight([1, 2, 3, 4, 5], CODES)
+    assert row_weights(CODES, one).tolist() == [1, 2, 3, 4, 5]
+    two = check_sample_weight([[1, 3], [5, 100], [0, 4], [2, 2], [7, 7]], CODES)
+    assert row_weights(CODES, two).tolist() == [2, 5, 2, 2, 0]
+
+
+def test_labels_of_weight_zero_are_as_missing():
+    weight = check_sample_weight([[0, 3], [5, 1], [1, 0], [1, 1], [1, 1]], CODES)
+    masked = mask_weightless(CODES, weight)
+    assert (masked < 0).tolist() == [
+        [True, False],
+        [False, True],
+        [False, True],
+        [False, False],
+        [True, True],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(4), r"shape \(n_samples,\) = \(5,\).*got shape \(4,\)"),
+        (np.ones((5, 3)), r"got shape \(5, 3\)"),
+        ([1, 1, 1, 1, -1], "must not be negative.*-1"),
+        ([1, 1, 1, 1, np.nan], "sample_weight contains NaN"),
+        ([1, 1, 1, 1, np.inf], "sample_weight contains infinity"),
+        (np.zeros(5), "non-zero"),
+    ],
+)
+def test_unusable_sample_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_sample_weight(weight, CODES)
+
+
+def test_balanced_tasks_count_the_same():
+    weights = task_weights("balanced", TASKS, UNWEIGHTED)
+    totals = UNWEIGHTED.sum(axis=1)
+    assert_allclose(weights * totals, totals.mean())
+
+
+def test_balanced_leaves_tasks_without_labels_out():
+    totals = np.array([[4.0, 4.0], [0.0, 0.0], [1.0, 1.0]])
+    tasks, _ = encode_targets(np.array([[0, np.nan, 1]]))
+    weights = task_weights("balanced", tasks, totals)
+    assert_allclose(weights, [5 / 8, 1, 5 / 2])
+
+
+def test_task_weights_by_name_and_by_position():
+    assert task_weights(None, TASKS, UNWEIGHTED).tolist() == [1, 1]
+    assert task_weights({"task_1": 3}, TASKS, UNWEIGHTED).tolist() == [1, 3]
+    assert task_weights([0, 2], TASKS, UNWEIGHTED).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ({"nobody": 1}, r"keyed by task names; got \['nobody'\].*'task_0'"),
+        ([1, 2, 3], r"one weight per task, shape \(2,\); got shape \(3,\)"),
+        ([1, -1], "must not be negative"),
+        ([0, 0], "not 0 for every task"),
+        ([1, np.nan], "NaN"),
+    ],
+)
+def test_unusable_task_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        task_weights(weight, TASKS, UNWEIGHTED)
+
+
+def test_balanced_classes_count_the_same_and_keep_the_tasks_total():
+    weights = class_weights("balanced", TASKS, UNWEIGHTED)
+    counted = weights * UNWEIGHTED
+    assert_allclose(counted[0, :2], [2, 2])
+    assert_allclose(counted[1], [1, 1, 1])
+    assert_allclose(counted.sum(axis=1), UNWEIGHTED.sum(axis=1))
+
+
+def test_class_weights_per_task():
+    weights = class_weights(
+        {"task_0": {"b": 5}, "task_1": "balanced"}, TASKS, UNWEIGHTED
+    )
+    assert_allclose(weights[0, :2], [1, 5])
+    assert_allclose(weights[1], [1, 1, 1])
+
+
+def test_class_weights_of_one_dimensional_targets_are_keyed_by_label():
+    tasks, codes = encode_targets(["a", "b", "b", "c"])
+    totals = label_totals(codes, None, tasks.n_classes)
+    assert class_weights({"a": 2, "b": 3}, tasks, totals).tolist() == [[2, 3, 1]]
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ({"nobody": {}}, "keyed by task names"),
+        ({"task_0": {"z": 1}}, r"must name its classes \['a', 'b'\]; got \['z'\]"),
+        ({"task_0": {"a": -1}}, "finite and not negative"),
+        ({"task_0": {"a": np.nan}}, "finite and not negative"),
+        ({"task_0": "even"}, "None, 'balanced' or a mapping"),
+        ({"task_0": 3}, "None, 'balanced' or a mapping"),
+    ],
+)
+def test_unusable_class_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        class_weights(weight, TASKS, UNWEIGHTED)
+
+
+def test_table_has_weight_zero_for_missing_labels():
+    table = weight_table(np.array([2.0, 1.0]), np.array([[1.0, 3.0], [1.0, 1.0]]))
+    assert table.dtype == np.float32
+    assert_array_equal(table, [[0, 2, 6], [0, 1, 1]])
