@@ -307,9 +307,9 @@ def _integers_of(labels: NDArray, name: str) -> NDArray:
         )
     if np.abs(labels).max(initial=0) > 2**53:
         raise ValueError(
-            f"Labels of task {name!r} must be whole numbers that float64 holds exactly, "
-            f"up to 2**53; got {labels[np.abs(labels).argmax()]}. Convert the column to "
-            "integers or strings."
+            f"Labels of task {name!r} must be whole numbers that float64 holds "
+            f"exactly, up to 2**53; got {labels[np.abs(labels).argmax()]}. Convert the "
+            "column to integers or strings."
         )
     return labels.astype(np.int64)
 

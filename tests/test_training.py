@@ -1,0 +1,382 @@
+import copy
+import threading
+
+import numpy as np
+import pytest
+import torch
+from _properties import (
+    SHAPES,
+    SHARINGS,
+    SOLVERS,
+    build,
+    lecture_loss,
+    losses_of,
+    permuted_tasks,
+    probabilities_of,
+    random_batch,
+    shape_id,
+    unit_table,
+)
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+from skmtl._training import (
+    LabelledRows,
+    Rows,
+    TrainingPlan,
+    as_tensor,
+    iter_chunks,
+    mean_task_loss,
+    step_size,
+    thread_limit,
+    train,
+)
+
+every_network = pytest.mark.parametrize("sharing", SHARINGS, ids=repr)
+every_solver = pytest.mark.parametrize("solver", SOLVERS)
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
+
+
+def plan(**changes):
+    settings = {
+        "solver": "adam",
+        "alpha": 0.01,
+        "batch_size": 5,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.01,
+        "max_iter": 20,
+        "shuffle": False,
+        "tol": 0.0,
+        "n_iter_no_change": 1000,
+        "momentum": 0.9,
+        "beta_1": 0.9,
+        "beta_2": 0.999,
+        "epsilon": 1e-8,
+    }
+    return TrainingPlan(**(settings | changes))
+
+
+def labelled(x, codes, n_classes=(2, 3, 2, 4), sample_weight=None, row_weight=None):
+    table = unit_table(n_classes).float()
+    rows = Rows(x.numpy() if sparse.issparse(x) else x)
+    return LabelledRows(rows, codes, table, sample_weight, row_weight)
+
+
+def run(network, data, plan, index=None, **kwargs):
+    index = torch.arange(len(data.rows)) if index is None else index
+    return train(network, data, index, plan, torch.Generator().manual_seed(0), **kwargs)
+
+
+def parameters_of(network):
+    return np.concatenate([p.detach().numpy().ravel() for p in network.parameters()])
+
+
+@every_network
+@every_solver
+def test_training_equals_a_plain_loop_over_the_formula(sharing, solver):
+    network = build(sharing)
+    reference = copy.deepcopy(network)
+    x, codes = random_batch()
+    run(network, labelled(x, codes), plan(solver=solver))
+
+    # The same in plain torch: J + alpha / (2 m) ||W||^2 by autograd, m rows a batch.
+    named = list(reference.named_parameters())
+    if solver == "adam":
+        optimizer = torch.optim.Adam([p for _, p in named], lr=0.01)
+    else:
+        optimizer = torch.optim.SGD(
+            [p for _, p in named], lr=0.01, momentum=0.9, nesterov=True
+        )
+    for _ in range(20):
+        for rows in torch.arange(len(x)).split(5):
+            optimizer.zero_grad()
+            loss = losses_of(reference, x[rows], codes[rows]).sum()
+            penalty = sum(p.square().sum() for n, p in named if n.endswith("weight"))
+            ((loss + 0.01 / 2 * penalty) / len(rows)).backward()
+            optimizer.step()
+    assert_allclose(parameters_of(network), parameters_of(reference), rtol=1e-9)
+
+
+@every_network
+def test_loss_of_an_epoch_is_the_formula(sharing):
+    network = build(sharing)
+    (probabilities,) = probabilities_of(network, random_batch()[0])
+    x, codes = random_batch()
+    weights = [p for n, p in network.named_parameters() if n.endswith("weight")]
+    result = run(
+        network, labelled(x, codes), plan(batch_size=12, max_iter=1, alpha=0.0)
+    )
+    expected = lecture_loss(probabilities, codes.numpy()) / len(x)
+    assert_allclose(result.epochs[0].loss, expected, rtol=1e-12)
+
+    squares = sum(w.detach().square().sum().item() for w in weights)
+    penalized = run(
+        network,
+        labelled(x, codes),
+        plan(max_iter=1, batch_size=12, learning_rate_init=1e-30),
+    )
+    (probabilities,) = probabilities_of(network, x)
+    expected = lecture_loss(probabilities, codes.numpy()) + 0.01 / 2 * squares
+    assert_allclose(penalized.epochs[0].loss, expected / len(x), rtol=1e-9)
+
+
+@every_network
+@every_solver
+def test_weight_two_is_a_doubled_row_and_weight_zero_a_removed_one(sharing, solver):
+    x, codes = random_batch()
+    weight = torch.tensor([0, 1, 2, 3, 1, 1, 0, 2, 1, 1, 2, 1], dtype=torch.float32)
+    repeated = torch.arange(12).repeat_interleave(weight.long())
+    weighted, plain = build(sharing), build(sharing)
+    full_batch = plan(solver=solver, batch_size=100)
+    run(
+        weighted,
+        labelled(x, codes, sample_weight=weight[:, None], row_weight=weight),
+        full_batch,
+        index=torch.nonzero(weight).flatten(),
+    )
+    run(plain, labelled(x[repeated], codes[repeated]), full_batch)
+    assert_allclose(parameters_of(weighted), parameters_of(plain), rtol=1e-8)
+
+
+@every_solver
+@every_shape
+def test_networks_without_sharing_train_as_if_alone(solver, shape):
+    x, codes = random_batch((2,) * 4)
+    codes = codes.clamp_min(0)  # complete, so that m is the same for all
+    together = build(SHARINGS[1], n_classes=(2,) * 4, **shape)
+    alone = []
+    for task in range(4):
+        network = build(SHARINGS[1], n_classes=(2,), **shape)
+        with torch.no_grad():
+            for own, joint in zip(
+                network.parameters(), together.parameters(), strict=True
+            ):
+                own.copy_(_part_of_task(joint, own.shape, task, network.n_members))
+        run(network, labelled(x, codes[:, [task]], (2,)), plan(solver=solver))
+        alone.append(network(x).detach().numpy()[..., 0])
+    run(together, labelled(x, codes, (2,) * 4), plan(solver=solver))
+    outputs = together(x).detach().numpy()
+    assert_allclose(outputs, np.stack(alone, axis=-1), rtol=1e-7, atol=1e-9)
+
+
+def _part_of_task(parameter, shape, task, n_members):
+    """The banks of one task, of those (member, task) that lie on one axis or two."""
+    axis = 0 if parameter.shape[0] > shape[0] else 2
+    n_tasks = parameter.shape[axis] // shape[axis]
+    index = torch.arange(n_members) * n_tasks + task
+    return parameter.index_select(axis, index[: shape[axis]])
+
+
+@every_network
+@every_solver
+def test_members_train_as_if_alone(sharing, solver):
+    x, codes = random_batch((2, 2))
+    together = build(sharing, n_classes=(2, 2), n_members=3)
+    start = copy.deepcopy(together)
+    run(together, labelled(x, codes, (2, 2)), plan(solver=solver))
+    for member in range(3):
+        network = build(sharing, n_classes=(2, 2))
+        with torch.no_grad():
+            for own, joint in zip(
+                network.parameters(), start.parameters(), strict=True
+            ):
+                axis = 0 if joint.shape[0] > own.shape[0] else 2
+                n_banks = own.shape[axis]
+                own.copy_(joint.narrow(axis, member * n_banks, n_banks))
+        run(network, labelled(x, codes, (2, 2)), plan(solver=solver))
+        assert_allclose(
+            together(x)[member].detach(), network(x)[0].detach(), rtol=1e-7, atol=1e-9
+        )
+
+
+@every_network
+@every_solver
+def test_training_permuted_tasks_gives_permuted_networks(sharing, solver):
+    order = [2, 0, 3, 1]
+    x, codes = random_batch((2,) * 4)
+    network = build(sharing, n_classes=(2,) * 4)
+    permuted = permuted_tasks(network, order)
+    run(network, labelled(x, codes, (2,) * 4), plan(solver=solver))
+    run(permuted, labelled(x, codes[:, order], (2,) * 4), plan(solver=solver))
+    assert_allclose(
+        permuted(x).detach(), network(x)[..., order].detach(), rtol=1e-7, atol=1e-9
+    )
+
+
+def test_a_step_on_sparse_rows_equals_one_on_dense_rows():
+    X = np.random.default_rng(0).normal(size=(12, 5))
+    X[np.abs(X) < 0.8] = 0
+    _, codes = random_batch()
+    networks = []
+    for x in (torch.from_numpy(X), sparse.csr_array(X)):
+        network = build(SHARINGS[0])
+        data = LabelledRows(Rows(x), codes, unit_table((2, 3, 2, 4)), None, None)
+        run(network, data, plan(shuffle=True))
+        networks.append(parameters_of(network))
+    assert_allclose(networks[1], networks[0], rtol=1e-10)
+
+
+@every_network
+def test_dropout_of_sparse_and_dense_input_has_the_same_mean(sharing):
+    network = build(sharing, hidden_layer_sizes=(), input_dropout=0.3)
+    X = np.ones((1, 5))
+    generator = torch.Generator().manual_seed(0)
+    expected = network(torch.from_numpy(X)).detach().numpy()
+    for rows in (Rows(torch.from_numpy(X)), Rows(sparse.csr_array(X))):
+        like = next(network.parameters())
+        x = rows.read(slice(0, 1), like)
+        outputs = [network(x, generator).detach().numpy() for _ in range(4000)]
+        spread = np.std(outputs, axis=0) / np.sqrt(4000)
+        assert (np.abs(np.mean(outputs, axis=0) - expected) < 5 * spread).all()
+
+
+def test_best_epoch_is_restored():
+    x, codes = random_batch(n_samples=40)
+    held_out = torch.arange(30, 40)
+    data = labelled(x, codes)
+    overfit = plan(max_iter=150, learning_rate_init=0.1, alpha=0.0)
+    network, shorter = build(SHARINGS[0]), build(SHARINGS[0])
+    result = run(network, data, overfit, index=torch.arange(30), held_out=held_out)
+    scores = [epoch.validation_score for epoch in result.epochs]
+    best = int(np.argmax(scores))
+    assert best < len(scores) - 1, "the data must overfit, or nothing is tested"
+    assert_allclose(-mean_task_loss(network, data, held_out), scores[best], rtol=1e-12)
+
+    until_best = plan(max_iter=best + 1, learning_rate_init=0.1, alpha=0.0)
+    run(shorter, data, until_best, index=torch.arange(30))
+    assert_allclose(parameters_of(network), parameters_of(shorter), rtol=1e-12)
+
+
+def test_validation_loss_is_the_mean_over_tasks_of_their_mean_losses():
+    network = build(SHARINGS[0])
+    x, codes = random_batch(n_samples=30)
+    codes[:, 1] = -1
+    losses = losses_of(network, x, codes).detach().numpy()
+    observed = (codes.numpy() >= 0).sum(axis=0)
+    expected = np.mean([losses[t] / observed[t] for t in (0, 2, 3)])
+    value = mean_task_loss(network, labelled(x, codes), torch.arange(30))
+    assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_training_stops_when_the_loss_no_longer_falls():
+    x, codes = random_batch()
+    stalled = plan(learning_rate_init=1e-12, tol=1e-4, n_iter_no_change=3)
+    result = run(build(SHARINGS[0]), labelled(x, codes), stalled)
+    assert result.stopped_by == "tol"
+    assert (
+        len(result.epochs) == 5
+    )  # the first counts as progress, then 3, then one more
+    cosine = plan(
+        learning_rate_init=1e-12, tol=1e-4, n_iter_no_change=3, learning_rate="cosine"
+    )
+    result = run(build(SHARINGS[0]), labelled(x, codes), cosine)
+    assert result.stopped_by == "max_iter"
+    assert len(result.epochs) == 20
+
+
+def test_cosine_rises_to_the_full_step_and_falls_to_zero():
+    cosine = plan(learning_rate="cosine")
+    steps = [step_size(cosine, p) for p in np.linspace(0, 1, 201)]
+    peak = int(np.argmax(steps))
+    assert steps[0] == 0
+    assert steps[peak] == pytest.approx(1)
+    assert peak == 20
+    assert steps[-1] == pytest.approx(0, abs=1e-12)
+    assert (np.diff(steps[: peak + 1]) > 0).all()
+    assert (np.diff(steps[peak:]) < 0).all()
+    assert step_size(plan(), 0.3) == 1
+
+
+def test_divergence_names_the_epoch_and_the_learning_rate():
+    x, codes = random_batch()
+    wild = plan(solver="sgd", learning_rate_init=1e150)
+    with pytest.raises(ValueError, match=r"epoch \d+.*learning_rate_init=1e\+150"):
+        run(build(SHARINGS[0], activation="identity"), labelled(x, codes), wild)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_thread_limit_leaves_the_number_of_threads_as_it_was(fails):
+    before = torch.get_num_threads()
+    seen = []
+
+    def work():
+        with thread_limit(1):
+            seen.append(torch.get_num_threads())
+            if fails:
+                raise RuntimeError
+
+    if fails:
+        with pytest.raises(RuntimeError):
+            work()
+    else:
+        work()
+    assert seen == [1]
+    assert torch.get_num_threads() == before
+
+
+def test_thread_limit_never_exceeds_what_the_process_had():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with thread_limit(1e15):
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_thread_limit_survives_overlapping_users():
+    before = torch.get_num_threads()
+    first_is_in, second_is_in = threading.Event(), threading.Event()
+
+    def first():
+        with thread_limit(1):
+            first_is_in.set()
+            second_is_in.wait()
+
+    def second():
+        first_is_in.wait()
+        with thread_limit(1):
+            second_is_in.set()
+            threads[0].join()
+
+    threads = [threading.Thread(target=target) for target in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: a,
+        lambda a: a[::2],
+        lambda a: a[::-1],
+        lambda a: a.T,
+        lambda a: a.astype(">f8"),
+        lambda a: np.broadcast_to(a[:1], a.shape),
+    ],
+    ids=["plain", "strided", "reversed", "transposed", "big endian", "broadcast"],
+)
+@pytest.mark.parametrize("writeable", [True, False])
+def test_tensors_of_any_array_are_right_and_silent(make, writeable):
+    array = make(np.arange(12.0).reshape(4, 3))
+    if not writeable:
+        array.flags.writeable = False
+    assert_allclose(as_tensor(array), array)
+
+
+def test_tensors_share_memory_where_torch_can_read_it():
+    array = np.arange(12.0).reshape(4, 3)
+    array.flags.writeable = False
+    for view in (array, array[::2], array.T):
+        assert np.shares_memory(as_tensor(view).numpy(), array)
+
+
+def test_chunks_cover_the_rows_once_and_bound_memory():
+    network = build(SHARINGS[1], hidden_layer_sizes=(2000,), n_classes=(2,) * 20)
+    chunks = list(iter_chunks(network, 1000))
+    covered = [i for chunk in chunks for i in range(chunk.start, chunk.stop)]
+    assert covered == list(range(1000))
+    assert len(chunks) > 1
