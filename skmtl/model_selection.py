@@ -86,7 +86,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, with NaN, None or pd.NA where missing.
-        groups : object
+        groups : object, default=None
             Ignored; there for compatibility.
 
         Yields

@@ -4,6 +4,9 @@ import importlib.util
 import os
 from pathlib import Path
 
+# Without it, one of scikit-learn's checks is skipped; scipy reads it when imported.
+os.environ["SCIPY_ARRAY_API"] = "1"
+
 import numpy as np
 import pytest
 

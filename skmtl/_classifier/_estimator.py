@@ -71,9 +71,9 @@ class MultiTaskNetClassifier(
     head_hidden_layer_sizes : array-like of int, default=()
         Sizes of the hidden layers of each head, before its output. `()` for linear
         heads.
-    activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu"}, \
-            default="relu"
-        Activation of the hidden layers.
+    activation : str, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu", "gelu"
+        or "silu".
     sharing : {"hard", "none"} or spec object, default="hard"
         How tasks share layers: "hard" is one trunk for all of them
         (:class:`skmtl.sharing.HardSharing`), "none" is a trunk for each

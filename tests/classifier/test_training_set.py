@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from _classifiers import assert_same_parameters, classifier
+from sklearn.exceptions import ConvergenceWarning
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 20))
+    Y = (X[:, :3] + rng.normal(size=(200, 3)) > 0).astype(float)
+    Y[rng.random(Y.shape) < 0.5] = np.nan
+    settings = {
+        "early_stopping": True,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.01,
+        "n_iter_no_change": 5,
+        "validation_fraction": 0.3,
+    }
+    clf = classifier(max_iter=200, **settings).fit(X, Y)
+    scores = clf.validation_scores_
+    best = int(np.argmax(scores))
+    assert clf.best_validation_score_ == scores[best]
+    assert clf.best_loss_ is None
+    assert clf.n_iter_ == len(scores) < 200
+    assert best < clf.n_iter_ - 1
+    with pytest.warns(ConvergenceWarning):
+        until_best = classifier(max_iter=best + 1, **settings).fit(X, Y)
+    assert_same_parameters(clf, until_best)
+
+
+def test_early_stopping_names_tasks_that_it_cannot_validate(problem):
+    X, Y = problem
+    Y[1:, 2] = np.nan
+    Y[0, 2] = 1
+    with pytest.warns(UserWarning, match=r"1 of 3 tasks have too few.*'task_2'"):
+        classifier(early_stopping=True).fit(X, Y)
+    with pytest.raises(ValueError, match="0 could be held out"):
+        classifier(early_stopping=True).fit(X[:1], np.array([[1.0]]))

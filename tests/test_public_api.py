@@ -1,0 +1,158 @@
+"""The layers of the package, its public names and what their docstrings say."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.base import BaseEstimator
+
+import skmtl
+
+PACKAGE = Path(skmtl.__file__).parent
+# Arrows point down only: a module imports from lower layers or from its own folder.
+LAYERS = {
+    "_layers": 0,
+    "_targets": 1,
+    "_inputs": 1,
+    "_losses": 1,
+    "sharing": 1,
+    "datasets": 1,
+    "_weights": 2,
+    "_training": 2,
+    "model_selection": 2,
+    "metrics": 2,
+    "_classifier": 3,
+    "inspection": 4,
+}
+WITHOUT_TORCH = ["_targets", "_inputs", "_weights", "model_selection"]
+PUBLIC_MODULES = ["skmtl", "skmtl.model_selection", "skmtl.sharing"]
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+MODULES = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+
+
+def unit_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_arrows_point_down(path):
+    unit = unit_of(path)
+    for name in imports_of(path):
+        if name.startswith("skmtl."):
+            target = name.split(".")[1]
+            assert target == unit or LAYERS[target] <= LAYERS[unit], name
+            mutual = [
+                p
+                for p in MODULES
+                if unit_of(p) == target != unit
+                and any(n.startswith(f"skmtl.{unit}") for n in imports_of(p))
+            ]
+            assert not mutual, f"{unit} and {target} import each other"
+
+
+def test_every_module_has_a_layer():
+    assert {unit_of(path) for path in MODULES} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_modules_that_load_no_torch(module):
+    program = f"import sys, skmtl.{module}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def public_objects():
+    for name in PUBLIC_MODULES:
+        module = importlib.import_module(name)
+        for public in module.__all__:
+            value = getattr(module, public)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield pytest.param(value, id=f"{name}.{public}")
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_public_names_exist_and_are_listed_once(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert set(module.__all__) <= set(dir(module))
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+    with pytest.raises(AttributeError):
+        module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("thing", list(public_objects()))
+def test_docstrings_are_whole(thing):
+    doc = inspect.getdoc(thing)
+    for heading in ("Examples", "See Also"):
+        assert f"{heading}\n{'-' * len(heading)}" in doc
+    assert ">>>" in doc
+    for method in vars(thing).values() if inspect.isclass(thing) else ():
+        if inspect.isfunction(method) and not method.__name__.startswith("_"):
+            assert_documents_parameters(method, inspect.getdoc(method))
+
+
+@pytest.mark.parametrize("thing", list(public_objects()))
+def test_documented_parameters_and_defaults_are_those_of_the_signature(thing):
+    assert_documents_parameters(thing, inspect.getdoc(thing))
+
+
+def assert_documents_parameters(function, doc):
+    signature = inspect.signature(function).parameters
+    expected = [name for name in signature if name != "self"]
+    if not expected:
+        return
+    section = doc.split("Parameters\n----------\n")[1]
+    section = re.split(r"\n\n?[A-Z][A-Za-z ]+\n-{3,}\n", section)[0]
+    documented = {}
+    for names, text in re.findall(
+        r"^(\w[\w, ]*) : ((?:.|\n )*)", section, flags=re.MULTILINE
+    ):
+        default = re.search(r"default=(.*)", text.split("\n    ")[0])
+        names = names.split(", ")
+        defaults = (
+            default[1].split(", ")
+            if default and len(names) > 1
+            else [default and default[1]]
+        )
+        documented |= dict(zip(names, defaults, strict=True))
+    assert set(documented) == set(expected)
+    for name, default in documented.items():
+        if signature[name].default is inspect.Parameter.empty:
+            assert default is None, name
+        else:
+            assert ast.literal_eval(default) == signature[name].default, name
+
+
+def test_every_fitted_attribute_is_documented(problem):
+    clf = skmtl.MultiTaskNetClassifier(max_iter=0, early_stopping=True).fit(*problem)
+    learned = [n for n in vars(clf) if n.endswith("_") and not n.startswith("_")]
+    section = inspect.getdoc(clf).split("Attributes\n----------\n")[1]
+    section = section.split("\nSee Also")[0]
+    documented = ", ".join(re.findall(r"^(\w[\w, ]*) : ", section, flags=re.MULTILINE))
+    assert set(learned) <= set(documented.split(", "))
+
+
+def test_estimator_parameters_are_all_constrained():
+    clf = skmtl.MultiTaskNetClassifier()
+    assert isinstance(clf, BaseEstimator)
+    assert set(clf._parameter_constraints) == set(clf.get_params(deep=False))
+
+
+def test_version_is_a_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", skmtl.__version__)

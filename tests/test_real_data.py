@@ -1,0 +1,133 @@
+"""The classifier on real tables, beside what is known of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skmtl import MultiTaskNetClassifier
+from skmtl.model_selection import MultiTaskStratifiedKFold
+
+
+def mean_auc(Y, p):
+    """Mean over the tasks with both classes of the ROC AUC on observed labels."""
+    Y = np.asarray(Y, dtype=float)
+    aucs = []
+    for y, scores in zip(Y.T, np.asarray(p).T, strict=True):
+        seen = ~np.isnan(y)
+        if len(np.unique(y[seen])) == 2:
+            aucs.append(roc_auc_score(y[seen], scores[seen]))
+    return np.mean(aucs)
+
+
+def test_yeast_with_four_tenths_of_the_labels_removed(load_real):
+    X, Y, extras = load_real("yeast")
+    train, test = extras["train_idx"], extras["test_idx"]
+    hole = np.random.default_rng(0).random((len(train), Y.shape[1])) < 0.4
+    with_holes = Y.iloc[train].mask(hole)
+    clf = MultiTaskNetClassifier(
+        (256,),
+        dropout=0.5,
+        n_members=4,
+        learning_rate="cosine",
+        max_iter=40,
+        random_state=0,
+    )
+    model = make_pipeline(StandardScaler(), clf).fit(X[train], with_holes)
+    ours = mean_auc(Y.iloc[test], model.predict_proba(X[test]))
+
+    baseline = np.empty((len(test), Y.shape[1]))
+    for j, task in enumerate(Y):
+        y = with_holes[task].dropna()
+        rows = train[with_holes[task].notna()]
+        logistic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
+        baseline[:, j] = logistic.fit(X[rows], y).predict_proba(X[test])[:, 1]
+    assert ours > mean_auc(Y.iloc[test], baseline)
+    assert ours > 0.67
+
+
+def test_tox21_as_csr(load_real):
+    X, Y, extras = load_real("tox21")
+    train, test = extras["train_idx"], extras["test_idx"]
+    clf = MultiTaskNetClassifier(
+        (256,),
+        solver="sgd",
+        learning_rate="cosine",
+        learning_rate_init=0.3,
+        dropout=0.5,
+        max_iter=10,
+        random_state=0,
+    ).fit(X[train], Y.iloc[train])
+    p = pd.DataFrame(clf.predict_proba(X[test]), columns=clf.task_names_)
+    assert p.columns.tolist() == Y.columns.tolist()
+    assert mean_auc(Y.iloc[test], p) > 0.72
+
+
+def test_drug_consumption_with_strings_through_a_column_transformer(load_real):
+    X, Y, _ = load_real("drug_consumption")
+    Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.3)
+    text = X.select_dtypes(exclude="number").columns
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), text), remainder=StandardScaler()
+    )
+    clf = MultiTaskNetClassifier(
+        (64,),
+        dropout=0.5,
+        learning_rate="cosine",
+        learning_rate_init=0.003,
+        max_iter=40,
+        random_state=0,
+    )
+    model = make_pipeline(columns, clf)
+    with pytest.warns(UserWarning, match="fewer labels than n_splits"):
+        scores = cross_val_score(
+            model, X, Y, cv=MultiTaskStratifiedKFold(3), error_score="raise"
+        )
+    largest_class = Y.apply(lambda y: y.value_counts(normalize=True).max()).mean()
+    assert scores.mean() > largest_class
+
+    model.fit(X, Y)
+    for task, classes, p in zip(Y, clf.classes_, model.predict_proba(X), strict=True):
+        assert classes.tolist() == sorted(Y[task].dropna().unique())
+        assert p.shape == (len(X), len(classes))
+
+
+def test_support2_with_text_missing_in_y(load_real):
+    X, Y, _ = load_real("support2")
+    assert Y.isna().to_numpy().any()
+    numeric = X.select_dtypes("number").columns
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), numeric)
+    )
+    clf = MultiTaskNetClassifier(
+        learning_rate="cosine", max_iter=10, random_state=0, class_weight="balanced"
+    )
+    search = GridSearchCV(
+        make_pipeline(columns, clf),
+        {"multitasknetclassifier__head_hidden_layer_sizes": [(), (16,)]},
+        cv=MultiTaskStratifiedKFold(3),
+        error_score="raise",
+    ).fit(X, Y)
+    predicted = pd.DataFrame(search.predict(X), columns=Y.columns)
+    for task in Y:
+        assert set(predicted[task]) <= set(Y[task].dropna())
+    # Balanced classes are hard to beat by always saying the largest.
+    seen = Y["sfdm2"].notna()
+    recall = (predicted["sfdm2"] == Y["sfdm2"])[seen].groupby(Y["sfdm2"][seen]).mean()
+    assert recall.mean() > 1.3 / len(recall)
+
+
+def test_folds_of_toxcast(load_real):
+    X, Y, _ = load_real("toxcast")
+    tests = [test for _, test in MultiTaskStratifiedKFold(5).split(X, Y)]
+    positives = np.array([(Y.iloc[test] == 1).sum() for test in tests])
+    labelled = np.array([Y.iloc[test].notna().sum() for test in tests])
+    for counts in (positives, labelled):
+        ideal = counts.mean(axis=0)
+        assert (np.abs(counts - ideal) <= 0.05 * ideal + 3).all()
