@@ -123,11 +123,19 @@ def test_support2_with_text_missing_in_y(load_real):
     assert recall.mean() > 1.3 / len(recall)
 
 
-def test_folds_of_toxcast(load_real):
+def test_folds_of_toxcast_are_far_more_even_than_random_ones(load_real):
     X, Y, _ = load_real("toxcast")
-    tests = [test for _, test in MultiTaskStratifiedKFold(5).split(X, Y)]
-    positives = np.array([(Y.iloc[test] == 1).sum() for test in tests])
-    labelled = np.array([Y.iloc[test].notna().sum() for test in tests])
-    for counts in (positives, labelled):
-        ideal = counts.mean(axis=0)
-        assert (np.abs(counts - ideal) <= 0.05 * ideal + 3).all()
+    ours = [test for _, test in MultiTaskStratifiedKFold(5).split(X, Y)]
+    random = np.array_split(np.random.default_rng(0).permutation(len(Y)), 5)
+
+    def unevenness(count):
+        """Mean over the tasks of the spread of a count over the folds."""
+        return [
+            np.std([count(Y.iloc[rows]) for rows in folds], axis=0).mean()
+            for folds in (ours, random)
+        ]
+
+    positives, random_positives = unevenness(lambda part: (part == 1).sum())
+    labelled, random_labelled = unevenness(lambda part: part.notna().sum())
+    assert positives < 0.3 * random_positives
+    assert labelled < 0.1 * random_labelled
