@@ -30,7 +30,7 @@ from skmtl._classifier._parameters import (
     check_partial_fit_parameters,
     training_plan,
 )
-from skmtl._classifier._prediction import iter_forward, predict_tasks
+from skmtl._classifier._prediction import predict_tasks, trunk_features
 from skmtl._classifier._training_set import TrainingSet, make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._targets import (
@@ -489,18 +489,20 @@ class MultiTaskNetClassifier(
             If `hidden_layer_sizes` is `()`: there is no trunk.
         """
         X = self._check_for_prediction(X)
-        features = np.empty((X.shape[0], self._n_features_out), dtype=np.float32)
-        for chunk, encoded in iter_forward(self.network_, X, self.network_.encode):
-            features[chunk] = encoded.transpose(0, 1).flatten(1).cpu().numpy()
-        return features
+        self._check_trunk()
+        return trunk_features(self.network_, X)
 
-    @property
-    def _n_features_out(self) -> int:
+    def _check_trunk(self) -> None:
         if not self.network_.has_trunk:
             raise ValueError(
                 "transform gives the features of the trunk, but hidden_layer_sizes is "
                 "(): there is no trunk. Fit with at least one hidden layer."
             )
+
+    @property
+    def _n_features_out(self) -> int:
+        """Read by get_feature_names_out."""
+        self._check_trunk()
         return int(self.network_.trunk.layers[-1].bias.numel())
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -1,6 +1,6 @@
 """Forward passes of a fitted network, chunk by chunk, and the view of each task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,25 @@ from skmtl._training import Rows, as_tensor, iter_chunks, thread_limit, work_per
 from skmtl.sharing._network import TrunkAndHeads
 
 
-def iter_forward(
-    network: TrunkAndHeads, X: Any, function: Callable[[Any], Tensor]
-) -> Iterator[tuple[slice, Tensor]]:
-    """What `function` of the network gives for the rows of X."""
+def map_rows(
+    network: TrunkAndHeads, X: Any, function: Callable[[Any], Any]
+) -> list[Any]:
+    """What `function` of the network gives for each chunk of the rows of X."""
     rows = Rows(as_tensor(X) if isinstance(X, np.ndarray) else X)
     like = next(network.parameters())
     chunks = list(iter_chunks(network, len(rows)))
     with torch.inference_mode(), thread_limit(work_per_step(network, chunks[0].stop)):
-        for chunk in chunks:
-            yield chunk, function(rows.read(chunk, like))
+        return [function(rows.read(chunk, like)) for chunk in chunks]
+
+
+def trunk_features(network: TrunkAndHeads, X: Any) -> NDArray:
+    """(n_samples, n_members * n_trunks * width): the trunks' features side by side."""
+
+    def features(x: Any) -> NDArray:
+        encoded: Any = network.encode(x)
+        return encoded.transpose(0, 1).flatten(1).cpu().numpy()
+
+    return np.concatenate(map_rows(network, X, features))
 
 
 def predict_tasks(
@@ -36,15 +45,20 @@ def predict_tasks(
     `select` maps (batch, n_tasks, n_classes) to (batch, n_tasks, ...). A task that was
     never labelled has uniform probabilities.
     """
-    by_group: list[list[NDArray]] = [[] for _ in network.groups]
-    for _, logits in iter_forward(network, X, network):
-        for group, parts in zip(network.groups, by_group, strict=True):
+
+    def by_group(x: Any) -> list[NDArray]:
+        logits = network(x)
+        selected = []
+        for group in network.groups:
             log_p = log_probabilities(logits, group)
             unlabelled = torch.from_numpy(~is_labelled[list(group.tasks)])
             log_p[:, unlabelled.to(log_p.device)] = -np.log(group.n_classes)
-            parts.append(select(log_p).cpu().numpy())
+            selected.append(select(log_p).cpu().numpy())
+        return selected
+
+    chunks = map_rows(network, X, by_group)
     by_task: dict[int, NDArray] = {}
-    for group, parts in zip(network.groups, by_group, strict=True):
+    for group, parts in zip(network.groups, zip(*chunks, strict=True), strict=True):
         joined = np.concatenate(parts)
         by_task |= {task: joined[:, i] for i, task in enumerate(group.tasks)}
     return [by_task[task] for task in range(len(by_task))]
