@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from skmtl._classifier import MultiTaskNetClassifier
 
 __version__ = "0.1.0"
-__all__ = ["MultiTaskNetClassifier", "__version__", "model_selection", "sharing"]
+__all__ = [
+    "MultiTaskNetClassifier",
+    "__version__",
+    "metrics",
+    "model_selection",
+    "sharing",
+]
 
-_SUBMODULES = ("model_selection", "sharing")
+_SUBMODULES = ("metrics", "model_selection", "sharing")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,13 +24,13 @@ LAYERS = {
     "datasets": 1,
     "_weights": 2,
     "_training": 2,
-    "model_selection": 2,
     "metrics": 2,
+    "model_selection": 2,
     "_classifier": 3,
     "inspection": 4,
 }
-WITHOUT_TORCH = ["_targets", "_inputs", "_weights", "model_selection"]
-PUBLIC_MODULES = ["skmtl", "skmtl.model_selection", "skmtl.sharing"]
+WITHOUT_TORCH = ["_targets", "_inputs", "_weights", "metrics", "model_selection"]
+PUBLIC_MODULES = ["skmtl", "skmtl.metrics", "skmtl.model_selection", "skmtl.sharing"]
 
 
 def imports_of(path):
@@ -121,7 +121,7 @@ def assert_documents_parameters(function, doc):
     section = re.split(r"\n\n?[A-Z][A-Za-z ]+\n-{3,}\n", section)[0]
     documented = {}
     for names, text in re.findall(
-        r"^(\w[\w, ]*) : ((?:.|\n )*)", section, flags=re.MULTILINE
+        r"^\*{0,2}(\w[\w, ]*) : ((?:.|\n )*)", section, flags=re.MULTILINE
     ):
         default = re.search(r"default=(.*)", text.split("\n    ")[0])
         names = names.split(", ")
@@ -133,7 +133,7 @@ def assert_documents_parameters(function, doc):
         documented |= dict(zip(names, defaults, strict=True))
     assert set(documented) == set(expected)
     for name, default in documented.items():
-        if signature[name].default is inspect.Parameter.empty:
+        if signature[name].default is inspect.Parameter.empty:  # *arrays, **kwargs too
             assert default is None, name
         else:
             assert ast.literal_eval(default) == signature[name].default, name

@@ -1,0 +1,181 @@
+"""A metric function of scikit-learn, on one task and averaged over several."""
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import (
+    average_precision_score,
+    get_scorer,
+    get_scorer_names,
+    roc_auc_score,
+)
+from sklearn.metrics._scorer import _BaseScorer
+
+from skmtl._targets import shorten
+from skmtl.metrics._tasks import Task, is_list_of_tables
+
+# Ranking metrics say nothing where one class alone was observed; scikit-learn gives
+# NaN for the one and 0 or 1 for the other.
+_NEEDS_TWO_CLASSES = (roc_auc_score, average_precision_score)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric function of scikit-learn and how its scorer calls it."""
+
+    name: str
+    function: Callable
+    sign: int
+    kwargs: dict[str, Any]
+    response: tuple[str, ...] | None  # methods; None where scikit-learn has no scorer
+
+    def takes_scores(self, y_pred: Any) -> bool:
+        """Whether it is computed from probabilities or decision values."""
+        if self.response is not None:
+            return self.response != ("predict",)
+        if is_list_of_tables(y_pred):
+            return True
+        values = np.asarray(y_pred)
+        return values.dtype.kind == "f" and bool((values != np.floor(values)).any())
+
+
+def as_tuple(response_method: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(response_method, str):
+        return (response_method,)
+    return tuple(response_method)
+
+
+@functools.cache
+def known_functions() -> dict[Callable, tuple[int, tuple[str, ...]]]:
+    """Sign and response methods of the metric functions that have a scorer."""
+    scorers = [get_scorer(name) for name in get_scorer_names()]
+    return {s._score_func: (s._sign, as_tuple(s._response_method)) for s in scorers}
+
+
+def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
+    if isinstance(metric, str | _BaseScorer):
+        scorer = get_scorer(metric)
+        name = metric if isinstance(metric, str) else scorer._score_func.__name__
+        return Metric(
+            name,
+            scorer._score_func,
+            scorer._sign,
+            scorer._kwargs | kwargs,
+            as_tuple(scorer._response_method),
+        )
+    _, response = known_functions().get(metric, (1, None))
+    name = getattr(metric, "__name__", repr(metric))
+    return Metric(name, metric, 1, kwargs, response)
+
+
+def score_each(metric: Metric, tasks: list[Task]) -> NDArray:
+    return np.array([score_task(metric, task) for task in tasks])
+
+
+def score_task(metric: Metric, task: Task) -> float:
+    """The metric of one task, NaN where it is undefined."""
+    is_ranking = metric.function in _NEEDS_TWO_CLASSES
+    if len(task.y) == 0 or (is_ranking and not task.has_two_classes):
+        return np.nan
+    y, prediction = task.y, task.prediction
+    kwargs = metric.kwargs | _labels_for(metric, task)
+    if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
+        present = np.isin(task.classes, y)
+        if not present.all():
+            # One against the rest, for the classes that are there.
+            y, prediction = y[:, None] == task.classes[present], prediction[:, present]
+            kwargs.pop("labels", None)
+    if task.weight is not None:
+        kwargs["sample_weight"] = task.weight
+    try:
+        return metric.sign * float(metric.function(y, prediction, **kwargs))
+    except (ValueError, TypeError) as error:
+        error.add_note(f"This came from {metric.name} of task {task.name!r}.")
+        raise
+
+
+def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
+    """`labels` and `pos_label` where the metric takes them and nobody gave them."""
+    takes = _parameters_of(metric.function) - set(metric.kwargs)
+    is_binary = len(task.classes) == 2
+    added: dict[str, Any] = {}
+    if not task.is_labels and "labels" in takes:
+        added["labels"] = task.classes
+    # Probabilities are those of the greater class. Of labels, 1 is the positive one as
+    # in scikit-learn; where there is none, the greater.
+    greater = not task.is_labels or 1 not in task.classes.tolist()
+    if is_binary and greater and "pos_label" in takes:
+        added["pos_label"] = task.classes[1]
+    return added
+
+
+@functools.cache
+def _parameters_of(function: Callable) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def average_scores(scores: NDArray, tasks: list[Task], average: str) -> float:
+    """Mean over the tasks where the metric is defined."""
+    if average not in ("macro", "weighted"):
+        raise ValueError(
+            f"average must be 'macro', 'micro', 'weighted' or None; got {average!r}."
+        )
+    defined = ~np.isnan(scores)
+    if not defined.any():
+        return np.nan
+    sizes = np.array([_size(task) for task in tasks])[defined]
+    return float(
+        np.average(scores[defined], weights=sizes if average == "weighted" else None)
+    )
+
+
+def _size(task: Task) -> float:
+    return len(task.y) if task.weight is None else float(task.weight.sum())
+
+
+def pool(tasks: list[Task]) -> Task:
+    """All binary tasks as one, with the classes 0 and 1."""
+    others = [task.name for task in tasks if len(task.classes) != 2]
+    if others:
+        raise ValueError(
+            f"average='micro' pools tasks of two classes, but {shorten(others)} have "
+            "more or one. Use average='macro' or 'weighted', or pass `classes` where a "
+            "class was not observed."
+        )
+
+    def is_greater(task: Task, labels: NDArray) -> NDArray:
+        return (labels == task.classes[-1]).astype(int)
+
+    predictions = [
+        is_greater(task, task.prediction) if task.is_labels else task.prediction
+        for task in tasks
+    ]
+    weights = [task.weight for task in tasks if task.weight is not None]
+    return Task(
+        "all tasks pooled",
+        np.concatenate([is_greater(task, task.y) for task in tasks]),
+        np.concatenate(predictions),
+        tasks[0].is_labels,
+        np.array([0, 1]),
+        np.concatenate(weights) if weights else None,
+    )
+
+
+def warn_undefined(metric: str, tasks: list[Task], scores: NDArray) -> None:
+    """Name the tasks whose score is NaN, to the caller of the public function."""
+    names = [task.name for task, s in zip(tasks, scores, strict=True) if np.isnan(s)]
+    if names:
+        warnings.warn(
+            f"{metric} is undefined for {len(names)} of {len(tasks)} tasks (no "
+            f"observed label, or labels of one class): {shorten(names)}. They are NaN, "
+            "and left out of averages.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,153 @@
+"""multitask_scorer: an estimator against labels with holes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from sklearn.metrics._scorer import _BaseScorer
+
+from skmtl.metrics._metric import (
+    Metric,
+    as_tuple,
+    average_scores,
+    known_functions,
+    pool,
+    resolve_metric,
+    score_each,
+    score_task,
+    warn_undefined,
+)
+from skmtl.metrics._tasks import observed_tasks
+
+
+def multitask_scorer(
+    metric: str | Callable,
+    *,
+    average: Literal["macro", "micro", "weighted"] = "macro",
+    per_task: bool = False,
+    response_method: str | Sequence[str] | None = None,
+    greater_is_better: bool | None = None,
+    **kwargs: Any,
+) -> "_MultiTaskScorer":
+    """Make a scorer that understands missing labels, for `scoring=`.
+
+    Parameters
+    ----------
+    metric : str or callable
+        A scorer's name, such as "roc_auc", or a metric function.
+    average : {"macro", "micro", "weighted"}, default="macro"
+        How tasks are averaged, see `multitask_score`.
+    per_task : bool, default=False
+        Whether to give a dict with the score of each task, by its name, and their
+        average, by the name "mean", as a search over several metrics takes it
+        (`refit="mean"`).
+    response_method : str or sequence of str, default=None
+        The estimator's method that makes the predictions, or several of which the
+        first that it has is taken. By default that of scikit-learn's scorer, and
+        "predict" for a function that scikit-learn does not know.
+    greater_is_better : bool, default=None
+        Whether a function is a score (True) or a loss (False), whose sign is turned. By
+        default that of scikit-learn's scorer, and True for a function that it does not
+        know.
+    **kwargs : object
+        Passed on to the metric.
+
+    Returns
+    -------
+    scorer : callable
+        `scorer(estimator, X, y, sample_weight=None)`: a float, greater is better, or a
+        dict of them. It works on every estimator whose predictions have one of the
+        forms that `multitask_score` takes, and it can be pickled.
+
+    See Also
+    --------
+    multitask_score : The same for predictions.
+
+    Examples
+    --------
+    Half of the labels are missing, and the search does not mind:
+
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.metrics import multitask_scorer
+    >>> from skmtl.model_selection import MultiTaskStratifiedKFold
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 3))
+    >>> Y = np.where(rng.random((100, 3)) < 0.5, np.nan, X > 0)
+    >>> search = GridSearchCV(
+    ...     MultiTaskNetClassifier(max_iter=20, learning_rate="cosine"),
+    ...     {"hidden_layer_sizes": [(), (20,)]},
+    ...     scoring=multitask_scorer("roc_auc"),
+    ...     cv=MultiTaskStratifiedKFold(3),
+    ... )
+    >>> bool(search.fit(X, Y).best_score_ > 0.5)
+    True
+    """
+    resolved = resolve_metric(metric, kwargs)
+    if response_method is not None:
+        resolved = replace(resolved, response=as_tuple(response_method))
+    if not isinstance(metric, str | _BaseScorer):
+        sign, _ = known_functions().get(metric, (1, None))
+        if greater_is_better is not None:
+            sign = 1 if greater_is_better else -1
+        resolved = replace(resolved, sign=sign)
+    elif greater_is_better is not None:
+        raise ValueError(
+            "greater_is_better is for metric functions, but metric is the scorer "
+            f"{resolved.name!r}, whose sign is known. Leave it out."
+        )
+    return _MultiTaskScorer(resolved, average, per_task)
+
+
+class _MultiTaskScorer:
+    """What `multitask_scorer` makes."""
+
+    def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
+        self._metric = metric
+        self._average = average
+        self._per_task = per_task
+
+    def __repr__(self) -> str:
+        shown = [repr(self._metric.name), f"average={self._average!r}"]
+        if self._per_task:
+            shown.append("per_task=True")
+        shown += [f"{key}={value!r}" for key, value in self._metric.kwargs.items()]
+        return f"multitask_scorer({', '.join(shown)})"
+
+    def __call__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
+    ) -> float | dict[str, float]:
+        """Score a fitted estimator; greater is better."""
+        metric = self._metric
+        y_pred = _response_of(estimator, metric)(X)
+        tasks = observed_tasks(
+            y,
+            y_pred,
+            takes_scores=metric.takes_scores(y_pred),
+            classes=getattr(estimator, "classes_", None),
+            sample_weight=sample_weight,
+        )
+        if self._average == "micro" and not self._per_task:
+            return score_task(metric, pool(tasks))
+        scores = score_each(metric, tasks)
+        warn_undefined(metric.name, tasks, scores)
+        if self._average == "micro":
+            average = score_task(metric, pool(tasks))
+        else:
+            average = average_scores(scores, tasks, self._average)
+        if not self._per_task:
+            return average
+        names = [task.name for task in tasks]
+        return dict(zip(names, scores.tolist(), strict=True)) | {"mean": average}
+
+
+def _response_of(estimator: Any, metric: Metric) -> Callable:
+    methods = metric.response or ("predict",)
+    for method in methods:
+        if hasattr(estimator, method):
+            return getattr(estimator, method)
+    raise AttributeError(
+        f"To compute {metric.name}, {type(estimator).__name__} must have one of the "
+        f"methods {list(methods)}. Choose another metric or estimator."
+    )

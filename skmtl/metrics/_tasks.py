@@ -1,0 +1,199 @@
+"""Labels and predictions of each task, on the rows where it was observed."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl._targets import Tasks, decode_targets, encode_targets, shorten
+from skmtl._weights import check_sample_weight
+
+
+class Task(NamedTuple):
+    """A task on its observed rows."""
+
+    name: str
+    y: NDArray  # labels
+    prediction: NDArray  # labels, values of the greater class, or a column per class
+    is_labels: bool  # whether the prediction is labels
+    classes: NDArray  # sorted
+    weight: NDArray | None
+
+    @property
+    def has_two_classes(self) -> bool:
+        """Whether labels of at least two classes were observed."""
+        return len(self.y) > 0 and bool((self.y != self.y[0]).any())
+
+    def with_most_probable_labels(self) -> "Task":
+        """Labels in place of probabilities."""
+        if self.prediction.ndim == 1:
+            codes = (self.prediction > 0.5).astype(np.intp)
+        else:
+            codes = self.prediction.argmax(axis=1)
+        return self._replace(prediction=self.classes[codes], is_labels=True)
+
+
+def observed_tasks(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    takes_scores: bool,
+    classes: Any = None,
+    sample_weight: Any = None,
+    task_names: Any = None,
+) -> list[Task]:
+    """Each task of y_true with its predictions, on the rows where it was observed.
+
+    `takes_scores`: predictions are probabilities or decision values, not labels.
+    """
+    tasks, codes = encode_targets(y_true)
+    names = _check_names(task_names, tasks)
+    weights = check_sample_weight(sample_weight, codes)
+    given = _check_classes(classes, tasks)
+    if takes_scores:
+        predictions = _scores_by_task(y_pred, codes, tasks, given, names)
+    else:
+        predictions = _labels_by_task(y_pred, codes, tasks, given)
+    result = []
+    for t, (prediction, task_classes) in enumerate(predictions):
+        rows = codes[:, t] >= 0
+        weight = None
+        if weights is not None:
+            weight = weights[:, min(t, weights.shape[1] - 1)].astype(float)
+            rows &= weight > 0
+            weight = weight[rows]
+        result.append(
+            Task(
+                names[t],
+                tasks.classes[t][codes[rows, t]],
+                prediction[rows],
+                not takes_scores,
+                task_classes,
+                weight,
+            )
+        )
+    return result
+
+
+def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
+    if task_names is None:
+        return tasks.names.tolist()
+    names = [str(name) for name in task_names]
+    if len(names) != tasks.n_tasks:
+        raise ValueError(
+            f"task_names must name each of the {tasks.n_tasks} tasks of y_true; got "
+            f"{len(names)}: {shorten(names)}."
+        )
+    return names
+
+
+def _check_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
+    if isinstance(classes, np.ndarray) and classes.ndim == 1 and not tasks.is_1d:
+        # MLPClassifier's `classes_` numbers the tasks if there are several.
+        classes = None
+    if classes is None:
+        return None
+    if tasks.is_1d and np.ndim(classes[0]) == 0:
+        classes = [classes]
+    if len(classes) != tasks.n_tasks:
+        raise ValueError(
+            f"classes must have one array per task of y_true, {tasks.n_tasks}; got "
+            f"{len(classes)}. Pass `classes_` of the estimator."
+        )
+    return [np.asarray(task_classes) for task_classes in classes]
+
+
+def _labels_by_task(
+    y_pred: Any, codes: NDArray, tasks: Tasks, given: list[NDArray] | None
+) -> list[tuple[NDArray, NDArray]]:
+    """Predicted labels of each task, and all its classes."""
+    if tasks.is_1d and np.ndim(y_pred) == 2 and np.shape(y_pred)[1] == 1:
+        y_pred = np.asarray(y_pred)[:, 0]
+    predicted, predicted_codes = encode_targets(y_pred)
+    check_consistent_length(codes, predicted_codes)
+    if predicted.is_1d != tasks.is_1d or predicted.n_tasks != tasks.n_tasks:
+        raise ValueError(
+            "y_pred must have a column of labels per task, like y_true, "
+            f"{tasks.n_tasks}; got {predicted.n_tasks}."
+        )
+    _refuse_missing((predicted_codes < 0).any(axis=0), tasks.names)
+    result = []
+    for t in range(tasks.n_tasks):
+        known = [tasks.classes[t], predicted.classes[t]]
+        if given is not None:
+            known.append(given[t])
+        task = Tasks(tasks.names[[t]], [predicted.classes[t]], False, True)
+        labels = decode_targets(predicted_codes[:, [t]], task)
+        result.append((labels, _union(known)))
+    return result
+
+
+def _scores_by_task(
+    y_pred: Any,
+    codes: NDArray,
+    tasks: Tasks,
+    given: list[NDArray] | None,
+    names: list[str],
+) -> list[tuple[NDArray, NDArray]]:
+    """Probabilities or decision values of each task, and all its classes."""
+    parts = _split_scores(y_pred, tasks)
+    check_consistent_length(codes, *parts)
+    _refuse_missing([np.isnan(part).any() for part in parts], names)
+    result = []
+    for t, part in enumerate(parts):
+        columns = tasks.classes[t] if given is None else given[t]
+        seen = np.unique(codes[codes[:, t] >= 0, t])
+        classes = _union([columns, tasks.classes[t][seen]])
+        result.append((_align(part, columns, classes, names[t]), classes))
+    return result
+
+
+def is_list_of_tables(y_pred: Any) -> bool:
+    return isinstance(y_pred, list | tuple) and np.ndim(y_pred[0]) == 2
+
+
+def _split_scores(y_pred: Any, tasks: Tasks) -> list[NDArray]:
+    """One array per task, (n_samples,) or (n_samples, n_classes)."""
+    if is_list_of_tables(y_pred):
+        parts = [np.asarray(part, dtype=float) for part in y_pred]
+    else:
+        array = np.asarray(y_pred, dtype=float)
+        parts = [array] if tasks.is_1d or array.ndim == 1 else list(array.T)
+    if len(parts) != tasks.n_tasks:
+        raise ValueError(
+            f"y_pred must have a column or an array for each of the {tasks.n_tasks} "
+            f"tasks of y_true; got {len(parts)}."
+        )
+    return parts
+
+
+def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDArray:
+    """Values of the greater of two classes, or a column for each class."""
+    if part.ndim == 1 and len(classes) <= 2:
+        return part
+    if part.ndim == 1 and len(columns) == 2:
+        part = np.column_stack([1 - part, part])
+    n_columns = 1 if part.ndim == 1 else part.shape[1]
+    if n_columns != len(columns):
+        raise ValueError(
+            f"y_pred of task {name!r} must have a column for each of its classes "
+            f"{shorten(columns.tolist())}; got {n_columns} column(s). Pass `classes`, "
+            "the estimator's `classes_`."
+        )
+    aligned = np.full((len(part), len(classes)), min(part.min(initial=0.0), 0.0))
+    aligned[:, np.searchsorted(classes, columns)] = part.reshape(len(part), n_columns)
+    return aligned[:, 1] if len(classes) == 2 else aligned
+
+
+def _union(arrays: list[NDArray]) -> NDArray:
+    return np.unique(np.concatenate([a for a in arrays if len(a)]))
+
+
+def _refuse_missing(is_missing: Any, names: Any) -> None:
+    if np.any(is_missing):
+        missing = [name for name, m in zip(names, is_missing, strict=True) if m]
+        raise ValueError(
+            f"y_pred must be complete, but predictions of {shorten(missing)} are "
+            "missing (NaN). Only y_true may have missing labels."
+        )

@@ -1,0 +1,376 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    get_scorer,
+    get_scorer_names,
+    log_loss,
+    roc_auc_score,
+)
+
+from skmtl.metrics import multitask_score
+
+NOT_FOR_A_COLUMN = {
+    "f1_samples": "averages over rows of an indicator matrix, not over one task",
+    "jaccard_samples": "averages over rows of an indicator matrix, not over one task",
+    "precision_samples": "averages over rows of an indicator matrix, not over one task",
+    "recall_samples": "averages over rows of an indicator matrix, not over one task",
+    "neg_mean_gamma_deviance": "regression: positive values only",
+    "neg_mean_poisson_deviance": "regression: positive predictions only",
+}
+BINARY_ONLY = {
+    name: "scikit-learn refuses several classes, or asks for an average"
+    for name in [
+        "f1",
+        "precision",
+        "recall",
+        "jaccard",
+        "roc_auc",
+        "positive_likelihood_ratio",
+        "neg_negative_likelihood_ratio",
+    ]
+}
+
+
+def binary_problem(seed=0, n_samples=60, n_tasks=4):
+    rng = np.random.default_rng(seed)
+    Y = rng.integers(2, size=(n_samples, n_tasks))
+    P = np.clip(rng.normal(0.3 + 0.4 * Y, 0.3), 0.01, 0.99)
+    return Y, P
+
+
+def multiclass_problem(seed=0, n_samples=60, n_classes=(3, 4)):
+    rng = np.random.default_rng(seed)
+    Y = np.column_stack([rng.integers(k, size=n_samples) for k in n_classes])
+    P = [
+        rng.dirichlet(np.ones(k), n_samples) * 0.5 + 0.5 * np.eye(k)[y]
+        for k, y in zip(n_classes, Y.T, strict=True)
+    ]
+    return Y, P
+
+
+def with_holes(Y, seed=1, missing=0.4):
+    hole = np.random.default_rng(seed).random(Y.shape) < missing
+    return np.where(hole, np.nan, Y.astype(float)), ~hole
+
+
+def takes_scores(name):
+    return get_scorer(name)._response_method != "predict"
+
+
+def stock(name, y, prediction):
+    """The scorer as scikit-learn calls it, on predictions."""
+    scorer = get_scorer(name)
+    kwargs = dict(scorer._kwargs)
+    return scorer._sign * scorer._score_func(y, prediction, **kwargs)
+
+
+SCORERS = [n for n in get_scorer_names() if n not in NOT_FOR_A_COLUMN]
+
+
+@pytest.mark.filterwarnings("ignore:'k' .2. greater than")  # top_k_accuracy, 2 classes
+@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("holes", [False, True])
+def test_binary_tasks_equal_the_stock_metric_on_observed_rows(name, holes):
+    Y, P = binary_problem()
+    Y_true, observed = with_holes(Y) if holes else (Y, np.ones(Y.shape, bool))
+    predictions = P if takes_scores(name) else (P > 0.5).astype(int)
+    scores = multitask_score(name, Y_true, predictions, average=None)
+    expected = [
+        stock(name, Y[rows, j], predictions[rows, j])
+        for j, rows in enumerate(observed.T)
+    ]
+    assert_allclose(scores, expected, rtol=1e-12)
+    assert_allclose(multitask_score(name, Y_true, predictions), np.mean(expected))
+
+
+@pytest.mark.parametrize("name", [n for n in SCORERS if n not in BINARY_ONLY])
+@pytest.mark.parametrize("holes", [False, True])
+def test_multiclass_tasks_equal_the_stock_metric_on_observed_rows(name, holes):
+    Y, P = multiclass_problem()
+    Y_true, observed = with_holes(Y) if holes else (Y, np.ones(Y.shape, bool))
+    labels = np.column_stack([p.argmax(axis=1) for p in P])
+    scores = multitask_score(
+        name, Y_true, P if takes_scores(name) else labels, average=None
+    )
+    for j, rows in enumerate(observed.T):
+        prediction = P[j][rows] if takes_scores(name) else labels[rows, j]
+        assert_allclose(scores[j], stock(name, Y[rows, j], prediction), rtol=1e-12)
+
+
+def test_every_scorer_is_tested_or_named_with_a_reason():
+    assert set(NOT_FOR_A_COLUMN) | set(BINARY_ONLY) <= set(get_scorer_names())
+    for reasons in (NOT_FOR_A_COLUMN, BINARY_ONLY):
+        assert all(reasons.values())
+
+
+@pytest.mark.parametrize("name", sorted(BINARY_ONLY))
+def test_binary_metrics_name_the_multiclass_task_that_they_refuse(name):
+    Y, P = multiclass_problem()
+    labels = np.column_stack([p.argmax(axis=1) for p in P])
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        multitask_score(name, Y, P if takes_scores(name) else labels)
+    assert any("'task_0'" in note for note in error.value.__notes__)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "neg_log_loss", "f1", "accuracy"])
+@pytest.mark.parametrize("average", ["macro", "weighted", "micro", None])
+def test_order_of_rows_and_tasks_and_unit_weights_change_nothing(name, average):
+    Y, P = binary_problem()
+    Y, _ = with_holes(Y)
+    P = P if takes_scores(name) else (P > 0.5).astype(int)
+    expected = multitask_score(name, Y, P, average=average)
+    rng = np.random.default_rng(0)
+    rows, tasks = rng.permutation(len(Y)), rng.permutation(4)
+    permuted = multitask_score(
+        name, Y[rows][:, tasks], P[rows][:, tasks], average=average
+    )
+    assert_allclose(permuted, expected[tasks] if average is None else expected)
+    for shape in [len(Y), Y.shape]:
+        weighted = multitask_score(
+            name, Y, P, average=average, sample_weight=np.ones(shape)
+        )
+        assert_allclose(weighted, expected)
+
+
+def test_averages_are_what_their_names_say():
+    Y, P = binary_problem()
+    Y, observed = with_holes(Y)
+    Y[:40, 1] = np.nan
+    observed[:40, 1] = False
+    scores = multitask_score("roc_auc", Y, P, average=None)
+    assert multitask_score("roc_auc", Y, P) == pytest.approx(scores.mean())
+    sizes = observed.sum(axis=0)
+    weighted = multitask_score("roc_auc", Y, P, average="weighted")
+    assert weighted == pytest.approx(np.average(scores, weights=sizes))
+    micro = multitask_score("roc_auc", Y, P, average="micro")
+    assert micro == pytest.approx(roc_auc_score(Y[observed], P[observed]))
+    with pytest.raises(ValueError, match="average must be"):
+        multitask_score("roc_auc", Y, P, average="median")
+
+
+def test_weights_reach_the_metric():
+    Y, P = binary_problem()
+    Y, observed = with_holes(Y)
+    weight = np.random.default_rng(0).uniform(0.1, 2, size=Y.shape).astype(np.float32)
+    weight[:6] = 0
+    scores = multitask_score("roc_auc", Y, P, average=None, sample_weight=weight)
+    by_row = multitask_score("roc_auc", Y, P, average=None, sample_weight=weight[:, 0])
+    for j, rows in enumerate(observed.T):
+        expected = roc_auc_score(Y[rows, j], P[rows, j], sample_weight=weight[rows, j])
+        assert scores[j] == pytest.approx(expected)
+        expected = roc_auc_score(Y[rows, j], P[rows, j], sample_weight=weight[rows, 0])
+        assert by_row[j] == pytest.approx(expected)
+    weighted = multitask_score(
+        "roc_auc", Y, P, average="weighted", sample_weight=weight
+    )
+    totals = (weight * observed).sum(axis=0)
+    assert weighted == pytest.approx(np.average(scores, weights=totals))
+
+
+def test_undefined_tasks_are_nan_and_named_once():
+    Y, P = binary_problem()
+    Y = pd.DataFrame(Y.astype(float), columns=["fine", "one class", "empty", "too"])
+    Y["one class"] = 1.0
+    Y["empty"] = np.nan
+    for name in ("roc_auc", "average_precision"):
+        message = rf"{name} is undefined for 2 of 4.*'one class', 'empty'"
+        with pytest.warns(UndefinedMetricWarning, match=message) as record:
+            scores = multitask_score(name, Y, P, average=None)
+        assert len(record) == 1
+        assert record[0].filename == __file__
+        assert_array_equal(np.isnan(scores), [False, True, True, False])
+        with pytest.warns(UndefinedMetricWarning):
+            assert multitask_score(name, Y, P) == pytest.approx(np.nanmean(scores))
+    with pytest.warns(UndefinedMetricWarning, match=r"1 of 4.*'empty'"):
+        multitask_score("accuracy", Y, (P > 0.5).astype(int))
+    with pytest.warns(UndefinedMetricWarning, match="4 of 4"):
+        assert np.isnan(multitask_score("roc_auc", Y * np.nan, P))
+
+
+@pytest.mark.parametrize("form", ["table", "list", "frame", "labels"])
+def test_a_missing_prediction_is_an_error(form):
+    Y, P = binary_problem()
+    P[3, 2] = np.nan
+    y_pred = {
+        "table": P,
+        "list": [np.column_stack([1 - p, p]) for p in P.T],
+        "frame": pd.DataFrame(P),
+        "labels": np.where(np.isnan(P), np.nan, P > 0.5),
+    }[form]
+    metric = "accuracy" if form == "labels" else "roc_auc"
+    with pytest.raises(ValueError, match=r"must be complete.*'task_2'"):
+        multitask_score(metric, Y, y_pred)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "neg_log_loss", "neg_brier_score"])
+def test_every_form_of_probabilities_means_the_same(name):
+    Y, P = binary_problem()
+    Y, _ = with_holes(Y)
+    pairs = [np.column_stack([1 - p, p]) for p in P.T]
+    expected = multitask_score(name, Y, P, average=None)
+    frame = pd.DataFrame(Y).astype("Int64")
+    for y_true, y_pred in [
+        (Y, pairs),
+        (Y, pd.DataFrame(P)),
+        (Y.tolist(), P.tolist()),
+        (frame, tuple(pairs)),
+        (np.ma.masked_invalid(Y), P),
+    ]:
+        scores = multitask_score(name, y_true, y_pred, average=None)
+        assert_allclose(scores, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", ["roc_auc", "average_precision", "neg_log_loss", "neg_brier_score"]
+)
+@pytest.mark.parametrize("labels", [(1, 2), (-1, 1), ("no", "yes"), (False, True)])
+def test_probabilities_are_those_of_the_greater_class_whatever_its_name(name, labels):
+    Y, P = binary_problem()
+    hole = with_holes(Y)[0]
+    renamed = np.array(labels, dtype=object)[Y]
+    renamed[np.isnan(hole)] = None
+    expected = multitask_score(name, hole, P)
+    assert multitask_score(name, renamed, P) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["f1", "precision", "recall", "jaccard"])
+def test_positive_label_is_one_as_in_scikit_learn_else_the_greater(name):
+    Y, P = binary_problem()
+    predicted = (P > 0.5).astype(int)
+    expected = multitask_score(name, Y, predicted)
+    for text in [("a", "b"), ("no", "yes")]:
+        names = np.array(text, dtype=object)
+        score = multitask_score(name, names[Y], names[predicted])
+        assert score == pytest.approx(expected)
+        other = multitask_score(name, names[Y], names[predicted], pos_label=text[0])
+        assert other == pytest.approx(multitask_score(name, 1 - Y, 1 - predicted))
+    ones = multitask_score(name, Y + 1, predicted + 1)
+    assert ones == pytest.approx(
+        np.mean(
+            [stock(name, y + 1, p + 1) for y, p in zip(Y.T, predicted.T, strict=True)]
+        )
+    )
+
+
+def test_a_part_may_lack_a_class():
+    Y, P = multiclass_problem(n_classes=(3, 3))
+    classes = [np.arange(3)] * 2
+    rows = Y[:, 0] != 1
+    y, p = Y[rows], [part[rows] for part in P]
+    scores = multitask_score("neg_log_loss", y, p, average=None, classes=classes)
+    for j in range(2):
+        assert scores[j] == pytest.approx(-log_loss(y[:, j], p[j], labels=[0, 1, 2]))
+    auc = multitask_score("roc_auc_ovr", y, p, average=None, classes=classes)
+    by_class = [roc_auc_score(y[:, 0] == c, p[0][:, c]) for c in (0, 2)]
+    assert auc[0] == pytest.approx(np.mean(by_class))
+    assert auc[1] == pytest.approx(roc_auc_score(y[:, 1], p[1], multi_class="ovr"))
+    precision = multitask_score(
+        "average_precision", y, p, average=None, classes=classes
+    )
+    by_class = [average_precision_score(y[:, 0] == c, p[0][:, c]) for c in (0, 2)]
+    assert precision[0] == pytest.approx(np.mean(by_class))
+
+
+def test_a_class_that_training_lacked_has_probability_zero():
+    y = np.array(["a", "b", "c", "a", "b"])
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3], [0.4, 0.6]])
+    score = multitask_score("neg_log_loss", y, p, classes=["a", "b"])
+    padded = np.column_stack([p, np.zeros(5)])
+    assert score == pytest.approx(-log_loss(y, padded, labels=["a", "b", "c"]))
+    table = multitask_score(
+        "neg_log_loss", y[:, None], p[:, [1]], classes=[np.array(["a", "b"])]
+    )
+    assert table == pytest.approx(score)
+
+
+def test_constant_tasks_of_a_forest_can_be_scored():
+    Y, P = binary_problem(n_tasks=2)
+    y_pred = [np.column_stack([1 - P[:, 0], P[:, 0]]), np.ones((60, 1))]
+    scores = multitask_score(
+        "roc_auc", Y, y_pred, average=None, classes=[np.array([0, 1]), np.array([0])]
+    )
+    assert scores[0] == roc_auc_score(Y[:, 0], P[:, 0])
+    assert scores[1] == 0.5
+
+
+def test_metric_functions_keep_their_sign_and_take_arguments():
+    Y, P = binary_problem()
+    Y, _ = with_holes(Y)
+    assert multitask_score(log_loss, Y, P) == -multitask_score("neg_log_loss", Y, P)
+    labels = (P > 0.5).astype(int)
+    assert multitask_score(accuracy_score, Y, labels) == multitask_score(
+        "accuracy", Y, labels
+    )
+    adjusted = multitask_score(balanced_accuracy_score, Y, labels, adjusted=True)
+    assert adjusted == pytest.approx(
+        2 * multitask_score("balanced_accuracy", Y, labels) - 1
+    )
+    macro = multitask_score(f1_score, Y, labels, average=None)
+    assert_allclose(macro, multitask_score("f1", Y, labels, average=None))
+
+    def mean_margin(y_true, y_pred):
+        return np.mean(np.where(y_true == 1, y_pred, 1 - y_pred))
+
+    observed = ~np.isnan(Y)
+    expected = [mean_margin(Y[r, j], P[r, j]) for j, r in enumerate(observed.T)]
+    assert_allclose(multitask_score(mean_margin, Y, P, average=None), expected)
+
+
+def test_one_dimensional_targets():
+    Y, P = multiclass_problem()
+    y = Y[:, 0].astype(float)
+    y[::3] = np.nan
+    seen = ~np.isnan(y)
+    expected = roc_auc_score(y[seen], P[0][seen], multi_class="ovr")
+    assert multitask_score("roc_auc_ovr", y, P[0]) == pytest.approx(expected)
+    labels = P[0].argmax(axis=1)
+    expected = accuracy_score(y[seen], labels[seen])
+    assert multitask_score("accuracy", y, labels) == pytest.approx(expected)
+    binary = (Y[:, 0] > 0).astype(int)
+    for form in (P[0][:, 1], np.column_stack([1 - P[0][:, 1], P[0][:, 1]])):
+        score = multitask_score("roc_auc", binary, form)
+        assert score == pytest.approx(roc_auc_score(binary, P[0][:, 1]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_pred": np.ones((59, 4))}, "inconsistent"),
+        ({"y_pred": np.ones((60, 3))}, r"each of the 4 tasks of y_true; got 3"),
+        (
+            {"metric": "accuracy", "y_pred": np.ones((60, 3))},
+            "column of labels per task",
+        ),
+        ({"classes": [[0, 1]] * 3}, "one array per task of y_true, 4; got 3"),
+        ({"task_names": ["a"]}, "each of the 4 tasks"),
+        ({"metric": "no such metric"}, "not a valid scoring"),
+        ({"y_pred": [np.ones((60, 3))] * 4}, "a column for each of its classes"),
+        ({"sample_weight": np.ones(3)}, "sample_weight must have shape"),
+    ],
+)
+def test_unusable_arguments_are_refused(change, message):
+    Y, P = binary_problem()
+    arguments = {"metric": "roc_auc", "y_true": Y, "y_pred": P} | change
+    with pytest.raises(ValueError, match=message):
+        multitask_score(**arguments)
+
+
+def test_multiclass_tasks_are_not_pooled():
+    Y, P = multiclass_problem()
+    with pytest.raises(ValueError, match=r"pools tasks of two.*'task_0', 'task_1'"):
+        multitask_score("neg_log_loss", Y, P, average="micro")
+
+
+def test_importing_metrics_loads_no_torch():
+    program = "import sys, skmtl.metrics; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,250 @@
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from _classifiers import classifier
+from numpy.testing import assert_allclose
+from sklearn.callback import ScoringMonitor
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss, make_scorer, roc_auc_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+)
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl.metrics import multitask_score, multitask_scorer
+from skmtl.model_selection import MultiTaskStratifiedKFold
+
+
+@pytest.fixture
+def complete():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 4))
+    Y = (X[:, :3] + rng.normal(size=(120, 3)) > 0).astype(int)
+    return X, Y
+
+
+def holes_of(Y, missing=0.4):
+    return np.where(np.random.default_rng(1).random(Y.shape) < missing, np.nan, Y)
+
+
+ESTIMATORS = {
+    "ours": classifier(),
+    "pipeline": make_pipeline(StandardScaler(), classifier()),
+    "forest": RandomForestClassifier(10, random_state=0),
+    "MultiOutputClassifier": MultiOutputClassifier(LogisticRegression()),
+    "ClassifierChain": ClassifierChain(LogisticRegression()),
+    "MLPClassifier": MLPClassifier(max_iter=20, random_state=0),
+    "search": GridSearchCV(
+        RandomForestClassifier(5, random_state=0), {"max_depth": [2, 3]}, cv=2
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS.keys())
+@pytest.mark.parametrize(
+    "name", ["roc_auc", "neg_log_loss", "average_precision", "accuracy", "f1"]
+)
+def test_any_estimator_is_scored_on_the_observed_labels(complete, estimator, name):
+    X, Y = complete
+    estimator = copy.deepcopy(estimator).fit(X[:80], Y[:80])
+    Y_test = holes_of(Y[80:])
+    if name in ("accuracy", "f1"):
+        y_pred = estimator.predict(X[80:])
+    elif name != "neg_log_loss" and hasattr(estimator, "decision_function"):
+        y_pred = estimator.decision_function(X[80:])
+    else:
+        y_pred = estimator.predict_proba(X[80:])
+    expected = multitask_score(name, Y_test, y_pred)
+    score = multitask_scorer(name)(estimator, X[80:], Y_test)
+    assert score == pytest.approx(expected)
+
+
+def test_search_equals_a_hand_written_loop(complete):
+    X, Y = complete
+    Y = pd.DataFrame(holes_of(Y), columns=list("abc"))
+    grid = {"hidden_layer_sizes": [(), (10,)]}
+    cv = MultiTaskStratifiedKFold(3)
+    search = GridSearchCV(
+        classifier(), grid, cv=cv, scoring=multitask_scorer("roc_auc")
+    ).fit(X, Y)
+    for sizes, found in zip(
+        grid["hidden_layer_sizes"], search.cv_results_["mean_test_score"], strict=True
+    ):
+        aucs = []
+        for train, test in cv.split(X, Y):
+            clf = classifier(hidden_layer_sizes=sizes).fit(X[train], Y.iloc[train])
+            p = clf.predict_proba(X[test])
+            for j, task in enumerate(Y):
+                y = Y[task].iloc[test]
+                aucs.append(roc_auc_score(y.dropna(), p[y.notna(), j]))
+        assert found == pytest.approx(np.mean(aucs))
+
+
+def test_a_forests_search_on_complete_labels_equals_a_hand_written_loop(complete):
+    X, Y = complete
+    cv = MultiTaskStratifiedKFold(3)
+    forest = RandomForestClassifier(10, random_state=0)
+    scores = cross_val_score(forest, X, Y, cv=cv, scoring=multitask_scorer("roc_auc"))
+    expected = []
+    for train, test in cv.split(X, Y):
+        p = forest.fit(X[train], Y[train]).predict_proba(X[test])
+        expected.append(
+            np.mean([roc_auc_score(Y[test, j], p[j][:, 1]) for j in range(3)])
+        )
+    assert_allclose(scores, expected)
+
+
+def test_one_task_equals_the_stock_scorer(complete):
+    X, Y = complete
+    for name in ("roc_auc", "neg_log_loss", "neg_brier_score", "f1", "roc_auc_ovr"):
+        options = {"cv": StratifiedKFold(3)}
+        ours = cross_val_score(
+            LogisticRegression(), X, Y[:, 0], scoring=multitask_scorer(name), **options
+        )
+        stock = cross_val_score(
+            LogisticRegression(), X, Y[:, 0], scoring=name, **options
+        )
+        assert_allclose(ours, stock)
+
+
+def test_losses_have_the_right_sign(complete):
+    X, Y = complete
+    clf = classifier().fit(X, Y)
+    p = clf.predict_proba(X)
+    expected = -multitask_score(log_loss, Y, p)
+    assert expected < 0
+    for metric in ("neg_log_loss", log_loss):
+        assert multitask_scorer(metric)(clf, X, Y) == pytest.approx(expected)
+    assert multitask_scorer(brier_score_loss)(clf, X, Y) < 0
+    assert multitask_scorer(roc_auc_score)(clf, X, Y) > 0
+    custom = make_scorer(
+        brier_score_loss, greater_is_better=False, response_method="predict_proba"
+    )
+    assert multitask_scorer(custom)(clf, X, Y) == multitask_scorer("neg_brier_score")(
+        clf, X, Y
+    )
+
+
+def share_right(y_true, y_pred):
+    return float(np.mean(y_true == (y_pred > 0.5)))
+
+
+def test_functions_that_scikit_learn_does_not_know(complete):
+    X, Y = complete
+    clf = classifier().fit(X, Y)
+    labels = multitask_scorer(share_right)(clf, X, Y)
+    p = multitask_scorer(share_right, response_method="predict_proba")(clf, X, Y)
+    assert labels == p == clf.score(X, Y)
+    loss = multitask_scorer(share_right, greater_is_better=False)(clf, X, Y)
+    assert loss == -labels
+    with pytest.raises(ValueError, match="whose sign is known"):
+        multitask_scorer("roc_auc", greater_is_better=True)
+
+
+def test_per_task_scores_serve_a_search_over_several_metrics(complete):
+    X, Y = complete
+    Y = pd.DataFrame(holes_of(Y), columns=["a", "b", "c"])
+    scorer = multitask_scorer("roc_auc", per_task=True)
+    options = {"cv": MultiTaskStratifiedKFold(3)}
+    search = GridSearchCV(
+        classifier(), {"alpha": [0.1, 1]}, scoring=scorer, refit="mean", **options
+    ).fit(X, Y)
+    by_task = [search.cv_results_[f"mean_test_{task}"] for task in "abc"]
+    assert_allclose(np.mean(by_task, axis=0), search.cv_results_["mean_test_mean"])
+    results = cross_validate(classifier(), X, Y, scoring=scorer, **options)
+    assert {"test_a", "test_b", "test_c", "test_mean"} <= set(results)
+    micro = multitask_scorer("roc_auc", average="micro", per_task=True)
+    clf = classifier().fit(X, Y)
+    pooled = multitask_scorer("roc_auc", average="micro")(clf, X, Y)
+    assert micro(clf, X, Y)["mean"] == pooled
+
+
+def test_learning_curve_and_permutation_importance(complete):
+    X, Y = complete
+    Y = holes_of(Y)
+    scorer = multitask_scorer("roc_auc")
+    _, _, scores = learning_curve(
+        classifier(), X, Y, cv=MultiTaskStratifiedKFold(3), scoring=scorer
+    )
+    assert np.isfinite(scores[-1]).all()
+    clf = classifier(max_iter=60, learning_rate_init=0.01).fit(X, Y)
+    importance = permutation_importance(clf, X, Y, scoring=scorer, random_state=0)
+    means = importance.importances_mean
+    assert means[:3].min() > means[3]
+
+
+def test_scoring_monitor_takes_it_in_a_dict(complete):
+    X, Y = complete
+    Y = holes_of(Y)
+    monitor = ScoringMonitor(scoring={"roc_auc": multitask_scorer("roc_auc")})
+    with pytest.warns(ConvergenceWarning):
+        classifier(max_iter=3, learning_rate="constant").set_callbacks(monitor).fit(
+            X, Y
+        )
+    scores = [
+        r["roc_auc"] for r in monitor.get_logs().data if r["task_name"] == "epoch"
+    ]
+    assert len(scores) == 3
+    assert all(0 < score < 1 for score in scores)
+
+
+def test_weights_reach_the_metric(complete):
+    X, Y = complete
+    clf = classifier().fit(X, Y)
+    weight = np.random.default_rng(0).uniform(size=Y.shape).astype(np.float32)
+    expected = multitask_score("roc_auc", Y, clf.predict_proba(X), sample_weight=weight)
+    assert multitask_scorer("roc_auc")(clf, X, Y, sample_weight=weight) == expected
+
+
+def test_it_is_readable_and_can_be_pickled(complete):
+    X, Y = complete
+    clf = classifier().fit(X, Y)
+    for scorer, text in [
+        (multitask_scorer("roc_auc"), "multitask_scorer('roc_auc', average='macro')"),
+        (
+            multitask_scorer(log_loss, average="weighted", per_task=True),
+            "multitask_scorer('log_loss', average='weighted', per_task=True)",
+        ),
+        (
+            multitask_scorer("balanced_accuracy", adjusted=True),
+            "multitask_scorer('balanced_accuracy', average='macro', adjusted=True)",
+        ),
+    ]:
+        assert repr(scorer) == text
+        twin = pickle.loads(pickle.dumps(scorer))
+        assert twin(clf, X, Y) == scorer(clf, X, Y)
+
+
+def test_parallel_search(complete):
+    X, Y = complete
+    search = GridSearchCV(
+        classifier(),
+        {"alpha": [0.1, 1]},
+        scoring=multitask_scorer("roc_auc"),
+        cv=MultiTaskStratifiedKFold(2),
+        n_jobs=2,
+    ).fit(X, holes_of(Y))
+    assert np.isfinite(search.best_score_)
+
+
+def test_an_estimator_without_the_method_is_refused(complete):
+    from sklearn.linear_model import Perceptron
+
+    X, Y = complete
+    perceptron = MultiOutputClassifier(Perceptron()).fit(X, Y)
+    with pytest.raises(AttributeError, match=r"one of the methods \['predict_proba'\]"):
+        multitask_scorer("neg_log_loss")(perceptron, X, Y)
