@@ -19,7 +19,7 @@ from skmtl._weights import (
     task_weights,
     weight_table,
 )
-from skmtl.model_selection import train_validation_split
+from skmtl.model_selection._split import train_validation_split
 
 
 @dataclass(frozen=True)

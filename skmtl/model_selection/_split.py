@@ -1,0 +1,476 @@
+"""Splitters that balance the labels of every task."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import BaseShuffleSplit
+from sklearn.model_selection._split import (
+    GroupsConsumerMixin,
+    _BaseKFold,
+    _RepeatedSplits,
+    _validate_shuffle_split,
+)
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import (
+    _num_samples,
+    check_consistent_length,
+    indexable,
+)
+
+from skmtl._targets import Tasks, encode_targets, shorten
+from skmtl.model_selection._stratify import (
+    groups_as_units,
+    pairs_of,
+    rows_as_units,
+    stratify,
+)
+
+
+class MultiTaskStratifiedKFold(_BaseKFold):
+    """K folds that balance positives, negatives and labelled rows of every task.
+
+    Each pair of a task and a class is spread evenly over the folds, as far as rows with
+    labels for several tasks allow; missing labels are no class. Unlike an integer `cv`,
+    this splitter can be handed to `GridSearchCV` and `cross_validate` with NaN in `y`.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to take the rows in random order and to break ties at random.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; only with `shuffle=True`.
+
+    Warns
+    -----
+    UserWarning
+        At `split`, if a class of a task has fewer labels than there are folds.
+
+    See Also
+    --------
+    sklearn.model_selection.StratifiedKFold : For one task without missing labels.
+
+    Notes
+    -----
+    Iterative stratification [1]_ over pairs of task and observed class: the pair with
+    the fewest rows left comes first, and each of its rows goes to the fold that lacks
+    most. It differs from the paper in three ways. There only the present labels are
+    balanced; here all classes are, so the number of labelled rows of a task is balanced
+    too. There a fold's lack of the rarest pair decides; here it is the sum over all
+    pairs of the row, each divided by the number of its rows that are left. And folds
+    get as many rows as those of KFold. On tox21 (12 tasks, 5 folds) the standard
+    deviation of a pair's count over the folds is 0.5 rows instead of 2.2, on toxcast
+    (617 tasks) 1.5 instead of 2.7.
+
+    References
+    ----------
+    .. [1] K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the Stratification of Multi-Label
+       Data", ECML PKDD 2011, Algorithm 1. :doi:`10.1007/978-3-642-23808-6_10`
+
+    Examples
+    --------
+    The second task is labelled in every other row; each fold gets two of its labels:
+
+    >>> import numpy as np
+    >>> from skmtl.model_selection import MultiTaskStratifiedKFold
+    >>> Y = np.array([[0, 1, 0, 1, 0, 1, 0, 1], [0, np.nan, 0, np.nan] * 2]).T
+    >>> for train, test in MultiTaskStratifiedKFold(2).split(np.zeros((8, 1)), Y):
+    ...     print(test, np.isfinite(Y[test]).sum(axis=0))
+    [0 1 4 5] [4 2]
+    [2 3 6 7] [4 2]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
+
+    def split(self, X, y, groups=None):
+        """Generate indices of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its length is used.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            The labels, with NaN, None or pd.NA where missing.
+        groups : object, default=None
+            Ignored; there for compatibility.
+
+        Yields
+        ------
+        train : ndarray
+            The training rows of this fold.
+        test : ndarray
+            The test rows of this fold.
+        """
+        return super().split(X, y, groups)
+
+    def _iter_test_indices(
+        self, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Iterator[NDArray]:
+        tasks, codes = encode_targets(y)
+        pairs = pairs_of(codes, tasks.n_classes)
+        _check_counts(pairs, tasks, self.n_splits)
+        rng = check_random_state(self.random_state) if self.shuffle else None
+        sizes = _even_sizes(len(codes), self.n_splits)
+        fold_of = stratify(rows_as_units(pairs), sizes, rng)
+        for fold in range(self.n_splits):
+            yield np.flatnonzero(fold_of == fold)
+
+
+class RepeatedMultiTaskStratifiedKFold(_RepeatedSplits):
+    """`MultiTaskStratifiedKFold`, repeated with other random folds.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    n_repeats : int, default=10
+        Number of times that folds are made.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all repetitions.
+
+    See Also
+    --------
+    MultiTaskStratifiedKFold : Once.
+
+    Examples
+    --------
+    Two folds, three times:
+
+    >>> import numpy as np
+    >>> from skmtl.model_selection import RepeatedMultiTaskStratifiedKFold
+    >>> Y = np.array([[0, 1, 0, 1, 0, 1, 0, 1], [0, np.nan, 0, np.nan] * 2]).T
+    >>> cv = RepeatedMultiTaskStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
+    >>> len(list(cv.split(Y, Y)))
+    6
+    """
+
+    def __init__(self, *, n_splits=5, n_repeats=10, random_state=None):
+        super().__init__(
+            MultiTaskStratifiedKFold,
+            n_repeats=n_repeats,
+            random_state=random_state,
+            n_splits=n_splits,
+        )
+
+
+class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
+    """Random splits into training and test rows that balance the labels of every task.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of splits, independent of each other.
+    test_size : float or int, default=None
+        Share or number of test rows; by default what `train_size` leaves, or 0.1.
+    train_size : float or int, default=None
+        Share or number of training rows; by default what `test_size` leaves.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all splits.
+
+    See Also
+    --------
+    MultiTaskStratifiedKFold : Splits whose test rows do not overlap.
+    multitask_train_test_split : One split, of the data themselves.
+
+    Examples
+    --------
+    Two of the four labels of the second task are in the test half:
+
+    >>> import numpy as np
+    >>> from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
+    >>> Y = np.array([[0, 1, 0, 1, 0, 1, 0, 1], [0, np.nan, 0, np.nan] * 2]).T
+    >>> cv = MultiTaskStratifiedShuffleSplit(3, test_size=0.5, random_state=0)
+    >>> for train, test in cv.split(Y, Y):
+    ...     print(len(test), np.isfinite(Y[test, 1]).sum())
+    4 2
+    4 2
+    4 2
+    """
+
+    def __init__(
+        self, n_splits=10, *, test_size=None, train_size=None, random_state=None
+    ):
+        super().__init__(
+            n_splits=n_splits,
+            test_size=test_size,
+            train_size=train_size,
+            random_state=random_state,
+        )
+        self._default_test_size = 0.1
+
+    def split(self, X, y, groups=None):
+        """Generate indices of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its length is used.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            The labels, with NaN, None or pd.NA where missing.
+        groups : object, default=None
+            Ignored; there for compatibility.
+
+        Yields
+        ------
+        train : ndarray
+            The training rows of this split, in random order.
+        test : ndarray
+            The test rows of this split, in random order.
+        """
+        return super().split(X, y, groups)
+
+    def _iter_indices(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray, NDArray]]:
+        n_samples = _num_samples(X)
+        n_train, n_test = _validate_shuffle_split(
+            n_samples, self.test_size, self.train_size, self._default_test_size
+        )
+        tasks, codes = encode_targets(y)
+        units = rows_as_units(pairs_of(codes, tasks.n_classes))
+        sizes = np.array([n_train, n_test, n_samples - n_train - n_test])
+        rng = check_random_state(self.random_state)
+        for _ in range(self.n_splits):
+            part_of = stratify(units, sizes[sizes > 0], rng)
+            yield (
+                rng.permutation(np.flatnonzero(part_of == 0)),
+                rng.permutation(np.flatnonzero(part_of == 1)),
+            )
+
+
+class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
+    """K folds that balance the labels of every task and never split a group.
+
+    For rows that belong together, such as molecules of one scaffold, frames of one
+    video or visits of one patient: a model that is tested on a group has seen none of
+    its rows.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2 and at most the number of groups.
+    shuffle : bool, default=False
+        Whether to break ties at random.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; only with `shuffle=True`.
+
+    Warns
+    -----
+    UserWarning
+        At `split`, if a class of a task has fewer labels than there are folds.
+
+    See Also
+    --------
+    MultiTaskStratifiedKFold : Without groups.
+    sklearn.model_selection.StratifiedGroupKFold : For one task without missing labels.
+
+    Notes
+    -----
+    The algorithm is that of `MultiTaskStratifiedKFold`, on groups instead of rows and
+    the largest groups first.
+
+    Examples
+    --------
+    Four groups of two rows:
+
+    >>> import numpy as np
+    >>> from skmtl.model_selection import MultiTaskStratifiedGroupKFold
+    >>> Y = np.array([[0, 1, 0, 1, 0, 1, 0, 1], [0, np.nan, 0, np.nan] * 2]).T
+    >>> groups = np.repeat(["a", "b", "c", "d"], 2)
+    >>> for train, test in MultiTaskStratifiedGroupKFold(2).split(Y, Y, groups):
+    ...     print(groups[test])
+    ['a' 'a' 'c' 'c']
+    ['b' 'b' 'd' 'd']
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
+
+    def split(self, X, y, groups=None):
+        """Generate indices of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its length is used.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            The labels, with NaN, None or pd.NA where missing.
+        groups : array-like of shape (n_samples,), default=None
+            The group of each row. It must be given.
+
+        Yields
+        ------
+        train : ndarray
+            The training rows of this fold.
+        test : ndarray
+            The test rows of this fold.
+        """
+        return super().split(X, y, groups)
+
+    def _iter_test_indices(
+        self, X: Any = None, y: Any = None, groups: Any = None
+    ) -> Iterator[NDArray]:
+        if groups is None:
+            raise ValueError(
+                "groups must be given, one for each row, but it is None. Pass groups "
+                "to split, or to fit of a search."
+            )
+        tasks, codes = encode_targets(y)
+        check_consistent_length(codes, groups)
+        names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+        if len(names) < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} cannot be greater than the number of "
+                f"groups, {len(names)}. Use fewer folds."
+            )
+        pairs = pairs_of(codes, tasks.n_classes)
+        _check_counts(pairs, tasks, self.n_splits)
+        rng = check_random_state(self.random_state) if self.shuffle else None
+        units = groups_as_units(pairs, group_of, len(names))
+        sizes = _even_sizes(len(codes), self.n_splits)
+        fold_of = stratify(units, sizes, rng)[group_of]
+        for fold in range(self.n_splits):
+            yield np.flatnonzero(fold_of == fold)
+
+
+def multitask_train_test_split(
+    *arrays: Any,
+    test_size: float | int | None = None,
+    train_size: float | int | None = None,
+    random_state: Any = None,
+    stratify: Any = None,
+) -> list[Any]:
+    """Split data into training and test rows that balance the labels of every task.
+
+    Parameters
+    ----------
+    *arrays : sequence of array-likes of the same length
+        Lists, arrays, sparse matrices, DataFrames; `X, Y` as a rule.
+    test_size : float or int, default=None
+        Share or number of test rows; by default what `train_size` leaves, or 0.25.
+    train_size : float or int, default=None
+        Share or number of training rows; by default what `test_size` leaves.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the split.
+    stratify : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+        The labels to balance; by default the second of the arrays.
+
+    Returns
+    -------
+    splitting : list of length 2 * len(arrays)
+        The training and the test rows of each array, as
+        `sklearn.model_selection.train_test_split` gives them.
+
+    See Also
+    --------
+    MultiTaskStratifiedShuffleSplit : Several splits, as indices.
+
+    Examples
+    --------
+    Labels of both tasks are on both sides:
+
+    >>> import numpy as np
+    >>> from skmtl.model_selection import multitask_train_test_split
+    >>> X = np.arange(8).reshape(8, 1)
+    >>> Y = np.array([[0, 1, 0, 1, 0, 1, 0, 1], [0, np.nan, 0, np.nan] * 2]).T
+    >>> X_train, X_test, Y_train, Y_test = multitask_train_test_split(
+    ...     X, Y, test_size=0.5, random_state=0
+    ... )
+    >>> np.isfinite(Y_train).sum(axis=0), np.isfinite(Y_test).sum(axis=0)
+    (array([4, 2]), array([4, 2]))
+    """
+    if not arrays or (len(arrays) < 2 and stratify is None):
+        raise ValueError(
+            "Labels to balance must be given: pass X and Y, or stratify=Y; got "
+            f"{len(arrays)} array(s)."
+        )
+    arrays = indexable(*arrays)
+    y = arrays[1] if stratify is None else stratify
+    splitter = MultiTaskStratifiedShuffleSplit(
+        1, test_size=test_size, train_size=train_size, random_state=random_state
+    )
+    splitter._default_test_size = 0.25
+    train, test = next(splitter.split(arrays[0], y))
+    return [_safe_indexing(a, rows) for a in arrays for rows in (train, test)]
+
+
+def train_validation_split(
+    codes: NDArray,
+    n_classes: NDArray,
+    validation_fraction: float,
+    rng: np.random.RandomState,
+) -> tuple[NDArray, NDArray]:
+    """Rows to train on and rows to hold out, stratified.
+
+    Every task with two labels or more has at least one on each side, unless the rows'
+    other tasks forbid it.
+    """
+    pairs = pairs_of(codes, n_classes)
+    n_held_out = int(np.ceil(validation_fraction * len(codes)))
+    sizes = np.array([len(codes) - n_held_out, n_held_out])
+    held_out = np.zeros(len(codes), dtype=bool)
+    if sizes.all():
+        held_out = stratify(rows_as_units(pairs), sizes, rng) == 1
+    _give_every_task_both_sides(pairs, held_out)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _even_sizes(n_samples: int, n_splits: int) -> NDArray:
+    """Rows of each fold, as KFold has them."""
+    sizes = np.full(n_splits, n_samples // n_splits)
+    sizes[: n_samples % n_splits] += 1
+    return sizes
+
+
+def _check_counts(pairs: NDArray, tasks: Tasks, n_splits: int) -> None:
+    counts = np.bincount(pairs[pairs >= 0], minlength=tasks.n_classes.sum())
+    by_task = np.split(counts, np.cumsum(tasks.n_classes)[:-1])
+    if counts.max() < n_splits:
+        raise ValueError(
+            f"n_splits={n_splits} cannot be greater than the number of labels of every "
+            f"class; the largest class of any task has {counts.max()}. Use fewer folds."
+        )
+    rare = [
+        f"{name}: {task_counts[task_counts > 0].min()}"
+        for name, task_counts in zip(tasks.names, by_task, strict=True)
+        if ((task_counts > 0) & (task_counts < n_splits)).any()
+    ]
+    if rare:
+        warnings.warn(
+            f"{len(rare)} of {tasks.n_tasks} tasks have a class with fewer labels than "
+            f"n_splits={n_splits} (task: labels of its rarest class): {shorten(rare)}. "
+            "Some folds lack that class.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _give_every_task_both_sides(pairs: NDArray, held_out: NDArray) -> None:
+    """Move single rows, in place, where a task has labels on one side only."""
+    observed = pairs >= 0
+    for task in observed.sum(axis=0).argsort(kind="stable"):
+        rows = np.flatnonzero(observed[:, task])
+        if len(rows) < 2:
+            continue
+        for side in (True, False):  # held out, trained on
+            if not (held_out[rows] == side).any():
+                row = _spare_row(pairs, rows, held_out != side)
+                if row is not None:
+                    held_out[row] = side
+
+
+def _spare_row(pairs: NDArray, rows: NDArray, side: NDArray) -> int | None:
+    """Of `rows`, the one that its side misses least; None if a task would lose all."""
+    on_side = pairs[side]
+    labels_of_task = (on_side >= 0).sum(axis=0)
+    labels_of_pair = np.bincount(on_side[on_side >= 0], minlength=pairs.max() + 1)
+    observed = pairs[rows] >= 0
+    spare_tasks = np.where(observed, labels_of_task, np.inf).min(axis=1) > 1
+    rarest = np.where(observed, labels_of_pair[pairs[rows]], np.inf).min(axis=1)
+    best = np.where(spare_tasks, rarest, -1).argmax()
+    return int(rows[best]) if spare_tasks[best] else None

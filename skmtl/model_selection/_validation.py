@@ -1,0 +1,195 @@
+"""Out-of-fold predictions where labels have holes."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, _num_samples, indexable
+
+from skmtl._targets import Tasks, encode_targets
+from skmtl.model_selection._split import MultiTaskStratifiedKFold
+
+Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
+# What a class gets that a fold's training rows did not have, as in scikit-learn.
+_ABSENT = {
+    "predict_proba": 0.0,
+    "predict_log_proba": -np.inf,
+    "decision_function": np.finfo(np.float64).min,
+}
+
+
+def cross_val_predict(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    groups: Any = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    method: Method = "predict",
+) -> NDArray | list[NDArray]:
+    """Predict each row with a model that was fitted without it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier, or a pipeline or search around one. It is cloned for each fold.
+    X : array-like of shape (n_samples, n_features)
+        The input.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        The labels, with NaN, None or pd.NA where missing, if the estimator takes them.
+    groups : array-like of shape (n_samples,), default=None
+        Groups of rows, for a splitter that needs them.
+    cv : int, splitter or iterable, default=None
+        A number of folds for `MultiTaskStratifiedKFold`, 5 by default; a splitter; or
+        pairs of training and test rows. Each row must be a test row exactly once.
+    n_jobs : int, default=None
+        Number of folds that are fitted side by side.
+    verbose : int, default=0
+        How much joblib prints.
+    params : dict, default=None
+        Parameters of `fit`, such as `{"sample_weight": w}`; those with a value per row
+        are split.
+    method : str, default="predict"
+        "predict", "predict_proba", "predict_log_proba" or "decision_function".
+
+    Returns
+    -------
+    predictions : ndarray or list of ndarray
+        In the form that the estimator gives: labels (n_samples,) or (n_samples,
+        n_tasks); an array (n_samples, n_tasks) for the greater classes of binary tasks;
+        or a list with an array (n_samples, n_classes) per task, whose columns are the
+        sorted classes of all of `y`. A class that is absent from the training rows of a
+        fold has probability 0 there (log probability minus infinity).
+
+    Raises
+    ------
+    ValueError
+        If the test rows are no partition of all rows, or if `method` is another one.
+
+    See Also
+    --------
+    MultiTaskStratifiedKFold : The folds.
+    sklearn.model_selection.cross_val_predict : It turns labels of several tasks into
+        numbers before the estimator sees them, and NaN into one more class.
+
+    Examples
+    --------
+    Every probability comes from a network that did not see the row:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.model_selection import cross_val_predict
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 3))
+    >>> Y = np.where(rng.random((60, 2)) < 0.5, np.nan, X[:, :2] > 0)
+    >>> clf = MultiTaskNetClassifier(max_iter=5, learning_rate="cosine")
+    >>> cross_val_predict(clf, X, Y, method="predict_proba").shape
+    (60, 2)
+    """
+    if method != "predict" and method not in _ABSENT:
+        raise ValueError(
+            f"method must be 'predict' or one of {list(_ABSENT)}; got {method!r}."
+        )
+    X, y, groups = indexable(X, y, groups)
+    tasks, _ = encode_targets(y)
+    splits = _check_splits(cv, X, y, groups)
+    parts = Parallel(n_jobs=n_jobs, verbose=verbose)(
+        delayed(_fit_and_predict)(clone(estimator), X, y, train, test, params, method)
+        for train, test in splits
+    )
+    order = np.argsort(np.concatenate([test for _, test in splits]))
+    if method == "predict":
+        return np.concatenate([labels for labels, _ in parts])[order]
+    return _join_scores(parts, order, tasks, method)
+
+
+def _check_splits(
+    cv: Any, X: Any, y: Any, groups: Any
+) -> list[tuple[NDArray, NDArray]]:
+    if cv is None or isinstance(cv, int):
+        cv = MultiTaskStratifiedKFold(5 if cv is None else cv)
+    splits = list(cv.split(X, y, groups) if hasattr(cv, "split") else cv)
+    tests = np.sort(np.concatenate([test for _, test in splits]))
+    n_samples = _num_samples(X)
+    if not np.array_equal(tests, np.arange(n_samples)):
+        raise ValueError(
+            f"Each of the {n_samples} rows must be a test row exactly once, but the "
+            f"{len(splits)} splits of cv have {len(tests)} test rows, "
+            f"{len(np.unique(tests))} of them different. Use a splitter such as "
+            "MultiTaskStratifiedKFold."
+        )
+    return splits
+
+
+def _fit_and_predict(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    train: NDArray,
+    test: NDArray,
+    params: dict[str, Any] | None,
+    method: str,
+) -> tuple[Any, Any]:
+    """Predictions of the test rows, and the classes that they stand for."""
+    fit_params = _check_method_params(X, params or {}, train)
+    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **fit_params)
+    predictions = getattr(estimator, method)(_safe_indexing(X, test))
+    return predictions, getattr(estimator, "classes_", None)
+
+
+def _join_scores(
+    parts: list[tuple[Any, Any]], order: NDArray, tasks: Tasks, method: str
+) -> NDArray | list[NDArray]:
+    gives_tables = any(not isinstance(scores, list) for scores, _ in parts)
+    as_table = not tasks.is_1d and gives_tables and (tasks.n_classes == 2).all()
+    by_fold = [
+        [
+            _align(task_scores, own, everywhere, method, as_table)
+            for task_scores, own, everywhere in _split_tasks(scores, classes, tasks)
+        ]
+        for scores, classes in parts
+    ]
+    joined = [np.concatenate(folds)[order] for folds in zip(*by_fold, strict=True)]
+    if as_table:
+        return np.column_stack(joined)
+    return joined[0] if tasks.is_1d else joined
+
+
+def _split_tasks(
+    scores: Any, classes: Any, tasks: Tasks
+) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+    """Each task's scores, the classes of their columns, and its classes in all rows."""
+    if tasks.is_1d:
+        scores, classes = [scores], [classes]
+    elif not isinstance(scores, list):
+        scores = np.asarray(scores).T
+    if not isinstance(classes, list) or len(classes) != tasks.n_tasks:
+        # MLPClassifier's `classes_` numbers the tasks if there are several.
+        classes = tasks.classes
+    return zip(map(np.asarray, scores), classes, tasks.classes, strict=True)
+
+
+def _align(
+    scores: NDArray,
+    classes: NDArray,
+    everywhere: NDArray,
+    method: str,
+    as_table: bool,
+) -> NDArray:
+    """A column for each class of all rows, or that of the greater of two classes."""
+    if scores.ndim == 1 and (as_table or method == "decision_function"):
+        return scores
+    if scores.ndim == 1:  # in a fold whose training rows had two classes in every task
+        log_scale = method == "predict_log_proba"
+        rest = np.log1p(-np.exp(scores)) if log_scale else 1 - scores
+        scores = np.column_stack([rest, scores])
+    aligned = np.full((len(scores), len(everywhere)), _ABSENT[method])
+    aligned[:, np.searchsorted(everywhere, classes)] = scores
+    return aligned[:, 1] if as_table else aligned
