@@ -15,12 +15,13 @@ __version__ = "0.1.0"
 __all__ = [
     "MultiTaskNetClassifier",
     "__version__",
+    "inspection",
     "metrics",
     "model_selection",
     "sharing",
 ]
 
-_SUBMODULES = ("metrics", "model_selection", "sharing")
+_SUBMODULES = ("inspection", "metrics", "model_selection", "sharing")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -12,6 +11,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from skmtl._tables import as_table
 from skmtl.metrics._metric import resolve_metric, score_each, warn_undefined
 from skmtl.metrics._tasks import Task, observed_tasks
 
@@ -97,40 +97,10 @@ def multitask_report(
         [task.with_most_probable_labels() for task in tasks],
     )
     warn_undefined("roc_auc", tasks, columns["roc_auc"])
-    return _as_table(columns, [task.name for task in tasks])
+    return as_table(columns, [task.name for task in tasks])
 
 
 def _share_positive(task: Task) -> float:
     if len(task.classes) != 2 or len(task.y) == 0:
         return np.nan
     return float(np.average(task.y == task.classes[1], weights=task.weight))
-
-
-class _Table(dict):
-    """Columns of equal length that print as a table, where pandas is not there."""
-
-    def __init__(self, columns: dict[str, NDArray], names: list[str]) -> None:
-        super().__init__(columns)
-        self._names = names
-
-    def __repr__(self) -> str:
-        rows = [["", *self], *zip(self._names, *self.values(), strict=True)]
-        cells = [
-            [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
-            for row in rows
-        ]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) for cell, width in zip(row, widths, strict=True)
-            )
-            for row in cells
-        )
-
-
-def _as_table(columns: dict[str, NDArray], names: list[str]) -> Any:
-    try:
-        import pandas as pd
-    except ImportError:
-        return _Table(columns, names)
-    return pd.DataFrame(columns, index=names)

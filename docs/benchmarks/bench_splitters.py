@@ -1,0 +1,97 @@
+"""How evenly splitters spread labels: ours, KFold and iterative-stratification.
+
+Run ``python docs/benchmarks/bench_splitters.py --data FOLDER`` where FOLDER has
+``load.py`` with ``load(name) -> X, Y, extras``. It prints, per data set and splitter,
+the mean absolute deviation, over five random splits into 5 folds and all tasks, of a
+fold's share of each class among its labels, and of its share of labelled rows, from
+those of the whole data, in percentage points; and the seconds of one split.
+
+The PyPI package iterative-stratification takes complete 0/1 labels only. Where some are
+missing, it gets the present and the absent labels as two sets of complete labels.
+"""
+
+import argparse
+import importlib.util
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from skmtl._targets import encode_targets
+from skmtl.model_selection import MultiTaskStratifiedKFold
+
+NAMES = ["yeast", "tox21", "toxcast", "bibtex", "support2"]
+
+
+def iterative_stratification(codes):
+    """The package's splitter and labels that it can take, where it can run."""
+    try:
+        from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+    except ImportError:
+        return None
+    if codes.max() > 1:
+        return None
+    labels = codes == 1
+    if (codes < 0).any():
+        labels = np.column_stack([labels, codes == 0])
+    return MultilabelStratifiedKFold, labels.astype(int)
+
+
+def deviations(codes, n_classes, tests):
+    """Mean absolute deviation of class shares and of labelled shares, in points."""
+    classes, labelled = [], []
+    for t, n in enumerate(n_classes):
+        column = codes[:, t]
+        whole = np.bincount(column[column >= 0], minlength=n) / (column >= 0).sum()
+        for test in tests:
+            part = column[test]
+            n_labels = max((part >= 0).sum(), 1)
+            shares = np.bincount(part[part >= 0], minlength=n) / n_labels
+            classes += list(np.abs(shares - whole))
+            labelled.append(abs((part >= 0).mean() - (column >= 0).mean()))
+    return 100 * np.mean(classes), 100 * np.mean(labelled)
+
+
+def measure(splitter, codes, n_classes, y):
+    """Means over five seeds."""
+    results = []
+    for seed in range(5):
+        cv = splitter(5, shuffle=True, random_state=seed)
+        start = time.perf_counter()
+        tests = [test for _, test in cv.split(np.zeros((len(codes), 1)), y)]
+        seconds = time.perf_counter() - start
+        results.append([*deviations(codes, n_classes, tests), seconds])
+    return np.mean(results, axis=0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--names", nargs="+", default=NAMES)
+    options = parser.parse_args()
+    spec = importlib.util.spec_from_file_location("load", options.data / "load.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    warnings.simplefilter("ignore")
+    print(f"{'data':9} {'splitter':26} {'classes':>8} {'labelled':>8} {'seconds':>8}")
+    for name in options.names:
+        _, Y, _ = module.load(name)
+        tasks, codes = encode_targets(Y)
+        splitters = {
+            "KFold": (KFold, Y),
+            "iterative-stratification": iterative_stratification(codes),
+            "MultiTaskStratifiedKFold": (MultiTaskStratifiedKFold, Y),
+        }
+        for label, pair in splitters.items():
+            if pair is not None:
+                classes, labelled, seconds = measure(
+                    pair[0], codes, tasks.n_classes, pair[1]
+                )
+                row = f"{name:9} {label:26} {classes:8.3f} {labelled:8.3f}"
+                print(f"{row} {seconds:8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

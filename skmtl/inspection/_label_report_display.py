@@ -1,0 +1,123 @@
+"""LabelReportDisplay: missing and shared labels as heat maps."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skmtl.inspection._label_report import LabelReport, label_report
+
+_MOST_BANDS = 200  # of rows in the picture; more rows are averaged
+_MOST_NAMES = 40  # of tasks at the axes
+
+
+class LabelReportDisplay:
+    """Heat maps of the labels that are there.
+
+    On the left the share of labels that are there, for bands of rows in their order; on
+    the right, for each two tasks, the share of the rows with a label for the one (the
+    row of the picture) that have a label for the other (the column) too.
+
+    Parameters
+    ----------
+    report : LabelReport
+        What `label_report` found.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure, after `plot`.
+    axes_ : ndarray of matplotlib Axes of shape (2,)
+        The axes of the two pictures, after `plot`.
+
+    See Also
+    --------
+    label_report : The numbers.
+
+    Examples
+    --------
+    Draw it from the labels:
+
+    >>> import numpy as np
+    >>> from skmtl.inspection import LabelReportDisplay
+    >>> Y = np.where(np.random.default_rng(0).random((50, 3)) < 0.4, np.nan, 1.0)
+    >>> display = LabelReportDisplay.from_targets(Y)
+    >>> len(display.axes_)
+    2
+    """
+
+    def __init__(self, report: LabelReport) -> None:
+        self.report = report
+
+    @classmethod
+    def from_targets(cls, y: Any, *, axes: Any = None) -> "LabelReportDisplay":
+        """Report on labels and draw it.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            The labels, with NaN, None or pd.NA where missing.
+        axes : sequence of two matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        display : LabelReportDisplay
+            The display, drawn.
+        """
+        return cls(label_report(y)).plot(axes=axes)
+
+    def plot(self, *, axes: Any = None) -> "LabelReportDisplay":
+        """Draw both heat maps.
+
+        Parameters
+        ----------
+        axes : sequence of two matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        display : LabelReportDisplay
+            The display itself.
+        """
+        check_matplotlib_support("LabelReportDisplay.plot")
+        import matplotlib.pyplot as plt
+
+        if axes is None:
+            _, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+        rows, tasks = axes
+        report = self.report
+        n_samples, n_tasks = report.observed.shape
+        colours = {"vmin": 0, "vmax": 1, "cmap": "viridis", "interpolation": "nearest"}
+        rows.imshow(
+            _bands(report.observed),
+            aspect="auto",
+            extent=(-0.5, n_tasks - 0.5, n_samples, 0),
+            **colours,
+        )
+        rows.set(title="Share of labels that are there", xlabel="task", ylabel="row")
+        image = tasks.imshow(_share_of_row(report.overlap), aspect="auto", **colours)
+        tasks.set(
+            title="Labelled too, of the rows labelled for", xlabel="task", ylabel="task"
+        )
+        rows.figure.colorbar(image, ax=list(axes))
+        if n_tasks <= _MOST_NAMES:
+            names = report.task_names.tolist()
+            rows.set_xticks(range(n_tasks), names, rotation=90)
+            tasks.set_xticks(range(n_tasks), names, rotation=90)
+            tasks.set_yticks(range(n_tasks), names)
+        self.axes_ = np.array([rows, tasks])
+        self.figure_ = rows.figure
+        return self
+
+
+def _bands(observed: NDArray) -> NDArray:
+    """(n_bands, n_tasks): share of labels in bands of neighbouring rows."""
+    bands = np.array_split(observed, min(_MOST_BANDS, len(observed)))
+    return np.array([band.mean(axis=0) for band in bands])
+
+
+def _share_of_row(overlap: NDArray) -> NDArray:
+    labelled = np.diag(overlap)[:, None]
+    return np.divide(overlap, labelled, out=np.zeros(overlap.shape), where=labelled > 0)
