@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-# Where nobody told the classes of a task, it is binary.
-_DEFAULT_CLASSES = np.array([0, 1])
 # What `str` makes of NaN and pd.NA: text that hardly ever is meant to be a label.
 _TEXT_OF_MISSING = ("nan", "<NA>")
 
@@ -153,6 +151,10 @@ def _read_columns(y: Any) -> tuple[list[_Column], list | None, bool]:
 
 def _array_columns(y: Any) -> tuple[list[_Column], None, bool]:
     mask = None
+    if isinstance(y, list | tuple) and any(
+        isinstance(row, np.ma.MaskedArray) for row in y
+    ):
+        y = np.ma.array(y)
     if sparse.issparse(y):
         y = y.toarray()
     elif isinstance(y, np.ma.MaskedArray):
@@ -176,7 +178,7 @@ def _array_columns(y: Any) -> tuple[list[_Column], None, bool]:
 def _as_array(y: Any) -> NDArray:
     """As numpy reads it, but without turning numbers and NaN beside text into text."""
     if isinstance(y, np.ndarray):
-        return y
+        return np.asarray(y)  # a matrix becomes an array
     try:
         array = np.asarray(y)
         if array.dtype.kind not in "US":
@@ -246,6 +248,8 @@ def _tidy(column: _Column, name: str) -> _Column:
 def _is_missing(labels: NDArray) -> NDArray:
     if labels.dtype.kind == "f":
         return np.isnan(labels)
+    if labels.dtype.kind in "mM":
+        return np.isnat(labels)
     if labels.dtype.kind == "O":
         return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
     return np.zeros(len(labels), bool)
@@ -261,6 +265,8 @@ def _is_missing_label(label: Any) -> bool:
 
 
 def _tidy_labels(labels: NDArray, name: str) -> NDArray:
+    if len(labels) == 0 and labels.dtype.kind in "mM":
+        labels = labels.astype(object)  # of a column with nothing but NaT
     if labels.dtype.kind == "O":
         labels = _from_objects(labels, name)
     if labels.dtype.kind == "f":
@@ -293,6 +299,7 @@ def _from_objects(labels: NDArray, name: str) -> NDArray:
 
 
 def _integers_of(labels: NDArray, name: str) -> NDArray:
+    labels = labels.astype(np.float64)
     if not np.isfinite(labels).all():
         raise ValueError(
             f"Input y contains infinity in task {name!r}. Labels must be finite; mark "
@@ -341,10 +348,10 @@ def _learn_classes(columns: list[_Column], is_1d: bool) -> list[NDArray]:
         if len(classes)
     )
     for t, classes in enumerate(learned):
-        if zero_one and classes.dtype.kind == "b" and len(classes):
-            learned[t] = np.array([False, True])
-        elif zero_one or len(classes) == 0:
-            learned[t] = _DEFAULT_CLASSES
+        if len(classes) == 0:  # where nobody told the classes of a task, it is binary
+            learned[t] = np.array([0, 1])
+        elif zero_one:
+            learned[t] = np.array([0, 1]).astype(classes.dtype)
     return learned
 
 
@@ -368,6 +375,11 @@ def _given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
     """`classes` of partial_fit: an array, a list of arrays or a mapping by name."""
     if is_1d:
         classes = [classes]
+    elif not isinstance(classes, Mapping | list | tuple | np.ndarray):
+        raise ValueError(
+            f"classes must be a list of arrays, one per task, or a mapping from task "
+            f"name to array; got {classes!r}."
+        )
     elif isinstance(classes, Mapping):
         if set(map(str, classes)) != set(names):
             raise ValueError(
@@ -387,7 +399,7 @@ def _given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
         if array.ndim != 1 or len(array) == 0 or _is_missing(array).any():
             raise ValueError(
                 f"classes of task {name!r} must be one-dimensional with at least one "
-                f"label and none missing; got {labels!r}."
+                f"label and none missing; got {labels!r}. List all labels of the task."
             )
         given.append(np.unique(_tidy_labels(array, name)))
     return given
@@ -425,6 +437,12 @@ def _encode_column(
     column: _Column, classes: NDArray, name: str, unseen: Literal["error", "extra"]
 ) -> NDArray:
     labels, inverse = np.unique(column.labels, return_inverse=True)
+    if len(labels) and (labels.dtype.kind in "UO") != (classes.dtype.kind in "UO"):
+        raise ValueError(
+            f"Labels of task {name!r} must be of the kind of its classes "
+            f"{shorten(classes.tolist())}; got {shorten(labels.tolist())}, text beside "
+            "numbers. Convert the column."
+        )
     code_of = {label: code for code, label in enumerate(classes.tolist())}
     unknown = [label for label in labels.tolist() if label not in code_of]
     if unknown and unseen == "error":

@@ -1,15 +1,20 @@
 """The one training loop. It knows networks and tensors, not estimators."""
 
 import contextlib
+import copy
 import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+
+# The first optimizer of a process imports this; an interrupt in the middle of it would
+# leave torch broken.
+import torch._dynamo
 from torch import Tensor
 
 from skmtl._layers import SparseRows
@@ -21,7 +26,8 @@ WARM_UP = 0.1
 # Multiply-adds of a forward pass that a further thread is worth: measured on 2 cores,
 # two threads lose nothing from 3 million on and win a factor of 2 at 100 million.
 MIN_WORK_PER_THREAD = 1_500_000
-# Activations of a chunk of rows in a forward pass without gradient: 16 MiB of float32.
+# Input and activations of a chunk of rows in a forward pass without gradient: 16 MiB
+# of float32.
 CHUNK_ELEMENTS = 4_194_304
 
 _thread_lock = threading.Lock()
@@ -73,12 +79,19 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of X, dense or CSR, read batch by batch and never copied whole."""
+    """Rows of X, dense or CSR, read part by part."""
 
     X: Any  # Tensor or scipy CSR, (n_samples, n_features)
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Numbers that a row holds; of CSR, the mean."""
+        if isinstance(self.X, Tensor):
+            return int(self.X.shape[1])
+        return int(self.X.nnz // max(1, len(self)))
 
     def read(self, rows: Tensor | slice, like: Tensor) -> Tensor | SparseRows:
         """These rows, with the device and the precision of the parameter `like`."""
@@ -146,12 +159,32 @@ class Epoch(NamedTuple):
 
 
 @dataclass(frozen=True)
+class SolverState:
+    """What a later run needs to go on as if there had been no break."""
+
+    solver: str
+    moments: dict[int, dict[str, Any]]  # by the number of the parameter
+    generator: Tensor
+
+    def cpu(self) -> "SolverState":
+        """The same, on the CPU."""
+        moments = {
+            number: {
+                name: value.cpu() if isinstance(value, Tensor) else value
+                for name, value in state.items()
+            }
+            for number, state in self.moments.items()
+        }
+        return replace(self, moments=moments)
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """What a run of `train` did; the parameters are in the network itself."""
 
     epochs: list[Epoch]
     stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
-    optimizer_state: dict[str, Any]
+    solver_state: SolverState
 
 
 def train(
@@ -162,17 +195,21 @@ def train(
     generator: torch.Generator,
     *,
     held_out: Tensor | None = None,
-    optimizer_state: dict[str, Any] | None = None,
+    solver_state: SolverState | None = None,
+    catches_interrupt: bool = True,
     on_epoch_begin: Callable[[int], None] = lambda epoch: None,
     on_epoch_end: Callable[[Epoch], bool] = lambda epoch: False,
 ) -> TrainingResult:
     """Train `network` in place on the rows `index` of `data`.
 
     With rows `held_out`, the parameters of the epoch with the best score on them are
-    restored. `on_epoch_end` stops the run by returning True.
+    restored; after an interrupt, those of the best epoch so far. `on_epoch_end` stops
+    the run by returning True.
     """
-    steps = _Steps(network, data, plan, generator, optimizer_state)
+    steps = _Steps(network, data, plan, generator, solver_state)
     progress = _Progress(network, plan, validating=held_out is not None)
+    if catches_interrupt or held_out is not None:
+        progress.keep_parameters()
     stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
     with torch.enable_grad(), thread_limit(work_per_step(network, plan.batch_size)):
         try:
@@ -180,6 +217,8 @@ def train(
                 steps, progress, index, held_out, on_epoch_begin, on_epoch_end
             )
         except KeyboardInterrupt:
+            if not catches_interrupt:
+                raise
             stopped_by = "interrupt"
             warnings.warn(
                 f"Training was interrupted after {len(progress.epochs)} epochs; the "
@@ -187,9 +226,10 @@ def train(
                 RuntimeWarning,
                 stacklevel=2,
             )
-        progress.restore_best()
+        if held_out is not None or stopped_by == "interrupt":
+            progress.restore_best()
     _check_parameters(network, len(progress.epochs), plan)
-    return TrainingResult(progress.epochs, stopped_by, steps.optimizer.state_dict())
+    return TrainingResult(progress.epochs, stopped_by, steps.state())
 
 
 def _run_epochs(
@@ -217,7 +257,7 @@ def _run_epochs(
 
 
 class _Progress:
-    """Epochs so far, when to stop, and the best parameters where there is a score."""
+    """Epochs so far, when to stop, and the parameters of the best one."""
 
     def __init__(self, network: TrunkAndHeads, plan: TrainingPlan, validating: bool):
         self.network = network
@@ -228,19 +268,22 @@ class _Progress:
         self.best = -math.inf
         self.best_state: dict[str, Tensor] | None = None
 
+    def keep_parameters(self) -> None:
+        """Copy the parameters as the best ones; from now on those of better epochs."""
+        self.best_state = {
+            name: value.clone() for name, value in self.network.state_dict().items()
+        }
+
     def update(self, epoch: Epoch) -> None:
-        score = (
-            -epoch.loss if epoch.validation_score is None else epoch.validation_score
-        )
+        score = epoch.validation_score
+        if score is None:
+            score = -epoch.loss
         improved = score >= self.best + self.plan.tol
         self.n_stalled = 0 if improved else self.n_stalled + 1
         if score > self.best:
             self.best = score
-            if self.validating:
-                self.best_state = {
-                    name: value.clone()
-                    for name, value in self.network.state_dict().items()
-                }
+            if self.best_state is not None:
+                self.keep_parameters()
         self.epochs.append(epoch)
 
     def has_stalled(self) -> bool:
@@ -263,7 +306,7 @@ class _Steps:
         data: LabelledRows,
         plan: TrainingPlan,
         generator: torch.Generator,
-        optimizer_state: dict[str, Any] | None,
+        solver_state: SolverState | None,
     ) -> None:
         self.network = network
         self.data = data
@@ -272,8 +315,16 @@ class _Steps:
         self.like = next(network.parameters())
         self.dropout_generator = _generator_beside(self.like, generator)
         self.optimizer = make_optimizer(network, plan)
-        if optimizer_state is not None:
-            self.optimizer.load_state_dict(optimizer_state)
+        if solver_state is not None and solver_state.solver == plan.solver:
+            # The moments alone: step size, momentum and the like are those of `plan`.
+            # A copy, since loading may share tensors and this run may fail.
+            state = self.optimizer.state_dict()
+            state["state"] = copy.deepcopy(solver_state.moments)
+            self.optimizer.load_state_dict(state)
+
+    def state(self) -> SolverState:
+        moments = self.optimizer.state_dict()["state"]
+        return SolverState(self.plan.solver, moments, self.generator.get_state())
 
     def run_epoch(self, index: Tensor, number: int) -> float:
         """One pass over the rows `index`; returns its mean loss with the L2 term."""
@@ -393,13 +444,13 @@ def work_per_step(network: TrunkAndHeads, batch_size: int) -> int:
     return batch_size * sum(p.numel() for p in network.parameters())
 
 
-def iter_chunks(network: TrunkAndHeads, n_rows: int) -> Iterator[slice]:
+def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
     """Slices of rows small enough for a forward pass to keep memory bounded."""
     # A bank's bias has an element for each of its outputs.
-    width = sum(
+    n_units = sum(
         p.numel() for name, p in network.named_parameters() if name.endswith("bias")
     )
-    size = max(1, CHUNK_ELEMENTS // width)
+    size = max(1, CHUNK_ELEMENTS // (n_units + rows.width))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 
@@ -413,7 +464,7 @@ def mean_task_loss(network: TrunkAndHeads, data: LabelledRows, index: Tensor) ->
     losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
     with torch.inference_mode():
-        for chunk in iter_chunks(network, len(index)):
+        for chunk in iter_chunks(network, data.rows, len(index)):
             batch = data.read(index[chunk], like)
             losses += task_losses(
                 network(batch.x), batch.codes, batch.label_weight, network.groups

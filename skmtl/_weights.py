@@ -1,6 +1,7 @@
 """Weights of rows, labels, tasks and classes."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,24 +10,33 @@ from sklearn.utils import check_array
 
 from skmtl._targets import Tasks, shorten
 
+_LARGEST = np.finfo(np.float32).max
 
-def check_sample_weight(sample_weight: Any, codes: NDArray) -> NDArray | None:
+
+def check_sample_weight(
+    sample_weight: Any, codes: NDArray, tasks: Tasks
+) -> NDArray | None:
     """None or float32 of shape (n_samples, 1) or (n_samples, n_tasks)."""
     if sample_weight is None:
         return None
-    weights = check_array(
-        sample_weight,
-        ensure_2d=False,
-        dtype=np.float32,
-        input_name="sample_weight",
-    )
+    if tasks.is_named and hasattr(sample_weight, "columns"):
+        columns = [str(column) for column in sample_weight.columns]
+        if columns != tasks.names.tolist():
+            raise ValueError(
+                "The columns of sample_weight must be the tasks of y, in the same "
+                f"order: {shorten(tasks.names)}; got {shorten(columns)}. Reorder them, "
+                "or pass an array."
+            )
     n_samples, n_tasks = codes.shape
-    if weights.shape not in {(n_samples,), (n_samples, n_tasks)}:
+    if np.shape(sample_weight) not in {(n_samples,), (n_samples, n_tasks)}:
         raise ValueError(
             f"sample_weight must have shape (n_samples,) = ({n_samples},) or "
-            f"(n_samples, n_tasks) = ({n_samples}, {n_tasks}), one weight per row or "
-            f"per label; got shape {weights.shape}."
+            f"(n_samples, n_tasks) = ({n_samples}, {n_tasks}); got shape "
+            f"{np.shape(sample_weight)}. Pass one weight per row or one per label."
         )
+    weights = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float32, input_name="sample_weight"
+    )
     if weights.min() < 0:
         raise ValueError(
             f"sample_weight must not be negative, but its smallest value is "
@@ -35,7 +45,7 @@ def check_sample_weight(sample_weight: Any, codes: NDArray) -> NDArray | None:
     if not weights.any():
         raise ValueError(
             "Sample weights must contain at least one non-zero number; all of them "
-            "are 0."
+            "are 0. Leave sample_weight out to count all rows alike."
         )
     return weights.reshape(n_samples, -1)
 
@@ -85,9 +95,9 @@ def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
         seen = per_task > 0
         mean = per_task.sum() / max(seen.sum(), 1)
         return np.divide(mean, per_task, out=np.ones(tasks.n_tasks), where=seen)
-    if isinstance(task_weight, Mapping):
-        _check_names(task_weight, tasks, "task_weight")
-        weights = [task_weight.get(name, 1.0) for name in tasks.names]
+    by_name = _by_name(task_weight, tasks, "task_weight")
+    if by_name is not None:
+        weights = [by_name.get(name, 1.0) for name in tasks.names]
     else:
         weights = task_weight
     weights = check_array(
@@ -96,12 +106,12 @@ def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
     if weights.shape != (tasks.n_tasks,):
         raise ValueError(
             f"task_weight must have one weight per task, shape ({tasks.n_tasks},); got "
-            f"shape {weights.shape}."
+            f"shape {weights.shape}. Name the tasks in a mapping to weigh some only."
         )
     if weights.min() < 0 or not weights.any():
         raise ValueError(
             "task_weight must not be negative and not 0 for every task; got "
-            f"{weights.tolist()}."
+            f"{shorten(weights.tolist())}. Use None to count all labels alike."
         )
     return weights
 
@@ -114,8 +124,7 @@ def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
     if isinstance(class_weight, str) or tasks.is_1d:
         per_task = dict.fromkeys(tasks.names, class_weight)
     else:
-        _check_names(class_weight, tasks, "class_weight")
-        per_task = dict(class_weight)
+        per_task = _by_name(class_weight, tasks, "class_weight") or {}
     for t, (name, classes) in enumerate(zip(tasks.names, tasks.classes, strict=True)):
         weights[t, : len(classes)] = _weights_of_task(
             per_task.get(name), name, classes, totals[t, : len(classes)]
@@ -140,7 +149,13 @@ def _weights_of_task(
             f"class to weight; got {class_weight!r}."
         )
     for i, label in enumerate(classes.tolist()):
-        weights[i] = class_weight.get(label, 1.0)
+        weight = class_weight.get(label, 1.0)
+        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+            raise ValueError(
+                f"class_weight of task {name!r} must be numbers, finite and not "
+                f"negative; got {weight!r} for class {label!r}."
+            )
+        weights[i] = weight
     unknown = [label for label in class_weight if label not in set(classes.tolist())]
     # As in scikit-learn: a class that only this part of the data lacks is no mistake
     # where all the others are weighted.
@@ -150,25 +165,32 @@ def _weights_of_task(
             f"{shorten(classes.tolist())}; got {shorten(unknown)}, which are none of "
             "them. Check the spelling and the type."
         )
-    if not np.isfinite(weights).all() or weights.min() < 0:
-        raise ValueError(
-            f"class_weight of task {name!r} must be finite and not negative; got "
-            f"{dict(class_weight)}."
-        )
     return weights
 
 
-def _check_names(mapping: Mapping, tasks: Tasks, parameter: str) -> None:
-    unknown = [name for name in mapping if name not in set(tasks.names)]
+def _by_name(weights: Any, tasks: Tasks, parameter: str) -> dict[str, Any] | None:
+    """Weights keyed by task name, of a mapping or a Series; None of an array."""
+    if not isinstance(weights, Mapping) and not hasattr(weights, "items"):
+        return None
+    by_name = {str(name): weight for name, weight in weights.items()}
+    unknown = [name for name in by_name if name not in set(tasks.names)]
     if unknown:
         raise ValueError(
             f"{parameter} must be keyed by task names; got {shorten(unknown)}, but the "
             f"tasks are {shorten(tasks.names)}. Correct the keys."
         )
+    return by_name
 
 
 def weight_table(task_weight: NDArray, class_weight: NDArray) -> NDArray:
     """(n_tasks, 1 + most classes) float32; the column of code -1, missing, is 0."""
+    products = task_weight[:, None] * class_weight
+    if products.max() > _LARGEST:
+        raise ValueError(
+            "Task weight times class weight must fit float32, in which the network "
+            f"computes; got {products.max()}. Use smaller weights: only their ratios "
+            "matter much."
+        )
     table = np.zeros((class_weight.shape[0], class_weight.shape[1] + 1), np.float32)
-    table[:, 1:] = task_weight[:, None] * class_weight
+    table[:, 1:] = products
     return table

@@ -37,7 +37,9 @@ def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
         "input_dropout": 0.0,
         "n_members": 1,
     }
-    architecture = Architecture(n_features, tuple(n_classes), **(settings | sizes))
+    architecture = Architecture(
+        repr(sharing), n_features, tuple(n_classes), **(settings | sizes)
+    )
     return sharing.build(architecture, torch.Generator().manual_seed(seed)).double()
 
 

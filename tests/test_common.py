@@ -1,6 +1,7 @@
 """scikit-learn's own checks of an estimator."""
 
 import pytest
+from sklearn.base import clone
 from sklearn.utils.estimator_checks import (
     check_estimator,
     estimator_checks_generator,
@@ -38,9 +39,10 @@ def test_scikit_learn_check(estimator, check):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_no_check_is_skipped_unseen():
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+def test_no_check_is_skipped_unseen(estimator):
     results = check_estimator(
-        MultiTaskNetClassifier(max_iter=20),
+        clone(estimator).set_params(max_iter=20),
         expected_failed_checks=EXPECTED_FAILURES,
         on_fail=None,
     )

@@ -43,6 +43,12 @@ CONTAINERS = {
     "masked array": np.ma.masked_array(
         [[0, 1], [7, 1], [1, 7]], [[False, False], [True, False], [False, True]]
     ),
+    "list of masked arrays": [
+        np.ma.masked_array([0, 1], [False, False]),
+        np.ma.masked_array([7, 1], [True, False]),
+        np.ma.masked_array([1, 7], [False, True]),
+    ],
+    "matrix": np.asmatrix(np.array(NUMBERS, dtype=float)),
     "frame float": as_frame(NUMBERS, float),
     "frame object": as_frame(NUMBERS, object),
     "frame Int64": as_frame(NUMBERS, "Int64"),
@@ -150,6 +156,8 @@ def test_a_polars_enum_declares_its_classes():
 def test_labels_come_back_in_their_own_dtype():
     for y, dtype in [
         (np.array([[1, 2], [2, 3]], dtype=np.int32), np.int32),
+        (np.array([[1, 0], [1, 1]], dtype=np.uint8), np.uint8),
+        (np.array([[1, 0], [np.nan, 1]], dtype=np.float16), np.int64),
         (np.array([[1.0, 2.0], [2.0, np.nan]]), np.int64),
         (np.array([["a", "b"], ["c", "d"]]), np.dtype("U1")),
         (np.array([[True, False], [False, True]]), bool),
@@ -180,6 +188,13 @@ def test_constant_and_unlabelled_tasks_are_legal():
         check_labelled(tasks, np.array([True, False]))
     with pytest.raises(ValueError, match="at least one observed label"):
         check_labelled(tasks, np.array([False, False]))
+
+
+def test_a_column_of_nothing_but_nat_is_a_task_without_labels():
+    y = pd.DataFrame({"a": [0, 1], "b": pd.to_datetime([pd.NaT, pd.NaT])})
+    tasks, codes = encode_targets(y)
+    assert codes.tolist() == [[0, -1], [1, -1]]
+    assert tasks.classes[1].tolist() == [0, 1]
 
 
 def test_codes_take_the_smallest_type_that_holds_them():
@@ -244,6 +259,7 @@ def test_given_classes_replace_the_learned_ones(classes):
         ([[0, 1], []], "'u' must be one-dimensional with at least one"),
         ([[0, 1], ["a", None]], "none missing"),
         ([[0, 1], [0.5]], "continuous"),
+        (5, "must be a list of arrays"),
     ],
 )
 def test_unusable_classes_are_refused(classes, message):

@@ -1,5 +1,6 @@
 import copy
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,22 +74,26 @@ def parameters_of(network):
 
 @every_network
 @every_solver
-def test_training_equals_a_plain_loop_over_the_formula(sharing, solver):
+@pytest.mark.parametrize("learning_rate", ["constant", "cosine"])
+def test_training_equals_a_plain_loop_over_the_formula(sharing, solver, learning_rate):
     network = build(sharing)
     reference = copy.deepcopy(network)
     x, codes = random_batch()
-    run(network, labelled(x, codes), plan(solver=solver))
+    settings = {"momentum": 0.7, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.01}
+    ours = plan(solver=solver, learning_rate=learning_rate, **settings)
+    run(network, labelled(x, codes), ours)
 
     # The same in plain torch: J + alpha / (2 m) ||W||^2 by autograd, m rows a batch.
     named = list(reference.named_parameters())
+    parameters = [p for _, p in named]
     if solver == "adam":
-        optimizer = torch.optim.Adam([p for _, p in named], lr=0.01)
+        optimizer = torch.optim.Adam(parameters, lr=1, betas=(0.8, 0.9), eps=0.01)
     else:
-        optimizer = torch.optim.SGD(
-            [p for _, p in named], lr=0.01, momentum=0.9, nesterov=True
-        )
-    for _ in range(20):
-        for rows in torch.arange(len(x)).split(5):
+        optimizer = torch.optim.SGD(parameters, lr=1, momentum=0.7, nesterov=True)
+    for epoch in range(20):
+        for i, rows in enumerate(torch.arange(len(x)).split(5)):
+            done = (3 * epoch + i + 0.5) / 60  # of 60 steps
+            optimizer.param_groups[0]["lr"] = 0.01 * step_size(ours, done)
             optimizer.zero_grad()
             loss = losses_of(reference, x[rows], codes[rows]).sum()
             penalty = sum(p.square().sum() for n, p in named if n.endswith("weight"))
@@ -102,22 +107,32 @@ def test_loss_of_an_epoch_is_the_formula(sharing):
     network = build(sharing)
     (probabilities,) = probabilities_of(network, random_batch()[0])
     x, codes = random_batch()
-    weights = [p for n, p in network.named_parameters() if n.endswith("weight")]
     result = run(
         network, labelled(x, codes), plan(batch_size=12, max_iter=1, alpha=0.0)
     )
     expected = lecture_loss(probabilities, codes.numpy()) / len(x)
     assert_allclose(result.epochs[0].loss, expected, rtol=1e-12)
 
-    squares = sum(w.detach().square().sum().item() for w in weights)
-    penalized = run(
-        network,
-        labelled(x, codes),
-        plan(max_iter=1, batch_size=12, learning_rate_init=1e-30),
+
+@every_network
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_loss_of_an_epoch_has_the_l2_term_of_each_batch(sharing, n_members):
+    # As MLPClassifier has it: alpha / (2 m) ||W||^2 a batch of m rows, averaged over
+    # the rows; a step of nothing leaves the parameters what they are.
+    network = build(sharing, n_members=n_members)
+    x, codes = random_batch()
+    still = plan(batch_size=5, max_iter=1, learning_rate_init=1e-30)
+    result = run(network, labelled(x, codes), still)
+    members = probabilities_of(network, x)
+    loss = np.mean([lecture_loss(p, codes.numpy()) for p in members])
+    squares = sum(
+        p.detach().square().sum().item()
+        for name, p in network.named_parameters()
+        if name.endswith("weight")
     )
-    (probabilities,) = probabilities_of(network, x)
-    expected = lecture_loss(probabilities, codes.numpy()) + 0.01 / 2 * squares
-    assert_allclose(penalized.epochs[0].loss, expected / len(x), rtol=1e-9)
+    n_batches = 3
+    expected = (loss + n_batches * 0.01 / 2 * squares / n_members) / len(x)
+    assert_allclose(result.epochs[0].loss, expected, rtol=1e-9)
 
 
 @every_network
@@ -230,6 +245,83 @@ def test_dropout_of_sparse_and_dense_input_has_the_same_mean(sharing):
         assert (np.abs(np.mean(outputs, axis=0) - expected) < 5 * spread).all()
 
 
+def test_rows_are_shuffled_anew_in_each_epoch():
+    seen = []
+
+    class Recorded(LabelledRows):
+        def read(self, index, like):
+            seen.extend(index.tolist())
+            return super().read(index, like)
+
+    x, codes = random_batch()
+    data = labelled(x, codes)
+    recorded = Recorded(*(getattr(data, f) for f in data.__dataclass_fields__))
+    run(build(SHARINGS[0]), recorded, plan(max_iter=2, shuffle=True))
+    epochs = [seen[:12], seen[12:]]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(12))
+        assert epoch != list(range(12))
+    assert epochs[0] != epochs[1]
+    seen.clear()
+    run(build(SHARINGS[0]), recorded, plan(max_iter=1, shuffle=False))
+    assert seen == list(range(12))
+
+
+def test_dropout_reaches_training():
+    x, codes = random_batch()
+    losses = []
+    for rates in ({}, {"dropout": 0.5}, {"input_dropout": 0.5}):
+        network = build(SHARINGS[0], **rates)
+        still = plan(max_iter=1, learning_rate_init=1e-30)
+        losses.append(run(network, labelled(x, codes), still).epochs[0].loss)
+    assert len(set(losses)) == 3
+
+
+def test_an_interrupt_restores_the_best_epoch_so_far():
+    x, codes = random_batch()
+
+    def interrupt_late(epoch):
+        if epoch.number == 5:
+            raise KeyboardInterrupt
+        return False
+
+    # A step so large that the loss rises from the second epoch on.
+    wild = plan(solver="sgd", learning_rate_init=3.0, momentum=0.9)
+    network, shorter = build(SHARINGS[0]), build(SHARINGS[0])
+    with pytest.warns(RuntimeWarning, match="interrupted after 6 epochs"):
+        result = run(network, labelled(x, codes), wild, on_epoch_end=interrupt_late)
+    losses = [epoch.loss for epoch in result.epochs]
+    best = int(np.argmin(losses))
+    assert best < 5, "the last epoch must not be the best, or nothing is tested"
+    until_best = replace(wild, max_iter=best + 1)
+    run(shorter, labelled(x, codes), until_best)
+    assert_allclose(parameters_of(network), parameters_of(shorter), rtol=1e-12)
+
+
+def test_a_later_run_has_the_plans_settings_and_the_earlier_moments():
+    x, codes = random_batch()
+    data = labelled(x, codes)
+    for solver, changes in [
+        ("adam", {"alpha": 5.0}),
+        ("adam", {"beta_1": 0.1}),
+        ("adam", {"beta_2": 0.1}),
+        ("adam", {"epsilon": 1.0}),
+        ("sgd", {"alpha": 5.0}),
+        ("sgd", {"momentum": 0.1}),
+    ]:
+        outcomes = []
+        for change in ({}, changes):
+            network = build(SHARINGS[0])
+            first = run(network, data, plan(solver=solver, max_iter=3))
+            later = plan(solver=solver, max_iter=3, **change)
+            run(network, data, later, solver_state=first.solver_state)
+            outcomes.append(parameters_of(network))
+        assert not np.allclose(*outcomes), changes
+    network = build(SHARINGS[0])
+    first = run(network, data, plan(solver="adam", max_iter=1))
+    run(network, data, plan(solver="sgd", max_iter=1), solver_state=first.solver_state)
+
+
 def test_best_epoch_is_restored():
     x, codes = random_batch(n_samples=40)
     held_out = torch.arange(30, 40)
@@ -285,6 +377,15 @@ def test_cosine_rises_to_the_full_step_and_falls_to_zero():
     assert (np.diff(steps[: peak + 1]) > 0).all()
     assert (np.diff(steps[peak:]) < 0).all()
     assert step_size(plan(), 0.3) == 1
+
+
+def test_parameters_that_overflow_in_the_last_step_are_a_divergence():
+    x, codes = random_batch()
+    last = plan(
+        solver="sgd", learning_rate_init=1e308, max_iter=1, batch_size=100, alpha=0.0
+    )
+    with pytest.raises(ValueError, match="parameters are no longer finite"):
+        run(build(SHARINGS[0], activation="identity"), labelled(x * 1e10, codes), last)
 
 
 def test_divergence_names_the_epoch_and_the_learning_rate():
@@ -376,7 +477,13 @@ def test_tensors_share_memory_where_torch_can_read_it():
 
 def test_chunks_cover_the_rows_once_and_bound_memory():
     network = build(SHARINGS[1], hidden_layer_sizes=(2000,), n_classes=(2,) * 20)
-    chunks = list(iter_chunks(network, 1000))
+    rows = Rows(torch.zeros(1000, 5))
+    chunks = list(iter_chunks(network, rows, 1000))
     covered = [i for chunk in chunks for i in range(chunk.start, chunk.stop)]
     assert covered == list(range(1000))
     assert len(chunks) > 1
+    narrow = build(SHARINGS[0], hidden_layer_sizes=())
+    wide = Rows(torch.zeros(1).expand(1000, 100_000))
+    assert len(list(iter_chunks(narrow, wide, 1000))) > 10
+    thin = Rows(sparse.csr_array((1000, 100_000)))
+    assert len(list(iter_chunks(narrow, thin, 1000))) == 1

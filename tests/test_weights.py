@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -33,16 +34,20 @@ def test_label_totals_add_up_weights(per_label):
             assert_allclose(totals[t, c], full[CODES[:, t] == c, t].sum(), rtol=1e-6)
 
 
+def check_weight(weight):
+    return check_sample_weight(weight, CODES, TASKS)
+
+
 def test_row_weight_is_the_mean_over_the_observed_labels():
     assert row_weights(CODES, None) is None
-    one = check_sample_weight([1, 2, 3, 4, 5], CODES)
+    one = check_weight([1, 2, 3, 4, 5])
     assert row_weights(CODES, one).tolist() == [1, 2, 3, 4, 5]
-    two = check_sample_weight([[1, 3], [5, 100], [0, 4], [2, 2], [7, 7]], CODES)
+    two = check_weight([[1, 3], [5, 100], [0, 4], [2, 2], [7, 7]])
     assert row_weights(CODES, two).tolist() == [2, 5, 2, 2, 0]
 
 
 def test_labels_of_weight_zero_are_as_missing():
-    weight = check_sample_weight([[0, 3], [5, 1], [1, 0], [1, 1], [1, 1]], CODES)
+    weight = check_weight([[0, 3], [5, 1], [1, 0], [1, 1], [1, 1]])
     masked = mask_weightless(CODES, weight)
     assert (masked < 0).tolist() == [
         [True, False],
@@ -58,6 +63,7 @@ def test_labels_of_weight_zero_are_as_missing():
     [
         (np.ones(4), r"shape \(n_samples,\) = \(5,\).*got shape \(4,\)"),
         (np.ones((5, 3)), r"got shape \(5, 3\)"),
+        (3.0, r"got shape \(\)"),
         ([1, 1, 1, 1, -1], "must not be negative.*-1"),
         ([1, 1, 1, 1, np.nan], "sample_weight contains NaN"),
         ([1, 1, 1, 1, np.inf], "sample_weight contains infinity"),
@@ -66,7 +72,7 @@ def test_labels_of_weight_zero_are_as_missing():
 )
 def test_unusable_sample_weights_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
-        check_sample_weight(weight, CODES)
+        check_weight(weight)
 
 
 def test_balanced_tasks_count_the_same():
@@ -86,6 +92,30 @@ def test_task_weights_by_name_and_by_position():
     assert task_weights(None, TASKS, UNWEIGHTED).tolist() == [1, 1]
     assert task_weights({"task_1": 3}, TASKS, UNWEIGHTED).tolist() == [1, 3]
     assert task_weights([0, 2], TASKS, UNWEIGHTED).tolist() == [0, 2]
+    series = pd.Series([3, 5], index=["task_1", "task_0"])
+    assert task_weights(series, TASKS, UNWEIGHTED).tolist() == [5, 3]
+
+
+def test_names_that_are_no_strings_may_be_given_as_they_are():
+    tasks, codes = encode_targets(pd.DataFrame({7: [0, 1], 8: [0, 1]}))
+    totals = label_totals(codes, None, tasks.n_classes)
+    for name in (7, "7"):
+        assert task_weights({name: 3}, tasks, totals).tolist() == [3, 1]
+        assert class_weights({name: {1: 2}}, tasks, totals).tolist() == [[1, 2], [1, 1]]
+
+
+def test_columns_of_sample_weight_are_those_of_the_targets():
+    tasks, codes = encode_targets(pd.DataFrame({"a": [0, 1], "b": [0, 1]}))
+    weight = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    assert check_sample_weight(weight, codes, tasks).tolist() == [[1, 3], [2, 4]]
+    with pytest.raises(ValueError, match=r"same order: \['a', 'b'\]; got \['b', 'a'\]"):
+        check_sample_weight(weight[["b", "a"]], codes, tasks)
+
+
+def test_balanced_classes_are_those_that_occur():
+    tasks, codes = encode_targets(["a", "a", "b"], classes=["a", "b", "c"])
+    totals = label_totals(codes, None, tasks.n_classes)
+    assert_allclose(class_weights("balanced", tasks, totals), [[0.75, 1.5, 1]])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +162,7 @@ def test_class_weights_of_one_dimensional_targets_are_keyed_by_label():
         ({"task_0": {"z": 1}}, r"must name its classes \['a', 'b'\]; got \['z'\]"),
         ({"task_0": {"a": -1}}, "finite and not negative"),
         ({"task_0": {"a": np.nan}}, "finite and not negative"),
+        ({"task_0": {"a": "x"}}, "finite and not negative; got 'x' for class 'a'"),
         ({"task_0": "even"}, "None, 'balanced' or a mapping"),
         ({"task_0": 3}, "None, 'balanced' or a mapping"),
     ],
@@ -139,6 +170,11 @@ def test_class_weights_of_one_dimensional_targets_are_keyed_by_label():
 def test_unusable_class_weights_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         class_weights(weight, TASKS, UNWEIGHTED)
+
+
+def test_weights_beyond_float32_are_refused():
+    with pytest.raises(ValueError, match=r"fit float32.*1e\+40"):
+        weight_table(np.array([1.0, 1e40]), np.ones((2, 2)))
 
 
 def test_table_has_weight_zero_for_missing_labels():

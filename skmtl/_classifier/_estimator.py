@@ -89,8 +89,9 @@ class MultiTaskNetClassifier(
     input_dropout : float, default=0.0
         Rate at which features of the input are dropped in training, in [0, 1).
     n_members : int, default=1
-        Number of networks, which differ in their initial weights and in dropout, are
-        trained in one pass on the same batches, and whose probabilities are averaged.
+        Number of networks, which differ in their initial weights and in the dropout
+        of hidden layers, are trained in one pass on the same batches, and whose
+        probabilities are averaged.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the losses of each task. "balanced" makes each task count the same
         however many labels it has; a dict maps task names to factors, 1 where a task
@@ -311,16 +312,19 @@ class MultiTaskNetClassifier(
             If `max_iter` epochs were run at a constant learning rate and the loss or
             the validation score was still improving.
         RuntimeWarning
-            If the fit was interrupted from the keyboard; the estimator then has the
-            best weights so far.
+            If the training was interrupted from the keyboard; the estimator then has
+            the weights of the best epoch so far, by its validation score or else its
+            loss. Inside a search this ends one fit and not the search.
         UserWarning
             If a task has no observed label, or too few to hold one out.
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        with _restored_on_error(self):
+        with torch.inference_mode(False), _restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
             training_set = self._check_training_set(X, y, sample_weight, continues)
-            check_labelled(training_set.tasks, training_set.is_labelled)
+            check_labelled(
+                training_set.tasks, self._labelled_so_far(training_set, continues)
+            )
             reports = EpochReports(self, context, X, y, sample_weight)
             result = self._fit_network(training_set, reports, continues)
         self._warn_if_still_improving(result)
@@ -330,8 +334,9 @@ class MultiTaskNetClassifier(
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on some rows, beginning where the last call ended.
 
-        The solver's state and the random numbers go on from call to call; the learning
-        rate is `learning_rate_init` throughout.
+        The solver's state and the random numbers go on from call to call (another
+        `solver` begins with a state of its own); the learning rate is
+        `learning_rate_init` throughout.
 
         Parameters
         ----------
@@ -359,9 +364,12 @@ class MultiTaskNetClassifier(
             If X or y cannot be used, if y has a label that is not among the classes,
             with `early_stopping=True`, or with "balanced" weights, which need all
             labels at once.
+        KeyboardInterrupt
+            If it is interrupted from the keyboard; the estimator is then as it was
+            before the call.
         """
         check_partial_fit_parameters(self)
-        with _restored_on_error(self):
+        with torch.inference_mode(False), _restored_on_error(self):
             training_set = self._check_training_set(
                 X, y, sample_weight, self.__sklearn_is_fitted__(), classes
             )
@@ -448,7 +456,7 @@ class MultiTaskNetClassifier(
         tasks, codes = encode_targets(y, tasks=self._tasks, unseen="extra")
         check_consistent_length(X, codes)
         weights = (codes >= 0).astype(np.float64)
-        sample_weight = check_sample_weight(sample_weight, codes)
+        sample_weight = check_sample_weight(sample_weight, codes, tasks)
         if sample_weight is not None:
             weights *= sample_weight
         totals = weights.sum(axis=0)
@@ -522,7 +530,7 @@ class MultiTaskNetClassifier(
             # So that it can be read on a machine without this device.
             state["network_"] = copy.deepcopy(state["network_"]).cpu()
             if "_solver_state" in state:
-                state["_solver_state"] = _to_cpu(state["_solver_state"])
+                state["_solver_state"] = state["_solver_state"].cpu()
         return state
 
     # Before the training ----------------------------------------------------------
@@ -585,9 +593,9 @@ class MultiTaskNetClassifier(
     def _partial_fit_network(self, training_set: TrainingSet) -> None:
         continues = self.__sklearn_is_fitted__()
         generator = torch.Generator()
-        state = getattr(self, "_solver_state", {"optimizer": None})
-        if "generator" in state:
-            generator.set_state(state["generator"])
+        state = getattr(self, "_solver_state", None)
+        if state is not None:
+            generator.set_state(state.generator)
         else:
             rng = check_random_state(self.random_state)
             generator.manual_seed(int(rng.randint(2**31 - 1)))
@@ -604,14 +612,11 @@ class MultiTaskNetClassifier(
             as_tensor(index),
             plan,
             generator,
-            # Loading may share the tensors, and a failing call must leave them alone.
-            optimizer_state=copy.deepcopy(state["optimizer"]),
+            solver_state=state,
+            catches_interrupt=False,  # it shall end the loop around the calls
         )
         self._set_fitted(training_set, network, result.epochs, continues)
-        self._solver_state = {
-            "optimizer": result.optimizer_state,
-            "generator": generator.get_state(),
-        }
+        self._solver_state = result.solver_state
 
     def _set_fitted(
         self,
@@ -639,17 +644,20 @@ class MultiTaskNetClassifier(
     ) -> dict[str, Any]:
         """What a prediction needs."""
         tasks = training_set.tasks
-        is_labelled = training_set.is_labelled
-        if continues:
-            is_labelled = is_labelled | self._is_labelled
+        classes = [labels.copy() for labels in tasks.classes]
         return {
             "_tasks": tasks,
-            "_is_labelled": is_labelled,
-            "task_names_": tasks.names,
-            "classes_": tasks.classes[0] if tasks.is_1d else tasks.classes,
+            "_is_labelled": self._labelled_so_far(training_set, continues),
+            "task_names_": tasks.names.copy(),
+            "classes_": classes[0] if tasks.is_1d else classes,
             "n_outputs_": tasks.n_tasks,
             "network_": network,
         }
+
+    def _labelled_so_far(self, training_set: TrainingSet, continues: bool) -> NDArray:
+        """(n_tasks,): also in the calls that this one continues."""
+        earlier = self._is_labelled if continues else False
+        return training_set.is_labelled | earlier
 
     def _warn_if_still_improving(self, result: TrainingResult) -> None:
         if (
@@ -708,12 +716,3 @@ def _restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
 
 def _device_of(network: TrunkAndHeads) -> torch.device:
     return next(network.parameters()).device
-
-
-def _to_cpu(state: Any) -> Any:
-    """The solver's state, nested dicts and lists of tensors, on the CPU."""
-    if isinstance(state, Tensor):
-        return state.cpu()
-    if isinstance(state, dict):
-        return {key: _to_cpu(value) for key, value in state.items()}
-    return [_to_cpu(value) for value in state] if isinstance(state, list) else state

@@ -1,6 +1,7 @@
 """The estimator's parameters: what is legal, and what they make."""
 
 import copy
+import re
 from numbers import Integral, Real
 from typing import Any
 
@@ -61,15 +62,13 @@ def build_network(
 ) -> TrunkAndHeads:
     """A new network, or a copy of the fitted one to go on with."""
     device = _check_device(estimator.device)
-    architecture = _architecture(estimator, tasks)
+    spec = _sharing_spec(estimator)
+    architecture = _architecture(estimator, tasks, spec)
     if not continues:
-        spec: Any = estimator.sharing
-        if isinstance(spec, str):
-            spec = _SHARING[spec]()
         return spec.build(architecture, generator).to(device)
     if architecture != estimator.network_.architecture:
         raise ValueError(
-            "To go on training, the network must keep its sizes, "
+            "To go on training, the network must stay what it is, "
             f"{estimator.network_.architecture}; the parameters now ask for "
             f"{architecture}. Set them back, or begin anew with a clone."
         )
@@ -116,8 +115,19 @@ def check_partial_fit_parameters(estimator: Any) -> None:
             )
 
 
-def _architecture(estimator: Any, tasks: Tasks) -> Architecture:
+def _sharing_spec(estimator: Any) -> Any:
+    spec = estimator.sharing
+    if isinstance(spec, type):
+        raise ValueError(
+            f"sharing must be 'hard', 'none' or a spec object; got the class "
+            f"{spec.__name__}. Make an object of it: {spec.__name__}()."
+        )
+    return _SHARING[spec]() if isinstance(spec, str) else spec
+
+
+def _architecture(estimator: Any, tasks: Tasks, spec: Any) -> Architecture:
     return Architecture(
+        sharing=repr(spec),
         n_features=estimator.n_features_in_,
         n_classes=tuple(tasks.n_classes.tolist()),
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
@@ -143,13 +153,13 @@ def _layer_sizes(estimator: Any, parameter: str) -> tuple[int, ...]:
 def _check_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise ValueError(
             "device must be 'auto', 'cpu', 'cuda' or a numbered one such as 'cuda:1'; "
-            f"got {device!r}."
+            f"got {device!r}. Use device='auto' for a GPU where there is one."
         )
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+    number = int(device.partition(":")[2] or 0)
+    if device != "cpu" and number >= torch.cuda.device_count():
         raise ValueError(
             f"device={device!r} is not there: torch sees {torch.cuda.device_count()} "
             "CUDA device(s). Use device='auto'."

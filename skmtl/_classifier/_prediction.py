@@ -19,7 +19,7 @@ def map_rows(
     """What `function` of the network gives for each chunk of the rows of X."""
     rows = Rows(as_tensor(X) if isinstance(X, np.ndarray) else X)
     like = next(network.parameters())
-    chunks = list(iter_chunks(network, len(rows)))
+    chunks = list(iter_chunks(network, rows, len(rows)))
     with torch.inference_mode(), thread_limit(work_per_step(network, chunks[0].stop)):
         return [function(rows.read(chunk, like)) for chunk in chunks]
 
@@ -29,7 +29,7 @@ def trunk_features(network: TrunkAndHeads, X: Any) -> NDArray:
 
     def features(x: Any) -> NDArray:
         encoded: Any = network.encode(x)
-        return encoded.transpose(0, 1).flatten(1).cpu().numpy()
+        return _check_finite(encoded).transpose(0, 1).flatten(1).cpu().numpy()
 
     return np.concatenate(map_rows(network, X, features))
 
@@ -47,7 +47,7 @@ def predict_tasks(
     """
 
     def by_group(x: Any) -> list[NDArray]:
-        logits = network(x)
+        logits = _check_finite(network(x))
         selected = []
         for group in network.groups:
             log_p = log_probabilities(logits, group)
@@ -62,3 +62,13 @@ def predict_tasks(
         joined = np.concatenate(parts)
         by_task |= {task: joined[:, i] for i, task in enumerate(group.tasks)}
     return [by_task[task] for task in range(len(by_task))]
+
+
+def _check_finite(outputs: Tensor) -> Tensor:
+    if not bool(outputs.isfinite().all()):
+        raise ValueError(
+            "The network's output must be finite, but X has values so large that it "
+            "overflows. Scale X as the training rows were scaled, for instance with "
+            "StandardScaler in a pipeline."
+        )
+    return outputs

@@ -29,7 +29,7 @@ class TrainingSet:
     tasks: Tasks
     data: LabelledRows
     counted: NDArray  # codes, -1 also where the label has weight 0
-    is_labelled: NDArray  # (n_tasks,)
+    is_labelled: NDArray  # (n_tasks,): whether it has a label of positive weight
 
     def rows(self) -> NDArray:
         """Rows with a label; the others never enter a batch."""
@@ -82,7 +82,7 @@ def make_training_set(
     class_weight: Any,
 ) -> TrainingSet:
     """Check the weights and put all that is learned from in the loop's form."""
-    sample_weight = check_sample_weight(sample_weight, codes)
+    sample_weight = check_sample_weight(sample_weight, codes, tasks)
     totals = label_totals(codes, sample_weight, tasks.n_classes)
     table = weight_table(
         task_weights(task_weight, tasks, totals),
@@ -96,7 +96,8 @@ def make_training_set(
         _optional_tensor(row_weights(codes, sample_weight)),
     )
     counted = mask_weightless(codes, sample_weight)
-    return TrainingSet(tasks, data, counted, totals.sum(axis=1) > 0)
+    is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
+    return TrainingSet(tasks, data, counted, is_labelled)
 
 
 def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:

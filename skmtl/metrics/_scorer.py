@@ -115,6 +115,10 @@ class _MultiTaskScorer:
         shown += [f"{key}={value!r}" for key, value in self._metric.kwargs.items()]
         return f"multitask_scorer({', '.join(shown)})"
 
+    def _accept_sample_weight(self) -> bool:
+        """Asked by ScoringMonitor, where the fit has weights."""
+        return True
+
     def __call__(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> float | dict[str, float]:

@@ -49,7 +49,7 @@ def observed_tasks(
     """
     tasks, codes = encode_targets(y_true)
     names = _check_names(task_names, tasks)
-    weights = check_sample_weight(sample_weight, codes)
+    weights = check_sample_weight(sample_weight, codes, tasks)
     given = _check_classes(classes, tasks)
     if takes_scores:
         predictions = _scores_by_task(y_pred, codes, tasks, given, names)

@@ -408,7 +408,7 @@ def train_validation_split(
     """Rows to train on and rows to hold out, stratified.
 
     Every task with two labels or more has at least one on each side, unless the rows'
-    other tasks forbid it.
+    other tasks forbid it; where that allows it, every class has a row to train on.
     """
     pairs = pairs_of(codes, n_classes)
     n_held_out = int(np.ceil(validation_fraction * len(codes)))
@@ -416,6 +416,7 @@ def train_validation_split(
     held_out = np.zeros(len(codes), dtype=bool)
     if sizes.all():
         held_out = stratify(rows_as_units(pairs), sizes, rng) == 1
+    _train_on_every_class(pairs, held_out)
     _give_every_task_both_sides(pairs, held_out)
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
@@ -448,6 +449,15 @@ def _check_counts(pairs: NDArray, tasks: Tasks, n_splits: int) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def _train_on_every_class(pairs: NDArray, held_out: NDArray) -> None:
+    """Move single rows, in place, where a class has labels on the other side only."""
+    trained = pairs[~held_out]
+    for pair in np.setdiff1d(pairs[pairs >= 0], trained[trained >= 0]):
+        rows = np.flatnonzero((pairs == pair).any(axis=1))
+        if held_out[rows].all():  # an earlier move may have brought one
+            held_out[rows[0]] = False
 
 
 def _give_every_task_both_sides(pairs: NDArray, held_out: NDArray) -> None:

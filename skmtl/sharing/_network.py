@@ -10,8 +10,9 @@ from skmtl._layers import BankStack, SparseRows, apply_dropout, output_groups
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a network, whichever way its tasks share layers."""
+    """What a network is made of."""
 
+    sharing: str  # the spec that builds it
     n_features: int
     n_classes: tuple[int, ...]  # per task
     hidden_layer_sizes: tuple[int, ...]

@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from _classifiers import AtEpoch, classifier
+from _classifiers import AtEpoch, assert_same_parameters, classifier
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
@@ -7,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 
@@ -39,6 +41,31 @@ def test_scoring_monitor_scores_the_network_of_each_epoch(problem):
         with pytest.warns(ConvergenceWarning):
             shorter = clone(clf).set_params(max_iter=row["task_id"] + 1).fit(X, Y)
         assert row["accuracy"] == shorter.score(X, Y)
+
+
+def test_scoring_monitor_gets_the_weights_of_the_fit(problem):
+    X, Y = problem
+    scorer = multitask_scorer("accuracy")
+    monitor = ScoringMonitor(scoring={"accuracy": scorer})
+    weight = np.random.default_rng(0).uniform(0.1, 5, size=len(X))
+    clf = classifier(max_iter=2).set_callbacks(monitor).fit(X, Y, weight)
+    last = monitor.get_logs().data[-1]["accuracy"]
+    assert last == scorer(clf, X, Y, sample_weight=weight)
+
+
+def test_a_callback_may_keep_the_network_of_an_epoch(problem):
+    class Keeps(AtEpoch):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            if context.task_name == "epoch" and context.task_id == 0:
+                self.kept = fitted_estimator
+
+    callback = Keeps(0, bool)
+    clf = classifier(learning_rate="constant").set_callbacks(callback)
+    with pytest.warns(ConvergenceWarning):
+        clf.fit(*problem)
+    with pytest.warns(ConvergenceWarning):
+        first = classifier(learning_rate="constant", max_iter=1).fit(*problem)
+    assert_same_parameters(callback.kept, first)
 
 
 def test_progress_bar_on_a_search(problem, capsys):

@@ -1,5 +1,4 @@
 import copy
-import io
 import pickle
 import signal
 import threading
@@ -203,6 +202,27 @@ def test_binary_task_where_only_one_side_was_seen():
     assert (p[:, 1] < 0.1).all()
 
 
+def test_a_task_of_weight_zero_is_as_one_without_labels(problem):
+    X, Y = problem
+    with pytest.warns(UserWarning, match=r"1 of 3 tasks.*positive weight.*'task_1'"):
+        clf = classifier(task_weight={"task_1": 0}).fit(X, Y)
+    assert (clf.predict_proba(X)[:, 1] == 0.5).all()
+    nothing = {f"task_{t}": {0: 0, 1: 0} for t in range(3)}
+    with pytest.raises(ValueError, match="at least one observed label"):
+        classifier(class_weight=nothing).fit(X, Y)
+
+
+def test_auto_is_a_batch_of_200_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(450, 3))
+    Y = (X > 0).astype(int)
+    auto, given, other = (
+        classifier(batch_size=size, max_iter=2).fit(X, Y) for size in ("auto", 200, 100)
+    )
+    assert_same_parameters(auto, given)
+    assert not np.array_equal(parameters_of(auto)[0], parameters_of(other)[0])
+
+
 # What comes out -------------------------------------------------------------------
 
 
@@ -278,6 +298,24 @@ def test_score_says_where_it_is_undefined(problem):
         clf.score(X, np.full(Y.shape, np.nan))
 
 
+def test_learned_attributes_are_the_estimators_own(problem):
+    X, Y = problem
+    clf = classifier().fit(X, Y)
+    expected = clf.predict(X)
+    clf.classes_[0] += 3
+    assert clf.classes_[1].tolist() == [0, 1]
+    assert_array_equal(clf.predict(X), expected)
+    assert classifier().fit(X, Y).classes_[0].tolist() == [0, 1]
+
+
+def test_labels_of_another_kind_are_no_silent_error(problem):
+    X, Y = problem
+    clf = classifier().fit(X, Y)
+    text = np.where(np.isnan(Y), None, Y.astype(str).astype(object))
+    with pytest.raises(ValueError, match=r"'task_0' must be of the kind.*text beside"):
+        clf.score(X, text)
+
+
 def test_a_class_unseen_in_fit_scores_as_an_error():
     X = np.random.default_rng(0).normal(size=(20, 2))
     y = np.array(["a", "b"] * 10)
@@ -310,6 +348,15 @@ def test_input_of_every_dtype(problem, dtype):
     X = (X > 0).astype(dtype)
     expected = classifier().fit(X.astype(float), Y).predict_proba(X.astype(float))
     assert_array_equal(classifier().fit(X, Y).predict_proba(X), expected)
+
+
+def test_input_that_overflows_the_network_is_an_error(problem):
+    X, Y = problem
+    clf = classifier(hidden_layer_sizes=(50, 50), activation="identity").fit(X, Y)
+    huge = np.sign(X) * 3e38
+    for method in ("predict", "predict_proba", "transform"):
+        with pytest.raises(ValueError, match=r"must be finite.*Scale X"):
+            getattr(clf, method)(huge)
 
 
 def test_columns_must_be_those_of_fit(problem):
@@ -491,13 +538,6 @@ def test_a_model_fitted_on_a_gpu_is_read_without_one(problem, tmp_path):
     )
 
 
-def test_no_tensor_of_a_pickle_is_on_a_device(problem):
-    clf = classifier().partial_fit(*problem)
-    buffer = io.BytesIO()
-    pickle.dump(clf, buffer)
-    assert b"cuda" not in buffer.getvalue()
-
-
 # Going on -------------------------------------------------------------------------
 
 
@@ -514,9 +554,61 @@ def test_warm_start_goes_on_with_the_network(problem):
     assert clf.loss_ < first[-1]
     with pytest.raises(ValueError, match="among its classes"):
         clf.fit(X, np.full(Y.shape, 2))
-    with pytest.raises(ValueError, match="keep its sizes"):
+    with pytest.raises(ValueError, match="must stay what it is"):
         clf.set_params(hidden_layer_sizes=(7,)).fit(X, Y)
     assert clf.n_iter_ == 30
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_going_on_with_another_network_is_refused(problem, method):
+    X, Y = problem
+    for change in (
+        {"sharing": "none"},
+        {"hidden_layer_sizes": (7,)},
+        {"n_members": 2},
+        {"activation": "tanh"},
+    ):
+        clf = classifier(warm_start=True)
+        getattr(clf, method)(X, Y)
+        clf.set_params(**change)
+        with pytest.raises(ValueError, match="must stay what it is"):
+            getattr(clf, method)(X, Y)
+
+
+def test_a_task_labelled_before_keeps_what_it_learned(problem):
+    X, Y = problem
+    without = Y.copy()
+    without[:, 1] = np.nan
+    warm = classifier(warm_start=True).fit(X, Y)
+    steps = classifier().partial_fit(X, Y)
+    for clf in (warm.fit(X, without), steps.partial_fit(X, without)):
+        assert (clf.predict_proba(X)[:, 1] != 0.5).any()
+    fresh = classifier().partial_fit(X, without)
+    assert (fresh.predict_proba(X)[:, 1] == 0.5).all()
+
+
+def test_fit_forgets_what_partial_fit_kept(problem):
+    X, Y = problem
+    used, fresh = classifier(), classifier()
+    for _ in range(3):
+        used.partial_fit(X, Y)
+    for clf in (used, fresh):
+        clf.fit(X, Y).partial_fit(X, Y)
+    assert_same_parameters(used, fresh)
+
+
+def test_ctrl_c_ends_a_loop_of_partial_fit(problem, monkeypatch):
+    X, Y = problem
+    clf = classifier().partial_fit(X, Y)
+    before = dict(vars(clf))
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skmtl._training.task_losses", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        clf.partial_fit(X, Y)
+    assert vars(clf) == before
 
 
 def test_warm_start_does_not_touch_a_copy(problem):
@@ -618,8 +710,11 @@ def test_ctrl_c_warns_and_keeps_a_usable_model(problem, early_stopping):
     X, Y = problem
     clf = classifier(early_stopping=early_stopping, learning_rate="constant")
     clf.set_callbacks(AtEpoch(3, lambda: signal.raise_signal(signal.SIGINT)))
+    # As in a terminal, also where the tests run in the background.
+    handler_before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.warns(RuntimeWarning, match="interrupted after 4 epochs"):
         clf.fit(X, Y)
+    signal.signal(signal.SIGINT, handler_before)
     assert clf.n_iter_ == 4
     assert np.isfinite(clf.predict_proba(X)).all()
     clf.set_callbacks()

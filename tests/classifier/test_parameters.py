@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from _classifiers import classifier
 
+from skmtl.sharing import HardSharing
+
 
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -27,7 +29,10 @@ from _classifiers import classifier
         ({"max_iter": -1}, "The 'max_iter' parameter"),
         ({"device": "tpu"}, "device must be 'auto'"),
         ({"device": "cuda:x"}, "device must be 'auto'"),
+        ({"device": "cpu:1"}, "device must be 'auto'"),
         ({"device": "cuda:99"}, "torch sees"),
+        ({"sharing": HardSharing}, r"Make an object of it: HardSharing\(\)"),
+        ({"task_weight": [1, 1e40, 2]}, "fit float32"),
     ],
 )
 def test_bad_input_is_refused_before_training(problem, change, message):

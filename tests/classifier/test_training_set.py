@@ -36,3 +36,18 @@ def test_early_stopping_names_tasks_that_it_cannot_validate(problem):
         classifier(early_stopping=True).fit(X, Y)
     with pytest.raises(ValueError, match="0 could be held out"):
         classifier(early_stopping=True).fit(X[:1], np.array([[1.0]]))
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.4])
+def test_the_fraction_asked_for_is_held_out(problem, monkeypatch, fraction):
+    sizes = []
+
+    def record(network, data, index):
+        sizes.append(len(index))
+        return 0.0
+
+    monkeypatch.setattr("skmtl._training.mean_task_loss", record)
+    X, Y = problem
+    n_rows = (~np.isnan(Y)).any(axis=1).sum()
+    classifier(early_stopping=True, validation_fraction=fraction, max_iter=1).fit(X, Y)
+    assert sizes == [int(np.ceil(fraction * n_rows))]

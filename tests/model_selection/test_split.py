@@ -178,6 +178,45 @@ def test_held_out_rows_leave_every_task_labels_on_both_sides(seed):
     assert abs(len(held_out) - fraction * len(codes)) <= 1 + codes.shape[1]
 
 
+def test_tasks_of_two_labels_have_one_on_each_side():
+    # So many that no stratification by shares could see to it.
+    rng = np.random.default_rng(0)
+    codes = np.full((400, 60), -1)
+    codes[:, 0] = rng.integers(2, size=400)
+    for task in range(1, 60):
+        codes[rng.choice(400, 2, replace=False), task] = 0
+    for seed in range(3):
+        train, held_out = train_validation_split(
+            codes, np.array([2] + [1] * 59), 0.1, np.random.RandomState(seed)
+        )
+        assert (codes[train] >= 0).any(axis=0).all()
+        assert (codes[held_out] >= 0).any(axis=0).all()
+        # Only some rows were moved for it.
+        assert len(held_out) < 110
+
+
+def test_every_class_is_trained_on():
+    rng = np.random.default_rng(0)
+    for seed in range(50):
+        codes = rng.integers(2, size=(60, 4)) * rng.integers(2, size=(60, 4))
+        codes[:, 2] = 0
+        codes[rng.integers(60), 2] = 1
+        train, held_out = train_validation_split(
+            codes, np.full(4, 2), 0.1, np.random.RandomState(seed)
+        )
+        assert (codes[train, 2] == 1).sum() == 1
+        assert len(held_out) >= 5
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_as_many_rows_are_held_out_as_asked_for(fraction):
+    codes = np.random.default_rng(0).integers(2, size=(200, 3))
+    _, held_out = train_validation_split(
+        codes, np.full(3, 2), fraction, np.random.RandomState(0)
+    )
+    assert len(held_out) == fraction * 200
+
+
 def test_a_single_label_is_trained_on():
     codes = np.full((20, 2), -1)
     codes[:, 0] = [0, 1] * 10

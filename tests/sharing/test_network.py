@@ -71,14 +71,30 @@ def test_with_a_shared_trunk_every_task_moves_the_whole_trunk(shape):
 
 
 @every_network
-def test_dropout_acts_only_with_a_generator(sharing):
-    network = build(sharing, dropout=0.5, input_dropout=0.5)
+@pytest.mark.parametrize("rates", [{"dropout": 0.5}, {"input_dropout": 0.5}], ids=str)
+@pytest.mark.parametrize("head", [(), (4,)])
+def test_dropout_acts_only_with_a_generator(sharing, rates, head):
+    network = build(sharing, head_hidden_layer_sizes=head, **rates)
     x, _ = random_batch()
     plain = network(x).detach()
     dropped = network(x, torch.Generator().manual_seed(0)).detach()
     again = network(x, torch.Generator().manual_seed(0)).detach()
     assert not np.allclose(dropped, plain)
     assert torch.equal(dropped, again)
+
+
+@every_network
+def test_dropout_of_hidden_layers_differs_between_members(sharing):
+    network = build(sharing, dropout=0.5, n_members=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            halves = parameter.chunk(2, 0 if parameter.shape[0] > 1 else 2)
+            halves[1].copy_(halves[0])
+    x, _ = random_batch()
+    same = network(x).detach()
+    assert torch.allclose(same[0], same[1])
+    dropped = network(x, torch.Generator().manual_seed(0)).detach()
+    assert not torch.allclose(dropped[0], dropped[1])
 
 
 @every_network
