@@ -28,11 +28,12 @@ def check_sample_weight(
                 "or pass an array."
             )
     n_samples, n_tasks = codes.shape
-    if np.shape(sample_weight) not in {(n_samples,), (n_samples, n_tasks)}:
+    shape = np.asarray(sample_weight).shape
+    if shape not in {(n_samples,), (n_samples, n_tasks)}:
         raise ValueError(
             f"sample_weight must have shape (n_samples,) = ({n_samples},) or "
             f"(n_samples, n_tasks) = ({n_samples}, {n_tasks}); got shape "
-            f"{np.shape(sample_weight)}. Pass one weight per row or one per label."
+            f"{shape}. Pass one weight per row or one per label."
         )
     weights = check_array(
         sample_weight, ensure_2d=False, dtype=np.float32, input_name="sample_weight"
