@@ -195,17 +195,27 @@ def test_tasks_of_two_labels_have_one_on_each_side():
         assert len(held_out) < 110
 
 
-def test_every_class_is_trained_on():
-    rng = np.random.default_rng(0)
-    for seed in range(50):
-        codes = rng.integers(2, size=(60, 4)) * rng.integers(2, size=(60, 4))
-        codes[:, 2] = 0
-        codes[rng.integers(60), 2] = 1
-        train, held_out = train_validation_split(
-            codes, np.full(4, 2), 0.1, np.random.RandomState(seed)
+def test_the_only_label_of_a_class_is_trained_on():
+    n_seen = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        shape = rng.integers(15, 60), rng.integers(2, 6)
+        codes = (rng.random(shape) < rng.uniform(0.02, 0.5, size=shape[1])).astype(int)
+        codes[rng.random(shape) < 0.3] = -1
+        codes = codes[(codes >= 0).any(axis=1)]
+        train, _ = train_validation_split(
+            codes,
+            np.full(shape[1], 2),
+            rng.uniform(0.1, 0.4),
+            np.random.RandomState(seed),
         )
-        assert (codes[train, 2] == 1).sum() == 1
-        assert len(held_out) >= 5
+        for value in (0, 1):
+            single = ((codes == value).sum(axis=0) == 1) & (
+                (codes >= 0).sum(axis=0) > 4
+            )
+            assert (codes[train][:, single] == value).any(axis=0).all()
+            n_seen += single.sum()
+    assert n_seen > 40
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
