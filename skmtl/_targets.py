@@ -103,7 +103,7 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
             f"positive weight) in y: {shorten(without)}. Nothing can be learned for "
             "them; their probabilities are uniform. Drop the columns or add labels.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=4,  # the caller of fit, past scikit-learn's wrapper
         )
 
 

@@ -224,7 +224,7 @@ def train(
                 f"Training was interrupted after {len(progress.epochs)} epochs; the "
                 "model keeps the best weights so far.",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
             )
         if held_out is not None or stopped_by == "interrupt":
             progress.restore_best()

@@ -68,7 +68,7 @@ class TrainingSet:
                 f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
                 ". They do not count in the validation score.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
             )
 
 

@@ -447,7 +447,7 @@ def _check_counts(pairs: NDArray, tasks: Tasks, n_splits: int) -> None:
             f"n_splits={n_splits} (task: labels of its rarest class): {shorten(rare)}. "
             "Some folds lack that class.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=6,  # who iterates over the folds
         )
 
 

@@ -828,7 +828,24 @@ def test_no_epoch_is_legal(problem):
     assert clf.predict(problem[0]).shape == problem[1].shape
 
 
-def test_unconverged_fits_warn_in_the_callers_name(problem):
+def test_warnings_are_in_the_callers_name(problem):
+    X, Y = problem
     with pytest.warns(ConvergenceWarning, match=r"\(3\) reached") as record:
-        classifier(max_iter=3, learning_rate="constant").fit(*problem)
+        classifier(max_iter=3, learning_rate="constant").fit(X, Y)
+    assert record[0].filename == __file__
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    interrupted = classifier().set_callbacks(AtEpoch(3, interrupt))
+    with pytest.warns(RuntimeWarning, match="interrupted") as record:
+        interrupted.fit(X, Y)
+    assert record[0].filename == __file__
+    Y[1:, 2] = np.nan
+    with pytest.warns(UserWarning, match="too few labels") as record:
+        classifier(early_stopping=True).fit(X, Y)
+    assert record[0].filename == __file__
+    Y[0, 2] = np.nan
+    with pytest.warns(UserWarning, match="no observed label") as record:
+        classifier().fit(X, Y)
     assert record[0].filename == __file__

@@ -139,8 +139,10 @@ def test_seeds():
 
 def test_classes_rarer_than_the_folds_are_named():
     Y = pd.DataFrame({"common": [0, 1] * 10, "rare": [1.0] + [0] * 19})
-    with pytest.warns(UserWarning, match=r"1 of 2 tasks.*n_splits=5.*rare: 1"):
+    message = r"1 of 2 tasks.*n_splits=5.*rare: 1"
+    with pytest.warns(UserWarning, match=message) as record:
         folds = list(MultiTaskStratifiedKFold(5).split(Y, Y))
+    assert record[0].filename == __file__
     assert len(folds) == 5
     with pytest.raises(ValueError, match=r"n_splits=9 cannot be greater.* has 8"):
         next(MultiTaskStratifiedKFold(9).split(Y[1:17], Y[["common"]][1:17]))
