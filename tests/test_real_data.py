@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -12,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skmtl import MultiTaskNetClassifier
+from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 
@@ -50,6 +53,36 @@ def test_yeast_with_four_tenths_of_the_labels_removed(load_real):
         baseline[:, j] = logistic.fit(X[rows], y).predict_proba(X[test])[:, 1]
     assert ours > mean_auc(Y.iloc[test], baseline)
     assert ours > 0.67
+
+
+@pytest.mark.parametrize("estimator", ["network on half the labels", "forest"])
+def test_a_search_over_yeast_equals_a_hand_written_loop(load_real, estimator):
+    X, Y, _ = load_real("yeast")
+    if estimator == "forest":
+        model = RandomForestClassifier(10, random_state=0)
+        grid = {"max_depth": [3, 5]}
+    else:
+        Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.5)
+        model = MultiTaskNetClassifier(
+            learning_rate="cosine", max_iter=5, random_state=0
+        )
+        grid = {"hidden_layer_sizes": [(), (50,)]}
+    cv = MultiTaskStratifiedKFold(5)
+    search = GridSearchCV(
+        model, grid, cv=cv, scoring=multitask_scorer("roc_auc"), refit=False
+    ).fit(X, Y)
+    ((name, values),) = grid.items()
+    for value, found in zip(values, search.cv_results_["mean_test_score"], strict=True):
+        aucs = []
+        for train, test in cv.split(X, Y):
+            fitted = (
+                clone(model).set_params(**{name: value}).fit(X[train], Y.iloc[train])
+            )
+            p = fitted.predict_proba(X[test])
+            if isinstance(p, list):
+                p = np.column_stack([task[:, 1] for task in p])
+            aucs.append(mean_auc(Y.iloc[test], p))
+        assert found == pytest.approx(np.mean(aucs))
 
 
 def test_tox21_as_csr(load_real):
