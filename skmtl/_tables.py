@@ -34,3 +34,10 @@ def as_table(columns: dict[str, NDArray], names: list[str]) -> Any:
     except ImportError:
         return Table(columns, names)
     return pd.DataFrame(columns, index=names)
+
+
+def as_text(table: Any) -> str:
+    """All columns of a table, and its first and last rows if there are many."""
+    if isinstance(table, Table):
+        return repr(table)
+    return table.to_string(max_rows=40, float_format="{:.3f}".format)

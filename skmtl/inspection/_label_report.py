@@ -12,7 +12,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._classifier import MultiTaskNetClassifier
-from skmtl._tables import as_table
+from skmtl._tables import as_table, as_text
 from skmtl._targets import Tasks, encode_targets, shorten
 from skmtl.metrics import multitask_score
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
@@ -104,7 +104,7 @@ class LabelReport:
         lines = [
             f"{n_samples} rows ({n_empty} without any label), {n_tasks} tasks, "
             f"{100 * (1 - self.observed.mean()):.1f} % of the labels missing",
-            repr(self.table),
+            as_text(self.table),
         ]
         for tasks, meaning in [
             (self.unlabelled_tasks, "have no label"),

@@ -54,6 +54,7 @@ def test_tasks_with_too_few_labels_are_named(labels):
     text = repr(report)
     assert "100 rows (2 without any label), 5 tasks" in text
     assert "have no label: ['empty']" in text
+    assert list(report.table) == text.splitlines()[1].split()
     assert "fewer than 5 labels: ['rare']" in text
 
 
