@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.stats import norm
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
@@ -17,8 +18,10 @@ from skmtl._targets import Tasks, encode_targets, shorten
 from skmtl.metrics import multitask_score
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
-# An AUC from which on missingness is called predictable in the printed report.
+# Missingness is called predictable where the AUC is at least this, and so large that
+# chance would give it in any of the tasks of one report in a hundred.
 _PREDICTABLE = 0.6
+_FALSE_ALARMS = 0.01
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,10 +92,21 @@ class LabelReport:
 
     @property
     def predictably_missing_tasks(self) -> list[str]:
-        """Tasks whose missing labels `X` predicts with an AUC of .6 or more."""
+        """Tasks whose missing labels `X` predicts better than chance would.
+
+        The AUC is .6 or more, and beyond the 1 % of chance for all tasks together.
+        """
         if self.missingness_auc is None:
             return []
-        return self.task_names[self.missingness_auc >= _PREDICTABLE].tolist()
+        n_labelled = self.observed.sum(axis=0)
+        n_missing = len(self.observed) - n_labelled
+        # Standard error of the AUC of labels that are missing at random (Mann-Whitney).
+        with np.errstate(divide="ignore"):
+            error = np.sqrt((len(self.observed) + 1) / (12 * n_labelled * n_missing))
+        n_tested = max(1, np.isfinite(self.missingness_auc).sum())
+        least = 0.5 + error * norm.isf(_FALSE_ALARMS / n_tested)
+        predictable = self.missingness_auc >= np.maximum(least, _PREDICTABLE)
+        return self.task_names[predictable].tolist()
 
     def _tasks_where(self, holds: Any) -> list[str]:
         pairs = zip(self.task_names, self.class_counts, strict=True)
@@ -112,8 +126,8 @@ class LabelReport:
             (self.rare_tasks, f"have a class with fewer than {self.n_splits} labels"),
             (
                 self.predictably_missing_tasks,
-                f"have missing labels that X predicts (AUC of {_PREDICTABLE} or more): "
-                "they are not missing at random",
+                f"have missing labels that X predicts (AUC of {_PREDICTABLE} or more, "
+                "beyond chance): they are not missing at random",
             ),
         ]:
             if tasks:
@@ -184,6 +198,8 @@ def label_report(
     >>> report.predictably_missing_tasks
     ['task_1']
     """
+    if n_splits < 2:
+        raise ValueError(f"n_splits must be at least 2, folds; got {n_splits}.")
     tasks, codes = encode_targets(y)
     observed = codes >= 0
     counts = [
@@ -236,6 +252,8 @@ def _missingness_auc(
     auc = np.full(tasks.n_tasks, np.nan)
     if varies.any():
         missing = (~observed[:, varies]).astype(int)
+        if missing.shape[1] == 1:  # most estimators want one axis then
+            missing = missing[:, 0]
         p = cross_val_predict(
             _default_estimator(X, random_state) if estimator is None else estimator,
             X,

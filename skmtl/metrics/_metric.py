@@ -4,7 +4,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,13 +53,25 @@ def as_tuple(response_method: str | Sequence[str]) -> tuple[str, ...]:
 
 
 @functools.cache
-def known_functions() -> dict[Callable, tuple[int, tuple[str, ...]]]:
+def _known_functions() -> dict[Callable, tuple[int, tuple[str, ...]]]:
     """Sign and response methods of the metric functions that have a scorer."""
     scorers = [get_scorer(name) for name in get_scorer_names()]
+    # Of several scorers of a function, the one without arguments speaks for it.
+    scorers.sort(key=lambda scorer: len(scorer._kwargs), reverse=True)
     return {s._score_func: (s._sign, as_tuple(s._response_method)) for s in scorers}
 
 
+def sign_of(metric: Metric) -> int:
+    """1 for a score and -1 for a loss: as its scorer says, or else its name."""
+    if metric.function in _known_functions():
+        return _known_functions()[metric.function][0]
+    return -1 if metric.name.endswith(("_loss", "_error", "_deviance")) else 1
+
+
 def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
+    """Find out how a metric is called; a partial is its function with arguments."""
+    if isinstance(metric, functools.partial) and not metric.args:
+        return resolve_metric(metric.func, metric.keywords | kwargs)
     if isinstance(metric, str | _BaseScorer):
         scorer = get_scorer(metric)
         name = metric if isinstance(metric, str) else scorer._score_func.__name__
@@ -70,7 +82,7 @@ def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
             scorer._kwargs | kwargs,
             as_tuple(scorer._response_method),
         )
-    _, response = known_functions().get(metric, (1, None))
+    _, response = _known_functions().get(metric, (1, None))
     name = getattr(metric, "__name__", repr(metric))
     return Metric(name, metric, 1, kwargs, response)
 
@@ -84,6 +96,8 @@ def score_task(metric: Metric, task: Task) -> float:
     is_ranking = metric.function in _NEEDS_TWO_CLASSES
     if len(task.y) == 0 or (is_ranking and not task.has_two_classes):
         return np.nan
+    if not task.is_labels and len(task.classes) < 2:
+        return np.nan  # a constant task, or one whose other class nobody told
     y, prediction = task.y, task.prediction
     kwargs = metric.kwargs | _labels_for(metric, task)
     if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
@@ -91,42 +105,56 @@ def score_task(metric: Metric, task: Task) -> float:
         if not present.all():
             # One against the rest, for the classes that are there.
             y, prediction = y[:, None] == task.classes[present], prediction[:, present]
-            kwargs.pop("labels", None)
     if task.weight is not None:
         kwargs["sample_weight"] = task.weight
     try:
+        _check_multi_class(metric, task)
         return metric.sign * float(metric.function(y, prediction, **kwargs))
     except (ValueError, TypeError) as error:
         error.add_note(f"This came from {metric.name} of task {task.name!r}.")
         raise
 
 
+def _check_multi_class(metric: Metric, task: Task) -> None:
+    """Refuse several classes also where a part of the data has two of them."""
+    raises = metric.kwargs.get("multi_class", "raise") == "raise"
+    if metric.function is roc_auc_score and task.prediction.ndim == 2 and raises:
+        raise ValueError(
+            f"ROC AUC of {len(task.classes)} classes must say how they are averaged. "
+            "Use 'roc_auc_ovr' or 'roc_auc_ovo', or pass multi_class."
+        )
+
+
 def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
-    """`labels` and `pos_label` where the metric takes them and nobody gave them."""
-    takes = _parameters_of(metric.function) - set(metric.kwargs)
-    is_binary = len(task.classes) == 2
+    """`labels` and `pos_label` where a stock metric takes them and nobody gave them."""
+    takes = _parameters_of_stock(metric.function) - set(metric.kwargs)
     added: dict[str, Any] = {}
     if not task.is_labels and "labels" in takes:
         added["labels"] = task.classes
-    # Probabilities are those of the greater class. Of labels, 1 is the positive one as
-    # in scikit-learn; where there is none, the greater.
-    greater = not task.is_labels or 1 not in task.classes.tolist()
-    if is_binary and greater and "pos_label" in takes:
-        added["pos_label"] = task.classes[1]
+    if len(task.classes) <= 2 and "pos_label" in takes:
+        added["pos_label"] = _positive_label(task)
     return added
 
 
+def _positive_label(task: Task) -> Any:
+    """The label that scikit-learn's 1 stands for."""
+    # Probabilities are those of the greater class. Of labels, 1 is the positive one as
+    # in scikit-learn; where there is none, the greater.
+    if task.is_labels and 1 in task.classes.tolist():
+        return task.classes[task.classes == 1][0]
+    return task.classes[-1]
+
+
 @functools.cache
-def _parameters_of(function: Callable) -> frozenset[str]:
+def _parameters_of_stock(function: Callable) -> frozenset[str]:
+    """Parameters of a function of scikit-learn's; others have defaults of their own."""
+    if not getattr(function, "__module__", "").startswith("sklearn."):
+        return frozenset()
     return frozenset(inspect.signature(function).parameters)
 
 
 def average_scores(scores: NDArray, tasks: list[Task], average: str) -> float:
     """Mean over the tasks where the metric is defined."""
-    if average not in ("macro", "weighted"):
-        raise ValueError(
-            f"average must be 'macro', 'micro', 'weighted' or None; got {average!r}."
-        )
     defined = ~np.isnan(scores)
     if not defined.any():
         return np.nan
@@ -136,12 +164,27 @@ def average_scores(scores: NDArray, tasks: list[Task], average: str) -> float:
     )
 
 
+def check_average(average: Any, *allowed: Any) -> None:
+    """Refuse other names."""
+    if average not in allowed:
+        raise ValueError(f"average must be one of {list(allowed)}; got {average!r}.")
+
+
 def _size(task: Task) -> float:
     return len(task.y) if task.weight is None else float(task.weight.sum())
 
 
-def pool(tasks: list[Task]) -> Task:
-    """All binary tasks as one, with the classes 0 and 1."""
+def score_pooled(metric: Metric, tasks: list[Task]) -> float:
+    """The metric of all tasks as one, with the classes 0 and 1."""
+    pooled = _pool(metric, tasks)
+    recoded = ("pos_label", "labels")
+    kwargs = {k: v for k, v in metric.kwargs.items() if k not in recoded}
+    score = score_task(replace(metric, kwargs=kwargs), pooled)
+    warn_undefined(metric.name, [pooled], np.array([score]), stacklevel=4)
+    return score
+
+
+def _pool(metric: Metric, tasks: list[Task]) -> Task:
     others = [task.name for task in tasks if len(task.classes) != 2]
     if others:
         raise ValueError(
@@ -150,17 +193,19 @@ def pool(tasks: list[Task]) -> Task:
             "class was not observed."
         )
 
-    def is_greater(task: Task, labels: NDArray) -> NDArray:
-        return (labels == task.classes[-1]).astype(int)
+    def is_positive(task: Task, labels: NDArray) -> NDArray:
+        positive = metric.kwargs.get("pos_label")
+        positive = _positive_label(task) if positive is None else positive
+        return (labels == positive).astype(int)
 
     predictions = [
-        is_greater(task, task.prediction) if task.is_labels else task.prediction
+        is_positive(task, task.prediction) if task.is_labels else task.prediction
         for task in tasks
     ]
     weights = [task.weight for task in tasks if task.weight is not None]
     return Task(
         "all tasks pooled",
-        np.concatenate([is_greater(task, task.y) for task in tasks]),
+        np.concatenate([is_positive(task, task.y) for task in tasks]),
         np.concatenate(predictions),
         tasks[0].is_labels,
         np.array([0, 1]),
@@ -168,14 +213,16 @@ def pool(tasks: list[Task]) -> Task:
     )
 
 
-def warn_undefined(metric: str, tasks: list[Task], scores: NDArray) -> None:
+def warn_undefined(
+    metric: str, tasks: list[Task], scores: NDArray, stacklevel: int = 3
+) -> None:
     """Name the tasks whose score is NaN, to the caller of the public function."""
     names = [task.name for task, s in zip(tasks, scores, strict=True) if np.isnan(s)]
     if names:
         warnings.warn(
             f"{metric} is undefined for {len(names)} of {len(tasks)} tasks (no "
             f"observed label, or labels of one class): {shorten(names)}. They are NaN, "
-            "and left out of averages.",
+            "and left out of averages. Pass `classes` where a class may be missing.",
             UndefinedMetricWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from skmtl.metrics._metric import (
     average_scores,
-    pool,
+    check_average,
     resolve_metric,
     score_each,
-    score_task,
+    score_pooled,
     warn_undefined,
 )
 from skmtl.metrics._tasks import observed_tasks
@@ -73,8 +73,9 @@ def multitask_score(
     Warns
     -----
     UndefinedMetricWarning
-        If the metric is undefined for a task: no observed label, or a ranking metric
-        and labels of one class. Such tasks are left out of the average.
+        If the metric is undefined for a task: no observed label, a ranking metric and
+        labels of one class, or probabilities of a task with one known class. Such
+        tasks are left out of the average.
 
     See Also
     --------
@@ -83,9 +84,11 @@ def multitask_score(
 
     Notes
     -----
-    Where a metric takes `labels` or `pos_label` and none is given, it gets the task's
-    classes and, for probabilities, the greater class, so that strings work, and so does
-    a part of the data that lacks a class. A class without any observed row is left
+    Where a metric of scikit-learn takes `labels` or `pos_label` and none is given, it
+    gets the task's classes and, for probabilities, the greater class, so that strings
+    work, and so does a part of the data that lacks a class. Without `classes`, a class
+    that nobody observed is not known, except that tasks whose labels are all 0 or 1
+    have both. A class without any observed row is left
     out of the mean over classes of a multi-class ROC AUC ("ovr") or average precision.
 
     Examples
@@ -101,6 +104,7 @@ def multitask_score(
     >>> multitask_score("roc_auc", y_true, p)
     0.75
     """
+    check_average(average, "macro", "micro", "weighted", None)
     resolved = resolve_metric(metric, kwargs)
     tasks = observed_tasks(
         y_true,
@@ -111,7 +115,7 @@ def multitask_score(
         task_names=task_names,
     )
     if average == "micro":
-        return score_task(resolved, pool(tasks))
+        return score_pooled(resolved, tasks)
     scores = score_each(resolved, tasks)
     warn_undefined(resolved.name, tasks, scores)
     return scores if average is None else average_scores(scores, tasks, average)

@@ -10,11 +10,11 @@ from skmtl.metrics._metric import (
     Metric,
     as_tuple,
     average_scores,
-    known_functions,
-    pool,
+    check_average,
     resolve_metric,
     score_each,
-    score_task,
+    score_pooled,
+    sign_of,
     warn_undefined,
 )
 from skmtl.metrics._tasks import observed_tasks
@@ -39,16 +39,16 @@ def multitask_scorer(
         How tasks are averaged, see `multitask_score`.
     per_task : bool, default=False
         Whether to give a dict with the score of each task, by its name, and their
-        average, by the name "mean", as a search over several metrics takes it
-        (`refit="mean"`).
+        average, by the name "mean", as `cross_validate` and a search over several
+        metrics take it (`refit="mean"`).
     response_method : str or sequence of str, default=None
         The estimator's method that makes the predictions, or several of which the
         first that it has is taken. By default that of scikit-learn's scorer, and
         "predict" for a function that scikit-learn does not know.
     greater_is_better : bool, default=None
         Whether a function is a score (True) or a loss (False), whose sign is turned. By
-        default that of scikit-learn's scorer, and True for a function that it does not
-        know.
+        default that of scikit-learn's scorer; of a function that has none, losses are
+        those whose name ends in "_loss", "_error" or "_deviance".
     **kwargs : object
         Passed on to the metric.
 
@@ -85,11 +85,12 @@ def multitask_scorer(
     >>> bool(search.fit(X, Y).best_score_ > 0.8)
     True
     """
+    check_average(average, "macro", "micro", "weighted")
     resolved = resolve_metric(metric, kwargs)
     if response_method is not None:
         resolved = replace(resolved, response=as_tuple(response_method))
     if not isinstance(metric, str | _BaseScorer):
-        sign, _ = known_functions().get(metric, (1, None))
+        sign = sign_of(resolved)
         if greater_is_better is not None:
             sign = 1 if greater_is_better else -1
         resolved = replace(resolved, sign=sign)
@@ -133,17 +134,22 @@ class _MultiTaskScorer:
             classes=getattr(estimator, "classes_", None),
             sample_weight=sample_weight,
         )
-        if self._average == "micro" and not self._per_task:
-            return score_task(metric, pool(tasks))
+        if self._average == "micro":
+            average = score_pooled(metric, tasks)
+            if not self._per_task:
+                return average
         scores = score_each(metric, tasks)
         warn_undefined(metric.name, tasks, scores)
-        if self._average == "micro":
-            average = score_task(metric, pool(tasks))
-        else:
+        if self._average != "micro":
             average = average_scores(scores, tasks, self._average)
         if not self._per_task:
             return average
         names = [task.name for task in tasks]
+        if "mean" in names:
+            raise ValueError(
+                "With per_task=True no task may have the name 'mean', which is that of "
+                "the average. Rename the column of y."
+            )
         return dict(zip(names, scores.tolist(), strict=True)) | {"mean": average}
 
 

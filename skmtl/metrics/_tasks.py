@@ -51,6 +51,7 @@ def observed_tasks(
     names = _check_names(task_names, tasks)
     weights = check_sample_weight(sample_weight, codes, tasks)
     given = _check_classes(classes, tasks)
+    _check_columns(y_pred, tasks)
     if takes_scores:
         predictions = _scores_by_task(y_pred, codes, tasks, given, names)
     else:
@@ -88,13 +89,24 @@ def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
     return names
 
 
+def _check_columns(y_pred: Any, tasks: Tasks) -> None:
+    """Refuse columns that are the tasks in another order."""
+    columns = [str(column) for column in getattr(y_pred, "columns", [])]
+    names = tasks.names.tolist()
+    if columns != names and sorted(columns) == sorted(names):
+        raise ValueError(
+            "The columns of y_pred must be in the order of the tasks of y_true, "
+            f"{shorten(names)}; got {shorten(columns)}. Reorder them."
+        )
+
+
 def _check_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
-    if isinstance(classes, np.ndarray) and classes.ndim == 1 and not tasks.is_1d:
+    if isinstance(classes, np.ndarray) and classes.ndim == 1 and tasks.n_tasks > 1:
         # MLPClassifier's `classes_` numbers the tasks if there are several.
         classes = None
     if classes is None:
         return None
-    if tasks.is_1d and np.ndim(classes[0]) == 0:
+    if tasks.n_tasks == 1 and np.ndim(classes[0]) == 0:
         classes = [classes]
     if len(classes) != tasks.n_tasks:
         raise ValueError(
@@ -108,11 +120,13 @@ def _labels_by_task(
     y_pred: Any, codes: NDArray, tasks: Tasks, given: list[NDArray] | None
 ) -> list[tuple[NDArray, NDArray]]:
     """Predicted labels of each task, and all its classes."""
-    if tasks.is_1d and np.ndim(y_pred) == 2 and np.shape(y_pred)[1] == 1:
-        y_pred = np.asarray(y_pred)[:, 0]
-    predicted, predicted_codes = encode_targets(y_pred)
+    try:
+        predicted, predicted_codes = encode_targets(y_pred)
+    except ValueError as error:
+        error.add_note("This came from y_pred, of which the metric wants labels.")
+        raise
     check_consistent_length(codes, predicted_codes)
-    if predicted.is_1d != tasks.is_1d or predicted.n_tasks != tasks.n_tasks:
+    if predicted.n_tasks != tasks.n_tasks:
         raise ValueError(
             "y_pred must have a column of labels per task, like y_true, "
             f"{tasks.n_tasks}; got {predicted.n_tasks}."
@@ -120,7 +134,8 @@ def _labels_by_task(
     _refuse_missing((predicted_codes < 0).any(axis=0), tasks.names)
     result = []
     for t in range(tasks.n_tasks):
-        known = [tasks.classes[t], predicted.classes[t]]
+        seen = np.unique(codes[codes[:, t] >= 0, t])
+        known = [tasks.classes[t][seen], predicted.classes[t]]
         if given is not None:
             known.append(given[t])
         task = Tasks(tasks.names[[t]], [predicted.classes[t]], False, True)
@@ -150,16 +165,26 @@ def _scores_by_task(
 
 
 def is_list_of_tables(y_pred: Any) -> bool:
+    """Whether there is an array (n_samples, n_classes) per task."""
+    if isinstance(y_pred, np.ndarray):
+        return y_pred.ndim == 3
     return isinstance(y_pred, list | tuple) and np.ndim(y_pred[0]) == 2
+
+
+def _as_floats(scores: Any) -> NDArray:
+    """In their own precision, which decides where metrics clip."""
+    array = np.asarray(scores)
+    return array if array.dtype.kind == "f" else array.astype(float)
 
 
 def _split_scores(y_pred: Any, tasks: Tasks) -> list[NDArray]:
     """One array per task, (n_samples,) or (n_samples, n_classes)."""
     if is_list_of_tables(y_pred):
-        parts = [np.asarray(part, dtype=float) for part in y_pred]
+        parts = [_as_floats(part) for part in y_pred]
     else:
-        array = np.asarray(y_pred, dtype=float)
-        parts = [array] if tasks.is_1d or array.ndim == 1 else list(array.T)
+        array = _as_floats(y_pred)
+        is_whole = array.ndim == 1 or (tasks.n_tasks == 1 and array.shape[1] > 1)
+        parts = [array] if tasks.is_1d or is_whole else list(array.T)
     if len(parts) != tasks.n_tasks:
         raise ValueError(
             f"y_pred must have a column or an array for each of the {tasks.n_tasks} "
@@ -181,7 +206,8 @@ def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDAr
             f"{shorten(columns.tolist())}; got {n_columns} column(s). Pass `classes`, "
             "the estimator's `classes_`."
         )
-    aligned = np.full((len(part), len(classes)), min(part.min(initial=0.0), 0.0))
+    lowest = min(part.min(initial=0.0), 0.0)  # 0 of probabilities
+    aligned = np.full((len(part), len(classes)), lowest, dtype=part.dtype)
     aligned[:, np.searchsorted(classes, columns)] = part.reshape(len(part), n_columns)
     return aligned[:, 1] if len(classes) == 2 else aligned
 

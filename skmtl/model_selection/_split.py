@@ -13,7 +13,7 @@ from sklearn.model_selection._split import (
     _RepeatedSplits,
     _validate_shuffle_split,
 )
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.validation import (
     _num_samples,
     check_consistent_length,
@@ -322,16 +322,16 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
             )
         tasks, codes = encode_targets(y)
         check_consistent_length(codes, groups)
-        names, group_of = np.unique(np.asarray(groups), return_inverse=True)
-        if len(names) < self.n_splits:
+        group_of, n_groups = _number_groups(groups)
+        if n_groups < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} cannot be greater than the number of "
-                f"groups, {len(names)}. Use fewer folds."
+                f"groups, {n_groups}. Use fewer folds."
             )
         pairs = pairs_of(codes, tasks.n_classes)
         _check_counts(pairs, tasks, self.n_splits)
         rng = check_random_state(self.random_state) if self.shuffle else None
-        units = groups_as_units(pairs, group_of, len(names))
+        units = groups_as_units(pairs, group_of, n_groups)
         sizes = _even_sizes(len(codes), self.n_splits)
         fold_of = stratify(units, sizes, rng)[group_of]
         for fold in range(self.n_splits):
@@ -419,6 +419,20 @@ def train_validation_split(
     _train_on_every_class(pairs, held_out)
     _give_every_task_both_sides(pairs, held_out)
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _number_groups(groups: Any) -> tuple[NDArray, int]:
+    """The number of each row's group, in the order of their names, and how many."""
+    _, codes = encode_targets(column_or_1d(groups))
+    n_missing = int((codes < 0).sum())
+    if n_missing:
+        raise ValueError(
+            f"groups must be complete, but {n_missing} of {len(codes)} are missing. "
+            "Give rows that belong to no other a group of their own."
+        )
+    # A category column may declare groups without rows.
+    present, group_of = np.unique(codes[:, 0], return_inverse=True)
+    return group_of, len(present)
 
 
 def _even_sizes(n_samples: int, n_splits: int) -> NDArray:

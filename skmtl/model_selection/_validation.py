@@ -1,6 +1,7 @@
 """Out-of-fold predictions where labels have holes."""
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -113,7 +114,7 @@ def cross_val_predict(
 def _check_splits(
     cv: Any, X: Any, y: Any, groups: Any
 ) -> list[tuple[NDArray, NDArray]]:
-    if cv is None or isinstance(cv, int):
+    if cv is None or isinstance(cv, Integral):
         cv = MultiTaskStratifiedKFold(5 if cv is None else cv)
     splits = list(cv.split(X, y, groups) if hasattr(cv, "split") else cv)
     tests = np.sort(np.concatenate([test for _, test in splits]))
@@ -148,7 +149,14 @@ def _join_scores(
     parts: list[tuple[Any, Any]], order: NDArray, tasks: Tasks, method: str
 ) -> NDArray | list[NDArray]:
     gives_tables = any(not isinstance(scores, list) for scores, _ in parts)
-    as_table = not tasks.is_1d and gives_tables and (tasks.n_classes == 2).all()
+    # A single task in two axes is predicted in the form of one axis by most estimators.
+    is_single = tasks.n_tasks == 1 and all(
+        np.ndim(scores) == 1 or np.shape(scores)[-1] > 1
+        for scores, _ in parts
+        if not isinstance(scores, list)
+    )
+    is_single = tasks.is_1d or (is_single and gives_tables)
+    as_table = not is_single and gives_tables and (tasks.n_classes == 2).all()
     by_fold = [
         [
             _align(task_scores, own, everywhere, method, as_table)
@@ -156,20 +164,28 @@ def _join_scores(
         ]
         for scores, classes in parts
     ]
+    if len({tuple(np.ndim(s) for s in fold) for fold in by_fold}) > 1:
+        raise ValueError(
+            f"{method} must have the same form in all folds, but the training rows of "
+            "some lack a class, so that there are as many values as in two classes. "
+            "Use method='predict_proba', or fewer folds."
+        )
     joined = [np.concatenate(folds)[order] for folds in zip(*by_fold, strict=True)]
     if as_table:
         return np.column_stack(joined)
-    return joined[0] if tasks.is_1d else joined
+    return joined[0] if is_single else joined
 
 
 def _split_tasks(
     scores: Any, classes: Any, tasks: Tasks
 ) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
     """Each task's scores, the classes of their columns, and its classes in all rows."""
-    if tasks.is_1d:
-        scores, classes = [scores], [classes]
-    elif not isinstance(scores, list):
-        scores = np.asarray(scores).T
+    if not isinstance(scores, list):
+        scores = np.asarray(scores)
+        is_whole = scores.ndim == 1 or (tasks.n_tasks == 1 and scores.shape[1] > 1)
+        scores = [scores] if tasks.is_1d or is_whole else scores.T
+    if tasks.n_tasks == 1 and not isinstance(classes, list):
+        classes = [classes]
     if not isinstance(classes, list) or len(classes) != tasks.n_tasks:
         # MLPClassifier's `classes_` numbers the tasks if there are several.
         classes = tasks.classes
@@ -186,6 +202,8 @@ def _align(
     """A column for each class of all rows, or that of the greater of two classes."""
     if scores.ndim == 1 and (as_table or method == "decision_function"):
         return scores
+    if method == "decision_function" and scores.shape[1] != len(classes):
+        return scores  # a value for each pair of classes
     if scores.ndim == 1:  # in a fold whose training rows had two classes in every task
         log_scale = method == "predict_log_proba"
         rest = np.log1p(-np.exp(scores)) if log_scale else 1 - scores

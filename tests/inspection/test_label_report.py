@@ -79,6 +79,29 @@ def test_missingness_that_depends_on_the_input_is_found(form):
     assert_array_equal(report.table["missingness_auc"], report.missingness_auc)
 
 
+@pytest.mark.parametrize("missing", [0.04, 0.3])
+def test_labels_missing_at_random_raise_no_alarm(missing):
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(300, 5))
+        Y = np.where(rng.random((300, 10)) < missing, np.nan, 1.0)
+        assert label_report(Y, X, random_state=seed).predictably_missing_tasks == []
+
+
+def test_a_single_task_may_be_the_only_one_with_missing_labels():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    Y = np.ones((200, 2))
+    Y[X[:, 0] > 0, 1] = np.nan
+    Y[:3, 0] = np.nan  # fewer than there are folds: not tested
+    for estimator in (None, RandomForestClassifier(20, random_state=0)):
+        report = label_report(Y, X, estimator=estimator, random_state=0)
+        assert report.predictably_missing_tasks == ["task_1"]
+        assert np.isnan(report.missingness_auc[0])
+    with pytest.raises(ValueError, match="at least 2"):
+        label_report(Y, n_splits=1)
+
+
 def test_another_estimator_may_predict_missingness():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3))

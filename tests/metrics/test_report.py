@@ -86,6 +86,18 @@ def test_undefined_metrics_are_nan_and_named_once(problem):
     assert report.loc["binary"].drop("n_labelled").isna().all()
 
 
+def test_constant_tasks_do_not_spoil_the_report():
+    Y = pd.DataFrame({"same": ["a"] * 4, "other": ["n", "y", "n", "y"]})
+    p = [np.ones((4, 1)), np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.5, 0.5]])]
+    with pytest.warns(UndefinedMetricWarning, match="'same'"):
+        report = multitask_report(Y, p, classes=[["a"], ["n", "y"]])
+    assert report.loc["same", "accuracy"] == 1
+    assert report.loc["same", ["roc_auc", "log_loss", "brier"]].isna().all()
+    # Where both classes have .5, the first is predicted, as the classifier does.
+    assert report.loc["other", "accuracy"] == 0.75
+    assert report.loc["other"].notna().all()
+
+
 def test_without_pandas_it_is_a_dict_that_prints_as_a_table(problem, monkeypatch):
     Y, p = problem
     expected = multitask_report(Y, p)

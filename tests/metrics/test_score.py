@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 
@@ -301,6 +302,157 @@ def test_constant_tasks_of_a_forest_can_be_scored():
     )
     assert scores[0] == roc_auc_score(Y[:, 0], P[:, 0])
     assert scores[1] == 0.5
+
+
+def test_a_class_that_nobody_told_leaves_probabilities_undefined():
+    # All labels are 1, and whether 1 or the other class is the greater is not known.
+    y_true, p = [[1, 1], [1, 2]], [[0.1, 0.1], [0.1, 0.9]]
+    for name in ("neg_brier_score", "neg_log_loss", "roc_auc"):
+        with pytest.warns(UndefinedMetricWarning, match=r"'task_0'.*Pass `classes`"):
+            scores = multitask_score(name, y_true, p, average=None)
+        assert np.isnan(scores).tolist() == [True, False]
+    brier = multitask_score(
+        "neg_brier_score", y_true, p, average=None, classes=[[1, 2], [1, 2]]
+    )
+    assert_allclose(brier, [-0.01, -0.01])
+    same = [["yes", "no"], ["yes", "yes"]]
+    assert multitask_score("f1", same, same, average=None).tolist() == [1, 1]
+
+
+def test_a_task_without_labels_is_nan_for_labels_too():
+    y_true = pd.DataFrame({"a": ["x", "y"], "b": [None, None]})
+    y_pred = np.array([["x", "u"], ["x", "v"]], dtype=object)
+    with pytest.warns(UndefinedMetricWarning, match="'b'"):
+        scores = multitask_score("accuracy", y_true, y_pred, average=None)
+    assert_array_equal(scores, [0.5, np.nan])
+
+
+def test_partials_are_their_function_with_arguments():
+    Y, P = binary_problem()
+    names = np.array(["no", "yes"], dtype=object)
+    predicted = (P > 0.5).astype(int)
+    partial = functools.partial(f1_score, pos_label="no")
+    expected = multitask_score("f1", names[Y], names[predicted], pos_label="no")
+    assert multitask_score(partial, names[Y], names[predicted]) == expected
+    ovo = functools.partial(roc_auc_score, multi_class="ovo")
+    Y, P = multiclass_problem()
+    P = [np.roll(p, 1, axis=0) for p in P]
+    assert multitask_score(ovo, Y, P) == multitask_score("roc_auc_ovo", Y, P)
+    assert multitask_score(ovo, Y, P) != multitask_score("roc_auc_ovr", Y, P)
+
+
+def test_one_class_against_one_leaves_pairs_without_rows_out():
+    Y, P = multiclass_problem(n_classes=(3,))
+    rows = Y[:, 0] != 1
+    y, p = Y[rows, 0], np.roll(P[0], 1, axis=0)[rows]
+    score = multitask_score("roc_auc_ovo", y, p, classes=[0, 1, 2])
+    expected = roc_auc_score(y, p, multi_class="ovo", labels=[0, 1, 2])
+    assert score == pytest.approx(expected)
+
+
+def test_defaults_of_a_function_of_the_users_own_are_left_alone():
+    seen = []
+
+    def own(y_true, y_pred, labels="mine", pos_label="mine too"):
+        seen.append((labels, pos_label))
+        return 0.0
+
+    Y, P = binary_problem()
+    multitask_score(own, Y, P)
+    assert set(seen) == {("mine", "mine too")}
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (1, 2), ("no", "yes")])
+@pytest.mark.parametrize("positive", [None, 0, 1])
+def test_pooled_tasks_have_the_positive_class_of_each(labels, positive):
+    Y, P = binary_problem()
+    hole, observed = with_holes(Y)
+    names = np.array(labels, dtype=object)
+    Y_true = names[Y]
+    Y_true[np.isnan(hole)] = None
+    predicted = (P > 0.5).astype(int)
+    weight = np.random.default_rng(0).uniform(0.5, 2, size=Y.shape).astype(np.float32)
+    kwargs = {} if positive is None else {"pos_label": labels[positive]}
+    score = multitask_score(
+        "f1", Y_true, names[predicted], average="micro", sample_weight=weight, **kwargs
+    )
+    if positive is None:
+        positive = 0 if labels == (1, 2) else 1
+    expected = f1_score(
+        Y[observed],
+        predicted[observed],
+        pos_label=positive,
+        sample_weight=weight[observed],
+    )
+    assert score == pytest.approx(expected)
+
+
+def test_an_undefined_pool_is_named():
+    Y, P = binary_problem()
+    with pytest.warns(UndefinedMetricWarning, match="1 of 1.*pooled") as record:
+        assert np.isnan(multitask_score("roc_auc", Y * 0, P, average="micro"))
+    assert record[0].filename == __file__
+
+
+def test_columns_of_predictions_are_those_of_the_targets():
+    Y, P = binary_problem(n_tasks=2)
+    Y, P = pd.DataFrame(Y, columns=["a", "b"]), pd.DataFrame(P, columns=["a", "b"])
+    expected = multitask_score("roc_auc", Y, P.to_numpy())
+    assert multitask_score("roc_auc", Y, P) == expected
+    assert multitask_score("roc_auc", Y, P.set_axis([0, 1], axis=1)) == expected
+    with pytest.raises(ValueError, match=r"order of the tasks.*got \['b', 'a'\]"):
+        multitask_score("roc_auc", Y, P[["b", "a"]])
+
+
+def test_stacked_probabilities_are_one_table_per_task():
+    Y, P = binary_problem(n_tasks=2)
+    stacked = np.array([np.column_stack([1 - p, p]) for p in P.T])
+    for name in ("roc_auc", "neg_log_loss"):
+        assert_allclose(
+            multitask_score(name, Y, stacked, average=None),
+            multitask_score(name, Y, P, average=None),
+        )
+
+
+def test_probabilities_are_clipped_in_their_own_precision():
+    y = np.array([0, 1, 1])
+    p = np.array([1, 0.5, 0.5], dtype=np.float32)
+    assert multitask_score(log_loss, y, p) == pytest.approx(log_loss(y, p))
+    assert multitask_score(log_loss, y, p.astype(float)) > 2 * log_loss(y, p)
+
+
+def test_multiclass_roc_auc_is_refused_also_where_a_class_is_absent():
+    Y, P = multiclass_problem(n_classes=(3,))
+    rows = Y[:, 0] != 2
+    with pytest.raises(ValueError, match="roc_auc_ovr"):
+        multitask_score("roc_auc", Y[rows], [P[0][rows]], classes=[[0, 1, 2]])
+
+
+@pytest.mark.parametrize("form", ["column", "one axis", "matrix", "list"])
+def test_a_single_task_in_two_axes_takes_every_form(form):
+    Y, P = binary_problem(n_tasks=1)
+    matrix = np.column_stack([1 - P, P])
+    forms = {"column": P, "one axis": P[:, 0], "matrix": matrix, "list": [matrix]}
+    expected = roc_auc_score(Y[:, 0], P[:, 0])
+    assert multitask_score("roc_auc", Y, forms[form]) == expected
+    labels = (P > 0.5).astype(int)
+    expected = accuracy_score(Y, labels)
+    assert multitask_score("accuracy", Y, labels[:, 0]) == expected
+
+
+def test_labels_of_weight_zero_count_nowhere():
+    Y, P = binary_problem(n_tasks=1)
+    weight = np.ones(len(Y))
+    weight[Y[:, 0] == 1] = 0
+    with pytest.warns(UndefinedMetricWarning, match="1 of 1"):
+        assert np.isnan(multitask_score("roc_auc", Y, P, sample_weight=weight))
+
+
+def test_decision_values_of_a_class_that_training_lacked_are_the_lowest():
+    y = np.array([0, 1, 2, 0, 1, 2])
+    values = np.array([[-3, -5], [-4, -2], [-3, -3], [-1, -2], [-6, -1], [-2, -2.0]])
+    score = multitask_score("top_k_accuracy", y, values, classes=[0, 1], k=1)
+    assert score == pytest.approx(4 / 6)
 
 
 def test_metric_functions_keep_their_sign_and_take_arguments():

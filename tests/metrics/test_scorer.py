@@ -8,10 +8,17 @@ from _classifiers import classifier
 from numpy.testing import assert_allclose
 from sklearn.callback import ScoringMonitor
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, log_loss, make_scorer, roc_auc_score
+from sklearn.metrics import (
+    brier_score_loss,
+    hamming_loss,
+    log_loss,
+    make_scorer,
+    roc_auc_score,
+    zero_one_loss,
+)
 from sklearn.model_selection import (
     GridSearchCV,
     StratifiedKFold,
@@ -23,6 +30,7 @@ from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from skmtl.metrics import multitask_score, multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
@@ -153,6 +161,66 @@ def test_functions_that_scikit_learn_does_not_know(complete):
     assert loss == -labels
     with pytest.raises(ValueError, match="whose sign is known"):
         multitask_scorer("roc_auc", greater_is_better=True)
+
+
+def test_losses_without_a_stock_scorer_are_known_by_their_name(complete):
+    X, Y = complete
+    clf = classifier().fit(X, Y)
+    accuracy = multitask_scorer("accuracy")(clf, X, Y)
+    for loss in (zero_one_loss, hamming_loss):
+        assert multitask_scorer(loss)(clf, X, Y) == pytest.approx(accuracy - 1)
+
+
+def test_a_function_takes_the_responses_of_its_plain_scorer(complete):
+    X, Y = complete
+    chain = ClassifierChain(LinearSVC()).fit(X, Y)
+    expected = multitask_score("roc_auc", Y, chain.decision_function(X))
+    for metric in ("roc_auc", roc_auc_score):
+        assert multitask_scorer(metric)(chain, X, Y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [classifier(), RandomForestClassifier(10, random_state=0), LogisticRegression()],
+    ids=lambda e: type(e).__name__,
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_a_single_task_in_two_axes(complete, estimator):
+    X, Y = complete
+    y = Y[:, [0]]
+    two_axes = copy.deepcopy(estimator).fit(X, y)
+    one_axis = copy.deepcopy(estimator).fit(X, y[:, 0])
+    for name in ("roc_auc", "neg_log_loss", "accuracy"):
+        expected = multitask_scorer(name)(one_axis, X, y[:, 0])
+        assert multitask_scorer(name)(two_axes, X, y) == pytest.approx(expected)
+
+
+def test_a_constant_task_is_undefined_and_the_others_are_scored(complete):
+    X, Y = complete
+    frame = pd.DataFrame({"same": "a", "other": np.where(Y[:, 0] > 0, "y", "n")})
+    clf = classifier().fit(X, frame)
+    for name in ("neg_log_loss", "neg_brier_score", "roc_auc"):
+        with pytest.warns(UndefinedMetricWarning, match="'same'"):
+            score = multitask_scorer(name)(clf, X, frame)
+        p = clf.predict_proba(X)[1]
+        assert score == pytest.approx(multitask_score(name, frame["other"], p))
+    assert 0 < multitask_scorer("accuracy")(clf, X, frame) <= 1
+
+
+def test_a_task_named_mean_is_refused_beside_the_mean(complete):
+    X, Y = complete
+    Y = pd.DataFrame(Y, columns=["mean", "b", "c"])
+    clf = classifier().fit(X, Y)
+    assert multitask_scorer("accuracy")(clf, X, Y) > 0
+    with pytest.raises(ValueError, match="name 'mean'"):
+        multitask_scorer("accuracy", per_task=True)(clf, X, Y)
+
+
+def test_averages_are_checked_at_once():
+    for average in ("median", None):
+        with pytest.raises(ValueError, match="average must be one of"):
+            multitask_scorer("roc_auc", average=average)
 
 
 def test_per_task_scores_serve_a_search_over_several_metrics(complete):

@@ -342,6 +342,11 @@ def test_groups_of_any_kind_and_unusable_groups():
     by_name = np.char.add("g", np.char.zfill(groups.astype(str), 5))
     for names in (by_name, pd.Series(by_name), by_name.tolist()):
         assert [test.tolist() for _, test in cv.split(Y, Y, names)] == numbers
+    categories = pd.Categorical(by_name, categories=[*np.unique(by_name), "unused"])
+    for column in (pd.Series(categories), by_name[:, None]):
+        assert [test.tolist() for _, test in cv.split(Y, Y, column)] == numbers
+    with pytest.raises(ValueError, match="1 of 300 are missing"):
+        next(cv.split(Y, Y, [None, *by_name[1:].tolist()]))
     with pytest.raises(ValueError, match="groups must be given"):
         next(cv.split(Y, Y))
     with pytest.raises(ValueError, match="number of groups, 2"):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from _classifiers import classifier
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
@@ -144,6 +145,49 @@ def test_parameters_of_fit_are_split_with_the_rows(problem):
     for train, test in cv.split(X, Y):
         clf = classifier().fit(X[train], Y[train], sample_weight=weight[train])
         assert_array_equal(p[test], clf.predict_proba(X[test]))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [RandomForestClassifier(5, random_state=0), LogisticRegression(), classifier()],
+    ids=lambda e: type(e).__name__,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_a_single_task_in_two_axes_has_the_estimators_form(estimator):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    y = (X[:, [0]] > 0).astype(int)
+    p = cross_val_predict(estimator, X, y, cv=4, method="predict_proba")
+    expected = clone(estimator).fit(X, y).predict_proba(X)
+    assert p.shape == expected.shape
+
+
+def test_folds_whose_decision_values_differ_in_form_are_refused():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    y = np.array([0, 1] * 9 + [2, 2])
+    cv = [(np.arange(10), np.arange(10, 20)), (np.arange(10, 20), np.arange(10))]
+    options = {"cv": cv, "method": "decision_function"}
+    with pytest.raises(ValueError, match="same form in all folds"):
+        cross_val_predict(LogisticRegression(), X, y, **options)
+
+
+def test_decision_values_of_pairs_of_classes():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = np.arange(40) % 4
+    svc = SVC(decision_function_shape="ovo")
+    options = {"cv": StratifiedKFold(2), "method": "decision_function"}
+    values = cross_val_predict(svc, X, y, **options)
+    assert_allclose(values, stock_cross_val_predict(svc, X, y, **options))
+
+
+def test_input_is_made_indexable_and_its_length_checked(problem):
+    X, Y = problem
+    coo = sparse.coo_array(X)
+    p = cross_val_predict(classifier(), coo, Y, cv=np.int64(3), method="predict_proba")
+    dense = cross_val_predict(classifier(), X, Y, cv=3, method="predict_proba")
+    assert_allclose(p, dense, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="inconsistent"):
+        cross_val_predict(classifier(), X[:-1], Y)
 
 
 def test_decision_values_and_frames():
