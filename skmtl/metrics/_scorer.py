@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils._metadata_requests import _MetadataRequester
 
 from skmtl.metrics._metric import (
     Metric,
@@ -57,7 +58,8 @@ def multitask_scorer(
     scorer : callable
         `scorer(estimator, X, y, sample_weight=None)`: a float, greater is better, or a
         dict of them. It works on every estimator whose predictions have one of the
-        forms that `multitask_score` takes, and it can be pickled.
+        forms that `multitask_score` takes, and it can be pickled. With metadata
+        routing, `set_score_request(sample_weight=True)` lets weights reach it.
 
     See Also
     --------
@@ -102,8 +104,11 @@ def multitask_scorer(
     return _MultiTaskScorer(resolved, average, per_task)
 
 
-class _MultiTaskScorer:
+class _MultiTaskScorer(_MetadataRequester):
     """What `multitask_scorer` makes."""
+
+    # With metadata routing a weight must be asked for or refused, as of stock scorers.
+    __metadata_request__score = {"sample_weight": None}  # noqa: RUF012
 
     def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
         self._metric = metric
@@ -116,6 +121,14 @@ class _MultiTaskScorer:
             shown.append("per_task=True")
         shown += [f"{key}={value!r}" for key, value in self._metric.kwargs.items()]
         return f"multitask_scorer({', '.join(shown)})"
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Say whether weights reach the metric, with metadata routing."""
+        self._metadata_request = self._get_metadata_request()
+        self._metadata_request.score.add_request(
+            param="sample_weight", alias=sample_weight
+        )
+        return self
 
     def _accept_sample_weight(self) -> bool:
         """Asked by ScoringMonitor, where the fit has weights."""

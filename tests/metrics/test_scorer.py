@@ -6,9 +6,14 @@ import pandas as pd
 import pytest
 from _classifiers import classifier
 from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.callback import ScoringMonitor
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
+from sklearn.exceptions import (
+    ConvergenceWarning,
+    UndefinedMetricWarning,
+    UnsetMetadataPassedError,
+)
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -276,6 +281,30 @@ def test_weights_reach_the_metric(complete):
     weight = np.random.default_rng(0).uniform(size=Y.shape).astype(np.float32)
     expected = multitask_score("roc_auc", Y, clf.predict_proba(X), sample_weight=weight)
     assert multitask_scorer("roc_auc")(clf, X, Y, sample_weight=weight) == expected
+
+
+def test_weights_are_routed_to_it_on_request(complete):
+    X, Y = complete
+    weight = np.random.default_rng(0).uniform(0.1, 5, size=len(X)).astype(np.float32)
+    cv = MultiTaskStratifiedKFold(2)
+    weighted, unweighted = [], []
+    for train, test in cv.split(X, Y):
+        clf = classifier().fit(X[train], Y[train], sample_weight=weight[train])
+        p = clf.predict_proba(X[test])
+        for scores, w in ((weighted, weight[test]), (unweighted, None)):
+            scores.append(multitask_score("roc_auc", Y[test], p, sample_weight=w))
+    with config_context(enable_metadata_routing=True):
+        clf = classifier().set_fit_request(sample_weight=True)
+        options = {"cv": cv, "params": {"sample_weight": weight}}
+        for request, expected in ((True, weighted), (False, unweighted)):
+            scorer = multitask_scorer("roc_auc").set_score_request(
+                sample_weight=request
+            )
+            scores = cross_val_score(clf, X, Y, scoring=scorer, **options)
+            assert_allclose(scores, expected)
+        silent = multitask_scorer("roc_auc")
+        with pytest.raises(UnsetMetadataPassedError):
+            cross_val_score(clf, X, Y, scoring=silent, **options)
 
 
 def test_it_is_readable_and_can_be_pickled(complete):
