@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._metadata_requests import _MetadataRequester
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmtl.metrics._metric import (
     Metric,
@@ -107,13 +108,14 @@ def multitask_scorer(
 class _MultiTaskScorer(_MetadataRequester):
     """What `multitask_scorer` makes."""
 
-    # With metadata routing a weight must be asked for or refused, as of stock scorers.
-    __metadata_request__score = {"sample_weight": None}  # noqa: RUF012
-
     def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
         self._metric = metric
         self._average = average
         self._per_task = per_task
+        # With metadata routing, weights must be asked for or refused, as with
+        # scikit-learn's scorers.
+        self._metadata_request = MetadataRequest(owner=self)
+        self.set_score_request(sample_weight=None)
 
     def __repr__(self) -> str:
         shown = [repr(self._metric.name), f"average={self._average!r}"]
@@ -124,7 +126,6 @@ class _MultiTaskScorer(_MetadataRequester):
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
         """Say whether weights reach the metric, with metadata routing."""
-        self._metadata_request = self._get_metadata_request()
         self._metadata_request.score.add_request(
             param="sample_weight", alias=sample_weight
         )
