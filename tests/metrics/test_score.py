@@ -342,11 +342,11 @@ def test_partials_are_their_function_with_arguments():
 
 
 def test_one_class_against_one_leaves_pairs_without_rows_out():
-    Y, P = multiclass_problem(n_classes=(3,))
+    Y, P = multiclass_problem(n_classes=(4,))
     rows = Y[:, 0] != 1
     y, p = Y[rows, 0], np.roll(P[0], 1, axis=0)[rows]
-    score = multitask_score("roc_auc_ovo", y, p, classes=[0, 1, 2])
-    expected = roc_auc_score(y, p, multi_class="ovo", labels=[0, 1, 2])
+    score = multitask_score("roc_auc_ovo", y, p, classes=[0, 1, 2, 3])
+    expected = roc_auc_score(y, p, multi_class="ovo", labels=[0, 1, 2, 3])
     assert score == pytest.approx(expected)
 
 
