@@ -317,9 +317,18 @@ def test_a_later_run_has_the_plans_settings_and_the_earlier_moments():
             run(network, data, later, solver_state=first.solver_state)
             outcomes.append(parameters_of(network))
         assert not np.allclose(*outcomes), changes
-    network = build(SHARINGS[0])
-    first = run(network, data, plan(solver="adam", max_iter=1))
-    run(network, data, plan(solver="sgd", max_iter=1), solver_state=first.solver_state)
+
+
+@every_solver
+def test_another_solver_begins_anew(solver):
+    x, codes = random_batch()
+    data = labelled(x, codes)
+    (other,) = set(SOLVERS) - {solver}
+    earlier = run(build(SHARINGS[0]), data, plan(solver=other, max_iter=1))
+    network, fresh = build(SHARINGS[0]), build(SHARINGS[0])
+    run(network, data, plan(solver=solver), solver_state=earlier.solver_state)
+    run(fresh, data, plan(solver=solver))
+    assert_allclose(parameters_of(network), parameters_of(fresh), rtol=1e-12)
 
 
 def test_best_epoch_is_restored():
