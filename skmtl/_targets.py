@@ -4,6 +4,7 @@ Code -1 is a missing label; code c is the class `classes[c]` of its task.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -328,7 +329,7 @@ def _task_names(names: list | None, n_tasks: int) -> NDArray:
     if names is None:
         return np.array([f"task_{t}" for t in range(n_tasks)], dtype=object)
     texts = [str(name) for name in names]
-    duplicates = sorted({text for text in texts if texts.count(text) > 1})
+    duplicates = sorted(text for text, n in Counter(texts).items() if n > 1)
     if duplicates:
         raise ValueError(
             f"Task names must be unique, but y has columns with the same name: "

@@ -83,6 +83,11 @@ class Rows:
 
     X: Any  # Tensor or scipy CSR, (n_samples, n_features)
 
+    @classmethod
+    def of(cls, X: Any) -> "Rows":
+        """The rows of an ndarray or CSR matrix."""
+        return cls(as_tensor(X) if isinstance(X, np.ndarray) else X)
+
     def __len__(self) -> int:
         return int(self.X.shape[0])
 

@@ -149,7 +149,8 @@ def _weights_of_task(
             f"class_weight of task {name!r} must be None, 'balanced' or a mapping from "
             f"class to weight; got {class_weight!r}."
         )
-    for i, label in enumerate(classes.tolist()):
+    labels = classes.tolist()
+    for i, label in enumerate(labels):
         weight = class_weight.get(label, 1.0)
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise ValueError(
@@ -157,13 +158,13 @@ def _weights_of_task(
                 f"negative; got {weight!r} for class {label!r}."
             )
         weights[i] = weight
-    unknown = [label for label in class_weight if label not in set(classes.tolist())]
+    unknown = [label for label in class_weight if label not in labels]
     # As in scikit-learn: a class that only this part of the data lacks is no mistake
     # where all the others are weighted.
-    if unknown and not all(label in class_weight for label in classes.tolist()):
+    if unknown and not all(label in class_weight for label in labels):
         raise ValueError(
             f"class_weight of task {name!r} must name its classes "
-            f"{shorten(classes.tolist())}; got {shorten(unknown)}, which are none of "
+            f"{shorten(labels)}; got {shorten(unknown)}, which are none of "
             "them. Check the spelling and the type."
         )
     return weights
@@ -174,7 +175,8 @@ def _by_name(weights: Any, tasks: Tasks, parameter: str) -> dict[str, Any] | Non
     if not isinstance(weights, Mapping) and not hasattr(weights, "items"):
         return None
     by_name = {str(name): weight for name, weight in weights.items()}
-    unknown = [name for name in by_name if name not in set(tasks.names)]
+    names = set(tasks.names)
+    unknown = [name for name in by_name if name not in names]
     if unknown:
         raise ValueError(
             f"{parameter} must be keyed by task names; got {shorten(unknown)}, but the "

@@ -4,6 +4,7 @@ import copy
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from skmtl._losses import label_weights, task_losses
@@ -25,6 +26,11 @@ SHAPES = [
 
 def shape_id(shape):
     return "-".join(str(value).replace(" ", "") for value in shape.values())
+
+
+every_network = pytest.mark.parametrize("sharing", SHARINGS, ids=repr)
+every_solver = pytest.mark.parametrize("solver", SOLVERS)
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 
 
 def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):

@@ -2,23 +2,20 @@ import numpy as np
 import pytest
 import torch
 from _properties import (
-    SHAPES,
     SHARINGS,
     build,
+    every_network,
+    every_shape,
     lecture_loss,
     losses_of,
     probabilities_of,
     random_batch,
-    shape_id,
     unit_table,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl._layers import output_groups
 from skmtl._losses import label_weights, log_probabilities, task_losses
-
-every_network = pytest.mark.parametrize("sharing", SHARINGS, ids=repr)
-every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 
 
 @every_network

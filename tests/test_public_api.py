@@ -19,6 +19,7 @@ PACKAGE = Path(skmtl.__file__).parent
 LAYERS = {
     "_layers": 0,
     "_tables": 0,
+    "_predictions": 1,
     "_targets": 1,
     "_inputs": 1,
     "_losses": 1,
@@ -32,6 +33,7 @@ LAYERS = {
     "inspection": 4,
 }
 WITHOUT_TORCH = [
+    "_predictions",
     "_tables",
     "_targets",
     "_inputs",

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 from _properties import (
-    SHAPES,
     SHARINGS,
     SOLVERS,
     build,
+    every_network,
+    every_shape,
+    every_solver,
     lecture_loss,
     losses_of,
     permuted_tasks,
     probabilities_of,
     random_batch,
-    shape_id,
     unit_table,
 )
 from numpy.testing import assert_allclose
@@ -32,10 +33,6 @@ from skmtl._training import (
     thread_limit,
     train,
 )
-
-every_network = pytest.mark.parametrize("sharing", SHARINGS, ids=repr)
-every_solver = pytest.mark.parametrize("solver", SOLVERS)
-every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 
 
 def plan(**changes):

@@ -562,7 +562,7 @@ class MultiTaskNetClassifier(
         self, training_set: TrainingSet, reports: EpochReports, continues: bool
     ) -> TrainingResult:
         rng = check_random_state(self.random_state)
-        generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
+        generator = _seeded_generator(rng)
         network = build_network(self, training_set.tasks, generator, continues)
         if self.early_stopping:
             index, held_out = training_set.hold_out(self.validation_fraction, rng)
@@ -592,13 +592,12 @@ class MultiTaskNetClassifier(
 
     def _partial_fit_network(self, training_set: TrainingSet) -> None:
         continues = self.__sklearn_is_fitted__()
-        generator = torch.Generator()
         state = getattr(self, "_solver_state", None)
-        if state is not None:
-            generator.set_state(state.generator)
+        if state is None:
+            generator = _seeded_generator(check_random_state(self.random_state))
         else:
-            rng = check_random_state(self.random_state)
-            generator.manual_seed(int(rng.randint(2**31 - 1)))
+            generator = torch.Generator()
+            generator.set_state(state.generator)
         network = build_network(self, training_set.tasks, generator, continues)
         index = training_set.rows()
         plan = replace(
@@ -712,6 +711,10 @@ def _restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
         estimator.__dict__.clear()
         estimator.__dict__.update(attributes)
         raise
+
+
+def _seeded_generator(rng: np.random.RandomState) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
 
 
 def _device_of(network: TrunkAndHeads) -> torch.device:

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -78,21 +79,10 @@ def build_network(
 def training_plan(estimator: Any, n_samples: int) -> TrainingPlan:
     """The parameters that the loop needs; a batch is never larger than the data."""
     batch_size = 200 if estimator.batch_size == "auto" else estimator.batch_size
-    return TrainingPlan(
-        solver=estimator.solver,
-        alpha=estimator.alpha,
-        batch_size=max(1, min(batch_size, n_samples)),
-        learning_rate=estimator.learning_rate,
-        learning_rate_init=estimator.learning_rate_init,
-        max_iter=estimator.max_iter,
-        shuffle=estimator.shuffle,
-        tol=estimator.tol,
-        n_iter_no_change=estimator.n_iter_no_change,
-        momentum=estimator.momentum,
-        beta_1=estimator.beta_1,
-        beta_2=estimator.beta_2,
-        epsilon=estimator.epsilon,
-    )
+    given = {
+        field.name: getattr(estimator, field.name) for field in fields(TrainingPlan)
+    }
+    return TrainingPlan(**given | {"batch_size": max(1, min(batch_size, n_samples))})
 
 
 def check_partial_fit_parameters(estimator: Any) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skmtl._losses import log_probabilities
-from skmtl._training import Rows, as_tensor, iter_chunks, thread_limit, work_per_step
+from skmtl._training import Rows, iter_chunks, thread_limit, work_per_step
 from skmtl.sharing._network import TrunkAndHeads
 
 
@@ -17,7 +17,7 @@ def map_rows(
     network: TrunkAndHeads, X: Any, function: Callable[[Any], Any]
 ) -> list[Any]:
     """What `function` of the network gives for each chunk of the rows of X."""
-    rows = Rows(as_tensor(X) if isinstance(X, np.ndarray) else X)
+    rows = Rows.of(X)
     like = next(network.parameters())
     chunks = list(iter_chunks(network, rows, len(rows)))
     with torch.inference_mode(), thread_limit(work_per_step(network, chunks[0].stop)):

@@ -89,7 +89,7 @@ def make_training_set(
         class_weights(class_weight, tasks, totals),
     )
     data = LabelledRows(
-        Rows(as_tensor(X) if isinstance(X, np.ndarray) else X),
+        Rows.of(X),
         as_tensor(codes),
         as_tensor(table),
         _optional_tensor(sample_weight),

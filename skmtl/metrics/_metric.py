@@ -18,8 +18,9 @@ from sklearn.metrics import (
 )
 from sklearn.metrics._scorer import _BaseScorer
 
+from skmtl._predictions import is_list_of_tables
 from skmtl._targets import shorten
-from skmtl.metrics._tasks import Task, is_list_of_tables
+from skmtl.metrics._tasks import Task
 
 # Ranking metrics say nothing where one class alone was observed; scikit-learn gives
 # NaN for the one and 0 or 1 for the other.

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl._targets import Tasks, decode_targets, encode_targets, shorten
+from skmtl._predictions import split_classes, split_scores
+from skmtl._targets import Tasks, encode_targets, shorten
 from skmtl._weights import check_sample_weight
 
 
@@ -50,7 +51,7 @@ def observed_tasks(
     tasks, codes = encode_targets(y_true)
     names = _check_names(task_names, tasks)
     weights = check_sample_weight(sample_weight, codes, tasks)
-    given = _check_classes(classes, tasks)
+    given = split_classes(classes, tasks)
     _check_columns(y_pred, tasks)
     if takes_scores:
         predictions = _scores_by_task(y_pred, codes, tasks, given, names)
@@ -100,22 +101,6 @@ def _check_columns(y_pred: Any, tasks: Tasks) -> None:
         )
 
 
-def _check_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
-    if isinstance(classes, np.ndarray) and classes.ndim == 1 and tasks.n_tasks > 1:
-        # MLPClassifier's `classes_` numbers the tasks if there are several.
-        classes = None
-    if classes is None:
-        return None
-    if tasks.n_tasks == 1 and np.ndim(classes[0]) == 0:
-        classes = [classes]
-    if len(classes) != tasks.n_tasks:
-        raise ValueError(
-            f"classes must have one array per task of y_true, {tasks.n_tasks}; got "
-            f"{len(classes)}. Pass `classes_` of the estimator."
-        )
-    return [np.asarray(task_classes) for task_classes in classes]
-
-
 def _labels_by_task(
     y_pred: Any, codes: NDArray, tasks: Tasks, given: list[NDArray] | None
 ) -> list[tuple[NDArray, NDArray]]:
@@ -134,12 +119,10 @@ def _labels_by_task(
     _refuse_missing((predicted_codes < 0).any(axis=0), tasks.names)
     result = []
     for t in range(tasks.n_tasks):
-        seen = np.unique(codes[codes[:, t] >= 0, t])
-        known = [tasks.classes[t][seen], predicted.classes[t]]
+        known = [_observed_classes(tasks, codes, t), predicted.classes[t]]
         if given is not None:
             known.append(given[t])
-        task = Tasks(tasks.names[[t]], [predicted.classes[t]], False, True)
-        labels = decode_targets(predicted_codes[:, [t]], task)
+        labels = predicted.classes[t][predicted_codes[:, t]]
         result.append((labels, _union(known)))
     return result
 
@@ -152,45 +135,15 @@ def _scores_by_task(
     names: list[str],
 ) -> list[tuple[NDArray, NDArray]]:
     """Probabilities or decision values of each task, and all its classes."""
-    parts = _split_scores(y_pred, tasks)
+    parts = split_scores(y_pred, tasks)
     check_consistent_length(codes, *parts)
     _refuse_missing([np.isnan(part).any() for part in parts], names)
     result = []
     for t, part in enumerate(parts):
         columns = tasks.classes[t] if given is None else given[t]
-        seen = np.unique(codes[codes[:, t] >= 0, t])
-        classes = _union([columns, tasks.classes[t][seen]])
+        classes = _union([columns, _observed_classes(tasks, codes, t)])
         result.append((_align(part, columns, classes, names[t]), classes))
     return result
-
-
-def is_list_of_tables(y_pred: Any) -> bool:
-    """Whether there is an array (n_samples, n_classes) per task."""
-    if isinstance(y_pred, np.ndarray):
-        return y_pred.ndim == 3
-    return isinstance(y_pred, list | tuple) and np.ndim(y_pred[0]) == 2
-
-
-def _as_floats(scores: Any) -> NDArray:
-    """In their own precision, which decides where metrics clip."""
-    array = np.asarray(scores)
-    return array if array.dtype.kind == "f" else array.astype(float)
-
-
-def _split_scores(y_pred: Any, tasks: Tasks) -> list[NDArray]:
-    """One array per task, (n_samples,) or (n_samples, n_classes)."""
-    if is_list_of_tables(y_pred):
-        parts = [_as_floats(part) for part in y_pred]
-    else:
-        array = _as_floats(y_pred)
-        is_whole = array.ndim == 1 or (tasks.n_tasks == 1 and array.shape[1] > 1)
-        parts = [array] if tasks.is_1d or is_whole else list(array.T)
-    if len(parts) != tasks.n_tasks:
-        raise ValueError(
-            f"y_pred must have a column or an array for each of the {tasks.n_tasks} "
-            f"tasks of y_true; got {len(parts)}."
-        )
-    return parts
 
 
 def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDArray:
@@ -210,6 +163,10 @@ def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDAr
     aligned = np.full((len(part), len(classes)), lowest, dtype=part.dtype)
     aligned[:, np.searchsorted(classes, columns)] = part.reshape(len(part), n_columns)
     return aligned[:, 1] if len(classes) == 2 else aligned
+
+
+def _observed_classes(tasks: Tasks, codes: NDArray, t: int) -> NDArray:
+    return tasks.classes[t][np.unique(codes[codes[:, t] >= 0, t])]
 
 
 def _union(arrays: list[NDArray]) -> NDArray:

@@ -1,6 +1,5 @@
 """Out-of-fold predictions where labels have holes."""
 
-from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
+from skmtl._predictions import is_of_one_task, split_classes, split_scores
 from skmtl._targets import Tasks, encode_targets
 from skmtl.model_selection._split import MultiTaskStratifiedKFold
 
@@ -149,21 +149,21 @@ def _join_scores(
     parts: list[tuple[Any, Any]], order: NDArray, tasks: Tasks, method: str
 ) -> NDArray | list[NDArray]:
     gives_tables = any(not isinstance(scores, list) for scores, _ in parts)
-    # A single task in two axes is predicted in the form of one axis by most estimators.
-    is_single = tasks.n_tasks == 1 and all(
-        np.ndim(scores) == 1 or np.shape(scores)[-1] > 1
+    is_single = gives_tables and all(
+        is_of_one_task(np.asarray(scores), tasks)
         for scores, _ in parts
         if not isinstance(scores, list)
     )
-    is_single = tasks.is_1d or (is_single and gives_tables)
     as_table = not is_single and gives_tables and (tasks.n_classes == 2).all()
-    by_fold = [
-        [
-            _align(task_scores, own, everywhere, method, as_table)
-            for task_scores, own, everywhere in _split_tasks(scores, classes, tasks)
-        ]
-        for scores, classes in parts
-    ]
+    by_fold = []
+    for scores, classes in parts:
+        by_task = zip(
+            split_scores(scores, tasks),
+            split_classes(classes, tasks) or tasks.classes,
+            tasks.classes,
+            strict=True,
+        )
+        by_fold.append([_align(*task, method, as_table) for task in by_task])
     if len({tuple(np.ndim(s) for s in fold) for fold in by_fold}) > 1:
         raise ValueError(
             f"{method} must have the same form in all folds, but the training rows of "
@@ -174,22 +174,6 @@ def _join_scores(
     if as_table:
         return np.column_stack(joined)
     return joined[0] if is_single else joined
-
-
-def _split_tasks(
-    scores: Any, classes: Any, tasks: Tasks
-) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-    """Each task's scores, the classes of their columns, and its classes in all rows."""
-    if not isinstance(scores, list):
-        scores = np.asarray(scores)
-        is_whole = scores.ndim == 1 or (tasks.n_tasks == 1 and scores.shape[1] > 1)
-        scores = [scores] if tasks.is_1d or is_whole else scores.T
-    if tasks.n_tasks == 1 and not isinstance(classes, list):
-        classes = [classes]
-    if not isinstance(classes, list) or len(classes) != tasks.n_tasks:
-        # MLPClassifier's `classes_` numbers the tasks if there are several.
-        classes = tasks.classes
-    return zip(map(np.asarray, scores), classes, tasks.classes, strict=True)
 
 
 def _align(

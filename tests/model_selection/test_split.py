@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -391,8 +388,3 @@ def test_train_test_split_takes_every_container():
     assert len(multitask_train_test_split(X, Y)[1]) == 50
     with pytest.raises(ValueError, match=r"pass X and Y, or stratify=Y; got 1"):
         multitask_train_test_split(X)
-
-
-def test_importing_splitters_loads_no_torch():
-    program = "import sys, skmtl.model_selection; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True)

@@ -2,18 +2,15 @@ import numpy as np
 import pytest
 import torch
 from _properties import (
-    SHAPES,
     SHARINGS,
     build,
+    every_network,
+    every_shape,
     losses_of,
     permuted_tasks,
     random_batch,
-    shape_id,
 )
 from numpy.testing import assert_allclose
-
-every_network = pytest.mark.parametrize("sharing", SHARINGS, ids=repr)
-every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 
 
 @every_network

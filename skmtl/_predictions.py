@@ -1,0 +1,60 @@
+"""The view of each task in what estimators predict."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._targets import Tasks
+
+
+def is_list_of_tables(scores: Any) -> bool:
+    """Whether there is an array (n_samples, n_classes) per task."""
+    if isinstance(scores, np.ndarray):
+        return scores.ndim == 3
+    return isinstance(scores, list | tuple) and np.ndim(scores[0]) == 2
+
+
+def is_of_one_task(scores: NDArray, tasks: Tasks) -> bool:
+    """Whether an array belongs to one task, and has no column per task."""
+    # Most estimators predict a single task in two axes in the form of one axis.
+    has_classes = tasks.n_tasks == 1 and scores.ndim == 2 and scores.shape[1] > 1
+    return tasks.is_1d or scores.ndim == 1 or has_classes
+
+
+def split_scores(scores: Any, tasks: Tasks) -> list[NDArray]:
+    """One array per task, (n_samples,) or (n_samples, n_classes)."""
+    if is_list_of_tables(scores):
+        parts = [_as_floats(part) for part in scores]
+    else:
+        array = _as_floats(scores)
+        parts = [array] if is_of_one_task(array, tasks) else list(array.T)
+    if len(parts) != tasks.n_tasks:
+        raise ValueError(
+            f"y_pred must have a column or an array for each of the {tasks.n_tasks} "
+            f"tasks of y_true; got {len(parts)}."
+        )
+    return parts
+
+
+def split_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
+    """The classes that each task's columns stand for; None where nobody says it."""
+    if isinstance(classes, np.ndarray) and classes.ndim == 1 and tasks.n_tasks > 1:
+        # MLPClassifier's `classes_` numbers the tasks if there are several.
+        return None
+    if classes is None:
+        return None
+    if tasks.n_tasks == 1 and np.ndim(classes[0]) == 0:
+        classes = [classes]
+    if len(classes) != tasks.n_tasks:
+        raise ValueError(
+            f"classes must have one array per task of y_true, {tasks.n_tasks}; got "
+            f"{len(classes)}. Pass `classes_` of the estimator."
+        )
+    return [np.asarray(task_classes) for task_classes in classes]
+
+
+def _as_floats(scores: Any) -> NDArray:
+    """In their own precision, which decides where metrics clip."""
+    array = np.asarray(scores)
+    return array if array.dtype.kind == "f" else array.astype(float)
