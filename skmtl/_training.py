@@ -82,11 +82,12 @@ class Rows:
     """Rows of X, dense or CSR, read part by part."""
 
     X: Any  # Tensor or scipy CSR, (n_samples, n_features)
+    encoded: bool  # by an input layer, which reads dense rows in their own precision
 
     @classmethod
-    def of(cls, X: Any) -> "Rows":
+    def of(cls, X: Any, *, encoded: bool) -> "Rows":
         """The rows of an ndarray or CSR matrix."""
-        return cls(as_tensor(X) if isinstance(X, np.ndarray) else X)
+        return cls(as_tensor(X) if isinstance(X, np.ndarray) else X, encoded)
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -99,15 +100,19 @@ class Rows:
         return int(self.X.nnz // max(1, len(self)))
 
     def read(self, rows: Tensor | slice, like: Tensor) -> Tensor | SparseRows:
-        """These rows, with the device and the precision of the parameter `like`."""
+        """These rows, on the device of the parameter `like` and as its layer reads."""
         if isinstance(self.X, Tensor):
             if isinstance(rows, slice):
-                return self.X[rows].to(like.device, like.dtype)
-            return self.X.index_select(0, rows).to(like.device, like.dtype)
+                part = self.X[rows]
+            else:
+                part = self.X.index_select(0, rows)
+            return part.to(like.device, part.dtype if self.encoded else like.dtype)
         part = self.X[rows if isinstance(rows, slice) else rows.numpy()]
+        if self.encoded:
+            return as_tensor(part.toarray()).to(like.device)
         return SparseRows(
             as_tensor(part.indices).to(like.device),
-            as_tensor(part.indptr[:-1]).to(like.device),
+            as_tensor(part.indptr).to(like.device),
             as_tensor(part.data).to(like.device, like.dtype),
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from skmtl._inputs import learn_encoding
 from skmtl._losses import label_weights, task_losses
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture
@@ -21,6 +22,10 @@ SHAPES = [
     {"hidden_layer_sizes": (6, 5), "head_hidden_layer_sizes": (4, 3)},
     {"hidden_layer_sizes": (6,), "head_hidden_layer_sizes": (4,), "n_members": 3},
     {"hidden_layer_sizes": (), "head_hidden_layer_sizes": (), "n_members": 2},
+    {"hidden_layer_sizes": (6,), "head_hidden_layer_sizes": (), "n_bins": 3},
+    {"hidden_layer_sizes": (), "head_hidden_layer_sizes": (), "n_bins": 3},
+    {"hidden_layer_sizes": (6,), "head_hidden_layer_sizes": (4,), "n_bins": 3}
+    | {"n_members": 2},
 ]
 
 
@@ -34,7 +39,10 @@ every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 
 
 def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
-    """A network in float64, with smooth activations so that all gradients are there."""
+    """A network in float64, with smooth activations so that all gradients are there.
+
+    With `n_bins` it has an input layer, whose last column is a category.
+    """
     settings = {
         "hidden_layer_sizes": (6,),
         "head_hidden_layer_sizes": (),
@@ -43,16 +51,36 @@ def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
         "input_dropout": 0.0,
         "n_members": 1,
     }
+    sizes = {"n_bins": None, "encoding": None} | sizes
+    if sizes["n_bins"] is not None:
+        sizes["encoding"] = random_encoding(n_features, sizes["n_bins"])
     architecture = Architecture(
-        repr(sharing), n_features, tuple(n_classes), **(settings | sizes)
+        repr(sharing), n_features, n_classes=tuple(n_classes), **(settings | sizes)
     )
     return sharing.build(architecture, torch.Generator().manual_seed(seed)).double()
 
 
+def random_encoding(n_features, n_bins):
+    """Of columns like those of `random_batch`."""
+    x, _ = random_batch((2,), n_features, n_samples=100, seed=1)
+    return learn_encoding(
+        x.numpy(),
+        [n_features - 1],
+        n_bins,
+        rows=np.arange(len(x)),
+        row_weight=None,
+        rng=np.random.RandomState(0),
+    )
+
+
 def random_batch(n_classes=(2, 3, 2, 4), n_features=5, n_samples=12, seed=0):
-    """x and codes, about a third of them missing and none of the rows empty."""
+    """x and codes, about a third of them missing and none of the rows empty.
+
+    The last column of x is 0, 1 or 2.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n_samples, n_features))
+    x[:, -1] = rng.integers(3, size=n_samples)
     codes = np.column_stack([rng.integers(n, size=n_samples) for n in n_classes])
     missing = rng.random(codes.shape) < 1 / 3
     missing[np.arange(n_samples), rng.integers(len(n_classes), size=n_samples)] = False
@@ -111,12 +139,12 @@ def permuted_tasks(network, order):
     (group,) = network.groups
     n_tasks = len(group.tasks)
     copied = copy.deepcopy(network)
-    banks = list(copied.heads[0].layers)
+    stacks = [copied.heads[0]]
     if network.n_trunks > 1:
-        banks += list(copied.trunk.layers)
+        stacks.append(copied.trunk)
     with torch.no_grad():
-        for bank in banks:
-            for parameter in (bank.weight, bank.bias):
+        for stack in stacks:
+            for parameter in stack.parameters():
                 _permute_banks(parameter, order, n_tasks, network.n_members)
     return copied
 

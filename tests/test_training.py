@@ -56,7 +56,7 @@ def plan(**changes):
 
 def labelled(x, codes, n_classes=(2, 3, 2, 4), sample_weight=None, row_weight=None):
     table = unit_table(n_classes).float()
-    rows = Rows(x.numpy() if sparse.issparse(x) else x)
+    rows = Rows(x.numpy() if sparse.issparse(x) else x, encoded=False)
     return LabelledRows(rows, codes, table, sample_weight, row_weight)
 
 
@@ -222,7 +222,9 @@ def test_a_step_on_sparse_rows_equals_one_on_dense_rows():
     networks = []
     for x in (torch.from_numpy(X), sparse.csr_array(X)):
         network = build(SHARINGS[0])
-        data = LabelledRows(Rows(x), codes, unit_table((2, 3, 2, 4)), None, None)
+        data = LabelledRows(
+            Rows(x, encoded=False), codes, unit_table((2, 3, 2, 4)), None, None
+        )
         run(network, data, plan(shuffle=True))
         networks.append(parameters_of(network))
     assert_allclose(networks[1], networks[0], rtol=1e-10)
@@ -234,7 +236,10 @@ def test_dropout_of_sparse_and_dense_input_has_the_same_mean(sharing):
     X = np.ones((1, 5))
     generator = torch.Generator().manual_seed(0)
     expected = network(torch.from_numpy(X)).detach().numpy()
-    for rows in (Rows(torch.from_numpy(X)), Rows(sparse.csr_array(X))):
+    for rows in (
+        Rows(torch.from_numpy(X), encoded=False),
+        Rows(sparse.csr_array(X), encoded=False),
+    ):
         like = next(network.parameters())
         x = rows.read(slice(0, 1), like)
         outputs = [network(x, generator).detach().numpy() for _ in range(4000)]
@@ -483,13 +488,13 @@ def test_tensors_share_memory_where_torch_can_read_it():
 
 def test_chunks_cover_the_rows_once_and_bound_memory():
     network = build(SHARINGS[1], hidden_layer_sizes=(2000,), n_classes=(2,) * 20)
-    rows = Rows(torch.zeros(1000, 5))
+    rows = Rows(torch.zeros(1000, 5), encoded=False)
     chunks = list(iter_chunks(network, rows, 1000))
     covered = [i for chunk in chunks for i in range(chunk.start, chunk.stop)]
     assert covered == list(range(1000))
     assert len(chunks) > 1
     narrow = build(SHARINGS[0], hidden_layer_sizes=())
-    wide = Rows(torch.zeros(1).expand(1000, 100_000))
+    wide = Rows(torch.zeros(1).expand(1000, 100_000), encoded=False)
     assert len(list(iter_chunks(narrow, wide, 1000))) > 10
-    thin = Rows(sparse.csr_array((1000, 100_000)))
+    thin = Rows(sparse.csr_array((1000, 100_000)), encoded=False)
     assert len(list(iter_chunks(narrow, thin, 1000))) == 1

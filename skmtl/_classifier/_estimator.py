@@ -28,6 +28,7 @@ from skmtl._classifier._parameters import (
     PARAMETER_CONSTRAINTS,
     build_network,
     check_partial_fit_parameters,
+    copy_network,
     training_plan,
 )
 from skmtl._classifier._prediction import predict_tasks, trunk_features
@@ -60,6 +61,9 @@ class MultiTaskNetClassifier(
     pays where tasks share low-level features, where the other tasks together bring
     much more data than the one, and where the network is big enough [1]_.
 
+    `X` may be a raw table: numbers of any scale, holes, and category columns of a
+    DataFrame. As for trees, nothing needs to be scaled, imputed or one-hot encoded.
+
     Parameters that `sklearn.neural_network.MLPClassifier` has too have the same names
     and meanings.
 
@@ -74,6 +78,20 @@ class MultiTaskNetClassifier(
     activation : str, default="relu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu", "gelu"
         or "silu".
+    input_encoding : {"auto", "piecewise", "none"}, default="auto"
+        How columns enter the network: "piecewise" lets each column of numbers act by a
+        piecewise-linear function, which the network learns, and gives categories and
+        missing numbers weights of their own (see Notes); "none" takes the numbers as
+        they are, which should then be scaled, and no NaN; "auto" is "piecewise" for
+        dense and "none" for sparse `X`.
+    n_bins : int, default=8
+        Number of quantile bins of a column of numbers, at whose borders its function
+        may bend. Columns with fewer distinct values have fewer bins.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        The category columns: those of a DataFrame that are of a category (or enum)
+        dtype, ordered or not; a mask; positions; or names of columns. Their values may
+        be of any type, and any number of them. Needs the encoding "piecewise". Used
+        where the columns are learned, at the first call.
     sharing : {"hard", "none"} or spec object, default="hard"
         How tasks share layers: "hard" is one trunk for all of them
         (:class:`skmtl.sharing.HardSharing`), "none" is a trunk for each
@@ -87,7 +105,7 @@ class MultiTaskNetClassifier(
     dropout : float, default=0.0
         Rate at which units of the hidden layers are dropped in training, in [0, 1).
     input_dropout : float, default=0.0
-        Rate at which features of the input are dropped in training, in [0, 1).
+        Rate at which columns of the input are dropped in training, in [0, 1).
     n_members : int, default=1
         Number of networks, which differ in their initial weights and in the dropout
         of hidden layers, are trained in one pass on the same batches, and whose
@@ -122,7 +140,7 @@ class MultiTaskNetClassifier(
         Whether to print the loss of each epoch.
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted network. Tasks, classes and sizes must be
-        the same.
+        the same; what the input layer has learned of the columns is kept.
     momentum : float, default=0.9
         Momentum of the solver "sgd".
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -187,6 +205,17 @@ class MultiTaskNetClassifier(
 
     Weights and biases begin as in MLPClassifier (Glorot & Bengio 2010, equation 16).
 
+    The piecewise encoding is that of [4]_ (equation 1) beside a linear path, and learns
+    from the rows that the network is trained on. The bins of a column end at its
+    (weighted) quantiles, between the 1st and 99th percentile, and the column is clipped
+    beyond. The linear path follows the normal scores of the quantiles and not the
+    numbers: only their order matters, so that outliers, another scale or the logarithm
+    of a column change little or nothing. The weights of the bins begin at 0: the
+    network begins as one on the linear path. A missing number has weights of its own,
+    and so has each category; categories that a single row has share theirs with those
+    that are unknown in prediction. Where no training row had a missing number, or a
+    rare category, the column's mean response stands in for it.
+
     scikit-learn's callbacks are supported, an epoch per task: see `set_callbacks` and
     `sklearn.callback`.
 
@@ -198,6 +227,8 @@ class MultiTaskNetClassifier(
        Algorithm 1. :arxiv:`1412.6980`
     .. [3] I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm
        Restarts", ICLR 2017, equation 5, without restarts. :arxiv:`1608.03983`
+    .. [4] Y. Gorishniy, I. Rubachev, A. Babenko, "On Embeddings for Numerical Features
+       in Tabular Deep Learning", NeurIPS 2022. :arxiv:`2203.05556`
 
     Examples
     --------
@@ -225,6 +256,9 @@ class MultiTaskNetClassifier(
         head_hidden_layer_sizes=(),
         activation="relu",
         *,
+        input_encoding="auto",
+        n_bins=8,
+        categorical_features="from_dtype",
         sharing="hard",
         solver="adam",
         alpha=0.0001,
@@ -254,6 +288,9 @@ class MultiTaskNetClassifier(
         self.hidden_layer_sizes = hidden_layer_sizes
         self.head_hidden_layer_sizes = head_hidden_layer_sizes
         self.activation = activation
+        self.input_encoding = input_encoding
+        self.n_bins = n_bins
+        self.categorical_features = categorical_features
         self.sharing = sharing
         self.solver = solver
         self.alpha = alpha
@@ -286,8 +323,10 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input: numbers without NaN. Sparse input is never made dense.
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            The input: numbers, booleans and, in a DataFrame, category columns. NaN,
+            None and pd.NA are missing values, legal in dense input that is encoded
+            (see `input_encoding`). Sparse input is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, a column per task; NaN, None, pd.NA, pd.NaT and masked cells
             are missing labels.
@@ -340,8 +379,9 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input: numbers without NaN.
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            The input, as in `fit`. The first call is where bins and categories are
+            learned; later calls do not change them, so that it should bring many rows.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, as in `fit`. Rows without any label are legal. The probabilities
             of a task are uniform until a call has brought a label for it.
@@ -381,7 +421,7 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input.
 
         Returns
@@ -396,7 +436,7 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input.
 
         Returns
@@ -413,7 +453,7 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input.
 
         Returns
@@ -428,7 +468,7 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The true labels, NaN where missing. A class that was not seen in `fit`
@@ -482,7 +522,7 @@ class MultiTaskNetClassifier(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input.
 
         Returns
@@ -519,6 +559,8 @@ class MultiTaskNetClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.input_encoding != "none"
+        tags.input_tags.categorical = self.input_encoding != "none"
         tags.target_tags.multi_output = True
         tags.classifier_tags.multi_label = True
         tags.transformer_tags.preserves_dtype = ["float32"]
@@ -539,7 +581,7 @@ class MultiTaskNetClassifier(
         self, X: Any, y: Any, sample_weight: Any, continues: bool, classes: Any = None
     ) -> TrainingSet:
         """All checks of what is learned from, before any training."""
-        X = check_inputs(self, X, reset=not continues)
+        X, columns = check_inputs(self, X, self._columns if continues else None)
         if continues:
             tasks, codes = encode_targets(y, tasks=self._tasks)
             if classes is not None:
@@ -549,6 +591,7 @@ class MultiTaskNetClassifier(
         check_consistent_length(X, codes)
         return make_training_set(
             X,
+            columns,
             codes,
             tasks,
             sample_weight=sample_weight,
@@ -563,11 +606,11 @@ class MultiTaskNetClassifier(
     ) -> TrainingResult:
         rng = check_random_state(self.random_state)
         generator = _seeded_generator(rng)
-        network = build_network(self, training_set.tasks, generator, continues)
         if self.early_stopping:
             index, held_out = training_set.hold_out(self.validation_fraction, rng)
         else:
             index, held_out = training_set.rows(), None
+        network = self._network(training_set, index, rng, generator, continues)
 
         def fitted_attributes() -> dict:
             # A callback may keep what it is given, and the training goes on.
@@ -593,13 +636,14 @@ class MultiTaskNetClassifier(
     def _partial_fit_network(self, training_set: TrainingSet) -> None:
         continues = self.__sklearn_is_fitted__()
         state = getattr(self, "_solver_state", None)
+        rng = check_random_state(self.random_state)
         if state is None:
-            generator = _seeded_generator(check_random_state(self.random_state))
+            generator = _seeded_generator(rng)
         else:
             generator = torch.Generator()
             generator.set_state(state.generator)
-        network = build_network(self, training_set.tasks, generator, continues)
         index = training_set.rows()
+        network = self._network(training_set, index, rng, generator, continues)
         plan = replace(
             training_plan(self, len(index)),
             max_iter=1 if len(index) else 0,
@@ -616,6 +660,20 @@ class MultiTaskNetClassifier(
         )
         self._set_fitted(training_set, network, result.epochs, continues)
         self._solver_state = result.solver_state
+
+    def _network(
+        self,
+        training_set: TrainingSet,
+        index: NDArray,
+        rng: np.random.RandomState,
+        generator: torch.Generator,
+        continues: bool,
+    ) -> TrunkAndHeads:
+        """The network to train on the rows `index`."""
+        if continues:
+            return copy_network(self, training_set.tasks)
+        encoding = training_set.learn_encoding(index, self.n_bins, rng)
+        return build_network(self, training_set.tasks, encoding, generator)
 
     def _set_fitted(
         self,
@@ -645,6 +703,7 @@ class MultiTaskNetClassifier(
         tasks = training_set.tasks
         classes = [labels.copy() for labels in tasks.classes]
         return {
+            "_columns": training_set.columns,
             "_tasks": tasks,
             "_is_labelled": self._labelled_so_far(training_set, continues),
             "task_names_": tasks.names.copy(),
@@ -676,7 +735,7 @@ class MultiTaskNetClassifier(
 
     def _check_for_prediction(self, X: Any) -> Any:
         check_is_fitted(self)
-        return check_inputs(self, X, reset=False)
+        return check_inputs(self, X, self._columns)[0]
 
     def _predict_log_proba(
         self, X: Any, select: Callable[[Tensor], Tensor]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from skmtl._inputs import ColumnEncoding
 from skmtl._layers import ACTIVATIONS
 from skmtl._targets import Tasks
 from skmtl._training import TrainingPlan
@@ -27,6 +28,9 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
         Interval(Integral, 1, None, closed="left"),
     ],
     "activation": [StrOptions(set(ACTIVATIONS))],
+    "input_encoding": [StrOptions({"auto", "piecewise", "none"})],
+    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
     "solver": [StrOptions({"adam", "sgd"})],
     "alpha": [Interval(Real, 0, None, closed="left")],
@@ -59,19 +63,30 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
 
 
 def build_network(
-    estimator: Any, tasks: Tasks, generator: torch.Generator, continues: bool
+    estimator: Any,
+    tasks: Tasks,
+    encoding: ColumnEncoding | None,
+    generator: torch.Generator,
 ) -> TrunkAndHeads:
-    """A new network, or a copy of the fitted one to go on with."""
+    """A new network."""
     device = _check_device(estimator.device)
     spec = _sharing_spec(estimator)
-    architecture = _architecture(estimator, tasks, spec)
-    if not continues:
-        return spec.build(architecture, generator).to(device)
-    if architecture != estimator.network_.architecture:
+    architecture = _architecture(estimator, tasks, encoding, spec)
+    network: TrunkAndHeads = spec.build(architecture, generator)
+    return network.to(device)
+
+
+def copy_network(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
+    """A copy of the fitted network, to go on with."""
+    device = _check_device(estimator.device)
+    fitted = estimator.network_.architecture
+    spec = _sharing_spec(estimator)
+    wanted = _architecture(estimator, tasks, fitted.encoding, spec)
+    if wanted != fitted:
         raise ValueError(
-            "To go on training, the network must stay what it is, "
-            f"{estimator.network_.architecture}; the parameters now ask for "
-            f"{architecture}. Set them back, or begin anew with a clone."
+            f"To go on training, the network must stay what it is, {fitted}; the "
+            f"parameters now ask for {wanted}. Set them back, or begin anew with a "
+            "clone."
         )
     return copy.deepcopy(estimator.network_).to(device)
 
@@ -115,10 +130,16 @@ def _sharing_spec(estimator: Any) -> Any:
     return _SHARING[spec]() if isinstance(spec, str) else spec
 
 
-def _architecture(estimator: Any, tasks: Tasks, spec: Any) -> Architecture:
+def _architecture(
+    estimator: Any, tasks: Tasks, encoding: ColumnEncoding | None, spec: Any
+) -> Architecture:
+    is_encoded = encoding is not None
+    if estimator.input_encoding != "auto":
+        is_encoded = estimator.input_encoding == "piecewise"
     return Architecture(
         sharing=repr(spec),
         n_features=estimator.n_features_in_,
+        n_bins=estimator.n_bins if is_encoded else None,
         n_classes=tuple(tasks.n_classes.tolist()),
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
         head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
@@ -126,6 +147,7 @@ def _architecture(estimator: Any, tasks: Tasks, spec: Any) -> Architecture:
         dropout=estimator.dropout,
         input_dropout=estimator.input_dropout,
         n_members=estimator.n_members,
+        encoding=encoding,
     )
 
 

@@ -17,7 +17,7 @@ def map_rows(
     network: TrunkAndHeads, X: Any, function: Callable[[Any], Any]
 ) -> list[Any]:
     """What `function` of the network gives for each chunk of the rows of X."""
-    rows = Rows.of(X)
+    rows = Rows.of(X, encoded=network.columns is not None)
     like = next(network.parameters())
     chunks = list(iter_chunks(network, rows, len(rows)))
     with torch.inference_mode(), thread_limit(work_per_step(network, chunks[0].stop)):

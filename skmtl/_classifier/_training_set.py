@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skmtl._inputs import ColumnEncoding, InputColumns, learn_encoding
 from skmtl._targets import Tasks, shorten
 from skmtl._training import LabelledRows, Rows, as_tensor
 from skmtl._weights import (
@@ -26,6 +27,8 @@ from skmtl.model_selection._split import train_validation_split
 class TrainingSet:
     """Rows, labels and weights."""
 
+    X: Any  # ndarray or CSR
+    columns: InputColumns
     tasks: Tasks
     data: LabelledRows
     counted: NDArray  # codes, -1 also where the label has weight 0
@@ -34,6 +37,23 @@ class TrainingSet:
     def rows(self) -> NDArray:
         """Rows with a label; the others never enter a batch."""
         return np.flatnonzero((self.counted >= 0).any(axis=1))
+
+    def learn_encoding(
+        self, rows: NDArray, n_bins: int, rng: np.random.RandomState
+    ) -> ColumnEncoding | None:
+        """What the input layer learns from the rows to train on; None without one."""
+        if self.columns.encoding == "none":
+            return None
+        row_weight = self.data.row_weight
+        return learn_encoding(
+            self.X,
+            self.columns.categories,
+            n_bins,
+            # The first call of partial_fit may bring no label.
+            rows=rows if len(rows) else np.arange(len(self.X)),
+            row_weight=None if row_weight is None else row_weight.numpy(),
+            rng=rng,
+        )
 
     def hold_out(
         self, validation_fraction: float, rng: np.random.RandomState
@@ -74,6 +94,7 @@ class TrainingSet:
 
 def make_training_set(
     X: Any,
+    columns: InputColumns,
     codes: NDArray,
     tasks: Tasks,
     *,
@@ -89,7 +110,7 @@ def make_training_set(
         class_weights(class_weight, tasks, totals),
     )
     data = LabelledRows(
-        Rows.of(X),
+        Rows.of(X, encoded=columns.encoding == "piecewise"),
         as_tensor(codes),
         as_tensor(table),
         _optional_tensor(sample_weight),
@@ -97,7 +118,7 @@ def make_training_set(
     )
     counted = mask_weightless(codes, sample_weight)
     is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
-    return TrainingSet(tasks, data, counted, is_labelled)
+    return TrainingSet(X, columns, tasks, data, counted, is_labelled)
 
 
 def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:

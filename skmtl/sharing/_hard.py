@@ -69,7 +69,7 @@ class NoSharing(BaseEstimator):
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
-    >>> X, Y = np.zeros((4, 2)), np.zeros((4, 3))
+    >>> X, Y = np.eye(4)[:, :2], np.zeros((4, 3))
     >>> clf = MultiTaskNetClassifier((5,), sharing="none", max_iter=0).fit(X, Y)
     >>> sum(p.numel() for p in clf.network_.parameters())
     63

@@ -1,11 +1,20 @@
 """The network: trunks that read the input, heads that read the trunks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from skmtl._layers import BankStack, SparseRows, apply_dropout, output_groups
+from skmtl._inputs import ColumnEncoding
+from skmtl._layers import (
+    BankStack,
+    ColumnEncoder,
+    EncodedRows,
+    Features,
+    SparseRows,
+    apply_dropout,
+    output_groups,
+)
 
 
 @dataclass(frozen=True)
@@ -14,6 +23,7 @@ class Architecture:
 
     sharing: str  # the spec that builds it
     n_features: int
+    n_bins: int | None  # of the input layer, None for a linear layer
     n_classes: tuple[int, ...]  # per task
     hidden_layer_sizes: tuple[int, ...]
     head_hidden_layer_sizes: tuple[int, ...]
@@ -21,6 +31,8 @@ class Architecture:
     dropout: float
     input_dropout: float
     n_members: int
+    # What the input layer has learned from the training rows.
+    encoding: ColumnEncoding | None = field(default=None, compare=False, repr=False)
 
 
 class TrunkAndHeads(nn.Module):
@@ -39,6 +51,8 @@ class TrunkAndHeads(nn.Module):
         self.n_trunks = n_trunks
         self.input_dropout = architecture.input_dropout
         self.groups = output_groups(architecture.n_classes)
+        encoding = architecture.encoding
+        self.columns = None if encoding is None else ColumnEncoder(encoding)
         trunk_sizes = (architecture.n_features, *architecture.hidden_layer_sizes)
         self.trunk = BankStack(
             trunk_sizes,
@@ -48,6 +62,7 @@ class TrunkAndHeads(nn.Module):
             dropout=architecture.dropout,
             activate_last=True,
             generator=generator,
+            encoding=encoding,
         )
         self.heads = nn.ModuleList()
         for group in self.groups:
@@ -60,6 +75,7 @@ class TrunkAndHeads(nn.Module):
                 dropout=architecture.dropout,
                 activate_last=False,
                 generator=generator,
+                encoding=None if self.has_trunk else encoding,
             )
             self.heads.append(head)
 
@@ -76,7 +92,7 @@ class TrunkAndHeads(nn.Module):
     def forward(
         self, x: Tensor | SparseRows, generator: torch.Generator | None = None
     ) -> Tensor:
-        """(batch, n_features) -> logits (n_members, batch, n_logits).
+        """Rows of X -> logits (n_members, batch, n_logits).
 
         Dropout is applied where a generator is given.
         """
@@ -84,17 +100,25 @@ class TrunkAndHeads(nn.Module):
 
     def encode(
         self, x: Tensor | SparseRows, generator: torch.Generator | None = None
-    ) -> Tensor | SparseRows:
-        """(batch, n_features) -> (n_members * n_trunks, batch, width)."""
+    ) -> Features:
+        """Rows of X -> (n_members * n_trunks, batch, width)."""
+        read = self._read_input(x, generator)
+        return self.trunk(read, generator) if self.has_trunk else read
+
+    def _read_input(
+        self, x: Tensor | SparseRows, generator: torch.Generator | None
+    ) -> Features:
+        """What the first layer reads, after dropout."""
         if isinstance(x, SparseRows):
             kept = apply_dropout(x.values, self.input_dropout, generator)
-            x = x._replace(values=kept)
-        else:
-            x = apply_dropout(x, self.input_dropout, generator).unsqueeze(0)
-        return self.trunk(x, generator) if self.has_trunk else x
+            return x._replace(values=kept)
+        if self.columns is not None:
+            encoded: EncodedRows = self.columns(x, self.input_dropout, generator)
+            return encoded
+        return apply_dropout(x, self.input_dropout, generator).unsqueeze(0)
 
     def decode(
-        self, features: Tensor | SparseRows, generator: torch.Generator | None = None
+        self, features: Features, generator: torch.Generator | None = None
     ) -> Tensor:
         """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
         blocks = [
@@ -103,12 +127,10 @@ class TrunkAndHeads(nn.Module):
         ]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
-    def _read_by(
-        self, tasks: tuple[int, ...], features: Tensor | SparseRows
-    ) -> Tensor | SparseRows:
+    def _read_by(self, tasks: tuple[int, ...], features: Features) -> Features:
         """Features that the heads of these tasks read: (inputs, batch, width)."""
         reads_all = self.n_trunks == 1 or len(tasks) == self.n_trunks
-        if isinstance(features, SparseRows) or not self.has_trunk or reads_all:
+        if not isinstance(features, Tensor) or not self.has_trunk or reads_all:
             return features
         by_task = features.unflatten(0, (self.n_members, self.n_trunks))
         index = torch.tensor(tasks, device=features.device)

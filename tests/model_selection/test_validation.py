@@ -183,8 +183,9 @@ def test_decision_values_of_pairs_of_classes():
 def test_input_is_made_indexable_and_its_length_checked(problem):
     X, Y = problem
     coo = sparse.coo_array(X)
-    p = cross_val_predict(classifier(), coo, Y, cv=np.int64(3), method="predict_proba")
-    dense = cross_val_predict(classifier(), X, Y, cv=3, method="predict_proba")
+    clf = classifier(input_encoding="none")
+    p = cross_val_predict(clf, coo, Y, cv=np.int64(3), method="predict_proba")
+    dense = cross_val_predict(clf, X, Y, cv=3, method="predict_proba")
     assert_allclose(p, dense, rtol=1e-4, atol=1e-6)
     with pytest.raises(ValueError, match="inconsistent"):
         cross_val_predict(classifier(), X[:-1], Y)

@@ -1,0 +1,213 @@
+"""Raw columns in: forms of the input layer, beside forests and boosted trees.
+
+Run with the folder of data sets in the environment variable SKMTL_DATA:
+
+    python docs/benchmarks/bench_inputs.py results.jsonl --splits 3
+
+Finished cells are read from the file and not run again; `--table` prints the means.
+Needs the extra `bench`. Everything runs on one thread.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import time
+import warnings
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pandas as pd
+import torch
+from lightgbm import LGBMClassifier
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
+
+from skmtl import MultiTaskNetClassifier
+
+torch.set_num_threads(1)
+SETS = ["emotions", "flags", "drug_consumption", "support2", "adult", "yeast", "scene"]
+FRACTIONS = [0.0, 0.5]
+MAX_TRAIN = 4000
+N_STEPS = 1000
+
+
+class PiecewiseLinear(TransformerMixin, BaseEstimator):
+    """The cumulative form: how far each of 8 quantile bins is filled."""
+
+    def fit(self, X, y=None):
+        self.edges_ = [np.unique(np.quantile(x, np.arange(9) / 8)) for x in X.T]
+        return self
+
+    def transform(self, X):
+        parts = []
+        for x, edges in zip(X.T, self.edges_, strict=True):
+            if len(edges) > 1:
+                width = np.diff(edges)
+                parts.append(((x[:, None] - edges[:-1]) / width).clip(0, 1))
+        return np.hstack(parts)
+
+
+def network(n_rows, seed, **parameters):
+    n_batches = int(np.ceil(n_rows / 200))
+    return MultiTaskNetClassifier(
+        hidden_layer_sizes=(128, 128),
+        dropout=0.5,
+        n_members=4,
+        learning_rate="cosine",
+        learning_rate_init=0.002,
+        max_iter=int(np.clip(N_STEPS // n_batches, 10, 150)),
+        random_state=seed,
+        **parameters,
+    )
+
+
+def table(numbers):
+    """Imputed numbers through `numbers`, categories one-hot."""
+    impute = SimpleImputer(strategy="median", add_indicator=True)
+    return make_column_transformer(
+        (make_pipeline(impute, numbers), make_column_selector(dtype_include="number")),
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            make_column_selector(dtype_include="category"),
+        ),
+    )
+
+
+def hat():
+    return SplineTransformer(n_knots=9, degree=1, knots="quantile")
+
+
+def network_on(numbers):
+    return lambda n, seed: make_pipeline(
+        table(numbers()), network(n, seed, input_encoding="none")
+    )
+
+
+NETWORKS = {
+    "none": network_on(StandardScaler),
+    "hat": network_on(hat),
+    "cumulative": network_on(PiecewiseLinear),
+    "hat, linear": network_on(lambda: make_union(hat(), StandardScaler())),
+    "cumulative, linear": network_on(
+        lambda: make_union(PiecewiseLinear(), StandardScaler())
+    ),
+    "default": network,
+}
+TREES = {
+    "forest": lambda seed: make_pipeline(
+        table("passthrough"),
+        RandomForestClassifier(n_estimators=300, random_state=seed),
+    ),
+    "LightGBM": lambda seed: LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1),
+}
+
+
+def load(name):
+    path = Path(os.environ["SKMTL_DATA"]) / "load.py"
+    spec = importlib.util.spec_from_file_location("load", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    X, Y, _ = module.load(name)
+    if isinstance(X, np.ndarray):
+        X = pd.DataFrame(X).add_prefix("x")
+    text = X.select_dtypes(exclude="number").columns
+    return X.astype(dict.fromkeys(text, "category")), Y
+
+
+def split(X, Y, seed, fraction):
+    """A random quarter to test on; labels removed from the rest."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(X))
+    n_test = len(X) // 4
+    test, train = order[:n_test], order[n_test:][:MAX_TRAIN]
+    Y_train = Y.iloc[train]
+    Y_train = Y_train.mask(rng.random(Y_train.shape) < fraction)
+    return X.iloc[train], X.iloc[test], Y_train, Y.iloc[test]
+
+
+def probabilities(name, X_train, Y_train, X_test, seed):
+    """Classes and probabilities (n, n_classes) of each task."""
+    if name in NETWORKS:
+        model = NETWORKS[name](len(X_train), seed).fit(X_train, Y_train)
+        p = model.predict_proba(X_test)
+        if not isinstance(p, list):
+            p = [np.column_stack([1 - column, column]) for column in p.T]
+        return list(zip(model.classes_, p, strict=True))
+    results = []
+    for task in Y_train:
+        observed = Y_train[task].notna()
+        model = clone(TREES[name](seed))
+        model.fit(X_train[observed], Y_train.loc[observed, task])
+        results.append((model.classes_, model.predict_proba(X_test)))
+    return results
+
+
+def mean_auc(predictions, Y):
+    """Mean over the tasks of the mean over classes of five test rows or more."""
+    tasks = []
+    for task, (classes, p) in zip(Y, predictions, strict=True):
+        y = Y[task].dropna()
+        p = p[Y[task].notna()]
+        columns = [1] if len(classes) == 2 else range(len(classes))
+        truth = [(y == classes[c], p[:, c]) for c in columns]
+        scores = [roc_auc_score(t, s) for t, s in truth if 5 <= t.sum() <= len(y) - 5]
+        tasks += [np.mean(scores)] if scores else []
+    return float(np.mean(tasks))
+
+
+def print_tables(results):
+    order = [*NETWORKS, *TREES]
+    for column in ("auc", "seconds"):
+        means = results.pivot_table(
+            index=["fraction", "set"], columns="model", values=column
+        )[order]
+        means.loc[("", "mean"), :] = means.mean()
+        print(means.to_string(float_format=lambda v: f"{v:.4f}"[:5]), "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--sets", nargs="+", default=SETS)
+    parser.add_argument("--models", nargs="+", default=[*NETWORKS, *TREES])
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    lines = options.file.read_text().splitlines() if options.file.exists() else []
+    results = [json.loads(line) for line in lines]
+    done = {(r["set"], r["split"], r["fraction"], r["model"]) for r in results}
+    if options.table:
+        print_tables(pd.DataFrame(results))
+        return
+    warnings.simplefilter("ignore")
+    cells = [
+        (name, seed, fraction, model)
+        for seed in range(options.splits)
+        for name in options.sets
+        for fraction in FRACTIONS
+        for model in options.models
+    ]
+    for cell in cells:
+        if cell in done:
+            continue
+        name, seed, fraction, model = cell
+        X_train, X_test, Y_train, Y_test = split(*load(name), seed, fraction)
+        start = time.perf_counter()
+        predictions = probabilities(model, X_train, Y_train, X_test, seed)
+        seconds = time.perf_counter() - start
+        result = dict(zip(("set", "split", "fraction", "model"), cell, strict=True))
+        result |= {"auc": mean_auc(predictions, Y_test), "seconds": seconds}
+        with options.file.open("a") as file:
+            print(json.dumps(result), file=file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The meaning of X: numbers, categories and holes, dense or sparse."""
+
+from skmtl._inputs._check import InputColumns, check_inputs
+from skmtl._inputs._encoding import (
+    FIRST_CODE_SLOT,
+    MISSING_SLOT,
+    CategoricalColumns,
+    ColumnEncoding,
+    NumericColumns,
+    learn_encoding,
+)
+
+__all__ = [
+    "FIRST_CODE_SLOT",
+    "MISSING_SLOT",
+    "CategoricalColumns",
+    "ColumnEncoding",
+    "InputColumns",
+    "NumericColumns",
+    "check_inputs",
+    "learn_encoding",
+]

@@ -1,0 +1,246 @@
+"""What the input layer learns of the columns of X from the training rows.
+
+A number lies between two knots, quantiles of its column, and is read as a weighted mean
+of the two. A missing number and each category are read as a row of their own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+# Quantiles beyond which a column is clipped.
+_TAIL = 0.01
+# Training rows that the knots are learned from, where there are more.
+_SAMPLE_SIZE = 200_000
+# Categories of fewer training rows share a row.
+_MIN_ROWS = 2
+# Slots of a category column before those of its codes.
+MISSING_SLOT, UNKNOWN_SLOT, FIRST_CODE_SLOT = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class NumericColumns:
+    """Numbers that vary among the training rows, or are missing in some of them.
+
+    The columns of three knots or more, which have a curve, come first.
+    """
+
+    positions: NDArray  # (n_columns,) in X
+    knots: NDArray  # (n_columns, n_bins + 1) of half the numbers, padded with inf
+    scores: NDArray  # (n_columns, n_bins + 1) of the knots on the linear path
+    bin_means: NDArray  # (n_columns, n_bins) mean of how far a bin is filled, 0 to 1
+    has_missing: NDArray  # (n_columns,) whether a training row misses
+
+    @property
+    def n_knots(self) -> NDArray:
+        """(n_columns,) number of knots."""
+        return np.isfinite(self.knots).sum(axis=1)
+
+    @property
+    def last_knots(self) -> NDArray:
+        """(n_columns,) of half the numbers."""
+        return self.knots[np.arange(len(self.knots)), self.n_knots - 1]
+
+    @property
+    def n_curved(self) -> int:
+        """Number of columns with a curve."""
+        return int((self.n_knots > 2).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalColumns:
+    """Categories that vary among the training rows.
+
+    A column has slots for: missing, unknown, code 0, code 1, ... A slot has a row of
+    its own, shares one (rare and unknown categories) or has none, -1.
+    """
+
+    positions: NDArray  # (n_columns,) in X
+    first_slot: NDArray  # (n_columns,)
+    slot_row: NDArray  # (n_slots,)
+    row_column: NDArray  # (n_rows,)
+    row_share: NDArray  # (n_rows,) of the column's training rows that have a category
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnEncoding:
+    """How the input layer reads the columns of X."""
+
+    n_features: int
+    numeric: NumericColumns
+    categorical: CategoricalColumns
+
+
+def learn_encoding(
+    X: NDArray,
+    categorical: Iterable[int],
+    n_bins: int,
+    *,
+    rows: NDArray,
+    row_weight: NDArray | None,
+    rng: np.random.RandomState,
+) -> ColumnEncoding:
+    """Learn from the training `rows` of X; `row_weight` is (n_samples,) or None."""
+    weight = np.ones(len(X)) if row_weight is None else row_weight.astype(np.float64)
+    numeric = sorted(set(range(X.shape[1])) - set(categorical))
+    sample = rows
+    if len(rows) > _SAMPLE_SIZE:
+        sample = rows[rng.choice(len(rows), _SAMPLE_SIZE, replace=False)]
+    return ColumnEncoding(
+        X.shape[1],
+        _learn_numeric(X, numeric, n_bins, rows, sample, weight),
+        _learn_categorical(X, sorted(categorical), rows, weight),
+    )
+
+
+# Numbers --------------------------------------------------------------------------
+
+
+class _Numbers(NamedTuple):
+    """One column."""
+
+    position: int
+    knots: NDArray
+    scores: NDArray
+    bin_means: NDArray
+    has_missing: bool
+
+
+def _learn_numeric(
+    X: NDArray,
+    positions: list[int],
+    n_bins: int,
+    rows: NDArray,
+    sample: NDArray,
+    weight: NDArray,
+) -> NumericColumns:
+    weight = weight[sample]
+    columns = []
+    for j in positions:
+        # Halved, so that the difference of any two is finite.
+        values = 0.5 * X[sample, j].astype(np.float64)
+        has_missing = X.dtype.kind == "f" and bool(np.isnan(X[rows, j]).any())
+        is_present = ~np.isnan(values)
+        values, inverse = np.unique(values[is_present], return_inverse=True)
+        if len(values) >= (1 if has_missing else 2):
+            weights = np.bincount(inverse, weight[is_present])
+            knots = place_knots(values, weights, n_bins)
+            scores = _normal_scores(knots, values, weights)
+            bin_means = _bin_means(knots, values, weights)
+            columns.append(_Numbers(j, knots, scores, bin_means, has_missing))
+    columns.sort(key=lambda column: len(column.knots) <= 2)
+    return NumericColumns(
+        np.array([column.position for column in columns], dtype=np.int64),
+        _padded([column.knots for column in columns], n_bins + 1, np.inf),
+        _padded([column.scores for column in columns], n_bins + 1, 0.0),
+        _padded([column.bin_means for column in columns], n_bins, 0.0),
+        np.array([column.has_missing for column in columns], dtype=bool),
+    )
+
+
+def _padded(columns: list[NDArray], width: int, fill: float) -> NDArray:
+    result = np.full((len(columns), width), fill)
+    for row, column in zip(result, columns, strict=True):
+        row[: len(column)] = column
+    return result
+
+
+def place_knots(values: NDArray, weights: NDArray, n_bins: int) -> NDArray:
+    """At most `n_bins` + 1 of the distinct ascending `values`, equally far in weight.
+
+    Values that outweigh a bin are knots; the rest is divided by its quantiles. They are
+    values themselves and not means of two, so that an increasing function maps knots
+    to knots.
+    """
+    if len(values) <= n_bins + 1:
+        return values
+    is_heavy = weights >= weights.sum() / n_bins
+    light, cumulated = values[~is_heavy], np.cumsum(weights[~is_heavy])
+    if len(light) == 0:
+        return values[is_heavy]
+    n_light_bins = n_bins - int(is_heavy.sum())
+    levels = np.arange(n_light_bins + 1) / n_light_bins
+    levels[0], levels[-1] = _TAIL, 1 - _TAIL
+    index = np.searchsorted(cumulated, levels * cumulated[-1])
+    return np.unique(np.concatenate([values[is_heavy], light[index]]))
+
+
+def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
+    """Normal quantiles of the knots' ranks: mean 0, variance 1 over the column.
+
+    Where a standardised column would follow its outliers, these see order alone.
+    """
+    ranks = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
+    scores = ndtri(ranks[np.searchsorted(values, knots)])
+    column = np.interp(_position(knots, values), np.arange(len(knots)), scores)
+    mean = np.average(column, weights=weights)
+    deviation = np.sqrt(np.average((column - mean) ** 2, weights=weights))
+    return (scores - mean) / (deviation if deviation > 0 else 1.0)
+
+
+def _bin_means(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
+    filled = _position(knots, values)[:, None] - np.arange(len(knots) - 1)
+    return np.average(filled.clip(0, 1), axis=0, weights=weights)
+
+
+def _position(knots: NDArray, values: NDArray) -> NDArray:
+    """Number of bins that lie below each value, the last one in part."""
+    return np.interp(values, knots, np.arange(len(knots)))
+
+
+# Categories -----------------------------------------------------------------------
+
+
+def _learn_categorical(
+    X: NDArray, positions: list[int], rows: NDArray, weight: NDArray
+) -> CategoricalColumns:
+    kept: list[int] = []
+    first_slot: list[int] = []
+    slot_row: list[NDArray] = []
+    row_column: list[int] = []
+    row_share: list[NDArray] = []
+    n_slots = n_rows = 0
+    for j in positions:
+        codes = X[rows, j].astype(np.float64)
+        slots = np.where(np.isnan(codes), MISSING_SLOT, codes + FIRST_CODE_SLOT)
+        slots = slots.astype(np.int64)
+        slot_rows = _rows_of_slots(np.bincount(slots, minlength=FIRST_CODE_SLOT))
+        n_column_rows = slot_rows.max(initial=-1) + 1
+        if n_column_rows < 2:
+            continue
+        has_category = slots != MISSING_SLOT
+        totals = np.bincount(
+            slot_rows[slots[has_category]],
+            weight[rows][has_category],
+            minlength=n_column_rows,
+        )
+        row_column += [len(kept)] * n_column_rows
+        row_share.append(totals / max(totals.sum(), np.finfo(float).tiny))
+        slot_row.append(np.where(slot_rows >= 0, slot_rows + n_rows, -1))
+        first_slot.append(n_slots)
+        kept.append(j)
+        n_slots += len(slot_rows)
+        n_rows += n_column_rows
+    return CategoricalColumns(
+        np.array(kept, dtype=np.int64),
+        np.array(first_slot, dtype=np.int64),
+        np.concatenate([*slot_row, np.zeros(0, dtype=np.int64)]),
+        np.array(row_column, dtype=np.int64),
+        np.concatenate([*row_share, np.zeros(0)]),
+    )
+
+
+def _rows_of_slots(counts: NDArray) -> NDArray:
+    """Row of each slot by its number of training rows, -1 for none."""
+    is_rare = counts < _MIN_ROWS
+    is_rare[MISSING_SLOT] = False
+    is_rare[UNKNOWN_SLOT] = True
+    has_own = ~is_rare & (counts > 0)
+    result = np.where(has_own, np.cumsum(has_own) - 1, -1)
+    if counts[is_rare].any():
+        result[is_rare] = has_own.sum()
+    return result
