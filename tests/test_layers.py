@@ -5,14 +5,19 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
+from skmtl._inputs import learn_encoding
 from skmtl._layers import (
     ACTIVATIONS,
     BankStack,
+    ColumnBank,
+    ColumnEncoder,
     LinearBank,
     SparseRows,
     apply_dropout,
     output_groups,
+    weighted_sum,
 )
 
 
@@ -108,3 +113,184 @@ def test_output_groups_hold_every_task_and_column_once():
     assert columns == list(range(1 + 1 + 1 + 4 + 4 + 3))
     for group in groups:
         assert {n_classes[t] for t in group.tasks} == {group.n_classes}
+
+
+# The input layer ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_weighted_sum_is_a_product_with_its_gradient(index):
+    X = sparse.random_array((9, 7), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    # Unsorted and repeated indices, an explicit zero and an empty row.
+    X.indices[:4] = [6, 2, 2, 0]
+    X.data[5] = 0
+    X.indptr[3] = X.indptr[2]
+    rows = SparseRows(
+        torch.from_numpy(X.indices.astype(index)),
+        torch.from_numpy(X.indptr.astype(index)),
+        torch.from_numpy(X.data),
+    )
+    table = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+    out = weighted_sum(table, rows)
+    assert_allclose(out.detach(), X @ table.detach().numpy(), atol=1e-14)
+    gradient = torch.randn(9, 3, dtype=torch.float64)
+    out.backward(gradient)
+    assert_allclose(table.grad, X.T @ gradient.numpy(), atol=1e-14)
+
+
+def raw_table(n=300, seed=0):
+    """Numbers (one skewed, one of four values, one binary), holes, and categories."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 7))
+    X[:, 1] = 1e9 + np.exp(3 * X[:, 1])
+    X[:, 2] = rng.integers(4, size=n)
+    X[:, 3] = rng.integers(2, size=n)
+    X[:, 4] = 1.0
+    X[:, 5] = rng.integers(6, size=n)
+    X[:, 6] = rng.integers(3, size=n)
+    X[rng.random(n) < 0.2, 0] = np.nan
+    X[rng.random(n) < 0.2, 5] = np.nan
+    return X
+
+
+def input_layer(X, categorical=(5, 6), n_bins=5, n_readers=2, seed=0):
+    """Encoder, and bank in float64 with weights that are nowhere 0."""
+    encoding = learn_encoding(
+        X,
+        categorical,
+        n_bins,
+        rows=np.arange(len(X)),
+        row_weight=None,
+        rng=np.random.RandomState(0),
+    )
+    bank = ColumnBank(encoding, n_readers, 3)
+    generator = torch.Generator().manual_seed(seed)
+    bank.initialize("relu", generator)
+    with torch.no_grad():
+        bank.weight.normal_(generator=generator)
+    return encoding, ColumnEncoder(encoding).double(), bank.double()
+
+
+def wide_matrix(encoding, X):
+    """The columns that the weights of a bank belong to, by the plainest means."""
+    numeric, blocks, missing, bins = encoding.numeric, [], [], []
+    for k, j in enumerate(numeric.positions):
+        n, x = numeric.n_knots[k], X[:, j]
+        knots = 2 * numeric.knots[k, :n]
+        present = ~np.isnan(x)
+        z = np.interp(x, knots, numeric.scores[k, :n])
+        blocks.append(np.where(present, z, 0)[:, None])
+        if numeric.has_missing[k]:
+            missing.append(~present[:, None])
+        if n > 2:
+            filled = ((x[:, None] - knots[:-1]) / np.diff(knots)).clip(0, 1)
+            centred = 0.2 * (filled - numeric.bin_means[k, : n - 1])
+            wide = np.zeros((len(X), numeric.bin_means.shape[1]))
+            wide[present, : n - 1] = centred[present]
+            bins.append(wide)
+    categories = [
+        OneHotEncoder(sparse_output=False).fit_transform(X[:, [j]])[:, order]
+        for j, order in ((5, [6, 0, 1, 2, 3, 4, 5]), (6, [0, 1, 2]))
+    ]
+    return np.hstack([*blocks, *missing, *bins, *categories])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_bins", [1, 2, 5, 40])
+def test_input_layer_equals_a_dense_layer_on_the_wide_matrix(n_bins, dtype):
+    X = raw_table().astype(dtype)
+    encoding, encoder, bank = input_layer(X, n_bins=n_bins)
+    wide = torch.from_numpy(wide_matrix(encoding, X.astype(np.float64)))
+    out = bank(encoder(torch.from_numpy(X), 0.0, None))
+    weight = bank.weight.detach().clone().requires_grad_()
+    bias = bank.bias.detach().clone().requires_grad_()
+    expected = torch.einsum("ij,ajro->airo", wide, weight) + bias
+    assert out.shape == (1, len(X), 2, 3)
+    assert_allclose(out.detach(), expected.detach(), atol=2e-6)
+    for result in (out, expected):
+        result.square().sum().backward()
+    assert_allclose(bank.weight.grad, weight.grad, rtol=1e-6, atol=1e-4)
+    assert_allclose(bank.bias.grad, bias.grad, rtol=1e-6)
+
+
+def test_curves_equal_a_dense_layer_on_splines():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    encoding, encoder, bank = input_layer(X, categorical=())
+    knots = 2 * encoding.numeric.knots
+    splines = SplineTransformer(degree=1, knots=knots.T, extrapolation="constant")
+    hats = torch.from_numpy(splines.fit_transform(X))
+    linear, curve = bank.weight.detach()[0].flatten(1).split([3, 3 * 5])
+    scores = torch.from_numpy(encoding.numeric.scores).unsqueeze(2)
+    at_knots = bank.basis @ curve.view(3, 5, -1) + scores * linear.unsqueeze(1)
+    expected = hats @ at_knots.flatten(0, 1) + bank.bias.detach().flatten()
+    out = bank(encoder(torch.from_numpy(X), 0.0, None))
+    assert_allclose(out.detach().flatten(2)[0], expected, atol=2e-6)
+
+
+def test_what_training_did_not_show_gets_the_mean_response():
+    X = raw_table()
+    X = X[~np.isnan(X).any(axis=1)]
+    _, encoder, bank = input_layer(X)
+    response = bank(encoder(torch.from_numpy(X), 0.0, None)).mean(dim=1)
+    unseen = np.array([[np.nan] * 5 + [-1, np.nan], [np.nan] * 6 + [-1]])
+    out = bank(encoder(torch.from_numpy(unseen), 0.0, None))
+    for i in range(2):
+        assert_allclose(out[:, i].detach(), response.detach(), atol=2e-6)
+
+
+def test_columns_are_clipped_far_out():
+    X = raw_table()
+    _, encoder, bank = input_layer(X)
+    far = np.array([X[3]] * 4)
+    far[:, 1] = [np.finfo(float).max, 1e30, np.finfo(float).min, -1e30]
+    out = bank(encoder(torch.from_numpy(far), 0.0, None))[0].detach()
+    assert torch.equal(out[0], out[1])
+    assert torch.equal(out[2], out[3])
+    assert not torch.equal(out[0], out[2])
+
+
+def test_numbers_of_any_size_keep_their_order():
+    big, tiny = np.finfo(np.float64).max, np.finfo(np.float64).smallest_subnormal
+    for values in ([-big, 0, big], [-big, -tiny, big], [0, 2 * tiny, 4 * tiny]):
+        X = np.array(values)[:, None]
+        encoding, encoder, _ = input_layer(X, categorical=())
+        scores = encoder(torch.from_numpy(X), 0.0, None).linear[:, 0]
+        assert_allclose(scores, encoding.numeric.scores[0, :3], rtol=1e-6)
+
+
+def test_dropout_drops_whole_columns_and_keeps_the_mean():
+    X = raw_table()
+    encoding, encoder, bank = input_layer(X)
+    row = torch.from_numpy(X[[np.flatnonzero(np.isfinite(X).all(axis=1))[0]]])
+    expected = bank(encoder(row, 0.0, None)).detach()
+    generator = torch.Generator().manual_seed(0)
+    repeated = row.expand(20_000, -1)
+    dropped = encoder(repeated, 0.3, generator)
+    out = bank(dropped).detach()
+    spread = out.std(dim=1) / math.sqrt(20_000)
+    assert ((out.mean(dim=1) - expected[:, 0]).abs() < 5 * spread).all()
+    # The linear path, the knots and the categories of a column go together.
+    values = dropped.entries.values.view(20_000, -1)
+    n_curved = encoding.numeric.n_curved
+    knots = values[:, : 2 * n_curved].unflatten(1, (n_curved, 2)).sum(dim=2)
+    kept = dropped.linear[:, :n_curved] != 0
+    assert_allclose(knots, kept / 0.7, rtol=1e-6)
+    assert kept.double().mean().item() == pytest.approx(0.7, abs=0.01)
+
+
+def test_curves_begin_at_0_and_the_rest_as_a_layer_with_an_input_per_column():
+    X = raw_table()
+    encoding, _, _ = input_layer(X)
+    bank = ColumnBank(encoding, 50, 40)
+    bank.initialize("relu", torch.Generator().manual_seed(0))
+    linear, curve, rows = bank.weight.split(bank.sizes, dim=1)
+    assert not curve.any()
+    bound = math.sqrt(6 / (6 + 40))
+    for part in (linear, rows, bank.bias):
+        assert 0.98 * bound < part.abs().max() <= bound
+
+
+def test_an_input_that_never_varies_leaves_the_bias():
+    _, encoder, bank = input_layer(np.ones((5, 2)), categorical=())
+    out = bank(encoder(torch.randn(4, 2), 0.0, None))
+    assert torch.equal(out, bank.bias.expand(1, 4, 2, 3))

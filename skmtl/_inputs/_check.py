@@ -40,6 +40,9 @@ def check_inputs(
     reset = columns is None
     # One interface to the data frames of all libraries; the rest stays what it is.
     X = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(X, nw.DataFrame):
+        # The names first: the columns are read by position.
+        validate_data(estimator, X.to_native(), reset=reset, skip_check_array=True)
     if columns is None:
         columns = _learn_columns(
             X, estimator.input_encoding, estimator.categorical_features
@@ -95,10 +98,12 @@ def _find_categorical(X: Any, categorical_features: Any) -> list[int]:
     n_features = _n_columns(X)
     if given.dtype == bool and given.shape == (n_features,):
         return np.flatnonzero(given).tolist()
-    if given.dtype.kind in "iu" and given.min() >= 0 and given.max() < n_features:
-        return np.unique(given).tolist()
-    if given.dtype.kind in "UO" and set(given.tolist()) <= set(names):
-        return sorted({names.index(name) for name in given.tolist()})
+    if given.ndim == 1:
+        entries = set(given.tolist())
+        if given.dtype.kind in "iu" and entries <= set(range(n_features)):
+            return sorted(entries)
+        if given.dtype.kind in "UO" and entries <= set(names):
+            return sorted(names.index(name) for name in entries)
     raise ValueError(
         "categorical_features must be 'from_dtype', None, a mask with an entry per "
         f"column of X, positions from 0 to {n_features - 1}, or names of columns of a "
@@ -181,7 +186,7 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
         if not isinstance(dtype, nw.Object) or any(
             isinstance(value, str) for value in values
         ):
-            refused.append(f"{name} ({dtype})")
+            refused.append(f"{name} ({type(dtype).__name__})")
             continue
         numbers[j] = np.where(is_missing, np.nan, values).astype(np.float64)
     if refused:

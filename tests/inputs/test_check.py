@@ -1,0 +1,283 @@
+import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from skmtl._inputs import check_inputs
+
+
+class Reader(BaseEstimator):
+    """Something to keep the parameters, names and number of columns on."""
+
+    def __init__(self, input_encoding="auto", categorical_features="from_dtype"):
+        self.input_encoding = input_encoding
+        self.categorical_features = categorical_features
+
+
+def read(X, reader=None, columns=None, **parameters):
+    return check_inputs(reader or Reader(**parameters), X, columns)[0]
+
+
+# Numbers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["piecewise", "none"])
+@pytest.mark.parametrize(
+    "dtype", [bool, np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64]
+)
+def test_dense_input_keeps_its_memory(dtype, encoding):
+    X = np.ones((3, 2), dtype=dtype)
+    assert np.shares_memory(read(X, input_encoding=encoding), X)
+
+
+def test_sparse_input_becomes_csr_and_is_never_made_dense():
+    dense = np.random.default_rng(0).normal(size=(5, 7))
+    X = sparse.coo_array(np.where(dense > 1, dense, 0))
+    for form in ("csr", "csc", "coo"):
+        read_X, columns = check_inputs(Reader(), X.asformat(form))
+        assert columns.encoding == "none"
+        assert read_X.format == "csr"
+        assert (read_X != X).nnz == 0
+
+
+def test_columns_are_learned_and_then_required():
+    reader = Reader()
+    frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    _, columns = check_inputs(reader, frame)
+    assert reader.feature_names_in_.tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match="feature names"):
+        read(frame.rename(columns={"a": "c"}), reader, columns)
+    nameless = Reader()
+    _, columns = check_inputs(nameless, frame.to_numpy())
+    with pytest.raises(ValueError, match="expecting 2 features"):
+        read(np.ones((2, 3)), nameless, columns)
+
+
+FRAMES = {
+    "numpy": lambda x: np.array([[np.nan if v is None else v] for v in x]),
+    "float": lambda x: pd.DataFrame({"a": np.array(x, dtype=float)}),
+    "Int64": lambda x: pd.DataFrame({"a": pd.array(x, dtype="Int64")}),
+    "arrow": lambda x: pd.DataFrame({"a": pd.array(x, dtype="int64[pyarrow]")}),
+    "object": lambda x: pd.DataFrame({"a": x}, dtype=object),
+    "pd.NA": lambda x: pd.DataFrame(
+        {"a": [pd.NA if v is None else v for v in x]}, dtype=object
+    ),
+    "polars": lambda x: pl.DataFrame({"a": x}),
+    "pyarrow": lambda x: pa.table({"a": x}),
+}
+
+
+@pytest.mark.parametrize("make", FRAMES.values(), ids=FRAMES)
+def test_holes_of_every_container_are_nan(make):
+    X = read(make([1, None, 3, 0]))
+    assert_array_equal(X[:, 0].astype(float), [1, np.nan, 3, 0])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([True, None, False], dtype="boolean"),
+        pd.Series([True, None, False], dtype="bool[pyarrow]"),
+        pd.Series([True, None, False], dtype=object),
+        pl.Series([True, None, False]),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_booleans_are_0_and_1(column):
+    module = pl if isinstance(column, pl.Series) else pd
+    X = read(module.DataFrame({"a": column, "b": [0.5, 1.5, 2.5]}))
+    assert_array_equal(X.astype(float), [[1, 0.5], [np.nan, 1.5], [0, 2.5]])
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array, pd.DataFrame])
+def test_a_linear_layer_reads_no_missing_values(make):
+    X = np.eye(3)
+    X[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"NaN.*piecewise.*SimpleImputer"):
+        read(make(X), input_encoding="none")
+
+
+@pytest.mark.parametrize("encoding", ["auto", "none"])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array, pd.DataFrame])
+def test_infinity_is_refused(make, encoding):
+    X = np.eye(3)
+    X[0, 0] = -np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        read(make(X), input_encoding=encoding)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_values_beyond_float32_are_refused_by_a_linear_layer(make, value):
+    X = np.eye(3)
+    X[1, 1] = value
+    with pytest.raises(ValueError, match=r"float32.*StandardScaler"):
+        read(make(X), input_encoding="none")
+    assert read(X)[1, 1] == value
+
+
+# Text -----------------------------------------------------------------------------
+
+
+TEXT = {
+    "object": pd.Series(["x", None, "y"], dtype=object),
+    "object and numbers": pd.Series(["x", 1.5, None], dtype=object),
+    "str": pd.Series(["x", None, "y"], dtype="str"),
+    "string": pd.Series(["x", None, "y"], dtype="string"),
+    "arrow": pd.Series(["x", None, "y"], dtype="string[pyarrow]"),
+    "polars": pl.Series(["x", None, "y"]),
+    "numbers in text": pd.Series(["1", "2", "3"]),
+    "datetime": pd.to_datetime(pd.Series(["2020-01-01", None, "2021-01-01"])),
+    "date": pl.Series([datetime.date(2020, 1, 1), None, None]),
+}
+
+
+@pytest.mark.parametrize("column", TEXT.values(), ids=TEXT)
+def test_text_and_dates_in_a_frame_are_refused_with_advice(column):
+    module = pl if isinstance(column, pl.Series) else pd
+    frame = module.DataFrame({"number": [0.0, 1.0, 2.0], "city": column})
+    message = r"got \['city .*astype\('category'\).*TableVectorizer"
+    with pytest.raises(ValueError, match=message):
+        read(frame)
+
+
+def test_categories_that_are_left_out_are_refused():
+    frame = pd.DataFrame({"a": pd.Categorical(["x", "y"]), "b": [1, 2]})
+    with pytest.raises(ValueError, match=r"categorical_features finds.*'a \(Categ"):
+        read(frame, categorical_features=None)
+    with pytest.raises(ValueError, match=r"'a \(Categ"):
+        read(frame, categorical_features=["b"])
+
+
+# Categories -----------------------------------------------------------------------
+
+
+CATEGORIES = {
+    "category": lambda x: pd.DataFrame({"a": [0.5] * len(x), "b": pd.Categorical(x)}),
+    "ordered": lambda x: pd.DataFrame(
+        {"a": [0.5] * len(x), "b": pd.Categorical(x, ["z", "w", "x", "y"], True)}
+    ),
+    "arrow": lambda x: pd.DataFrame(
+        {
+            "a": [0.5] * len(x),
+            "b": pd.Series(x).astype(
+                pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
+            ),
+        }
+    ),
+    "polars": lambda x: pl.DataFrame(
+        {"a": [0.5] * len(x), "b": pl.Series(x, dtype=pl.Categorical)}
+    ),
+    "enum": lambda x: pl.DataFrame(
+        {"a": [0.5] * len(x), "b": pl.Series(x, dtype=pl.Enum(["z", "w", "x", "y"]))}
+    ),
+    "pyarrow": lambda x: pa.table(
+        {"a": [0.5] * len(x), "b": pa.array(x).dictionary_encode()}
+    ),
+}
+
+
+@pytest.mark.parametrize("make", CATEGORIES.values(), ids=CATEGORIES)
+@pytest.mark.parametrize("make_later", CATEGORIES.values(), ids=CATEGORIES)
+def test_categories_become_codes_in_any_frame(make, make_later):
+    reader = Reader()
+    X, columns = check_inputs(reader, make(["y", "w", None, "y"]))
+    assert columns.categories == {1: {"w": 0, "y": 1}}
+    assert_array_equal(X, [[0.5, 1], [0.5, 0], [0.5, np.nan], [0.5, 1]])
+    later = read(make_later(["z", "y", None, "w"]), reader, columns)
+    assert_array_equal(later[:, 1], [-1, 1, np.nan, 0])
+
+
+def test_categories_of_other_types_and_of_several():
+    days = pd.to_datetime(["2021-01-01", "2020-01-01", None, "2021-01-01"])
+    frame = pd.DataFrame(
+        {
+            "int": pd.Categorical([3, 1, None, 3]),
+            "day": pd.Categorical(days),
+            "mixed": pd.Categorical([2, "b", None, 1]),
+            "bool": pd.Categorical([True, False, None, True]),
+        }
+    )
+    expected = [[1, 1, 1, 1], [0, 0, 2, 0], [np.nan] * 4, [1, 1, 0, 1]]
+    assert_array_equal(read(frame), expected)
+
+
+@pytest.mark.parametrize(
+    "given", [[False, True, False], [1], ["b"], np.array([1]), pd.Index(["b"])]
+)
+def test_category_columns_by_mask_position_and_name(given):
+    frame = pd.DataFrame({"a": [1.5, 2.5, 0], "b": [9, 7, 9], "c": [1, 2, 3]})
+    X, columns = check_inputs(Reader(categorical_features=given), frame)
+    assert columns.categories == {1: {7: 0, 9: 1}}
+    assert_array_equal(X, [[1.5, 1, 1], [2.5, 0, 2], [0, 1, 3]])
+
+
+@pytest.mark.parametrize("none", [None, [], [False, False]])
+def test_no_category_columns(none):
+    X = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert np.shares_memory(read(X, categorical_features=none), X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, object])
+def test_categories_of_an_array(dtype):
+    X = np.array([[5, 1], [2, 1], [5, 0]], dtype=dtype)
+    reader = Reader(categorical_features=[0])
+    codes, columns = check_inputs(reader, X)
+    assert_array_equal(codes.astype(float), [[1, 1], [0, 1], [1, 0]])
+    assert X[0, 0] == 5
+    assert_array_equal(read(X * 2, reader, columns)[:, 0].astype(float), [-1] * 3)
+
+
+def test_text_as_categories_of_an_array_or_of_a_named_column():
+    X = np.array([["b", 1.5], ["a", None], [None, 2]], dtype=object)
+    codes = read(X, categorical_features=[0])
+    assert_array_equal(codes.astype(float), [[1, 1.5], [0, np.nan], [np.nan, 2]])
+    frame = pd.DataFrame(X, columns=["city", "size"]).astype({"size": float})
+    assert_array_equal(read(frame, categorical_features=["city"]), codes)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[True], ["nobody"], [3], [-1], [0.5], [[0, 1]], [True, "a"]],
+    ids=str,
+)
+def test_bad_category_columns_are_an_error(given):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    for X in (frame, frame.to_numpy()):
+        with pytest.raises(ValueError, match="categorical_features must be"):
+            read(X, categorical_features=given)
+
+
+def test_names_of_categories_need_a_frame():
+    with pytest.raises(ValueError, match="X has no names of columns"):
+        read(np.eye(3), categorical_features=["a"])
+
+
+def test_encodings_that_do_not_fit_the_input():
+    with pytest.raises(ValueError, match="must get dense X"):
+        read(sparse.csr_array(np.eye(3)), input_encoding="piecewise")
+    frame = pd.DataFrame({"a": pd.Categorical(["x", "y"])})
+    with pytest.raises(ValueError, match="OneHotEncoder"):
+        read(frame, input_encoding="none")
+    with pytest.raises(ValueError, match=r"columns \[1\] are categories"):
+        read(sparse.csr_array(np.eye(3)), categorical_features=[1])
+
+
+def test_a_wrong_number_of_columns_is_refused_in_the_usual_words():
+    reader = Reader(categorical_features=[2])
+    _, columns = check_inputs(reader, np.eye(3))
+    with pytest.raises(ValueError, match="expecting 3 features"):
+        read(np.eye(2), reader, columns)
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        read(np.ones(3), reader, columns)
+
+
+def test_one_narrow_dtype_where_the_columns_allow_it():
+    frame = pd.DataFrame({"a": np.ones(2, np.float32), "b": pd.Categorical(["x", "y"])})
+    assert read(frame).dtype == np.float32
