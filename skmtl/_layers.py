@@ -80,7 +80,8 @@ class _WeightedSum(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(indices, offsets, values)
         ctx.n_rows = len(table)
-        return _bag(table, SparseRows(indices, offsets, values))
+        # Detached: torch's own records what only its own gradient needs.
+        return _bag(table.detach(), SparseRows(indices, offsets, values))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
@@ -178,74 +179,101 @@ class ColumnEncoder(nn.Module):
         super().__init__()
         numeric, categorical = encoding.numeric, encoding.categorical
         n_columns, n_knots = numeric.knots.shape
-        inner_knots = numeric.knots[:, 1:-1].copy()
-        inner_knots[inner_knots == numeric.last_knots[:, None]] = np.inf
         self.n_curved = numeric.n_curved
+        self.reads_all = np.array_equal(numeric.positions, range(encoding.n_features))
         self.numeric = _buffer(numeric.positions)
-        self.knots = _buffer(numeric.knots)
-        self.inner_knots = _buffer(inner_knots)
         self.first_knots = _buffer(numeric.knots[:, 0].copy())
         self.last_knots = _buffer(numeric.last_knots)
-        self.scores = _buffer(numeric.scores.astype(np.float32))
-        self.offsets = _buffer(np.arange(n_columns) * n_knots)  # of a column's knots
+        inner_knots = numeric.knots[:, 1:-1].copy()
+        inner_knots[inner_knots == numeric.last_knots[:, None]] = np.inf
+        self.inner_knots = _buffer(inner_knots)
+        # Of each bin of each column: its begin and width, its first score and the rise.
+        begin = numeric.knots[:, :-1]
+        width = np.subtract(
+            numeric.knots[:, 1:], begin, where=np.isfinite(begin), out=begin.copy()
+        )
+        self.bins = _buffer(np.stack([begin, width], axis=2).reshape(-1, 2))
+        rise = np.diff(numeric.scores, axis=1)
+        scores = np.stack([numeric.scores[:, :-1], rise], axis=2).reshape(-1, 2)
+        self.scores = _buffer(scores.astype(np.float32))
+        column = np.arange(n_columns, dtype=np.int32)
+        self.first_bin = _buffer(column * (n_knots - 1))
+        self.first_row = _buffer(column[: self.n_curved] * n_knots)
         self.missing = _buffer(np.flatnonzero(numeric.has_missing))
         self.categorical = _buffer(categorical.positions)
         self.first_slot = _buffer(categorical.first_slot)
         has_row = categorical.slot_row >= 0
         row = categorical.slot_row + self.n_curved * n_knots
-        self.slot_row = _buffer(np.where(has_row, row, -1))
+        self.slot_row = _buffer(np.where(has_row, row, -1).astype(np.int32))
 
     def forward(
         self, x: Tensor, dropout: float, generator: torch.Generator | None
     ) -> EncodedRows:
         """Encode (batch, n_features); dropout acts on whole columns."""
         x = x.to(torch.float64)  # differences of large numbers need it
-        numbers = x.index_select(1, self.numeric)
-        linear, knots, shares = self._encode_numbers(numbers)
-        rows = self._encode_categories(x.index_select(1, self.categorical))
-        has_row = rows >= 0
-        unknown = None if bool(has_row.all()) else (~has_row).to(linear.dtype)
-        weights = has_row.to(linear.dtype)
+        numbers = x if self.reads_all else x.index_select(1, self.numeric)
+        linear, indices, values = self._encode_numbers(numbers)
+        unknown = None
+        if len(self.categorical):
+            rows = self._encode_categories(x.index_select(1, self.categorical))
+            has_row = rows >= 0
+            if not bool(has_row.all()):
+                unknown = (~has_row).to(linear.dtype)
+            indices = torch.cat([indices, rows.clamp(min=0)], dim=1)
+            values = torch.cat([values, has_row.to(values.dtype)], dim=1)
         if generator is not None and dropout > 0.0:
-            columns = linear.new_ones(len(x), numbers.shape[1] + rows.shape[1])
+            columns = linear.new_ones(len(x), len(self.numeric) + len(self.categorical))
             keep = apply_dropout(columns, dropout, generator)
-            keep, keep_categories = keep.tensor_split([numbers.shape[1]], dim=1)
-            linear = linear * torch.cat([keep, keep[:, self.missing]], dim=1)
-            shares = shares * keep[:, : self.n_curved].repeat_interleave(2, dim=1)
-            weights = weights * keep_categories
-        indices = torch.cat([knots, rows.clamp(min=0)], dim=1).to(torch.int32)
-        offsets = indices.shape[1] * torch.arange(
-            len(x) + 1, dtype=torch.int32, device=x.device
-        )
-        values = torch.cat([shares, weights], dim=1)
+            linear, values = self._keep_columns(keep, linear, values)
+        offsets = torch.arange(len(x) + 1, dtype=torch.int32, device=x.device)
+        offsets = offsets * indices.shape[1]
         entries = SparseRows(indices.flatten(), offsets, values.flatten())
         return EncodedRows(linear, entries, unknown)
 
     def _encode_numbers(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The linear path, the two knots of each curve and their shares."""
+        """The linear path, the knots on both sides of each number and their shares."""
         is_missing = x.isnan()
-        x = torch.where(is_missing, self.first_knots, 0.5 * x)
-        x = x.clamp(self.first_knots, self.last_knots)
-        bins = torch.searchsorted(self.inner_knots, x.T.contiguous(), right=True).T
-        knots = bins + self.offsets
-        low, high = self.knots.take(knots), self.knots.take(knots + 1)
-        share = ((x - low) / (high - low)).to(self.scores.dtype)
-        low, high = self.scores.take(knots), self.scores.take(knots + 1)
-        is_present = (~is_missing).to(share.dtype)
-        scores = is_present * torch.lerp(low, high, share)
-        missing = is_missing.index_select(1, self.missing).to(share.dtype)
-        linear = torch.cat([scores, missing], dim=1)
-        share, is_present, knots = (
-            part[:, : self.n_curved] for part in (share, is_present, knots)
-        )
-        shares = torch.stack([is_present * (1 - share), is_present * share], dim=2)
-        rows = torch.stack([knots, knots + 1], dim=2)
-        return linear, rows.flatten(1), shares.flatten(1)
+        has_missing = bool(is_missing.any())
+        x = (0.5 * x).clamp(self.first_knots, self.last_knots)
+        if has_missing:
+            x = torch.where(is_missing, self.first_knots, x)
+        bins = torch.searchsorted(
+            self.inner_knots, x.T.contiguous(), right=True, out_int32=True
+        ).T
+        index = (bins + self.first_bin).flatten()
+        begin, width = self.bins.index_select(0, index).view(*x.shape, 2).unbind(2)
+        share = ((x - begin) / width).to(self.scores.dtype)
+        score, rise = self.scores.index_select(0, index).view(*x.shape, 2).unbind(2)
+        linear = torch.addcmul(score, share, rise)
+        right = share[:, : self.n_curved]
+        shares = torch.stack([1.0 - right, right], dim=2)
+        if has_missing:
+            linear = linear.masked_fill(is_missing, 0.0)
+            no_share = is_missing[:, : self.n_curved].unsqueeze(2)
+            shares = shares.masked_fill(no_share, 0.0)
+        if len(self.missing):
+            indicators = is_missing.index_select(1, self.missing).to(linear.dtype)
+            linear = torch.cat([linear, indicators], dim=1)
+        left = bins[:, : self.n_curved] + self.first_row
+        knots = torch.stack([left, left + 1], dim=2)
+        return linear, knots.flatten(1), shares.flatten(1)
 
     def _encode_categories(self, codes: Tensor) -> Tensor:
         """Rows of the table, -1 for none."""
         slots = torch.where(codes.isnan(), MISSING_SLOT, codes + FIRST_CODE_SLOT)
         return self.slot_row.take(slots.to(torch.int64) + self.first_slot)
+
+    def _keep_columns(
+        self, keep: Tensor, linear: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Multiply all that a column gives by its factor, (batch, n_columns)."""
+        n_numeric = len(self.numeric)
+        linear = linear * torch.cat(
+            [keep[:, :n_numeric], keep.index_select(1, self.missing)], dim=1
+        )
+        knots = keep[:, : self.n_curved].repeat_interleave(2, dim=1)
+        values = values * torch.cat([knots, keep[:, n_numeric:]], dim=1)
+        return linear, values
 
 
 class ColumnBank(nn.Module):

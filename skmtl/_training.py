@@ -29,6 +29,8 @@ MIN_WORK_PER_THREAD = 1_500_000
 # Input and activations of a chunk of rows in a forward pass without gradient: 16 MiB
 # of float32.
 CHUNK_ELEMENTS = 4_194_304
+# Numbers that the input layer takes per number of a row, at its peak.
+ENCODED_WIDTH = 10
 
 _thread_lock = threading.Lock()
 _thread_users = 0
@@ -94,7 +96,9 @@ class Rows:
 
     @property
     def width(self) -> int:
-        """Numbers that a row holds; of CSR, the mean."""
+        """Numbers that a row takes; of CSR, the mean."""
+        if self.encoded:
+            return ENCODED_WIDTH * int(self.X.shape[1])
         if isinstance(self.X, Tensor):
             return int(self.X.shape[1])
         return int(self.X.nnz // max(1, len(self)))

@@ -12,9 +12,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skrub import tabular_pipeline
 
 from skmtl import MultiTaskNetClassifier
-from skmtl.metrics import multitask_scorer
+from skmtl.metrics import multitask_score, multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 
@@ -154,6 +155,52 @@ def test_support2_with_text_missing_in_y(load_real):
     seen = Y["sfdm2"].notna()
     recall = (predicted["sfdm2"] == Y["sfdm2"])[seen].groupby(Y["sfdm2"][seen]).mean()
     assert recall.mean() > 1.3 / len(recall)
+
+
+@pytest.mark.parametrize("name", ["support2", "adult"])
+def test_a_raw_table_goes_in_as_well_as_an_encoded_one(load_real, name):
+    X, Y, _ = load_real(name)
+    X, Y = X.iloc[:4000], Y.iloc[:4000]
+    assert X.isna().to_numpy().any()
+    assert Y.isna().to_numpy().any()
+    text = X.select_dtypes(exclude="number").columns
+    raw = X.astype(dict.fromkeys(text, "category"))
+    clf = MultiTaskNetClassifier(
+        dropout=0.3,
+        learning_rate="cosine",
+        learning_rate_init=0.003,
+        max_iter=20,
+        random_state=0,
+    )
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), text),
+        remainder="passthrough",
+    )
+    standardise = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), text),
+        remainder=make_pipeline(SimpleImputer(add_indicator=True), StandardScaler()),
+    )
+    linear = clone(clf).set_params(input_encoding="none")
+    routes = {
+        "raw": (clf, raw),
+        "skrub": (tabular_pipeline(clone(clf)), X),
+        "column transformer": (make_pipeline(encode, clone(clf)), X),
+        "linear": (make_pipeline(standardise, linear), X),
+    }
+    train, test = np.arange(3000), np.arange(3000, 4000)
+    losses = {}
+    for route, (model, table) in routes.items():
+        model.fit(table.iloc[train], Y.iloc[train])
+        p = model.predict_proba(table.iloc[test])
+        losses[route] = -multitask_score(
+            "neg_log_loss", Y.iloc[test], p, classes=model.classes_
+        )
+    shares = [Y[task].iloc[train].value_counts(normalize=True) for task in Y]
+    entropy = np.mean([-(share * np.log(share)).sum() for share in shares])
+    assert max(losses.values()) < 0.9 * entropy
+    assert losses["raw"] < losses["linear"]
+    assert losses["raw"] < losses["skrub"] + 0.02
+    assert losses["raw"] == pytest.approx(losses["column transformer"], abs=0.02)
 
 
 def test_folds_of_toxcast_are_far_more_even_than_random_ones(load_real):

@@ -170,16 +170,15 @@ def place_knots(values: NDArray, weights: NDArray, n_bins: int) -> NDArray:
 
 
 def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
-    """Normal quantiles of the knots' ranks: mean 0, variance 1 over the column.
+    """Normal quantiles of the knots' ranks, less the mean over the column.
 
-    Where a standardised column would follow its outliers, these see order alone.
+    They see the order of the numbers alone. Unlike a standardised column they stay
+    small where a column is 1 in a few rows and 0 in the others.
     """
     ranks = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
     scores = ndtri(ranks[np.searchsorted(values, knots)])
     column = np.interp(_position(knots, values), np.arange(len(knots)), scores)
-    mean = np.average(column, weights=weights)
-    deviation = np.sqrt(np.average((column - mean) ** 2, weights=weights))
-    return (scores - mean) / (deviation if deviation > 0 else 1.0)
+    return scores - np.average(column, weights=weights)
 
 
 def _bin_means(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
