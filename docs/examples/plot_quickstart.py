@@ -6,8 +6,8 @@ Quickstart: one network, four tasks, holes
 Pictures of handwritten digits, and four questions about each: which digit is it, is it
 even, is it above four, does it have a closed loop? As in most real tables, half of the
 answers are missing: nobody looked. One network learns all four tasks from the answers
-that are there, inside a pipeline and a grid search; then the same is done with a
-separate network for each task.
+that are there, inside a grid search; then the same is done with a separate network for
+each task.
 """
 
 # %%
@@ -45,8 +45,6 @@ print(Y_train.head(), end="\n\n")
 # the labels that are there.
 from sklearn.callback import ProgressBar
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifier
 from skmtl.model_selection import MultiTaskStratifiedKFold
@@ -60,17 +58,14 @@ network = MultiTaskNetClassifier(
     random_state=0,
 )
 search = GridSearchCV(
-    make_pipeline(StandardScaler(), network),
-    {"multitasknetclassifier__head_hidden_layer_sizes": [(), (16,), (64,)]},
+    network,
+    {"head_hidden_layer_sizes": [(), (16,), (64,)]},
     cv=MultiTaskStratifiedKFold(5, shuffle=True, random_state=0),
 )
 search.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X_train, Y_train)
 
-results = pd.DataFrame(search.cv_results_).set_index(
-    "param_multitasknetclassifier__head_hidden_layer_sizes"
-)
-results.index.name = "head_hidden_layer_sizes"
-print(results[["mean_test_score", "std_test_score"]].round(3))
+columns = ["param_head_hidden_layer_sizes", "mean_test_score", "std_test_score"]
+print(pd.DataFrame(search.cv_results_)[columns].round(3))
 
 # %%
 # Joint against separate
@@ -85,10 +80,7 @@ def test_accuracy(sharing):
     model = search.best_estimator_
     rows = []
     for seed in range(5):
-        model.set_params(
-            multitasknetclassifier__sharing=sharing,
-            multitasknetclassifier__random_state=seed,
-        )
+        model.set_params(sharing=sharing, random_state=seed)
         predicted = model.fit(X_train, Y_train).predict(X_test)
         rows.append((predicted == Y_test.to_numpy()).mean(axis=0))
     return np.array(rows, dtype=float)
@@ -115,7 +107,7 @@ print(table.round(3))
 # ``predict`` answers every question in the labels' own words.
 import matplotlib.pyplot as plt
 
-model = search.best_estimator_.set_params(multitasknetclassifier__sharing="hard")
+model = search.best_estimator_.set_params(sharing="hard")
 predicted = model.fit(X_train, Y_train).predict(X_test)
 
 figure, axes = plt.subplots(1, 5, figsize=(10, 3), layout="constrained")
