@@ -165,12 +165,12 @@ def mean_auc(predictions, Y):
 
 def print_tables(results):
     order = [*NETWORKS, *TREES]
-    for column in ("auc", "seconds"):
+    for column, digits in (("auc", 4), ("seconds", 1)):
         means = results.pivot_table(
             index=["fraction", "set"], columns="model", values=column
         )[order]
         means.loc[("", "mean"), :] = means.mean()
-        print(means.to_string(float_format=lambda v: f"{v:.4f}"[:5]), "\n")
+        print(means.to_string(float_format=f"{{:.{digits}f}}".format), "\n")
 
 
 def main():

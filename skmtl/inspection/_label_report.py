@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import norm
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._classifier import MultiTaskNetClassifier
@@ -157,14 +156,14 @@ def label_report(
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
         The labels, with NaN, None or pd.NA where missing.
     X : array-like or sparse matrix of shape (n_samples, n_features), default=None
-        The input, to see whether it predicts which labels are missing. Without
-        `estimator`, numbers; NaN is imputed.
+        The input, to see whether it predicts which labels are missing; without
+        `estimator`, whatever `MultiTaskNetClassifier` reads, so a raw table too.
     n_splits : int, default=5
         Number of folds for which each class should have labels, and of the
         cross-validation.
     estimator : estimator, default=None
         What predicts missingness from `X`: a classifier for several binary tasks. By
-        default a `MultiTaskNetClassifier` on imputed and scaled columns.
+        default a `MultiTaskNetClassifier`.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of the default estimator.
 
@@ -276,7 +275,4 @@ def _default_estimator(X: Any, random_state: Any) -> Any:
         max_iter=20,
         random_state=random_state,
     )
-    if sparse.issparse(X):
-        return make_pipeline(MaxAbsScaler(), network)
-    imputer = SimpleImputer(add_indicator=True, keep_empty_features=True)
-    return make_pipeline(imputer, StandardScaler(), network)
+    return make_pipeline(MaxAbsScaler(), network) if sparse.issparse(X) else network
