@@ -5,13 +5,17 @@ Run with the folder of data sets in the environment variable SKMTL_DATA:
     python docs/benchmarks/bench_inputs.py results.jsonl --splits 3
 
 Finished cells are read from the file and not run again; `--table` prints the means.
-Needs the extra `bench`. Everything runs on one thread.
+`--memory` measures the peak memory of a fit on 1,000,000 x 50 numbers instead. Needs
+the extra `bench`. Everything runs on one thread.
 """
 
 import argparse
 import importlib.util
 import json
 import os
+import resource
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -173,6 +177,32 @@ def print_tables(results):
         print(means.to_string(float_format=f"{{:.{digits}f}}".format), "\n")
 
 
+def print_memory():
+    """Peak memory of one epoch with each encoding, each in a process of its own."""
+    for encoding in ("none", "piecewise"):
+        command = [sys.executable, __file__, "", "--measure", encoding]
+        print(encoding, subprocess.check_output(command, text=True), end="")
+
+
+def measure(encoding):
+    rng = np.random.default_rng(0)
+    X = rng.random((1_000_000, 50), dtype=np.float32)
+    Y = np.where(
+        rng.random((1_000_000, 4), dtype=np.float32) < 0.5, np.nan, X[:, :4] > 0.5
+    )
+    Y = Y.astype(np.float32)
+    settings = {"max_iter": 1, "batch_size": 2000, "learning_rate": "cosine"}
+    model = MultiTaskNetClassifier(input_encoding=encoding, **settings)
+    model.fit(X[:1000], Y[:1000])
+    peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
+    model.fit(X, Y)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    model.predict_proba(X)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    before, fit, predict = (peak / 1024 for peak in peaks)
+    print(f"before {before:.0f} MiB, fit {fit:.0f} MiB, predict {predict:.0f} MiB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
@@ -180,7 +210,12 @@ def main():
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--models", nargs="+", default=[*NETWORKS, *TREES])
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.measure or options.memory:
+        measure(options.measure) if options.measure else print_memory()
+        return
     lines = options.file.read_text().splitlines() if options.file.exists() else []
     results = [json.loads(line) for line in lines]
     done = {(r["set"], r["split"], r["fraction"], r["model"]) for r in results}
