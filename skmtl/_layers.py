@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from skmtl._inputs import (
     NumericColumns,
 )
 
+aten = torch.ops.aten
+
 ACTIVATIONS = {
     "identity": lambda x: x,
     "logistic": torch.sigmoid,
@@ -25,6 +27,15 @@ ACTIVATIONS = {
     "relu": torch.relu,
     "gelu": F.gelu,
     "silu": F.silu,
+}
+# Gradient of the input from that of the output, the input and the output.
+ACTIVATION_GRADIENTS = {
+    "identity": lambda gradient, x, out: gradient,
+    "logistic": lambda gradient, x, out: aten.sigmoid_backward(gradient, out),
+    "tanh": lambda gradient, x, out: aten.tanh_backward(gradient, out),
+    "relu": lambda gradient, x, out: aten.threshold_backward(gradient, out, 0),
+    "gelu": lambda gradient, x, out: aten.gelu_backward(gradient, x),
+    "silu": lambda gradient, x, out: aten.silu_backward(gradient, x),
 }
 
 
@@ -50,13 +61,6 @@ Features = Tensor | SparseRows | EncodedRows
 
 def weighted_sum(table: Tensor, rows: SparseRows) -> Tensor:
     """(n_rows, out) -> (batch, out): the product of a CSR matrix and the table."""
-    if table.is_cpu:
-        product: Tensor = _WeightedSum.apply(table, *rows)
-        return product
-    return _bag(table, rows)
-
-
-def _bag(table: Tensor, rows: SparseRows) -> Tensor:
     return F.embedding_bag(
         rows.indices,
         table,
@@ -67,39 +71,25 @@ def _bag(table: Tensor, rows: SparseRows) -> Tensor:
     )
 
 
-class _WeightedSum(torch.autograd.Function):
-    """`_bag` with a gradient that is the product of the transposed matrix.
+def transposed_sum(gradient: Tensor, rows: SparseRows, n_rows: int) -> Tensor:
+    """(batch, out) -> (n_rows, out): the product of the transposed CSR matrix.
 
-    The gradient of torch's own takes nine times as long (200 rows of 100 entries, 256
-    outputs).
+    The gradient of a table from that of its weighted sum. Autograd's takes nine times
+    as long (200 rows of 100 entries, 256 outputs).
     """
-
-    @staticmethod
-    def forward(
-        ctx: Any, table: Tensor, indices: Tensor, offsets: Tensor, values: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(indices, offsets, values)
-        ctx.n_rows = len(table)
-        # Detached: torch's own records what only its own gradient needs.
-        return _bag(table.detach(), SparseRows(indices, offsets, values))
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        indices, offsets, values = (saved.numpy() for saved in ctx.saved_tensors)
-        matrix = sparse.csr_array(
-            (values, indices, offsets), shape=(len(gradient), ctx.n_rows)
-        )
-        transposed = matrix.tocsc()
-        rows = SparseRows(
-            torch.from_numpy(transposed.indices),
-            torch.from_numpy(transposed.indptr),
-            torch.from_numpy(transposed.data),
-        )
-        return _bag(gradient.contiguous(), rows), None, None, None
+    indices, offsets, values = (part.cpu().numpy() for part in rows)
+    shape = (len(gradient), n_rows)
+    transposed = sparse.csr_array((values, indices, offsets), shape=shape).tocsc()
+    parts = (transposed.indices, transposed.indptr, transposed.data)
+    columns = SparseRows(*(torch.from_numpy(p).to(gradient.device) for p in parts))
+    return weighted_sum(gradient.contiguous(), columns)
 
 
 class LinearBank(nn.Module):
     """`n_inputs * n_readers` linear maps, each input read by `n_readers` of them.
+
+    Like all layers here it has its gradient written out beside its forward pass, since
+    autograd takes a small network longer than the arithmetic does.
 
     The maps that read the same input lie side by side in memory, so that they are the
     columns of one product; inputs of their own go through one batched product. Linear
@@ -141,6 +131,31 @@ class LinearBank(nn.Module):
             out = torch.baddbmm(bias, x, weight)
         return out.unflatten(2, self.weight.shape[2:])
 
+    def backward(
+        self, x: Tensor | SparseRows, gradient: Tensor, *, wants_input: bool
+    ) -> Tensor | None:
+        """Set the parameters' gradients from that of the output; return that of x."""
+        gradient = gradient.flatten(2)  # (n_inputs, batch, n_readers * out)
+        set_gradient(self.bias, gradient.sum(1, keepdim=True))
+        if isinstance(x, SparseRows):
+            n_rows = self.weight.shape[1]
+            set_gradient(self.weight, transposed_sum(gradient[0], x, n_rows))
+            return None
+        torch.bmm(x.mT, gradient, out=gradient_of(self.weight).flatten(2))
+        return torch.bmm(gradient, self.weight.flatten(2).mT) if wants_input else None
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Its gradient, to be written into."""
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad
+
+
+def set_gradient(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Copy a gradient that has the parameter's elements in their order."""
+    gradient_of(parameter).copy_(gradient.view(parameter.shape))
+
 
 def glorot_bound(in_features: int, out_features: int, activation: str) -> float:
     """Bound of the uniform distribution of initial parameters."""
@@ -153,12 +168,25 @@ def banks_first(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(0, 1)
 
 
+def readers_last(x: Tensor, n_inputs: int) -> Tensor:
+    """The inverse of `banks_first`."""
+    return x.unflatten(0, (n_inputs, -1)).transpose(1, 2)
+
+
 def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
     """Inverted dropout from a generator of our own; without one, nothing is dropped."""
+    keep = dropout_factors(x, rate, generator)
+    return x if keep is None else x * keep
+
+
+def dropout_factors(
+    x: Tensor, rate: float, generator: torch.Generator | None
+) -> Tensor | None:
+    """0 for what is dropped, what makes up for it for the rest; None for no dropout."""
     if generator is None or rate == 0.0:
-        return x
+        return None
     keep = torch.empty_like(x).bernoulli_(1.0 - rate, generator=generator)
-    return x * keep.div_(1.0 - rate)
+    return keep.div_(1.0 - rate)
 
 
 def _buffer(array: NDArray) -> nn.Buffer:
@@ -338,6 +366,29 @@ class ColumnBank(nn.Module):
             out = out + x.unknown @ means
         return out.unflatten(1, self.bias.shape[2:]).unsqueeze(0)
 
+    def backward(
+        self, x: EncodedRows, gradient: Tensor, *, wants_input: bool = False
+    ) -> None:
+        """Set the parameters' gradients from that of the output; x has none."""
+        gradient = gradient[0].flatten(1)
+        set_gradient(self.bias, gradient.sum(0))
+        weights = gradient_of(self.weight).flatten(2)[0]
+        linear, curve, rows = weights.split(self.sizes)
+        torch.mm(x.linear.T, gradient, out=linear)
+        n_curved, n_knots, n_bins = self.basis.shape
+        n_rows = n_curved * n_knots + len(rows)
+        if n_rows == 0:
+            return
+        table = transposed_sum(gradient, x.entries, n_rows)
+        knots = table[: n_curved * n_knots].view(n_curved, n_knots, table.shape[1])
+        torch.bmm(
+            self.basis.mT, knots, out=curve.view(n_curved, n_bins, knots.shape[2])
+        )
+        rows.copy_(table[n_curved * n_knots :])
+        if x.unknown is not None:
+            means = x.unknown.T @ gradient
+            rows += self.row_share * means.index_select(0, self.row_column)
+
 
 def _centred_bins(numeric: NumericColumns) -> NDArray:
     """(n_columns, n_knots, n_bins): how far a bin is filled at a knot, less its mean.
@@ -384,20 +435,57 @@ class BankStack(nn.Module):
             self.layers.append(layer)
             n_inputs = n_banks
 
-    def forward(self, x: Features, generator: torch.Generator | None) -> Tensor:
+    def forward(
+        self,
+        x: Features,
+        generator: torch.Generator | None,
+        tape: list["Record"] | None = None,
+    ) -> Tensor:
         """(n_inputs, batch, in) -> (n_banks, batch, out) of the activated last layer.
 
         Without `activate_last`, the last layer's own (inputs, batch, readers, out).
+        What `backward` needs is appended to the `tape`.
         """
-        *hidden, last = self.layers
-        for layer in hidden:
-            x = self._activate(layer(x), generator)
-        out: Tensor = last(x)
-        return self._activate(out, generator) if self.activate_last else out
+        for i, layer in enumerate(self.layers):
+            out: Tensor = layer(x)
+            if i == len(self.layers) - 1 and not self.activate_last:
+                if tape is not None:
+                    tape.append(Record(x, out, None, None))
+                return out
+            activated = ACTIVATIONS[self.activation](out)
+            keep = dropout_factors(activated, self.dropout, generator)
+            if tape is not None:
+                tape.append(Record(x, out, activated, keep))
+            x = banks_first(activated if keep is None else activated * keep)
+        assert isinstance(x, Tensor)
+        return x
 
-    def _activate(self, out: Tensor, generator: torch.Generator | None) -> Tensor:
-        activated = ACTIVATIONS[self.activation](out)
-        return banks_first(apply_dropout(activated, self.dropout, generator))
+    def backward(
+        self, tape: list["Record"], gradient: Tensor, *, wants_input: bool
+    ) -> Tensor | None:
+        """Set the parameters' gradients from that of the output; return that of x."""
+        result: Tensor | None = gradient
+        for i in reversed(range(len(self.layers))):
+            layer = self.layers[i]
+            assert isinstance(layer, LinearBank | ColumnBank)
+            assert result is not None
+            x, out, activated, keep = tape[i]
+            if activated is not None:
+                result = readers_last(result, len(out))
+                if keep is not None:
+                    result = result * keep
+                result = ACTIVATION_GRADIENTS[self.activation](result, out, activated)
+            result = layer.backward(x, result, wants_input=wants_input or i > 0)
+        return result
+
+
+class Record(NamedTuple):
+    """What a layer of a stack read and gave: (inputs, batch, readers, out)."""
+
+    x: Features
+    out: Tensor
+    activated: Tensor | None  # None for a last layer without activation
+    keep: Tensor | None  # factors of dropout
 
 
 class OutputGroup(NamedTuple):

@@ -68,6 +68,53 @@ def _group_losses(
     return losses.sum((0, 1)) / logits.shape[0]
 
 
+def loss_and_gradient(
+    logits: Tensor, codes: Tensor, weights: Tensor, groups: list[OutputGroup]
+) -> tuple[Tensor, Tensor]:
+    """Sum of `task_losses`, and the gradient of the logits in closed form.
+
+    The gradient is that of the sum over the members, not of their mean.
+    """
+    losses, gradients = [], []
+    for group in groups:
+        block = logits[..., group.columns]
+        if len(groups) == 1:
+            part = (codes, weights)
+        else:
+            tasks = torch.tensor(group.tasks, device=logits.device)
+            part = (codes.index_select(1, tasks), weights.index_select(1, tasks))
+        function = _logistic if group.n_classes == 2 else _cross_entropy
+        loss, gradient = function(block, *part, group)
+        losses.append(loss)
+        gradients.append(gradient)
+    total = losses[0] if len(groups) == 1 else torch.stack(losses).sum()
+    gradient = gradients[0] if len(groups) == 1 else torch.cat(gradients, dim=2)
+    return total / logits.shape[0], gradient
+
+
+def _logistic(
+    z: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
+) -> tuple[Tensor, Tensor]:
+    positive = (codes == 1).to(z.dtype).expand_as(z)
+    loss = F.binary_cross_entropy_with_logits(
+        z, positive, weight=weights, reduction="sum"
+    )
+    return loss, (torch.sigmoid(z) - positive) * weights
+
+
+def _cross_entropy(
+    z: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
+) -> tuple[Tensor, Tensor]:
+    by_class = z.unflatten(2, (len(group.tasks), group.n_logits))
+    known = codes.clamp_min(0).long().expand(by_class.shape[:-1]).unsqueeze(-1)
+    log_p = by_class.log_softmax(-1)
+    loss = -(log_p.gather(-1, known).squeeze(-1) * weights).sum()
+    gradient = log_p.exp()
+    minus_one = gradient.new_tensor(-1.0).expand(known.shape)
+    gradient.scatter_add_(-1, known, minus_one)
+    return loss, (gradient * weights.unsqueeze(-1)).flatten(2)
+
+
 def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
     """Log of the members' mean probability: (batch, tasks of the group, n_classes).
 

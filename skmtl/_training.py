@@ -1,7 +1,6 @@
 """The one training loop. It knows networks and tensors, not estimators."""
 
 import contextlib
-import copy
 import math
 import threading
 import warnings
@@ -11,15 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-
-# The first optimizer of a process imports this; an interrupt in the middle of it would
-# leave torch broken.
-import torch._dynamo
 from torch import Tensor
 
 from skmtl._layers import SparseRows
-from skmtl._losses import label_weights, task_losses
-from skmtl.sharing._network import TrunkAndHeads
+from skmtl._losses import label_weights, loss_and_gradient, task_losses
+from skmtl._solvers import Adam, FlatParameters, NesterovSGD, Solver
+from skmtl.sharing._network import Tape, TrunkAndHeads
 
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
 WARM_UP = 0.1
@@ -177,17 +173,13 @@ class SolverState:
     """What a later run needs to go on as if there had been no break."""
 
     solver: str
-    moments: dict[int, dict[str, Any]]  # by the number of the parameter
+    moments: dict[str, list[Tensor]]
     generator: Tensor
 
     def cpu(self) -> "SolverState":
         """The same, on the CPU."""
         moments = {
-            number: {
-                name: value.cpu() if isinstance(value, Tensor) else value
-                for name, value in state.items()
-            }
-            for number, state in self.moments.items()
+            name: [part.cpu() for part in parts] for name, parts in self.moments.items()
         }
         return replace(self, moments=moments)
 
@@ -220,28 +212,32 @@ def train(
     restored; after an interrupt, those of the best epoch so far. `on_epoch_end` stops
     the run by returning True.
     """
-    steps = _Steps(network, data, plan, generator, solver_state)
-    progress = _Progress(network, plan, validating=held_out is not None)
-    if catches_interrupt or held_out is not None:
-        progress.keep_parameters()
-    stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
-    with torch.enable_grad(), thread_limit(work_per_step(network, plan.batch_size)):
-        try:
-            stopped_by = _run_epochs(
-                steps, progress, index, held_out, on_epoch_begin, on_epoch_end
-            )
-        except KeyboardInterrupt:
-            if not catches_interrupt:
-                raise
-            stopped_by = "interrupt"
-            warnings.warn(
-                f"Training was interrupted after {len(progress.epochs)} epochs; the "
-                "model keeps the best weights so far.",
-                RuntimeWarning,
-                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
-            )
-        if held_out is not None or stopped_by == "interrupt":
-            progress.restore_best()
+    flat = FlatParameters(network)
+    try:
+        steps = _Steps(network, flat, data, plan, generator, solver_state)
+        progress = _Progress(network, plan, validating=held_out is not None)
+        if catches_interrupt or held_out is not None:
+            progress.keep_parameters()
+        stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
+        with torch.no_grad(), thread_limit(work_per_step(network, plan.batch_size)):
+            try:
+                stopped_by = _run_epochs(
+                    steps, progress, index, held_out, on_epoch_begin, on_epoch_end
+                )
+            except KeyboardInterrupt:
+                if not catches_interrupt:
+                    raise
+                stopped_by = "interrupt"
+                warnings.warn(
+                    f"Training was interrupted after {len(progress.epochs)} epochs; "
+                    "the model keeps the best weights so far.",
+                    RuntimeWarning,
+                    stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+                )
+            if held_out is not None or stopped_by == "interrupt":
+                progress.restore_best()
+    finally:
+        flat.release()
     _check_parameters(network, len(progress.epochs), plan)
     return TrainingResult(progress.epochs, stopped_by, steps.state())
 
@@ -317,28 +313,29 @@ class _Steps:
     def __init__(
         self,
         network: TrunkAndHeads,
+        flat: FlatParameters,
         data: LabelledRows,
         plan: TrainingPlan,
         generator: torch.Generator,
         solver_state: SolverState | None,
     ) -> None:
         self.network = network
+        self.flat = flat
         self.data = data
         self.plan = plan
         self.generator = generator
         self.like = next(network.parameters())
         self.dropout_generator = _generator_beside(self.like, generator)
-        self.optimizer = make_optimizer(network, plan)
+        moments = None
         if solver_state is not None and solver_state.solver == plan.solver:
             # The moments alone: step size, momentum and the like are those of `plan`.
-            # A copy, since loading may share tensors and this run may fail.
-            state = self.optimizer.state_dict()
-            state["state"] = copy.deepcopy(solver_state.moments)
-            self.optimizer.load_state_dict(state)
+            moments = solver_state.moments
+        self.solver = make_solver(flat, plan, moments)
 
     def state(self) -> SolverState:
-        moments = self.optimizer.state_dict()["state"]
-        return SolverState(self.plan.solver, moments, self.generator.get_state())
+        return SolverState(
+            self.plan.solver, self.solver.state, self.generator.get_state()
+        )
 
     def run_epoch(self, index: Tensor, number: int) -> float:
         """One pass over the rows `index`; returns its mean loss with the L2 term."""
@@ -355,24 +352,21 @@ class _Steps:
                 batch, plan.learning_rate_init * step_size(plan, progress)
             )
             weight += batch.weight
-        penalty = _penalty(self.optimizer, self.network) * len(batches)
-        return (float(loss) + penalty) / weight
+        squares = float(self.flat.weights.square().sum())
+        penalty = 0.5 * plan.alpha * squares / self.network.n_members
+        return (float(loss) + penalty * len(batches)) / weight
 
     def _step(self, batch: Batch, step: float) -> Tensor:
         """Descend on one batch; returns the sum of its losses before the step."""
-        network = self.network
-        logits = network(batch.x, self.dropout_generator)
-        loss = task_losses(
+        network, tape = self.network, Tape([], [])
+        logits = network(batch.x, self.dropout_generator, tape)
+        loss, gradient = loss_and_gradient(
             logits, batch.codes, batch.label_weight, network.groups
-        ).sum()
-        self.optimizer.zero_grad()
+        )
         # Members do not see one another: each descends on its own mean loss.
-        (loss * (network.n_members / batch.weight)).backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = step
-            group["weight_decay"] = group["alpha"] / batch.weight
-        self.optimizer.step()
-        return loss.detach()
+        network.backward(tape, gradient.div_(batch.weight))
+        self.solver.step(step, self.plan.alpha / batch.weight)
+        return loss
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
@@ -384,43 +378,19 @@ def step_size(plan: TrainingPlan, progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (progress - WARM_UP) / (1.0 - WARM_UP)))
 
 
-def make_optimizer(network: TrunkAndHeads, plan: TrainingPlan) -> torch.optim.Optimizer:
-    """The solver over all parameters; the L2 term is on weights and not on biases."""
-    named = list(network.named_parameters())
-    groups = [
-        {
-            "params": [p for name, p in named if not name.endswith("bias")],
-            "alpha": plan.alpha,
-        },
-        {"params": [p for name, p in named if name.endswith("bias")], "alpha": 0.0},
-    ]
+def make_solver(
+    flat: FlatParameters, plan: TrainingPlan, state: dict[str, list[Tensor]] | None
+) -> Solver:
+    """The solver of the plan, which goes on from a state."""
     if plan.solver == "adam":
-        return torch.optim.Adam(
-            groups,
-            lr=plan.learning_rate_init,
-            betas=(plan.beta_1, plan.beta_2),
-            eps=plan.epsilon,
-            fused=True,
+        return Adam(
+            flat,
+            beta_1=plan.beta_1,
+            beta_2=plan.beta_2,
+            epsilon=plan.epsilon,
+            state=state,
         )
-    return torch.optim.SGD(
-        groups,
-        lr=plan.learning_rate_init,
-        momentum=plan.momentum,
-        nesterov=plan.momentum > 0,
-        fused=True,
-    )
-
-
-@torch.no_grad()
-def _penalty(optimizer: torch.optim.Optimizer, network: TrunkAndHeads) -> float:
-    """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
-    squares = sum(
-        group["alpha"] * float(parameter.square().sum())
-        for group in optimizer.param_groups
-        if group["alpha"] > 0
-        for parameter in group["params"]
-    )
-    return 0.5 * squares / network.n_members
+    return NesterovSGD(flat, momentum=plan.momentum, state=state)
 
 
 def _check_finite(

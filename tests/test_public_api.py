@@ -26,6 +26,7 @@ LAYERS = {
     "sharing": 1,
     "datasets": 1,
     "_weights": 2,
+    "_solvers": 1,
     "_training": 2,
     "metrics": 2,
     "model_selection": 2,

@@ -1,6 +1,7 @@
 """The network: trunks that read the input, heads that read the trunks."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from skmtl._layers import (
     ColumnEncoder,
     EncodedRows,
     Features,
+    Record,
     SparseRows,
     apply_dropout,
     output_groups,
@@ -33,6 +35,13 @@ class Architecture:
     n_members: int
     # What the input layer has learned from the training rows.
     encoding: ColumnEncoding | None = field(default=None, compare=False, repr=False)
+
+
+class Tape(NamedTuple):
+    """What the layers of a forward pass read and gave."""
+
+    trunk: list[Record]
+    heads: list[list[Record]]  # of each group of tasks
 
 
 class TrunkAndHeads(nn.Module):
@@ -90,20 +99,29 @@ class TrunkAndHeads(nn.Module):
         return self.n_members * (n_tasks if self.n_trunks > 1 else 1)
 
     def forward(
-        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+        self,
+        x: Tensor | SparseRows,
+        generator: torch.Generator | None = None,
+        tape: Tape | None = None,
     ) -> Tensor:
         """Rows of X -> logits (n_members, batch, n_logits).
 
-        Dropout is applied where a generator is given.
+        Dropout is applied where a generator is given. What `backward` needs is written
+        to the `tape`.
         """
-        return self.decode(self.encode(x, generator), generator)
+        return self.decode(self.encode(x, generator, tape), generator, tape)
 
     def encode(
-        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+        self,
+        x: Tensor | SparseRows,
+        generator: torch.Generator | None = None,
+        tape: Tape | None = None,
     ) -> Features:
         """Rows of X -> (n_members * n_trunks, batch, width)."""
         read = self._read_input(x, generator)
-        return self.trunk(read, generator) if self.has_trunk else read
+        if not self.has_trunk:
+            return read
+        return self.trunk(read, generator, None if tape is None else tape.trunk)
 
     def _read_input(
         self, x: Tensor | SparseRows, generator: torch.Generator | None
@@ -118,23 +136,60 @@ class TrunkAndHeads(nn.Module):
         return apply_dropout(x, self.input_dropout, generator).unsqueeze(0)
 
     def decode(
-        self, features: Features, generator: torch.Generator | None = None
+        self,
+        features: Features,
+        generator: torch.Generator | None = None,
+        tape: Tape | None = None,
     ) -> Tensor:
         """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
-        blocks = [
-            self._flat_logits(head(self._read_by(group.tasks, features), generator))
-            for group, head in zip(self.groups, self.heads, strict=True)
-        ]
+        blocks = []
+        for group, head in zip(self.groups, self.heads, strict=True):
+            records: list[Record] = []
+            read = self._read_by(group.tasks, features)
+            out = head(read, generator, None if tape is None else records)
+            blocks.append(self._flat_logits(out))
+            if tape is not None:
+                tape.heads.append(records)
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
+
+    def backward(self, tape: Tape, gradient: Tensor) -> None:
+        """Set the parameters' gradients from that of the logits."""
+        total: Tensor | None = None
+        for group, head, records in zip(
+            self.groups, self.heads, tape.heads, strict=True
+        ):
+            block = self._unflat_logits(gradient[..., group.columns], records[-1].out)
+            assert isinstance(head, BankStack)
+            part = head.backward(records, block, wants_input=self.has_trunk)
+            if part is not None:
+                part = self._written_by(group.tasks, part)
+                total = part if total is None else total + part
+        if total is not None:
+            self.trunk.backward(tape.trunk, total, wants_input=False)
+
+    def _reads_all(self, tasks: tuple[int, ...]) -> bool:
+        return self.n_trunks == 1 or len(tasks) == self.n_trunks
 
     def _read_by(self, tasks: tuple[int, ...], features: Features) -> Features:
         """Features that the heads of these tasks read: (inputs, batch, width)."""
-        reads_all = self.n_trunks == 1 or len(tasks) == self.n_trunks
-        if not isinstance(features, Tensor) or not self.has_trunk or reads_all:
+        if (
+            not isinstance(features, Tensor)
+            or not self.has_trunk
+            or self._reads_all(tasks)
+        ):
             return features
         by_task = features.unflatten(0, (self.n_members, self.n_trunks))
         index = torch.tensor(tasks, device=features.device)
         return by_task.index_select(1, index).flatten(0, 1)
+
+    def _written_by(self, tasks: tuple[int, ...], gradient: Tensor) -> Tensor:
+        """The gradient of all features from that of what these tasks read."""
+        if self._reads_all(tasks):
+            return gradient
+        by_task = gradient.unflatten(0, (self.n_members, len(tasks)))
+        shape = (self.n_members, self.n_trunks, *gradient.shape[1:])
+        index = torch.tensor(tasks, device=gradient.device)
+        return gradient.new_zeros(shape).index_copy(1, index, by_task).flatten(0, 1)
 
     def _flat_logits(self, out: Tensor) -> Tensor:
         """(inputs, batch, readers, logits) -> (n_members, batch, columns)."""
@@ -142,3 +197,10 @@ class TrunkAndHeads(nn.Module):
             return out[0].unflatten(1, (self.n_members, -1)).flatten(2).transpose(0, 1)
         by_member = out.unflatten(0, (self.n_members, -1))  # member, input, batch, ...
         return by_member.transpose(1, 2).flatten(2)
+
+    def _unflat_logits(self, logits: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `_flat_logits`, in the shape of `like`."""
+        if like.shape[0] == 1:
+            return logits.transpose(0, 1).reshape(like.shape)
+        by_input = logits.unflatten(2, (-1, *like.shape[2:]))
+        return by_input.transpose(1, 2).reshape(like.shape)

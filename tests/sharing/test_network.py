@@ -12,6 +12,10 @@ from _properties import (
 )
 from numpy.testing import assert_allclose
 
+from skmtl._layers import ACTIVATIONS
+from skmtl._losses import loss_and_gradient, task_losses
+from skmtl.sharing._network import Tape
+
 
 @every_network
 @every_shape
@@ -32,6 +36,34 @@ def test_every_parameter_gets_a_gradient(sharing, shape):
     losses_of(network, x, codes).sum().backward()
     for name, parameter in network.named_parameters():
         assert (parameter.grad != 0).all(), name
+
+
+@every_network
+@every_shape
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_written_out_gradients_are_those_of_autograd(sharing, shape, activation, rate):
+    settings = {"activation": activation, "dropout": rate, "input_dropout": rate}
+    network = build(sharing, **shape, **settings)
+    x, codes = random_batch(n_samples=30)
+    weights = torch.rand(codes.shape, dtype=torch.float64) * (codes >= 0)
+
+    def forward(tape=None):
+        return network(x, torch.Generator().manual_seed(0), tape)
+
+    loss = task_losses(forward(), codes, weights, network.groups).sum()
+    (loss * network.n_members).backward()
+    expected = {name: p.grad.clone() for name, p in network.named_parameters()}
+    network.zero_grad()
+    with torch.no_grad():
+        tape = Tape([], [])
+        found, gradient = loss_and_gradient(
+            forward(tape), codes, weights, network.groups
+        )
+        network.backward(tape, gradient)
+    assert found.item() == pytest.approx(loss.item())
+    for name, parameter in network.named_parameters():
+        assert_allclose(parameter.grad, expected[name], rtol=1e-9, atol=1e-12)
 
 
 @every_network
