@@ -352,9 +352,14 @@ class _Steps:
                 batch, plan.learning_rate_init * step_size(plan, progress)
             )
             weight += batch.weight
+        return (float(loss) + self._penalty() * len(batches)) / weight
+
+    def _penalty(self) -> float:
+        """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
+        if self.plan.alpha == 0:  # the weights may have overflowed
+            return 0.0
         squares = float(self.flat.weights.square().sum())
-        penalty = 0.5 * plan.alpha * squares / self.network.n_members
-        return (float(loss) + penalty * len(batches)) / weight
+        return 0.5 * self.plan.alpha * squares / self.network.n_members
 
     def _step(self, batch: Batch, step: float) -> Tensor:
         """Descend on one batch; returns the sum of its losses before the step."""
