@@ -127,8 +127,12 @@ class LinearBank(nn.Module):
         bias = self.bias.flatten(2)  # (n_inputs, 1, n_readers * out)
         if isinstance(x, SparseRows):
             out = (weighted_sum(weight[0], x) + bias[0]).unsqueeze(0)
-        else:
+        elif len(weight) > 1:
             out = torch.baddbmm(bias, x, weight)
+        elif is_narrow(weight):
+            out = torch.addmm(bias[0].T, weight[0].T, x[0].T).T.unsqueeze(0)
+        else:
+            out = torch.addmm(bias[0], x[0], weight[0]).unsqueeze(0)
         return out.unflatten(2, self.weight.shape[2:])
 
     def backward(
@@ -136,13 +140,24 @@ class LinearBank(nn.Module):
     ) -> Tensor | None:
         """Set the parameters' gradients from that of the output; return that of x."""
         gradient = gradient.flatten(2)  # (n_inputs, batch, n_readers * out)
-        set_gradient(self.bias, gradient.sum(1, keepdim=True))
+        torch.sum(gradient, 1, keepdim=True, out=gradient_of(self.bias).flatten(2))
+        weights = gradient_of(self.weight).flatten(2)
         if isinstance(x, SparseRows):
-            n_rows = self.weight.shape[1]
-            set_gradient(self.weight, transposed_sum(gradient[0], x, n_rows))
+            weights[0] = transposed_sum(gradient[0], x, weights.shape[1])
             return None
-        torch.bmm(x.mT, gradient, out=gradient_of(self.weight).flatten(2))
+        if len(weights) == 1 and is_narrow(weights):
+            weights[0] = (gradient[0].T @ x[0]).T
+        else:
+            torch.bmm(x.mT, gradient, out=weights)
         return torch.bmm(gradient, self.weight.flatten(2).mT) if wants_input else None
+
+
+def is_narrow(weight: Tensor) -> bool:
+    """Whether so few outputs are faster computed as the columns of a product.
+
+    Measured for 200 to 256 rows of 100 to 512: 2 to 16 outputs take half the time.
+    """
+    return 1 < weight.shape[2] <= 16
 
 
 def gradient_of(parameter: nn.Parameter) -> Tensor:
@@ -150,11 +165,6 @@ def gradient_of(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter)
     return parameter.grad
-
-
-def set_gradient(parameter: nn.Parameter, gradient: Tensor) -> None:
-    """Copy a gradient that has the parameter's elements in their order."""
-    gradient_of(parameter).copy_(gradient.view(parameter.shape))
 
 
 def glorot_bound(in_features: int, out_features: int, activation: str) -> float:
@@ -371,7 +381,7 @@ class ColumnBank(nn.Module):
     ) -> None:
         """Set the parameters' gradients from that of the output; x has none."""
         gradient = gradient[0].flatten(1)
-        set_gradient(self.bias, gradient.sum(0))
+        torch.sum(gradient, 0, out=gradient_of(self.bias).flatten())
         weights = gradient_of(self.weight).flatten(2)[0]
         linear, curve, rows = weights.split(self.sizes)
         torch.mm(x.linear.T, gradient, out=linear)
