@@ -263,6 +263,8 @@ class ColumnEncoder(nn.Module):
             columns = linear.new_ones(len(x), len(self.numeric) + len(self.categorical))
             keep = apply_dropout(columns, dropout, generator)
             linear, values = self._keep_columns(keep, linear, values)
+            if unknown is not None:
+                unknown = unknown * keep[:, len(self.numeric) :]
         offsets = torch.arange(len(x) + 1, dtype=torch.int32, device=x.device)
         offsets = offsets * indices.shape[1]
         entries = SparseRows(indices.flatten(), offsets, values.flatten())

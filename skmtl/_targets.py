@@ -234,7 +234,7 @@ def _tidy(column: _Column, name: str) -> _Column:
     labels = column.labels
     if labels.dtype.kind == "T":  # numpy's variable-width strings
         labels = labels.astype(object)
-    missing = _is_missing(labels)
+    missing = is_missing(labels)
     observed = column.observed
     if missing.any():
         observed = observed.copy()
@@ -246,7 +246,8 @@ def _tidy(column: _Column, name: str) -> _Column:
     return _Column(observed, _tidy_labels(labels, name), categories)
 
 
-def _is_missing(labels: NDArray) -> NDArray:
+def is_missing(labels: NDArray) -> NDArray:
+    """Which of some values are NaN, NaT, None, pd.NA or masked."""
     if labels.dtype.kind == "f":
         return np.isnan(labels)
     if labels.dtype.kind in "mM":
@@ -397,7 +398,7 @@ def _given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
     given = []
     for name, labels in zip(names, classes, strict=True):
         array = _as_array(labels)
-        if array.ndim != 1 or len(array) == 0 or _is_missing(array).any():
+        if array.ndim != 1 or len(array) == 0 or is_missing(array).any():
             raise ValueError(
                 f"classes of task {name!r} must be one-dimensional with at least one "
                 f"label and none missing; got {labels!r}. List all labels of the task."

@@ -65,7 +65,7 @@ def random_encoding(n_features, n_bins):
     x, _ = random_batch((2,), n_features, n_samples=100, seed=1)
     return learn_encoding(
         x.numpy(),
-        [n_features - 1],
+        {n_features - 1: range(3)},
         n_bins,
         rows=np.arange(len(x)),
         row_weight=None,

@@ -157,7 +157,7 @@ def input_layer(X, categorical=(5, 6), n_bins=5, n_readers=2, seed=0):
     """Encoder, and bank in float64 with weights that are nowhere 0."""
     encoding = learn_encoding(
         X,
-        categorical,
+        {j: range(6) for j in categorical},
         n_bins,
         rows=np.arange(len(X)),
         row_weight=None,

@@ -113,6 +113,20 @@ def test_float32_and_float64_give_the_same(problem):
     assert_same_parameters(one, other)
 
 
+@pytest.mark.parametrize("n", [60, 500])
+@pytest.mark.parametrize("share_of_zeros", [0.0, 0.9])
+def test_one_outlier_leaves_the_ends_of_a_small_column(n, share_of_zeros):
+    rng = np.random.default_rng(0)
+    zeros = np.zeros(int(9 * n * share_of_zeros))
+    x = np.r_[rng.uniform(1, 100, size=n), zeros]
+    y = (x > 80).astype(int)
+    x[np.flatnonzero(x < 50)[0]] = 1e12
+    clf = classifier(max_iter=200, learning_rate_init=0.02).fit(x[:, None], y)
+    p = clf.predict_proba([[10], [50], [90], [99]])[:, 1]
+    assert (p[:2] < 0.2).all()
+    assert (p[2:] > 0.5).all()
+
+
 @pytest.mark.parametrize("n_bins", [1, 2, 50])
 def test_a_bump_needs_bins_enough(n_bins):
     rng = np.random.default_rng(0)
@@ -155,6 +169,13 @@ def test_missing_values_that_training_did_not_show_change_little(problem):
 
     nothing = np.full((1, 5), np.nan)
     assert_allclose(logits(nothing)[0], logits(X).mean(axis=0), atol=1e-4)
+
+
+def test_one_row_with_a_hole_is_predicted():
+    X, Y = table()
+    clf = classifier().fit(X, Y)
+    row = pd.DataFrame([dict.fromkeys(X.columns)])
+    assert probabilities(clf, row).shape == (1, 5)
 
 
 def test_a_table_of_nothing_but_holes_gives_the_base_rates():
@@ -245,6 +266,25 @@ def test_unknown_and_rare_categories_are_alike():
     assert_array_equal(p[0], p[1])
     assert_array_equal(p[0], p[2])
     assert not np.allclose(p[0], p[3])
+
+
+@pytest.mark.parametrize("how", ["no label", "no weight", "held out"])
+def test_categories_of_rows_that_are_not_trained_on_are_unknown(how):
+    X, Y = table()
+    X["city"] = X["city"].cat.add_categories(["york", "riga"])
+    weight, settings = np.ones(len(X)), {}
+    X.loc[7, "city"] = "york"
+    if how == "no label":
+        Y.loc[7] = None
+    elif how == "no weight":
+        weight[7] = 0
+    else:
+        settings = {"early_stopping": True, "validation_fraction": 0.5}
+    clf = classifier(**settings).fit(X, Y, sample_weight=weight)
+    rows = pd.concat([X.iloc[[7]]] * 2, ignore_index=True)
+    rows["city"] = pd.Categorical(["york", "riga"])
+    p = probabilities(clf, rows)
+    assert_array_equal(p[0], p[1])
 
 
 def test_unknown_categories_where_none_was_rare():
@@ -366,6 +406,15 @@ def test_the_first_call_of_partial_fit_may_bring_no_label():
     assert len(encoding_of(clf).numeric.positions) == 4
     clf.partial_fit(X[50:], Y[50:])
     assert np.isfinite(probabilities(clf, X)).all()
+
+
+def test_a_first_call_without_labels_may_have_weights(problem):
+    X, Y = problem
+    nothing, classes = np.full(Y.shape, np.nan), [[0, 1]] * 3
+    for weight in (np.ones(Y.shape), np.eye(60)[0]):
+        clf = classifier().partial_fit(X, nothing, classes, sample_weight=weight)
+        clf.partial_fit(X, Y)
+        assert np.isfinite(clf.predict_proba(X)).all()
 
 
 def test_a_warm_start_keeps_the_columns():

@@ -85,8 +85,8 @@ class MultiTaskNetClassifier(
         they are, which should then be scaled, and no NaN; "auto" is "piecewise" for
         dense and "none" for sparse `X`.
     n_bins : int, default=8
-        Number of quantile bins of a column of numbers, at whose borders its function
-        may bend. Columns with fewer distinct values have fewer bins.
+        Number of quantile bins of a column of numbers, at most 255, at whose borders
+        its function may bend. Columns with fewer distinct values have fewer bins.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         The category columns: those of a DataFrame that are of a category (or enum)
         dtype, ordered or not; a mask; positions; or names of columns. Their values may
@@ -205,16 +205,18 @@ class MultiTaskNetClassifier(
 
     Weights and biases begin as in MLPClassifier (Glorot & Bengio 2010, equation 16).
 
-    The piecewise encoding is that of [4]_ (equation 1) beside a linear path, and learns
-    from the rows that the network is trained on. The bins of a column end at its
-    (weighted) quantiles, between the 1st and 99th percentile, and the column is clipped
-    beyond. The linear path follows the normal scores of the quantiles and not the
-    numbers: only their order matters, so that outliers, another scale or the logarithm
-    of a column change little or nothing. The weights of the bins begin at 0: the
-    network begins as one on the linear path. A missing number has weights of its own,
-    and so has each category; categories that a single row has share theirs with those
-    that are unknown in prediction. Where no training row had a missing number, or a
-    rare category, the column's mean response stands in for it.
+    The piecewise encoding is that of [4]_ (equation 1) beside a linear path. It is
+    learned from the rows that the network is trained on. The bins of a column end at
+    its (weighted) quantiles, from the 1st to the 99th percentile, but not at its least
+    and greatest value, which may be outliers; beyond the bins the column is clipped. A
+    value that a whole bin of rows shares ends a bin, and so does each of a few values.
+    The linear path follows the normal scores of the quantiles and not the numbers: it
+    sees their order, so that another scale changes nothing, and an outlier or the
+    logarithm of a column little. The weights of the bins begin at 0: the network begins
+    as one on the linear path. A missing number has weights of its own, and so has each
+    category; categories that a single row has share theirs with those that are unknown
+    in prediction. Where no training row had a missing number, or a rare category, the
+    column's mean response stands in for it.
 
     scikit-learn's callbacks are supported, an epoch per task: see `set_callbacks` and
     `sklearn.callback`.

@@ -29,7 +29,7 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     ],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "input_encoding": [StrOptions({"auto", "piecewise", "none"})],
-    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "n_bins": [Interval(Integral, 1, 255, closed="both")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
     "solver": [StrOptions({"adam", "sgd"})],

@@ -45,12 +45,13 @@ class TrainingSet:
         if self.columns.encoding == "none":
             return None
         row_weight = self.data.row_weight
+        if len(rows) == 0:  # the first call of partial_fit brought no label
+            rows, row_weight = np.arange(len(self.X)), None
         return learn_encoding(
             self.X,
             self.columns.categories,
             n_bins,
-            # The first call of partial_fit may bring no label.
-            rows=rows if len(rows) else np.arange(len(self.X)),
+            rows=rows,
             row_weight=None if row_weight is None else row_weight.numpy(),
             rng=rng,
         )

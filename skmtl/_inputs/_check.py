@@ -8,14 +8,18 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
-from skmtl._targets import shorten
+from skmtl._targets import is_missing, shorten
 
 # What torch reads without a copy; anything else is converted to the first.
 _SHARED_DTYPES = [np.float64, np.float32, np.float16, np.bool_]
 _SHARED_DTYPES += [np.uint8, np.int8, np.int16, np.int32, np.int64]
 _LARGEST = np.finfo(np.float32).max
+_TEXT_ADVICE = (
+    "Make text a category, X[column].astype('category'), or encode it, for instance "
+    "with OneHotEncoder or skrub's TableVectorizer."
+)
 # Code of a category that the first call did not show.
 UNKNOWN = -1
 
@@ -38,38 +42,66 @@ def check_inputs(
     Without `columns` they are learned, and with them the names of the features.
     """
     reset = columns is None
-    # One interface to the data frames of all libraries; the rest stays what it is.
-    X = nw.from_native(X, eager_only=True, pass_through=True)
+    is_sparse = sparse.issparse(X) or _is_sparse_frame(X)
+    if not is_sparse:
+        # One interface to the data frames of all libraries.
+        X = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(X, nw.DataFrame):
         # The names first: the columns are read by position.
         validate_data(estimator, X.to_native(), reset=reset, skip_check_array=True)
     if columns is None:
         columns = _learn_columns(
-            X, estimator.input_encoding, estimator.categorical_features
+            X, is_sparse, estimator.input_encoding, estimator.categorical_features
         )
-    X = _replace_categories(X, columns.categories)
-    if isinstance(X, nw.DataFrame):
-        X = _replace_objects(X).to_native()
-    X = validate_data(
-        estimator,
-        X,
-        accept_sparse="csr",
-        dtype=_SHARED_DTYPES,
-        ensure_all_finite="allow-nan",
-        reset=reset,
-    )
+    if is_sparse and columns.categories:
+        raise ValueError(
+            f"X must be dense, since columns {shorten(columns.categories)} are "
+            "categories, but got sparse X. Pass an array or a DataFrame, as in the "
+            "first call."
+        )
+    X = _check_numbers(estimator, _replace_categories(X, columns.categories), reset)
     if columns.encoding == "none":
         _check_float32(X)
     return X, columns
+
+
+def _is_sparse_frame(X: Any) -> bool:
+    """Whether X is a DataFrame of pandas with sparse columns alone."""
+    dtypes = list(getattr(X, "dtypes", [])) if hasattr(X, "columns") else []
+    return bool(dtypes) and all(type(d).__name__ == "SparseDtype" for d in dtypes)
+
+
+def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
+    """Numbers as ndarray or CSR; NaN is legal and infinity is not."""
+    settings: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": _SHARED_DTYPES,
+        "ensure_all_finite": "allow-nan",
+    }
+    if isinstance(X, nw.DataFrame):
+        frame = _replace_objects(X).to_native()
+        return check_array(frame, estimator=estimator, input_name="X", **settings)
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2:
+        holes = is_missing(X.ravel()).reshape(X.shape)
+        X = np.where(holes, np.nan, X)
+    try:
+        X = validate_data(estimator, X, reset=reset, **settings)
+    except ValueError as error:
+        if "could not convert string" in str(error):
+            raise ValueError(f"{error}. {_TEXT_ADVICE}") from error
+        raise
+    if sparse.issparse(X) and X.dtype == bool and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()  # True twice is True, where the layer would read 2
+    return X
 
 
 # Which columns are categories -----------------------------------------------------
 
 
 def _learn_columns(
-    X: Any, input_encoding: str, categorical_features: Any
+    X: Any, is_sparse: bool, input_encoding: str, categorical_features: Any
 ) -> InputColumns:
-    is_sparse = sparse.issparse(X)
     encodes = not is_sparse if input_encoding == "auto" else input_encoding != "none"
     if encodes and is_sparse:
         raise ValueError(
@@ -83,7 +115,7 @@ def _learn_columns(
             f"columns {shorten(categorical)} are categories. Use input_encoding="
             "'piecewise' and dense X, or encode them, for instance with OneHotEncoder."
         )
-    categories = {j: _learn_codes(*_read_column(X, j)) for j in categorical}
+    categories = {j: _learn_codes(*_read_categories(X, j)) for j in categorical}
     return InputColumns("piecewise" if encodes else "none", categories)
 
 
@@ -121,9 +153,9 @@ def _n_columns(X: Any) -> int:
     return int(shape[1]) if len(shape) == 2 else 0
 
 
-def _learn_codes(values: NDArray, is_missing: NDArray) -> Codes:
+def _learn_codes(values: NDArray, missing: NDArray) -> Codes:
     """The categories that occur, sorted, so that the order of rows is irrelevant."""
-    known = set(values[~is_missing].tolist())
+    known = set(values[~missing].tolist())
     try:
         ordered = sorted(known)
     except TypeError:  # values of several types
@@ -138,16 +170,23 @@ def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
     """(n_samples,) values of a column, and which of them are missing."""
     if isinstance(X, nw.DataFrame):
         values = X[:, j].to_numpy()
-        is_missing = X[:, j].is_null().to_numpy().astype(bool)
+        missing = X[:, j].is_null().to_numpy().astype(bool)
     else:
         values = np.asarray(X)[:, j]
-        is_missing = np.zeros(len(values), dtype=bool)
-    if values.dtype.kind == "f":
-        is_missing = is_missing | np.isnan(values)
-    elif values.dtype.kind == "O":
-        is_hole = [v is None or (isinstance(v, float) and v != v) for v in values]
-        is_missing = is_missing | np.array(is_hole, dtype=bool)
-    return values, is_missing
+        missing = np.zeros(len(values), dtype=bool)
+    if values.dtype.kind in "mM":  # equal times of another unit are equal
+        values = values.astype(f"{values.dtype.kind}8[us]")
+    return values, missing | is_missing(values)
+
+
+def _read_categories(X: Any, j: int) -> tuple[NDArray, NDArray]:
+    values, missing = _read_column(X, j)
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise ValueError(
+            f"Column {j} of X must hold categories, but contains infinity. Give it a "
+            "number of its own, or NaN where it is missing."
+        )
+    return values, missing
 
 
 def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
@@ -156,7 +195,7 @@ def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
     positions = [j for j in categories if j < _n_columns(X)]
     if not positions:
         return X
-    codes = {j: _encode(*_read_column(X, j), categories[j]) for j in positions}
+    codes = {j: _encode(*_read_categories(X, j), categories[j]) for j in positions}
     if isinstance(X, nw.DataFrame):
         # As narrow as possible, since all columns become one array.
         exact = max(len(categories[j]) for j in positions) < 2**24
@@ -169,10 +208,10 @@ def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
     return X
 
 
-def _encode(values: NDArray, is_missing: NDArray, codes: Codes) -> NDArray:
+def _encode(values: NDArray, missing: NDArray, codes: Codes) -> NDArray:
     found = (codes.get(value, UNKNOWN) for value in values.tolist())
     result = np.fromiter(found, np.float64, len(values))
-    result[is_missing] = np.nan
+    result[missing] = np.nan
     return result
 
 
@@ -182,21 +221,30 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
     for j, (name, dtype) in enumerate(X.schema.items()):
         if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
             continue
-        values, is_missing = _read_column(X, j)
-        if not isinstance(dtype, nw.Object) or any(
-            isinstance(value, str) for value in values
-        ):
+        values, missing = _read_column(X, j)
+        if missing.all():
+            numbers[j] = np.full(len(X), np.nan)
+        elif isinstance(dtype, nw.Object) and _are_numbers(values[~missing]):
+            numbers[j] = np.where(missing, np.nan, values).astype(np.float64)
+        elif not isinstance(dtype, nw.Unknown):  # scikit-learn may know it
             refused.append(f"{name} ({type(dtype).__name__})")
-            continue
-        numbers[j] = np.where(is_missing, np.nan, values).astype(np.float64)
     if refused:
         raise ValueError(
-            "Columns of X must be numbers, booleans or categories that "
-            f"categorical_features finds, but got {shorten(refused)}. Make text a "
-            "category, X[column].astype('category'), or have all columns encoded by "
-            "skrub's TableVectorizer."
+            "Columns of X must be numbers, booleans, or categories where "
+            "categorical_features found them in the first call, but got "
+            f"{shorten(refused)}. {_TEXT_ADVICE}"
         )
     return _with_columns(X, numbers) if numbers else X
+
+
+def _are_numbers(values: NDArray) -> bool:
+    if any(isinstance(value, str | bytes) for value in values):
+        return False
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _with_columns(X: nw.DataFrame, columns: dict[int, NDArray]) -> nw.DataFrame:

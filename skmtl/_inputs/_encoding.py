@@ -4,7 +4,7 @@ A number lies between two knots, quantiles of its column, and is read as a weigh
 of the two. A missing number and each category are read as a row of their own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ class NumericColumns:
     """
 
     positions: NDArray  # (n_columns,) in X
+    # With n_bins the largest number of bins that a column has:
     knots: NDArray  # (n_columns, n_bins + 1) of half the numbers, padded with inf
     scores: NDArray  # (n_columns, n_bins + 1) of the knots on the linear path
     bin_means: NDArray  # (n_columns, n_bins) mean of how far a bin is filled, 0 to 1
@@ -77,23 +78,26 @@ class ColumnEncoding:
 
 def learn_encoding(
     X: NDArray,
-    categorical: Iterable[int],
+    categories: Mapping[int, Sized],
     n_bins: int,
     *,
     rows: NDArray,
     row_weight: NDArray | None,
     rng: np.random.RandomState,
 ) -> ColumnEncoding:
-    """Learn from the training `rows` of X; `row_weight` is (n_samples,) or None."""
+    """Learn from the training `rows` of X; `row_weight` is (n_samples,) or None.
+
+    `categories` has the codes of each category column, by its position.
+    """
     weight = np.ones(len(X)) if row_weight is None else row_weight.astype(np.float64)
-    numeric = sorted(set(range(X.shape[1])) - set(categorical))
+    numeric = sorted(set(range(X.shape[1])) - set(categories))
     sample = rows
     if len(rows) > _SAMPLE_SIZE:
         sample = rows[rng.choice(len(rows), _SAMPLE_SIZE, replace=False)]
     return ColumnEncoding(
         X.shape[1],
         _learn_numeric(X, numeric, n_bins, rows, sample, weight),
-        _learn_categorical(X, sorted(categorical), rows, weight),
+        _learn_categorical(X, categories, rows, weight),
     )
 
 
@@ -133,6 +137,8 @@ def _learn_numeric(
             bin_means = _bin_means(knots, values, weights)
             columns.append(_Numbers(j, knots, scores, bin_means, has_missing))
     columns.sort(key=lambda column: len(column.knots) <= 2)
+    n_bins = max((len(column.knots) - 1 for column in columns), default=1)
+    n_bins = max(1, n_bins)  # where each column has one value and holes
     return NumericColumns(
         np.array([column.position for column in columns], dtype=np.int64),
         _padded([column.knots for column in columns], n_bins + 1, np.inf),
@@ -154,19 +160,22 @@ def place_knots(values: NDArray, weights: NDArray, n_bins: int) -> NDArray:
 
     Values that outweigh a bin are knots; the rest is divided by its quantiles. They are
     values themselves and not means of two, so that an increasing function maps knots
-    to knots.
+    to knots. The least and the greatest of many values is none of them: it may be an
+    outlier, and would have most of a bin to itself.
     """
     if len(values) <= n_bins + 1:
         return values
     is_heavy = weights >= weights.sum() / n_bins
-    light, cumulated = values[~is_heavy], np.cumsum(weights[~is_heavy])
-    if len(light) == 0:
+    light, n_light_bins = values[~is_heavy], n_bins - int(is_heavy.sum())
+    if n_light_bins < 1:  # all the weight is heavy
         return values[is_heavy]
-    n_light_bins = n_bins - int(is_heavy.sum())
-    levels = np.arange(n_light_bins + 1) / n_light_bins
-    levels[0], levels[-1] = _TAIL, 1 - _TAIL
-    index = np.searchsorted(cumulated, levels * cumulated[-1])
-    return np.unique(np.concatenate([values[is_heavy], light[index]]))
+    if len(light) > n_light_bins + 1:
+        cumulated = np.cumsum(weights[~is_heavy])
+        levels = np.arange(n_light_bins + 1) / n_light_bins
+        levels[0], levels[-1] = _TAIL, 1 - _TAIL
+        index = np.searchsorted(cumulated, levels * cumulated[-1])
+        light = light[index.clip(1, len(light) - 2)]
+    return np.unique(np.concatenate([values[is_heavy], light]))
 
 
 def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
@@ -176,7 +185,9 @@ def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray
     small where a column is 1 in a few rows and 0 in the others.
     """
     ranks = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
-    scores = ndtri(ranks[np.searchsorted(values, knots)])
+    # Where weights differ by sixteen digits a rank may be 0 or 1.
+    ranks = ranks[np.searchsorted(values, knots)].clip(1e-12, 1 - 1e-12)
+    scores = ndtri(ranks)
     column = np.interp(_position(knots, values), np.arange(len(knots)), scores)
     return scores - np.average(column, weights=weights)
 
@@ -195,7 +206,7 @@ def _position(knots: NDArray, values: NDArray) -> NDArray:
 
 
 def _learn_categorical(
-    X: NDArray, positions: list[int], rows: NDArray, weight: NDArray
+    X: NDArray, categories: Mapping[int, Sized], rows: NDArray, weight: NDArray
 ) -> CategoricalColumns:
     kept: list[int] = []
     first_slot: list[int] = []
@@ -203,11 +214,13 @@ def _learn_categorical(
     row_column: list[int] = []
     row_share: list[NDArray] = []
     n_slots = n_rows = 0
-    for j in positions:
+    for j in sorted(categories):
         codes = X[rows, j].astype(np.float64)
         slots = np.where(np.isnan(codes), MISSING_SLOT, codes + FIRST_CODE_SLOT)
         slots = slots.astype(np.int64)
-        slot_rows = _rows_of_slots(np.bincount(slots, minlength=FIRST_CODE_SLOT))
+        # Rows that are not trained on may have further categories.
+        n_column_slots = FIRST_CODE_SLOT + len(categories[j])
+        slot_rows = _rows_of_slots(np.bincount(slots, minlength=n_column_slots))
         n_column_rows = slot_rows.max(initial=-1) + 1
         if n_column_rows < 2:
             continue

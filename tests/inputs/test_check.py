@@ -149,10 +149,83 @@ def test_text_and_dates_in_a_frame_are_refused_with_advice(column):
 
 def test_categories_that_are_left_out_are_refused():
     frame = pd.DataFrame({"a": pd.Categorical(["x", "y"]), "b": [1, 2]})
-    with pytest.raises(ValueError, match=r"categorical_features finds.*'a \(Categ"):
+    with pytest.raises(ValueError, match=r"categorical_features found.*'a \(Categ"):
         read(frame, categorical_features=None)
     with pytest.raises(ValueError, match=r"'a \(Categ"):
         read(frame, categorical_features=["b"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [datetime.date(2020, 1, 1), None, None],
+        [datetime.timedelta(1), None, None],
+        [[1], [2], None],
+        [1 + 2j, 0j, None],
+        [{"a": 1}, None, None],
+        [b"1", b"2", b"3"],
+        [10**400, 1, 2],
+    ],
+    ids=lambda values: type(values[0]).__name__,
+)
+def test_objects_that_are_no_numbers_are_refused_with_advice(values):
+    column = np.empty(3, dtype=object)
+    column[:] = values
+    with pytest.raises(ValueError, match=r"numbers, booleans.*got \['thing"):
+        read(pd.DataFrame({"thing": pd.Series(column, dtype=object)}))
+
+
+@pytest.mark.parametrize("make", [np.array, list, pd.DataFrame])
+def test_text_in_an_array_is_refused_with_advice(make):
+    X = np.array([[1.5, "a"], [2.5, "b"]], dtype=object)
+    with pytest.raises(ValueError, match=r"astype\('category'\)"):
+        read(make(X.tolist()) if make is list else make(X))
+
+
+NOTHING = {
+    "object": lambda: pd.DataFrame({"a": [1.5, 2.5], "b": [None, None]}),
+    "pd.NA": lambda: pd.DataFrame({"a": [1.5, 2.5], "b": [pd.NA, pd.NA]}),
+    "NaT": lambda: pd.DataFrame({"a": [1.5, 2.5], "b": [pd.NaT, pd.NaT]}),
+    "polars": lambda: pl.DataFrame({"a": [1.5, 2.5], "b": [None, None]}),
+    "pyarrow": lambda: pa.table({"a": [1.5, 2.5], "b": pa.nulls(2)}),
+    "array": lambda: np.array([[1.5, None], [2.5, pd.NA]], dtype=object),
+}
+
+
+@pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING)
+def test_a_column_of_holes_is_read_as_holes(make):
+    assert_array_equal(read(make()), [[1.5, np.nan], [2.5, np.nan]])
+
+
+def test_sparse_columns_of_pandas():
+    frame = pd.DataFrame(np.eye(3), columns=list("abc")).astype(
+        pd.SparseDtype(float, 0)
+    )
+    reader = Reader()
+    X, columns = check_inputs(reader, frame)
+    assert columns.encoding == "none"
+    assert X.format == "csr"
+    assert reader.feature_names_in_.tolist() == ["a", "b", "c"]
+    with pytest.warns(UserWarning, match="converted to a dense numpy array"):
+        mixed, columns = check_inputs(Reader(), frame.assign(d=[1.5, np.nan, 2.5]))
+    assert columns.encoding == "piecewise"
+    assert_array_equal(mixed[:, :3], np.eye(3))
+
+
+def test_names_of_features_are_warned_of_once():
+    reader = Reader()
+    _, columns = check_inputs(reader, np.eye(3))
+    with pytest.warns(UserWarning, match="feature names") as record:
+        read(pd.DataFrame(np.eye(3), columns=list("abc")), reader, columns)
+    assert len(record) == 1
+
+
+def test_true_twice_in_a_sparse_array_is_true():
+    X = sparse.csr_array(
+        (np.ones(3, dtype=bool), np.array([0, 0, 1]), np.array([0, 2, 3])), shape=(2, 2)
+    )
+    assert_array_equal(read(X).toarray(), [[True, False], [False, True]])
+    assert X.nnz == 3
 
 
 # Categories -----------------------------------------------------------------------
@@ -206,6 +279,38 @@ def test_categories_of_other_types_and_of_several():
     )
     expected = [[1, 1, 1, 1], [0, 0, 2, 0], [np.nan] * 4, [1, 1, 0, 1]]
     assert_array_equal(read(frame), expected)
+
+
+def test_times_are_the_same_in_another_unit():
+    days = pd.Series(pd.to_datetime(["2021-01-01", "2020-01-01", None]))
+    reader = Reader()
+    frame = pd.DataFrame({"day": days.astype("datetime64[ns]").astype("category")})
+    X, columns = check_inputs(reader, frame)
+    for unit in ("s", "ms", "us"):
+        later = days.astype(f"datetime64[{unit}]").astype("category")
+        assert_array_equal(read(pd.DataFrame({"day": later}), reader, columns), X)
+
+
+def test_holes_of_every_kind_among_categories_of_an_array():
+    holes = [None, np.nan, np.float32("nan"), pd.NA, pd.NaT]
+    X = np.array([["a"], ["b"], *([hole] for hole in holes)], dtype=object)
+    codes = read(X, categorical_features=[0]).astype(float)
+    assert_array_equal(codes[:, 0], [0, 1] + [np.nan] * 5)
+
+
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame])
+def test_infinity_is_no_category(make):
+    X = make(np.array([[1.0], [np.inf], [1]]))
+    with pytest.raises(ValueError, match=r"categories, but contains infinity"):
+        read(X, categorical_features=[0])
+
+
+def test_sparse_rows_after_categories_are_refused():
+    X = np.array([[0, 1.5], [1, 2.5]])
+    reader = Reader(categorical_features=[0])
+    _, columns = check_inputs(reader, X)
+    with pytest.raises(ValueError, match=r"X must be dense, since columns \[0\]"):
+        read(sparse.csr_array(X), reader, columns)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from skmtl._inputs._encoding import place_knots
 
 
 def learn(X, categorical=(), n_bins=8, rows=None, row_weight=None, seed=0):
+    categories = {j: range(int(np.nanmax(X[:, j], initial=0)) + 1) for j in categorical}
     return learn_encoding(
         X,
-        categorical,
+        categories,
         n_bins,
         rows=np.arange(len(X)) if rows is None else rows,
         row_weight=row_weight,
@@ -59,6 +60,40 @@ def test_a_frequent_value_leaves_the_other_knots_to_the_rest():
     levels = np.r_[0.01, np.arange(1, 7) / 7, 0.99]
     positive = np.quantile(x[x > 0], levels, method="inverted_cdf")
     assert_array_equal(knots, np.r_[0, positive])
+
+
+@pytest.mark.parametrize("n", [20, 60, 95, 500])
+@pytest.mark.parametrize("share_of_zeros", [0.0, 0.9])
+def test_one_outlier_is_no_knot(n, share_of_zeros):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(1, 100, size=(n, 1))
+    x = np.vstack([x, np.zeros((int(9 * n * share_of_zeros), 1))])
+    expected = knots_of(learn(x).numeric)
+    x[n // 2] = 1e12
+    knots = knots_of(learn(x).numeric)
+    assert knots.max() <= 100
+    assert_allclose(knots, expected, atol=20)
+
+
+def test_a_few_values_are_knots_whatever_they_are():
+    x = np.array([0.0, 1, 2, 1e12] * 5)[:, None]
+    assert_array_equal(knots_of(learn(x).numeric), [0, 1, 2, 1e12])
+
+
+def test_bins_that_no_column_has_take_no_room():
+    X = np.column_stack([np.arange(20) % 4, np.arange(20) % 3])
+    assert learn(X, n_bins=255).numeric.knots.shape == (2, 4)
+
+
+def test_weights_of_any_ratio():
+    x = np.repeat([0.0, 1, 2, 3], 15)[:, None] + np.arange(60)[:, None] * 1e-3
+    for small in (1e-10, 1e-20, 1e-300):
+        weight = np.full(60, small)
+        weight[:2] = 1
+        for n_bins in (1, 2, 8):
+            numeric = learn(x, n_bins=n_bins, row_weight=weight).numeric
+            assert np.isfinite(numeric.scores).all()
+            assert (numeric.n_knots <= n_bins + 1).all()
 
 
 def test_there_are_never_more_bins_than_asked_for():
