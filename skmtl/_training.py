@@ -15,7 +15,7 @@ from torch import Tensor
 from skmtl._layers import SparseRows
 from skmtl._losses import label_weights, loss_and_gradient, task_losses
 from skmtl._solvers import Adam, FlatParameters, NesterovSGD, Solver
-from skmtl.sharing._network import Tape, TrunkAndHeads
+from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
 WARM_UP = 0.1
@@ -320,6 +320,7 @@ class _Steps:
         solver_state: SolverState | None,
     ) -> None:
         self.network = network
+        self.network_pass = NetworkPass(network)
         self.flat = flat
         self.data = data
         self.plan = plan
@@ -363,13 +364,13 @@ class _Steps:
 
     def _step(self, batch: Batch, step: float) -> Tensor:
         """Descend on one batch; returns the sum of its losses before the step."""
-        network, tape = self.network, Tape([], [])
-        logits = network(batch.x, self.dropout_generator, tape)
+        tape = Tape([], [])
+        logits = self.network_pass.forward(batch.x, self.dropout_generator, tape)
         loss, gradient = loss_and_gradient(
-            logits, batch.codes, batch.label_weight, network.groups
+            logits, batch.codes, batch.label_weight, self.network.groups
         )
         # Members do not see one another: each descends on its own mean loss.
-        network.backward(tape, gradient.div_(batch.weight))
+        self.network_pass.backward(tape, gradient.div_(batch.weight))
         self.solver.step(step, self.plan.alpha / batch.weight)
         return loss
 

@@ -1,7 +1,7 @@
 """The network: trunks that read the input, heads that read the trunks."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from skmtl._layers import (
     Features,
     Record,
     SparseRows,
+    StackPass,
     apply_dropout,
     output_groups,
 )
@@ -99,16 +100,48 @@ class TrunkAndHeads(nn.Module):
         return self.n_members * (n_tasks if self.n_trunks > 1 else 1)
 
     def forward(
+        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Rows of X -> logits (n_members, batch, n_logits).
+
+        Dropout is applied where a generator is given.
+        """
+        return NetworkPass(self).forward(x, generator)
+
+    def encode(
+        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+    ) -> Features:
+        """Rows of X -> (n_members * n_trunks, batch, width)."""
+        return NetworkPass(self).encode(x, generator)
+
+    def decode(
+        self, features: Features, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
+        return NetworkPass(self).decode(features, generator)
+
+
+class NetworkPass:
+    """The arithmetic of a `TrunkAndHeads`, see `skmtl._layers.LinearPass`.
+
+    To be made anew after the parameters or their gradients have moved in memory.
+    """
+
+    def __init__(self, network: TrunkAndHeads) -> None:
+        self.columns = network.columns
+        self.input_dropout = network.input_dropout
+        self.n_members, self.n_trunks = network.n_members, network.n_trunks
+        self.trunk = StackPass(network.trunk) if network.has_trunk else None
+        self.heads = [StackPass(cast(BankStack, head)) for head in network.heads]
+        self.groups = network.groups
+
+    def forward(
         self,
         x: Tensor | SparseRows,
         generator: torch.Generator | None = None,
         tape: Tape | None = None,
     ) -> Tensor:
-        """Rows of X -> logits (n_members, batch, n_logits).
-
-        Dropout is applied where a generator is given. What `backward` needs is written
-        to the `tape`.
-        """
+        """As `TrunkAndHeads`; what `backward` needs is written to the `tape`."""
         return self.decode(self.encode(x, generator, tape), generator, tape)
 
     def encode(
@@ -119,9 +152,9 @@ class TrunkAndHeads(nn.Module):
     ) -> Features:
         """Rows of X -> (n_members * n_trunks, batch, width)."""
         read = self._read_input(x, generator)
-        if not self.has_trunk:
+        if self.trunk is None:
             return read
-        return self.trunk(read, generator, None if tape is None else tape.trunk)
+        return self.trunk.forward(read, generator, None if tape is None else tape.trunk)
 
     def _read_input(
         self, x: Tensor | SparseRows, generator: torch.Generator | None
@@ -144,12 +177,11 @@ class TrunkAndHeads(nn.Module):
         """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
         blocks = []
         for group, head in zip(self.groups, self.heads, strict=True):
-            records: list[Record] = []
-            read = self._read_by(group.tasks, features)
-            out = head(read, generator, None if tape is None else records)
-            blocks.append(self._flat_logits(out))
+            records: list[Record] | None = None
             if tape is not None:
-                tape.heads.append(records)
+                tape.heads.append(records := [])
+            read = self._read_by(group.tasks, features)
+            blocks.append(self._logits(head.forward(read, generator, records)))
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
     def backward(self, tape: Tape, gradient: Tensor) -> None:
@@ -158,25 +190,21 @@ class TrunkAndHeads(nn.Module):
         for group, head, records in zip(
             self.groups, self.heads, tape.heads, strict=True
         ):
-            block = self._unflat_logits(gradient[..., group.columns], records[-1].out)
-            assert isinstance(head, BankStack)
-            part = head.backward(records, block, wants_input=self.has_trunk)
+            block = gradient[..., group.columns] if len(self.heads) > 1 else gradient
+            block = self._from_logits(block, len(records[-1].out))
+            part = head.backward(records, block, wants_input=self.trunk is not None)
             if part is not None:
                 part = self._written_by(group.tasks, part)
                 total = part if total is None else total + part
-        if total is not None:
+        if self.trunk is not None and total is not None:
             self.trunk.backward(tape.trunk, total, wants_input=False)
 
     def _reads_all(self, tasks: tuple[int, ...]) -> bool:
-        return self.n_trunks == 1 or len(tasks) == self.n_trunks
+        return self.trunk is None or self.n_trunks == 1 or len(tasks) == self.n_trunks
 
     def _read_by(self, tasks: tuple[int, ...], features: Features) -> Features:
         """Features that the heads of these tasks read: (inputs, batch, width)."""
-        if (
-            not isinstance(features, Tensor)
-            or not self.has_trunk
-            or self._reads_all(tasks)
-        ):
+        if not isinstance(features, Tensor) or self._reads_all(tasks):
             return features
         by_task = features.unflatten(0, (self.n_members, self.n_trunks))
         index = torch.tensor(tasks, device=features.device)
@@ -191,16 +219,20 @@ class TrunkAndHeads(nn.Module):
         index = torch.tensor(tasks, device=gradient.device)
         return gradient.new_zeros(shape).index_copy(1, index, by_task).flatten(0, 1)
 
-    def _flat_logits(self, out: Tensor) -> Tensor:
-        """(inputs, batch, readers, logits) -> (n_members, batch, columns)."""
-        if out.shape[0] == 1:
-            return out[0].unflatten(1, (self.n_members, -1)).flatten(2).transpose(0, 1)
-        by_member = out.unflatten(0, (self.n_members, -1))  # member, input, batch, ...
-        return by_member.transpose(1, 2).flatten(2)
+    def _logits(self, out: Tensor) -> Tensor:
+        """(inputs, batch, readers * logits) -> (n_members, batch, columns)."""
+        n_inputs = len(out)
+        if n_inputs == self.n_members:
+            return out
+        if n_inputs == 1:
+            return out[0].unflatten(1, (self.n_members, -1)).transpose(0, 1)
+        return out.unflatten(0, (self.n_members, -1)).transpose(1, 2).flatten(2)
 
-    def _unflat_logits(self, logits: Tensor, like: Tensor) -> Tensor:
-        """The inverse of `_flat_logits`, in the shape of `like`."""
-        if like.shape[0] == 1:
-            return logits.transpose(0, 1).reshape(like.shape)
-        by_input = logits.unflatten(2, (-1, *like.shape[2:]))
-        return by_input.transpose(1, 2).reshape(like.shape)
+    def _from_logits(self, logits: Tensor, n_inputs: int) -> Tensor:
+        """The inverse of `_logits`."""
+        if n_inputs == self.n_members:
+            return logits
+        if n_inputs == 1:
+            return logits.transpose(0, 1).flatten(1).unsqueeze(0)
+        by_input = logits.unflatten(2, (n_inputs // self.n_members, -1))
+        return by_input.transpose(1, 2).flatten(0, 1)

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from skmtl._layers import ACTIVATIONS
 from skmtl._losses import loss_and_gradient, task_losses
-from skmtl.sharing._network import Tape
+from skmtl.sharing._network import NetworkPass, Tape
 
 
 @every_network
@@ -48,19 +48,18 @@ def test_written_out_gradients_are_those_of_autograd(sharing, shape, activation,
     x, codes = random_batch(n_samples=30)
     weights = torch.rand(codes.shape, dtype=torch.float64) * (codes >= 0)
 
-    def forward(tape=None):
-        return network(x, torch.Generator().manual_seed(0), tape)
-
-    loss = task_losses(forward(), codes, weights, network.groups).sum()
+    generator = torch.Generator()
+    logits = network(x, generator.manual_seed(0))
+    loss = task_losses(logits, codes, weights, network.groups).sum()
     (loss * network.n_members).backward()
     expected = {name: p.grad.clone() for name, p in network.named_parameters()}
-    network.zero_grad()
+    for parameter in network.parameters():
+        parameter.grad.fill_(np.nan)
     with torch.no_grad():
-        tape = Tape([], [])
-        found, gradient = loss_and_gradient(
-            forward(tape), codes, weights, network.groups
-        )
-        network.backward(tape, gradient)
+        tape, written_out = Tape([], []), NetworkPass(network)
+        logits = written_out.forward(x, generator.manual_seed(0), tape)
+        found, gradient = loss_and_gradient(logits, codes, weights, network.groups)
+        written_out.backward(tape, gradient)
     assert found.item() == pytest.approx(loss.item())
     for name, parameter in network.named_parameters():
         assert_allclose(parameter.grad, expected[name], rtol=1e-9, atol=1e-12)
