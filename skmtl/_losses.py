@@ -126,4 +126,6 @@ def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
     else:
         by_class = z.unflatten(2, (len(group.tasks), group.n_logits))
         log_p = by_class.log_softmax(-1)
-    return log_p.logsumexp(0) - math.log(logits.shape[0])
+    if len(log_p) == 1:
+        return log_p[0]
+    return log_p.logsumexp(0) - math.log(len(log_p))

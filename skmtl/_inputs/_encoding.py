@@ -193,8 +193,13 @@ def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray
 
 
 def _bin_means(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
-    filled = _position(knots, values)[:, None] - np.arange(len(knots) - 1)
-    return np.average(filled.clip(0, 1), axis=0, weights=weights)
+    n_bins = len(knots) - 1
+    position = _position(knots, values)
+    bins = position.astype(np.int64).clip(max=max(n_bins - 1, 0))
+    here = np.bincount(bins, weights, minlength=n_bins)
+    in_part = np.bincount(bins, weights * (position - bins), minlength=n_bins)
+    above = here.sum() - np.cumsum(here)
+    return ((above + in_part) / weights.sum())[:n_bins]
 
 
 def _position(knots: NDArray, values: NDArray) -> NDArray:
