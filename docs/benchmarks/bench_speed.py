@@ -393,7 +393,7 @@ def memory():
 
 
 def measure_memory():
-    """MiB (Linux): peak of the process less what it had before X and y, and the need."""
+    """MiB (Linux): peak of the process less what it had before X, and the need."""
     clf = ours((256,), 2)
     clf.fit(*data(1000, 100, 8))  # what the first fit of a process loads
     pages = int(Path("/proc/self/statm").read_text().split()[1])
