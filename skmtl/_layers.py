@@ -212,7 +212,8 @@ def dropout_factors(
 
 
 def _buffer(array: NDArray) -> nn.Buffer:
-    return nn.Buffer(torch.from_numpy(array))
+    """What never changes, and so need not be kept with the best parameters."""
+    return nn.Buffer(torch.from_numpy(array), persistent=False)
 
 
 class ColumnEncoder(nn.Module):
@@ -390,6 +391,7 @@ class ColumnPass:
         self.basis = bank.basis
         n_curved, n_knots, n_bins = bank.basis.shape
         self.n_knots = n_curved * n_knots
+        self.knots_shape = (n_curved, n_knots, weight.shape[1])
         self.curve_shape = (n_curved, n_bins, weight.shape[1])
         self.curve = curve.view(self.curve_shape)
         self.n_categorical = bank.n_categorical
@@ -425,7 +427,7 @@ class ColumnPass:
         if n_rows == 0:
             return
         table = transposed_sum(gradient, x.entries, n_rows)
-        knots = table[: self.n_knots].view(len(self.basis), -1, table.shape[1])
+        knots = table[: self.n_knots].view(self.knots_shape)
         torch.bmm(self.basis.mT, knots, out=self.curve_gradient)
         self.rows_gradient.copy_(table[self.n_knots :])
         if x.unknown is not None:

@@ -76,7 +76,7 @@ class Adam:
             "amsgrad": False,
             "maximize": False,
         }
-        self.state = _on_device(state, flat) or {
+        self.state = {
             "mean": [torch.zeros_like(values) for values in flat.values],
             "square": [torch.zeros_like(values) for values in flat.values],
             "n_steps": [
@@ -84,6 +84,8 @@ class Adam:
                 for values in flat.values
             ],
         }
+        if state is not None:
+            self.state = _on_device(state, flat)
 
     def step(self, step_size: float, weight_decay: float) -> None:
         """One step."""
@@ -115,7 +117,9 @@ class NesterovSGD:
     ) -> None:
         self._flat = flat
         self._momentum = momentum
-        self.state = _on_device(state, flat) or {"velocity": []}
+        self.state: dict[str, list[Tensor]] = {"velocity": []}
+        if momentum > 0 and state is not None:
+            self.state = _on_device(state, flat)
 
     def step(self, step_size: float, weight_decay: float) -> None:
         """One step."""
@@ -139,11 +143,9 @@ class NesterovSGD:
 
 
 def _on_device(
-    state: dict[str, list[Tensor]] | None, flat: FlatParameters
-) -> dict[str, list[Tensor]] | None:
+    state: dict[str, list[Tensor]], flat: FlatParameters
+) -> dict[str, list[Tensor]]:
     """A copy: the run that goes on from a state may fail."""
-    if state is None:
-        return None
     device = flat.weights.device
     return {
         name: [t.to(device).clone() for t in parts] for name, parts in state.items()

@@ -13,6 +13,7 @@ from skmtl._layers import (
     BankStack,
     ColumnBank,
     ColumnEncoder,
+    ColumnPass,
     LinearBank,
     SparseRows,
     apply_dropout,
@@ -211,6 +212,37 @@ def test_input_layer_equals_a_dense_layer_on_the_wide_matrix(n_bins, dtype):
         result.square().sum().backward()
     assert_allclose(bank.weight.grad, weight.grad, rtol=1e-6, atol=1e-4)
     assert_allclose(bank.bias.grad, bias.grad, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "categorical"),
+    [
+        ([5], [0]),
+        ([3, 5], [1]),
+        ([4, 6], [1]),
+        ([0, 5, 6], [1, 2]),
+        ([3], []),
+        ([4], []),
+    ],
+)
+@pytest.mark.parametrize("n_bins", [1, 5])
+def test_gradients_whatever_kinds_of_columns_there_are(columns, categorical, n_bins):
+    X = raw_table()[:, columns]
+    _, encoder, bank = input_layer(X, categorical, n_bins)
+    x = np.vstack([X, np.full_like(X[:1], np.nan)])
+    if categorical:
+        x[-1, categorical] = -1
+    encoded = encoder(torch.from_numpy(x), 0.0, None)
+    out = bank(encoded)
+    gradient = torch.randn(out.shape, dtype=torch.float64)
+    out.backward(gradient)
+    expected = bank.weight.grad.clone(), bank.bias.grad.clone()
+    bank.weight.grad.fill_(np.nan)
+    bank.bias.grad.fill_(np.nan)
+    with torch.no_grad():
+        ColumnPass(bank).backward(encoded, gradient.flatten(2))
+    assert_allclose(bank.weight.grad, expected[0], atol=1e-12)
+    assert_allclose(bank.bias.grad, expected[1], atol=1e-12)
 
 
 def test_curves_equal_a_dense_layer_on_splines():

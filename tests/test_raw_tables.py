@@ -210,6 +210,26 @@ def test_a_raw_frame_is_learned(sharing, hidden):
     assert [c.tolist() for c in clf.classes_] == [[False, True], ["high", "low", "mid"]]
 
 
+@every_sharing
+@pytest.mark.parametrize("hidden", [(), (8,)])
+@pytest.mark.parametrize(
+    "columns", [["city"], ["city", "member"], ["member"], ["a"], ["constant", "city"]]
+)
+def test_every_selection_of_columns_is_learned(sharing, hidden, columns):
+    X, Y = table()
+    X = X.assign(constant=1.0)[columns]
+    settings = {"sharing": sharing, "hidden_layer_sizes": hidden, "n_bins": 1}
+    clf = classifier(**settings).fit(X, Y)
+    assert np.isfinite(probabilities(clf.partial_fit(X, Y), X)).all()
+
+
+def test_the_ends_of_a_scale_are_told_from_their_neighbours():
+    month = np.tile(np.arange(1.0, 13), 100)
+    clf = classifier(max_iter=60, learning_rate_init=0.01)
+    clf.fit(month[:, None], month == 1)
+    assert clf.predict(np.arange(1.0, 13)[:, None]).tolist() == [True] + [False] * 11
+
+
 def test_frames_of_every_library_give_the_same():
     X, Y = table()
     clf = classifier(input_dropout=0.1).fit(X, Y)

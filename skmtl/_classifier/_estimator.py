@@ -685,9 +685,9 @@ class MultiTaskNetClassifier(
         continues: bool,
     ) -> None:
         self.__dict__.update(self._fitted_attributes(training_set, network, continues))
-        if not continues:
-            self.loss_curve_: list[float] = []
-        self.loss_curve_ = self.loss_curve_ + [epoch.loss for epoch in epochs]
+        # An estimator that a callback has kept has no curve yet.
+        earlier = getattr(self, "loss_curve_", []) if continues else []
+        self.loss_curve_ = [*earlier, *(epoch.loss for epoch in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
         scores = [e.validation_score for e in epochs if e.validation_score is not None]

@@ -160,8 +160,9 @@ def place_knots(values: NDArray, weights: NDArray, n_bins: int) -> NDArray:
 
     Values that outweigh a bin are knots; the rest is divided by its quantiles. They are
     values themselves and not means of two, so that an increasing function maps knots
-    to knots. The least and the greatest of many values is none of them: it may be an
-    outlier, and would have most of a bin to itself.
+    to knots. The least and the greatest value are none where they have less than a
+    quarter of a bin's weight: they may be outliers, and most of a bin would lie between
+    them and the others.
     """
     if len(values) <= n_bins + 1:
         return values
@@ -174,8 +175,11 @@ def place_knots(values: NDArray, weights: NDArray, n_bins: int) -> NDArray:
         levels = np.arange(n_light_bins + 1) / n_light_bins
         levels[0], levels[-1] = _TAIL, 1 - _TAIL
         index = np.searchsorted(cumulated, levels * cumulated[-1])
-        light = light[index.clip(1, len(light) - 2)]
-    return np.unique(np.concatenate([values[is_heavy], light]))
+        is_outer = weights[~is_heavy] < 0.25 * cumulated[-1] / n_light_bins
+        last = len(light) - 1
+        light = light[index.clip(int(is_outer[0]), last - int(is_outer[last]))]
+    knots = np.unique(np.concatenate([values[is_heavy], light]))
+    return knots if len(knots) > 1 else values[[0, -1]]
 
 
 def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:

@@ -62,7 +62,7 @@ def test_a_frequent_value_leaves_the_other_knots_to_the_rest():
     assert_array_equal(knots, np.r_[0, positive])
 
 
-@pytest.mark.parametrize("n", [20, 60, 95, 500])
+@pytest.mark.parametrize("n", [40, 60, 95, 500])
 @pytest.mark.parametrize("share_of_zeros", [0.0, 0.9])
 def test_one_outlier_is_no_knot(n, share_of_zeros):
     rng = np.random.default_rng(0)
@@ -78,6 +78,21 @@ def test_one_outlier_is_no_knot(n, share_of_zeros):
 def test_a_few_values_are_knots_whatever_they_are():
     x = np.array([0.0, 1, 2, 1e12] * 5)[:, None]
     assert_array_equal(knots_of(learn(x).numeric), [0, 1, 2, 1e12])
+
+
+@pytest.mark.parametrize("n_values", [10, 12, 24])
+def test_ends_that_many_rows_have_are_knots(n_values):
+    x = np.tile(np.arange(1.0, n_values + 1), 50)[:, None]
+    knots = knots_of(learn(x).numeric)
+    assert knots[0] == 1
+    assert knots[-1] == n_values
+
+
+def test_a_column_that_varies_has_two_knots():
+    for weights in ([200, 200, 200], [1, 98, 1], [1, 1, 98]):
+        for n_bins in (1, 2):
+            x = np.repeat([0.0, 1, 2], weights)[:, None]
+            assert len(knots_of(learn(x, n_bins=n_bins).numeric)) >= 2
 
 
 def test_bins_that_no_column_has_take_no_room():
