@@ -66,6 +66,7 @@ def test_a_callback_may_keep_the_network_of_an_epoch(problem):
     with pytest.warns(ConvergenceWarning):
         first = classifier(learning_rate="constant", max_iter=1).fit(*problem)
     assert_same_parameters(callback.kept, first)
+    assert callback.kept.partial_fit(*problem).n_iter_ == 1
 
 
 def test_progress_bar_on_a_search(problem, capsys):
