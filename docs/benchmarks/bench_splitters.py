@@ -6,7 +6,7 @@ the mean absolute deviation, over five random splits into 5 folds and all tasks,
 fold's share of each class among its labels, and of its share of labelled rows, from
 those of the whole data, in percentage points; and the seconds of one split.
 
-The PyPI package iterative-stratification takes complete 0/1 labels only. Where some are
+The package iterative-stratification takes complete 0/1 labels only. Where some are
 missing, it gets the present and the absent labels as two sets of complete labels.
 """
 
