@@ -33,39 +33,12 @@ def task_losses(
     logits (n_members, batch, n_logits), codes and weights (batch, n_tasks) ->
     (n_tasks,).
     """
+    parts = _by_group(logits, codes, weights, groups)
+    sums = [losses.sum((0, 1)) / len(logits) for losses, _ in parts]
     if len(groups) == 1:
-        return _group_losses(logits, codes, weights, groups[0])
-    losses = logits.new_zeros(codes.shape[1])
-    for group in groups:
-        tasks = torch.tensor(group.tasks, device=logits.device)
-        losses = losses.index_copy(
-            0,
-            tasks,
-            _group_losses(
-                logits[..., group.columns],
-                codes.index_select(1, tasks),
-                weights.index_select(1, tasks),
-                group,
-            ),
-        )
-    return losses
-
-
-def _group_losses(
-    logits: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
-) -> Tensor:
-    if group.n_classes == 2:
-        # log(1 + exp(z)) - y z, the logistic loss on logits, which cannot overflow
-        positive = (codes == 1).to(logits.dtype).expand_as(logits)
-        losses = F.binary_cross_entropy_with_logits(
-            logits, positive, weight=weights, reduction="none"
-        )
-    else:
-        by_class = logits.unflatten(2, (len(group.tasks), group.n_logits))
-        known = codes.clamp_min(0).long().expand(by_class.shape[:-1]).unsqueeze(-1)
-        log_p = by_class.log_softmax(-1).gather(-1, known).squeeze(-1)
-        losses = -log_p * weights
-    return losses.sum((0, 1)) / logits.shape[0]
+        return sums[0]
+    tasks = torch.tensor([task for group in groups for task in group.tasks])
+    return torch.cat(sums)[tasks.argsort().to(logits.device)]
 
 
 def loss_and_gradient(
@@ -75,31 +48,40 @@ def loss_and_gradient(
 
     The gradient is that of the sum over the members, not of their mean.
     """
-    losses, gradients = [], []
+    parts = _by_group(logits, codes, weights, groups)
+    if len(groups) == 1:
+        losses, gradient = parts[0]
+        return losses.sum() / len(logits), gradient
+    total = torch.stack([losses.sum() for losses, _ in parts]).sum()
+    return total / len(logits), torch.cat([part for _, part in parts], dim=2)
+
+
+def _by_group(
+    logits: Tensor, codes: Tensor, weights: Tensor, groups: list[OutputGroup]
+) -> list[tuple[Tensor, Tensor]]:
+    """Of each group the losses (n_members, batch, n_tasks) and the logits' gradient."""
+    parts = []
     for group in groups:
-        block = logits[..., group.columns]
-        if len(groups) == 1:
-            part = (codes, weights)
-        else:
-            tasks = torch.tensor(group.tasks, device=logits.device)
-            part = (codes.index_select(1, tasks), weights.index_select(1, tasks))
         function = _logistic if group.n_classes == 2 else _cross_entropy
-        loss, gradient = function(block, *part, group)
-        losses.append(loss)
-        gradients.append(gradient)
-    total = losses[0] if len(groups) == 1 else torch.stack(losses).sum()
-    gradient = gradients[0] if len(groups) == 1 else torch.cat(gradients, dim=2)
-    return total / logits.shape[0], gradient
+        if len(groups) == 1:
+            parts.append(function(logits, codes, weights, group))
+            continue
+        tasks = torch.tensor(group.tasks, device=logits.device)
+        block = logits[..., group.columns]
+        selected = codes.index_select(1, tasks), weights.index_select(1, tasks)
+        parts.append(function(block, *selected, group))
+    return parts
 
 
 def _logistic(
     z: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
 ) -> tuple[Tensor, Tensor]:
+    # log(1 + exp(z)) - y z, the logistic loss on logits, which cannot overflow
     positive = (codes == 1).to(z.dtype).expand_as(z)
-    loss = F.binary_cross_entropy_with_logits(
-        z, positive, weight=weights, reduction="sum"
+    losses = F.binary_cross_entropy_with_logits(
+        z, positive, weight=weights, reduction="none"
     )
-    return loss, (torch.sigmoid(z) - positive) * weights
+    return losses, (torch.sigmoid(z) - positive) * weights
 
 
 def _cross_entropy(
@@ -108,11 +90,10 @@ def _cross_entropy(
     by_class = z.unflatten(2, (len(group.tasks), group.n_logits))
     known = codes.clamp_min(0).long().expand(by_class.shape[:-1]).unsqueeze(-1)
     log_p = by_class.log_softmax(-1)
-    loss = -(log_p.gather(-1, known).squeeze(-1) * weights).sum()
-    gradient = log_p.exp()
-    minus_one = gradient.new_tensor(-1.0).expand(known.shape)
-    gradient.scatter_add_(-1, known, minus_one)
-    return loss, (gradient * weights.unsqueeze(-1)).flatten(2)
+    losses = -log_p.gather(-1, known).squeeze(-1) * weights
+    minus_one = log_p.new_tensor(-1.0).expand(known.shape)
+    gradient = log_p.exp().scatter_add(-1, known, minus_one)
+    return losses, (gradient * weights.unsqueeze(-1)).flatten(2)
 
 
 def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
