@@ -10,7 +10,6 @@ the extra `bench`. Everything runs on one thread.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import resource
@@ -25,6 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
+from _data import loader_of
 from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -115,11 +115,7 @@ TREES = {
 
 
 def load(name):
-    path = Path(os.environ["SKMTL_DATA"]) / "load.py"
-    spec = importlib.util.spec_from_file_location("load", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    X, Y, _ = module.load(name)
+    X, Y, _ = loader_of(os.environ["SKMTL_DATA"])(name)
     if isinstance(X, np.ndarray):
         X = pd.DataFrame(X).add_prefix("x")
     text = X.select_dtypes(exclude="number").columns

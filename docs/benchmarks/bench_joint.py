@@ -13,12 +13,12 @@ with ``load(name) -> X, Y, extras``. It prints
 """
 
 import argparse
-import importlib.util
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from _data import loader_of
 
 from skmtl import MultiTaskNetClassifier
 from skmtl.metrics import multitask_score
@@ -113,13 +113,11 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--hidden", type=int, nargs="+", default=[128])
     options = parser.parse_args()
-    spec = importlib.util.spec_from_file_location("load", options.data / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    load = loader_of(options.data)
     warnings.simplefilter("ignore")  # fits of a fixed number of epochs
-    growth_with_tasks(module.load)
+    growth_with_tasks(load)
     for n_hidden in options.hidden:
-        joint_against_separate(module.load, n_hidden)
+        joint_against_separate(load, n_hidden)
 
 
 if __name__ == "__main__":

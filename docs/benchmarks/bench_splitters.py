@@ -11,12 +11,12 @@ missing, it gets the present and the absent labels as two sets of complete label
 """
 
 import argparse
-import importlib.util
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from _data import loader_of
 from sklearn.model_selection import KFold
 
 from skmtl._targets import encode_targets
@@ -71,13 +71,11 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--names", nargs="+", default=NAMES)
     options = parser.parse_args()
-    spec = importlib.util.spec_from_file_location("load", options.data / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    load = loader_of(options.data)
     warnings.simplefilter("ignore")
     print(f"{'data':9} {'splitter':26} {'classes':>8} {'labelled':>8} {'seconds':>8}")
     for name in options.names:
-        _, Y, _ = module.load(name)
+        _, Y, _ = load(name)
         tasks, codes = encode_targets(Y)
         splitters = {
             "KFold": (KFold, Y),

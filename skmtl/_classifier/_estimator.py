@@ -207,9 +207,10 @@ class MultiTaskNetClassifier(
 
     The piecewise encoding is that of [4]_ (equation 1) beside a linear path. It is
     learned from the rows that the network is trained on. The bins of a column end at
-    its (weighted) quantiles, from the 1st to the 99th percentile, but not at its least
-    and greatest value, which may be outliers; beyond the bins the column is clipped. A
-    value that a whole bin of rows shares ends a bin, and so does each of a few values.
+    its (weighted) quantiles, from the 1st to the 99th percentile, but not at a least or
+    greatest value that few rows have, which may be an outlier; beyond the bins the
+    column is clipped. A value that a whole bin of rows shares ends a bin, and so does
+    each of a few values.
     The linear path follows the normal scores of the quantiles and not the numbers: it
     sees their order, so that another scale changes nothing, and an outlier or the
     logarithm of a column little. The weights of the bins begin at 0: the network begins
