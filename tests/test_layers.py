@@ -310,6 +310,17 @@ def test_dropout_drops_whole_columns_and_keeps_the_mean():
     assert kept.double().mean().item() == pytest.approx(0.7, abs=0.01)
 
 
+def test_dropout_drops_unknown_categories_too():
+    X = raw_table()
+    _, encoder, _ = input_layer(X)
+    unknown = np.repeat(X[:1], 2000, axis=0)
+    unknown[:, 6] = -1
+    encoded = encoder(torch.from_numpy(unknown), 0.4, torch.Generator().manual_seed(0))
+    factors = encoded.unknown[:, 1]
+    assert_allclose(factors.unique(), [0, 1 / 0.6], rtol=1e-4)
+    assert (factors == 0).double().mean().item() == pytest.approx(0.4, abs=0.05)
+
+
 def test_curves_begin_at_0_and_the_rest_as_a_layer_with_an_input_per_column():
     X = raw_table()
     encoding, _, _ = input_layer(X)

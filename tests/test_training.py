@@ -321,6 +321,20 @@ def test_a_later_run_has_the_plans_settings_and_the_earlier_moments():
         assert not np.allclose(*outcomes), changes
 
 
+def test_without_momentum_the_velocity_is_forgotten():
+    x, codes = random_batch()
+    data = labelled(x, codes)
+    network, fresh = build(SHARINGS[0]), build(SHARINGS[0])
+    with_momentum, without = plan(solver="sgd"), plan(solver="sgd", momentum=0.0)
+    state = None
+    for settings in (with_momentum, without, with_momentum):
+        state = run(network, data, settings, solver_state=state).solver_state
+    run(fresh, data, with_momentum)
+    run(fresh, data, without)
+    run(fresh, data, with_momentum)
+    assert_allclose(parameters_of(network), parameters_of(fresh), rtol=1e-12)
+
+
 @every_solver
 def test_another_solver_begins_anew(solver):
     x, codes = random_batch()
