@@ -17,6 +17,7 @@ from skmtl._inputs import (
     ColumnEncoding,
     NumericColumns,
 )
+from skmtl._products import affine, batched_affine, batched_product, product
 
 aten = torch.ops.aten
 
@@ -57,6 +58,21 @@ class EncodedRows(NamedTuple):
 
 # What a layer may read.
 Features = Tensor | SparseRows | EncodedRows
+
+
+def part_of(x: Features, start: int, stop: int) -> Features:
+    """Rows from `start` to `stop` of what the first layer reads."""
+    if isinstance(x, Tensor):
+        return x[start:stop]
+    if isinstance(x, SparseRows):
+        offsets = x.offsets[start : stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return SparseRows(x.indices[first:last], offsets - first, x.values[first:last])
+    return EncodedRows(
+        x.linear[start:stop],
+        cast(SparseRows, part_of(x.entries, start, stop)),
+        None if x.unknown is None else x.unknown[start:stop],
+    )
 
 
 def weighted_sum(table: Tensor, rows: SparseRows) -> Tensor:
@@ -120,7 +136,8 @@ class LinearBank(nn.Module):
 
     def forward(self, x: Tensor | SparseRows) -> Tensor:
         """(n_inputs, batch, in) -> (n_inputs, batch, n_readers, out)."""
-        return LinearPass(self).forward(x).unflatten(2, self.weight.shape[2:])
+        out = LinearPass(self).forward(one_or_many(x))
+        return as_many(out).unflatten(2, self.weight.shape[2:])
 
 
 class LinearPass:
@@ -129,42 +146,67 @@ class LinearPass:
     A small network is bound by what a module and autograd take for each operation, not
     by the operations. So all layers here have a pass beside them, with the gradient
     written out, which training makes once and uses for all steps.
+
+    What it reads and gives is (n_inputs, batch, width), and (batch, width) for a single
+    input.
     """
 
     def __init__(self, bank: LinearBank) -> None:
-        self.n_readers = bank.weight.shape[2]
-        self.weight = bank.weight.flatten(2)  # (n_inputs, in, n_readers * out)
-        self.bias = bank.bias.flatten(2)  # (n_inputs, 1, n_readers * out)
-        self.n_inputs, self.in_features, n_outputs = self.weight.shape
+        self.n_inputs, self.in_features, self.n_readers, _ = bank.weight.shape
+        self.weight = self._matrices(bank.weight)
+        self.bias = bank.bias.flatten() if self.n_inputs == 1 else bank.bias.flatten(2)
+        n_outputs = self.weight.shape[-1]
         # Of 200 to 256 rows of 100 to 512, the columns of 2 to 16 outputs take half the
         # time of their rows.
         self.is_narrow = self.n_inputs == 1 and 1 < n_outputs <= 16
+        if self.is_narrow:
+            self.bias_column = self.bias.unsqueeze(1)
+        self.weight_transposed = self.weight.mT
         if bank.weight.grad is not None and bank.bias.grad is not None:
-            self.weight_gradient = bank.weight.grad.flatten(2)
-            self.bias_gradient = bank.bias.grad.flatten(2)
+            self.weight_gradient = self._matrices(bank.weight.grad)
+            self.bias_gradient = bank.bias.grad.view_as(self.bias)
+
+    def _matrices(self, weight: Tensor) -> Tensor:
+        """([n_inputs,] in, n_readers * out), a view."""
+        return weight.flatten(2)[0] if self.n_inputs == 1 else weight.flatten(2)
 
     def forward(self, x: Any) -> Tensor:
-        """(n_inputs, batch, in) or sparse -> (n_inputs, batch, n_readers * out)."""
-        weight, bias = self.weight, self.bias
+        """([n_inputs,] batch, in) or sparse -> ([n_inputs,] batch, n_readers * out)."""
         if isinstance(x, SparseRows):
-            return (weighted_sum(weight[0], x) + bias[0]).unsqueeze(0)
+            return weighted_sum(self.weight, x) + self.bias
         if self.n_inputs > 1:
-            return torch.baddbmm(bias, x, weight)
+            return batched_affine(x, self.weight, self.bias)
         if self.is_narrow:
-            return torch.addmm(bias[0].T, weight[0].T, x[0].T).T.unsqueeze(0)
-        return torch.addmm(bias[0], x[0], weight[0]).unsqueeze(0)
+            return torch.addmm(self.bias_column, self.weight_transposed, x.T).T
+        return affine(x, self.weight, self.bias)
 
     def backward(self, x: Any, gradient: Tensor, *, wants_input: bool) -> Tensor | None:
         """Set the parameters' gradients from that of the output; return that of x."""
-        torch.sum(gradient, 1, keepdim=True, out=self.bias_gradient)
+        if self.n_inputs > 1:
+            return self._backward_many(x, gradient, wants_input)
+        torch.sum(gradient, 0, out=self.bias_gradient)
         if isinstance(x, SparseRows):
-            self.weight_gradient[0] = transposed_sum(gradient[0], x, self.in_features)
+            self.weight_gradient.copy_(transposed_sum(gradient, x, self.in_features))
             return None
         if self.is_narrow:
-            self.weight_gradient[0] = (gradient[0].T @ x[0]).T
+            self.weight_gradient.copy_((gradient.T @ x).T)
         else:
-            torch.bmm(x.mT, gradient, out=self.weight_gradient)
-        return torch.bmm(gradient, self.weight.mT) if wants_input else None
+            product(x.T, gradient, out=self.weight_gradient)
+        return product(gradient, self.weight_transposed) if wants_input else None
+
+    def _backward_many(
+        self, x: Tensor, gradient: Tensor, wants_input: bool
+    ) -> Tensor | None:
+        torch.sum(gradient, 1, keepdim=True, out=self.bias_gradient)
+        if self.weight.shape[2] == 1:  # see `batched_affine`
+            torch.sum(x * gradient, 1, out=self.weight_gradient.squeeze(2))
+            if not wants_input:
+                return None
+            return torch.mul(gradient, self.weight_transposed, out=torch.empty_like(x))
+        batched_product(x.mT, gradient, out=self.weight_gradient)
+        if not wants_input:
+            return None
+        return batched_product(gradient, self.weight_transposed)
 
 
 def glorot_bound(in_features: int, out_features: int, activation: str) -> float:
@@ -173,17 +215,30 @@ def glorot_bound(in_features: int, out_features: int, activation: str) -> float:
     return math.sqrt(factor / (in_features + out_features))
 
 
+def as_many(x: Any) -> Any:
+    """(batch, width) -> (1, batch, width), the form of many inputs."""
+    return x.unsqueeze(0) if isinstance(x, Tensor) and x.ndim == 2 else x
+
+
+def one_or_many(x: Any) -> Any:
+    """(1, batch, width) -> (batch, width), the form of a single input."""
+    return x[0] if isinstance(x, Tensor) and x.ndim == 3 and len(x) == 1 else x
+
+
 def banks_first(x: Tensor, n_readers: int) -> Tensor:
-    """(n_inputs, batch, n_readers * out) -> (n_inputs * n_readers, batch, out)."""
+    """([n_inputs,] batch, n_readers * out) -> (n_inputs * n_readers, batch, out)."""
     if n_readers == 1:
         return x
-    return x.unflatten(2, (n_readers, -1)).transpose(1, 2).flatten(0, 1)
+    by_reader = x.unflatten(-1, (n_readers, -1)).transpose(-2, -3)
+    return by_reader if x.ndim == 2 else by_reader.flatten(0, 1)
 
 
-def readers_last(x: Tensor, n_readers: int) -> Tensor:
+def readers_last(x: Tensor, n_readers: int, n_inputs: int) -> Tensor:
     """The inverse of `banks_first`."""
     if n_readers == 1:
         return x
+    if n_inputs == 1:
+        return x.transpose(0, 1).flatten(1)
     return x.unflatten(0, (-1, n_readers)).transpose(1, 2).flatten(2)
 
 
@@ -377,16 +432,16 @@ class ColumnBank(nn.Module):
 
     def forward(self, x: EncodedRows) -> Tensor:
         """Encoded rows -> (1, batch, n_readers, out)."""
-        return ColumnPass(self).forward(x).unflatten(2, self.bias.shape[2:])
+        return as_many(ColumnPass(self).forward(x)).unflatten(2, self.bias.shape[2:])
 
 
 class ColumnPass:
     """The arithmetic of a `ColumnBank`, see `LinearPass`."""
 
     def __init__(self, bank: ColumnBank) -> None:
-        self.n_readers = bank.weight.shape[2]
+        self.n_inputs, self.n_readers = 1, bank.weight.shape[2]
         weight = bank.weight.flatten(2)[0]
-        self.bias = bank.bias.flatten(1)
+        self.bias = bank.bias.flatten()
         self.linear, curve, self.rows = weight.split(bank.sizes)
         self.basis = bank.basis
         n_curved, n_knots, n_bins = bank.basis.shape
@@ -403,8 +458,8 @@ class ColumnPass:
             self.curve_gradient = curve_gradient.view(self.curve_shape)
 
     def forward(self, x: EncodedRows) -> Tensor:
-        """Encoded rows -> (1, batch, n_readers * out)."""
-        out = torch.addmm(self.bias, x.linear, self.linear)
+        """Encoded rows -> (batch, n_readers * out)."""
+        out = affine(x.linear, self.linear, self.bias)
         table = torch.bmm(self.basis, self.curve).flatten(0, 1)
         if len(self.rows):
             table = torch.cat([table, self.rows])
@@ -414,15 +469,14 @@ class ColumnPass:
             means = self.rows.new_zeros(self.n_categorical, self.rows.shape[1])
             shares = self.row_share * self.rows
             out = out + x.unknown @ means.index_add(0, self.row_column, shares)
-        return out.unsqueeze(0)
+        return out
 
     def backward(
         self, x: EncodedRows, gradient: Tensor, *, wants_input: bool = False
     ) -> None:
         """Set the parameters' gradients from that of the output; x has none."""
-        gradient = gradient[0]
         torch.sum(gradient, 0, out=self.bias_gradient)
-        torch.mm(x.linear.T, gradient, out=self.linear_gradient)
+        product(x.linear.T, gradient, out=self.linear_gradient)
         n_rows = self.n_knots + len(self.rows)
         if n_rows == 0:
             return
@@ -485,7 +539,8 @@ class BankStack(nn.Module):
 
         Without `activate_last`, the last layer's (inputs, batch, readers * out).
         """
-        return StackPass(self).forward(x, generator)
+        out: Tensor = as_many(StackPass(self).forward(one_or_many(x), generator))
+        return out
 
 
 class Record(NamedTuple):
@@ -542,7 +597,7 @@ class StackPass:
         for i in reversed(range(len(self.layers))):
             layer, (x, out, activated, keep) = self.layers[i], tape[i]
             if activated is not None:
-                result = readers_last(result, layer.n_readers)
+                result = readers_last(result, layer.n_readers, layer.n_inputs)
                 if keep is not None:
                     result = result * keep
                 result = self.activation_gradient(result, out, activated)

@@ -1,9 +1,11 @@
-"""From logits, codes and weights to one loss per task, and to probabilities.
+"""From logits and labels to one loss per task, and to probabilities.
 
 A missing label has the code -1 and the weight 0; nothing else marks it.
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,88 +14,125 @@ from torch.nn import functional as F
 from skmtl._layers import OutputGroup
 
 
-def label_weights(
-    codes: Tensor, weight_table: Tensor, sample_weight: Tensor | None
-) -> Tensor:
-    """Weight of every label of a batch, 0 where it is missing.
+class Labels(NamedTuple):
+    """Labels of some rows as the loss reads them, their tasks group by group."""
+
+    targets: Tensor  # (batch, n_logits), 1 where the label is the logit's class
+    weights: Tensor  # (batch, n_tasks), 0 where the label is missing
+    pull: Tensor  # (batch, n_logits), - weight * target
+
+    def part(self, start: int, stop: int) -> "Labels":
+        """Rows from `start` to `stop`."""
+        return Labels(*(field[start:stop] for field in self))
+
+
+def weigh_labels(
+    codes: Tensor,
+    weight_table: Tensor,
+    sample_weight: Tensor | None,
+    groups: list[OutputGroup],
+) -> Labels:
+    """From codes (batch, n_tasks), -1 for a missing label.
 
     `weight_table` is (n_tasks, 1 + n_classes): its first column, that of code -1, is 0.
+    `sample_weight` is (batch, 1) or (batch, n_tasks).
     """
-    n_tasks, width = weight_table.shape
-    first = torch.arange(1, n_tasks * width, width, device=codes.device)
-    weights = weight_table.flatten()[codes + first]
-    return weights if sample_weight is None else weights * sample_weight
+    parts = []
+    for group in groups:
+        if len(groups) == 1:
+            parts.append(_weigh_group(codes, weight_table, sample_weight, group))
+            continue
+        tasks = torch.tensor(group.tasks, device=codes.device)
+        own = sample_weight
+        if own is not None and own.shape[1] > 1:
+            own = own.index_select(1, tasks)
+        known = codes.index_select(1, tasks)
+        parts.append(_weigh_group(known, weight_table[tasks], own, group))
+    return Labels(*map(_side_by_side, zip(*parts, strict=True)))
 
 
-def task_losses(
-    logits: Tensor, codes: Tensor, weights: Tensor, groups: list[OutputGroup]
-) -> Tensor:
+def _weigh_group(
+    codes: Tensor,
+    weight_table: Tensor,
+    sample_weight: Tensor | None,
+    group: OutputGroup,
+) -> Labels:
+    codes = codes.to(weight_table.dtype)  # arithmetic is faster than comparisons
+    if group.n_classes == 2:
+        targets = codes.relu()
+        weights = targets * weight_table[:, 2]
+        weights += (1.0 - codes.abs()) * weight_table[:, 1]
+    else:
+        classes = torch.arange(group.n_logits, device=codes.device)
+        targets = (codes.unsqueeze(2) == classes).to(codes.dtype)
+        weights = (targets * weight_table[:, 1 : 1 + group.n_logits]).sum(2)
+    if sample_weight is not None:
+        weights *= sample_weight
+    if group.n_classes == 2:
+        return Labels(targets, weights, -targets * weights)
+    pull = -targets * weights.unsqueeze(2)
+    return Labels(targets.flatten(1), weights, pull.flatten(1))
+
+
+def task_losses(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Tensor:
     """Weighted sum over the rows of each task's loss, averaged over the members.
 
-    logits (n_members, batch, n_logits), codes and weights (batch, n_tasks) ->
-    (n_tasks,).
+    logits (n_members, batch, n_logits) -> (n_tasks,).
     """
-    parts = _by_group(logits, codes, weights, groups)
-    sums = [losses.sum((0, 1)) / len(logits) for losses, _ in parts]
+    losses = []
+    for group, z, (targets, weights, pull) in _by_group(logits, labels, groups):
+        if group.n_classes == 2:
+            # log(1 + exp(z)) for a negative, log(1 + exp(-z)) for a positive label
+            signed = torch.addcmul(z, z, targets, value=-2.0)
+            per_label = F.softplus(signed, threshold=40.0)  # exact in float64 too
+            losses.append((per_label * weights).sum((0, 1)))
+        else:
+            log_p = z.unflatten(2, (-1, group.n_logits)).log_softmax(-1).flatten(2)
+            by_logit = (log_p * pull).sum((0, 1))
+            losses.append(by_logit.view(-1, group.n_logits).sum(1))
+    return in_task_order(_side_by_side(losses), groups) / len(logits)
+
+
+def logit_gradient(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Tensor:
+    """Gradient of the sum of `task_losses`, and over the members, not of their mean.
+
+    In closed form: weight * (probability - target).
+    """
+    parts = []
+    for group, z, (_, weights, pull) in _by_group(logits, labels, groups):
+        if group.n_classes == 2:
+            parts.append(torch.addcmul(pull, torch.sigmoid(z), weights))
+            continue
+        p = z.unflatten(2, (-1, group.n_logits)).softmax(-1)
+        parts.append((p * weights.unsqueeze(2)).flatten(2) + pull)
+    return _side_by_side(parts)
+
+
+def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:
+    """(n_tasks,), group by group -> (n_tasks,)."""
     if len(groups) == 1:
-        return sums[0]
+        return values
     tasks = torch.tensor([task for group in groups for task in group.tasks])
-    return torch.cat(sums)[tasks.argsort().to(logits.device)]
-
-
-def loss_and_gradient(
-    logits: Tensor, codes: Tensor, weights: Tensor, groups: list[OutputGroup]
-) -> tuple[Tensor, Tensor]:
-    """Sum of `task_losses`, and the gradient of the logits in closed form.
-
-    The gradient is that of the sum over the members, not of their mean.
-    """
-    parts = _by_group(logits, codes, weights, groups)
-    if len(groups) == 1:
-        losses, gradient = parts[0]
-        return losses.sum() / len(logits), gradient
-    total = torch.stack([losses.sum() for losses, _ in parts]).sum()
-    return total / len(logits), torch.cat([part for _, part in parts], dim=2)
+    return values[tasks.argsort().to(values.device)]
 
 
 def _by_group(
-    logits: Tensor, codes: Tensor, weights: Tensor, groups: list[OutputGroup]
-) -> list[tuple[Tensor, Tensor]]:
-    """Of each group the losses (n_members, batch, n_tasks) and the logits' gradient."""
-    parts = []
+    logits: Tensor, labels: Labels, groups: list[OutputGroup]
+) -> Iterator[tuple[OutputGroup, Tensor, Labels]]:
+    """Each group with its own columns."""
+    if len(groups) == 1:
+        yield groups[0], logits, labels
+        return
+    first = 0
     for group in groups:
-        function = _logistic if group.n_classes == 2 else _cross_entropy
-        if len(groups) == 1:
-            parts.append(function(logits, codes, weights, group))
-            continue
-        tasks = torch.tensor(group.tasks, device=logits.device)
-        block = logits[..., group.columns]
-        selected = codes.index_select(1, tasks), weights.index_select(1, tasks)
-        parts.append(function(block, *selected, group))
-    return parts
+        own = group.columns
+        tasks = slice(first, first := first + len(group.tasks))
+        parts = labels.targets[:, own], labels.weights[:, tasks], labels.pull[:, own]
+        yield group, logits[..., own], Labels(*parts)
 
 
-def _logistic(
-    z: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
-) -> tuple[Tensor, Tensor]:
-    # log(1 + exp(z)) - y z, the logistic loss on logits, which cannot overflow
-    positive = (codes == 1).to(z.dtype).expand_as(z)
-    losses = F.binary_cross_entropy_with_logits(
-        z, positive, weight=weights, reduction="none"
-    )
-    return losses, (torch.sigmoid(z) - positive) * weights
-
-
-def _cross_entropy(
-    z: Tensor, codes: Tensor, weights: Tensor, group: OutputGroup
-) -> tuple[Tensor, Tensor]:
-    by_class = z.unflatten(2, (len(group.tasks), group.n_logits))
-    known = codes.clamp_min(0).long().expand(by_class.shape[:-1]).unsqueeze(-1)
-    log_p = by_class.log_softmax(-1)
-    losses = -log_p.gather(-1, known).squeeze(-1) * weights
-    minus_one = log_p.new_tensor(-1.0).expand(known.shape)
-    gradient = log_p.exp().scatter_add(-1, known, minus_one)
-    return losses, (gradient * weights.unsqueeze(-1)).flatten(2)
+def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts), dim=-1)
 
 
 def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:

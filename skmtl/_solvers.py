@@ -68,7 +68,6 @@ class Adam:
         epsilon: float,
         state: dict[str, list[Tensor]] | None = None,
     ) -> None:
-        self._flat = flat
         self._settings: dict[str, Any] = {
             "beta1": beta_1,
             "beta2": beta_2,
@@ -80,28 +79,29 @@ class Adam:
             "mean": [torch.zeros_like(values) for values in flat.values],
             "square": [torch.zeros_like(values) for values in flat.values],
             "n_steps": [
-                torch.zeros((), dtype=torch.float32, device=values.device)
-                for values in flat.values
+                torch.zeros((), dtype=torch.float32, device=flat.weights.device)
             ],
         }
         if state is not None:
             self.state = _on_device(state, flat)
+        # What the kernel takes, for the weights and for the biases.
+        self._arguments: list[Any] = [
+            ([values], [gradients], [mean], [square], [], self.state["n_steps"])
+            for values, gradients, mean, square in zip(
+                flat.values,
+                flat.gradients,
+                self.state["mean"],
+                self.state["square"],
+                strict=True,
+            )
+        ]
 
     def step(self, step_size: float, weight_decay: float) -> None:
         """One step."""
-        for i, decay in enumerate((weight_decay, 0.0)):
-            n_steps = self.state["n_steps"][i]
-            n_steps += 1
+        self.state["n_steps"][0] += 1
+        for arguments, decay in zip(self._arguments, (weight_decay, 0.0), strict=True):
             torch._fused_adam_(
-                [self._flat.values[i]],
-                [self._flat.gradients[i]],
-                [self.state["mean"][i]],
-                [self.state["square"][i]],
-                [],
-                [n_steps],
-                lr=step_size,
-                weight_decay=decay,
-                **self._settings,
+                *arguments, lr=step_size, weight_decay=decay, **self._settings
             )
 
 

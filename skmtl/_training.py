@@ -12,8 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._layers import SparseRows
-from skmtl._losses import label_weights, loss_and_gradient, task_losses
+from skmtl._layers import Features, OutputGroup, SparseRows, part_of
+from skmtl._losses import (
+    Labels,
+    in_task_order,
+    logit_gradient,
+    task_losses,
+    weigh_labels,
+)
 from skmtl._solvers import Adam, FlatParameters, NesterovSGD, Solver
 from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
@@ -25,6 +31,8 @@ MIN_WORK_PER_THREAD = 1_500_000
 # Input and activations of a chunk of rows in a forward pass without gradient: 4 MiB
 # of float32, so that the caches hold a good part of them.
 CHUNK_ELEMENTS = 1_048_576
+# What is read at once in training: 1 MiB, so that a block stays in a core's cache.
+BLOCK_ELEMENTS = 262_144
 # Numbers that the input layer takes per number of a row, at its peak.
 ENCODED_WIDTH = 10
 
@@ -66,13 +74,12 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_dlpack(array)
 
 
-class Batch(NamedTuple):
+class Block(NamedTuple):
     """Some rows, on the network's device and in its precision."""
 
     x: Tensor | SparseRows
-    codes: Tensor  # (batch, n_tasks)
-    label_weight: Tensor  # (batch, n_tasks), 0 where the label is missing
-    weight: float  # the batch's weight, m of the lecture's formula
+    labels: Labels
+    row_weight: Tensor | None  # (n_rows,), None: each row counts 1
 
 
 @dataclass(frozen=True)
@@ -127,18 +134,17 @@ class LabelledRows:
     sample_weight: Tensor | None  # (n_samples, 1) or (n_samples, n_tasks)
     row_weight: Tensor | None  # (n_samples,), None: each row counts 1
 
-    def read(self, index: Tensor, like: Tensor) -> Batch:
-        """The batch of these rows."""
+    def read(self, index: Tensor, like: Tensor, groups: list[OutputGroup]) -> Block:
+        """These rows, their labels in the order of the groups."""
         codes = self.codes.index_select(0, index).to(like.device)
-        sample_weight = None
-        weight = float(len(index))
+        sample_weight = row_weight = None
         if self.sample_weight is not None:
             sample_weight = self.sample_weight.index_select(0, index).to(like)
         if self.row_weight is not None:
-            weight = float(self.row_weight.index_select(0, index).sum())
+            row_weight = self.row_weight.index_select(0, index)
         table = self.weight_table.to(like)
-        label_weight = label_weights(codes, table, sample_weight)
-        return Batch(self.rows.read(index, like), codes, label_weight, weight)
+        labels = weigh_labels(codes, table, sample_weight, groups)
+        return Block(self.rows.read(index, like), labels, row_weight)
 
 
 @dataclass(frozen=True)
@@ -332,6 +338,11 @@ class _Steps:
             # The moments alone: step size, momentum and the like are those of `plan`.
             moments = solver_state.moments
         self.solver = make_solver(flat, plan, moments)
+        # A row's share of a block: its features, labels (three fields) and logits.
+        n_logits = sum(len(g.tasks) * g.n_logits for g in network.groups)
+        width = data.rows.width + (3 + network.n_members) * n_logits
+        n_batches = BLOCK_ELEMENTS // (width * plan.batch_size)
+        self.rows_per_block = plan.batch_size * max(1, n_batches)
 
     def state(self) -> SolverState:
         return SolverState(
@@ -343,17 +354,41 @@ class _Steps:
         plan = self.plan
         if plan.shuffle:
             index = index[torch.randperm(len(index), generator=self.generator)]
-        batches = index.split(plan.batch_size)
+        n_batches = -(-len(index) // plan.batch_size)
+        step_sizes = (
+            plan.learning_rate_init
+            * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
+            for i in range(n_batches)
+        )
         loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
         weight = 0.0
-        for i, rows in enumerate(batches):
-            batch = self.data.read(rows, self.like)
-            progress = (number + (i + 0.5) / len(batches)) / plan.max_iter
-            loss += self._step(
-                batch, plan.learning_rate_init * step_size(plan, progress)
-            )
-            weight += batch.weight
-        return (float(loss) + self._penalty() * len(batches)) / weight
+        for rows in index.split(self.rows_per_block):
+            block_loss, block_weight = self._run_block(rows, step_sizes)
+            loss += block_loss
+            weight += block_weight
+        return (float(loss) + self._penalty() * n_batches) / weight
+
+    def _run_block(
+        self, rows: Tensor, step_sizes: Iterator[float]
+    ) -> tuple[Tensor, float]:
+        """Read some batches at once and take their steps.
+
+        Returns the sum of the losses, each before its step, and of the rows' weights.
+        """
+        groups, batch_size = self.network.groups, self.plan.batch_size
+        block = self.data.read(rows, self.like, groups)
+        x = self.network_pass.read(block.x, self.dropout_generator)
+        logits, weight = [], 0.0
+        for start in range(0, len(rows), batch_size):
+            stop = min(start + batch_size, len(rows))
+            batch_weight = float(stop - start)
+            if block.row_weight is not None:
+                batch_weight = float(block.row_weight[start:stop].sum())
+            batch = part_of(x, start, stop), block.labels.part(start, stop)
+            logits.append(self._step(*batch, batch_weight, next(step_sizes)))
+            weight += batch_weight
+        losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
+        return losses.sum(), weight
 
     def _penalty(self) -> float:
         """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
@@ -362,17 +397,15 @@ class _Steps:
         squares = float(self.flat.weights.square().sum())
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
-    def _step(self, batch: Batch, step: float) -> Tensor:
-        """Descend on one batch; returns the sum of its losses before the step."""
+    def _step(self, x: Features, labels: Labels, weight: float, step: float) -> Tensor:
+        """Descend on a batch of this weight; returns its logits before the step."""
         tape = Tape([], [])
-        logits = self.network_pass.forward(batch.x, self.dropout_generator, tape)
-        loss, gradient = loss_and_gradient(
-            logits, batch.codes, batch.label_weight, self.network.groups
-        )
+        logits = self.network_pass.forward(x, self.dropout_generator, tape)
         # Members do not see one another: each descends on its own mean loss.
-        self.network_pass.backward(tape, gradient.div_(batch.weight))
-        self.solver.step(step, self.plan.alpha / batch.weight)
-        return loss
+        gradient = logit_gradient(logits, labels, self.network.groups).div_(weight)
+        self.network_pass.backward(tape, gradient)
+        self.solver.step(step, self.plan.alpha / weight)
+        return logits
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
@@ -455,9 +488,7 @@ def mean_task_loss(network: TrunkAndHeads, data: LabelledRows, index: Tensor) ->
     weights = torch.zeros_like(losses)
     with torch.inference_mode():
         for chunk in iter_chunks(network, data.rows, len(index)):
-            batch = data.read(index[chunk], like)
-            losses += task_losses(
-                network(batch.x), batch.codes, batch.label_weight, network.groups
-            )
-            weights += batch.label_weight.sum(0)
+            x, labels, _ = data.read(index[chunk], like, network.groups)
+            losses += task_losses(network(x), labels, network.groups)
+            weights += in_task_order(labels.weights.sum(0), network.groups)
     return float((losses / weights)[weights > 0].mean())

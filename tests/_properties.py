@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skmtl._inputs import learn_encoding
-from skmtl._losses import label_weights, task_losses
+from skmtl._losses import task_losses, weigh_labels
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture
 
@@ -94,13 +94,16 @@ def unit_table(n_classes):
     return table
 
 
-def losses_of(network, x, codes, table=None):
+def labels_of(network, codes, table=None, sample_weight=None):
+    """Labels of a batch as the loss reads them."""
+    if table is None:
+        table = unit_table(network.architecture.n_classes)
+    return weigh_labels(codes, table, sample_weight, network.groups)
+
+
+def losses_of(network, x, codes):
     """(n_tasks,) summed losses of a batch."""
-    n_classes = network.architecture.n_classes
-    weights = label_weights(
-        codes, unit_table(n_classes) if table is None else table, None
-    )
-    return task_losses(network(x), codes, weights, network.groups)
+    return task_losses(network(x), labels_of(network, codes), network.groups)
 
 
 def probabilities_of(network, x):

@@ -6,6 +6,7 @@ from _properties import (
     build,
     every_network,
     every_shape,
+    labels_of,
     lecture_loss,
     losses_of,
     probabilities_of,
@@ -15,7 +16,12 @@ from _properties import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl._layers import output_groups
-from skmtl._losses import label_weights, log_probabilities, task_losses
+from skmtl._losses import (
+    in_task_order,
+    log_probabilities,
+    task_losses,
+    weigh_labels,
+)
 
 
 @every_network
@@ -28,23 +34,30 @@ def test_loss_with_holes_equals_the_lectures_double_loop(sharing, shape):
     assert_allclose(losses_of(network, x, codes).sum().item(), expected, rtol=1e-12)
 
 
-def test_loss_multiplies_each_label_by_its_weights():
-    network = build(SHARINGS[0])
-    x, codes = random_batch()
+@pytest.mark.parametrize("n_classes", [(2, 3, 2, 4), (2, 2, 2, 2), (3, 3, 3, 3)])
+@pytest.mark.parametrize("per_task", [False, True])
+def test_loss_multiplies_each_label_by_its_weights(n_classes, per_task):
+    network = build(SHARINGS[0], n_classes)
+    x, codes = random_batch(n_classes)
     rng = np.random.default_rng(0)
-    table = torch.from_numpy(rng.uniform(0.5, 2, size=(4, 5)))
+    table = torch.from_numpy(rng.uniform(0.5, 2, size=(4, 1 + max(n_classes))))
     table[:, 0] = 0
-    sample_weight = torch.from_numpy(rng.uniform(0.5, 2, size=codes.shape))
-    weights = label_weights(codes, table, sample_weight)
-    losses = task_losses(network(x), codes, weights, network.groups)
+    shape = (len(codes), 4 if per_task else 1)
+    sample_weight = torch.from_numpy(rng.uniform(0.5, 2, size=shape))
+    labels = labels_of(network, codes, table, sample_weight)
+    losses = task_losses(network(x), labels, network.groups)
 
     label_weight = np.zeros(codes.shape)
     for i, j in np.argwhere(codes.numpy() >= 0):
-        label_weight[i, j] = table[j, codes[i, j] + 1] * sample_weight[i, j]
-    assert_array_equal(label_weight > 0, codes.numpy() >= 0)
+        own = sample_weight[i, j if per_task else 0]
+        label_weight[i, j] = table[j, codes[i, j] + 1] * own
+    totals = in_task_order(labels.weights.sum(0), network.groups)
+    assert_allclose(totals, label_weight.sum(axis=0), rtol=1e-12)
     (probabilities,) = probabilities_of(network, x)
-    expected = lecture_loss(probabilities, codes.numpy(), label_weight)
-    assert_allclose(losses.sum().item(), expected, rtol=1e-12)
+    for j in range(4):
+        only = np.where(np.arange(4) == j, label_weight, 0)
+        expected = lecture_loss(probabilities, codes.numpy(), only)
+        assert_allclose(losses[j].item(), expected, rtol=1e-12)
 
 
 @every_network
@@ -61,8 +74,7 @@ def test_a_hole_has_zero_gradient_and_leaves_other_tasks_alone(sharing, shape):
     assert after[task] < before[task]
 
     logits = network(x).detach().requires_grad_()
-    weights = label_weights(codes, unit_table(network.architecture.n_classes), None)
-    task_losses(logits, codes, weights, network.groups).sum().backward()
+    task_losses(logits, labels_of(network, codes), network.groups).sum().backward()
     for group in network.groups:
         gradient = logits.grad[..., group.columns].abs().sum(0)
         by_task = gradient.unflatten(1, (len(group.tasks), -1)).sum(-1)
@@ -75,8 +87,8 @@ def test_loss_and_gradient_stay_finite_for_huge_logits(n_classes):
     (group,) = output_groups((n_classes,))
     codes = torch.tensor([[0], [1], [-1]], dtype=torch.int8)
     logits = torch.full((1, 3, group.n_logits), 1e30, requires_grad=True)
-    weights = label_weights(codes, unit_table((n_classes,)).float(), None)
-    loss = task_losses(logits, codes, weights, [group]).sum()
+    labels = weigh_labels(codes, unit_table((n_classes,)).float(), None, [group])
+    loss = task_losses(logits, labels, [group]).sum()
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()
@@ -86,8 +98,8 @@ def test_a_constant_task_has_no_loss_and_certain_probabilities():
     (group,) = output_groups((1,))
     logits = torch.randn(2, 4, 1, generator=torch.Generator().manual_seed(0))
     codes = torch.zeros(4, 1, dtype=torch.int8)
-    weights = torch.ones(4, 1)
-    assert task_losses(logits, codes, weights, [group]).item() == 0
+    labels = weigh_labels(codes, unit_table((1,)).float(), None, [group])
+    assert task_losses(logits, labels, [group]).item() == 0
     assert_array_equal(log_probabilities(logits, group).exp(), np.ones((4, 1, 1)))
 
 

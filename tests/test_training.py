@@ -251,9 +251,9 @@ def test_rows_are_shuffled_anew_in_each_epoch():
     seen = []
 
     class Recorded(LabelledRows):
-        def read(self, index, like):
+        def read(self, index, like, groups):
             seen.extend(index.tolist())
-            return super().read(index, like)
+            return super().read(index, like, groups)
 
     x, codes = random_batch()
     data = labelled(x, codes)

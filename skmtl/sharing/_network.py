@@ -16,6 +16,8 @@ from skmtl._layers import (
     SparseRows,
     StackPass,
     apply_dropout,
+    as_many,
+    one_or_many,
     output_groups,
 )
 
@@ -106,25 +108,31 @@ class TrunkAndHeads(nn.Module):
 
         Dropout is applied where a generator is given.
         """
-        return NetworkPass(self).forward(x, generator)
+        network_pass = NetworkPass(self)
+        return network_pass.forward(network_pass.read(x, generator), generator)
 
     def encode(
         self, x: Tensor | SparseRows, generator: torch.Generator | None = None
     ) -> Features:
         """Rows of X -> (n_members * n_trunks, batch, width)."""
-        return NetworkPass(self).encode(x, generator)
+        network_pass = NetworkPass(self)
+        features: Features = as_many(
+            network_pass.encode(network_pass.read(x, generator), generator)
+        )
+        return features
 
     def decode(
         self, features: Features, generator: torch.Generator | None = None
     ) -> Tensor:
         """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
-        return NetworkPass(self).decode(features, generator)
+        return NetworkPass(self).decode(one_or_many(features), generator)
 
 
 class NetworkPass:
     """The arithmetic of a `TrunkAndHeads`, see `skmtl._layers.LinearPass`.
 
-    To be made anew after the parameters or their gradients have moved in memory.
+    Features of a single trunk are (batch, width) here. To be made anew after the
+    parameters or their gradients have moved in memory.
     """
 
     def __init__(self, network: TrunkAndHeads) -> None:
@@ -135,38 +143,40 @@ class NetworkPass:
         self.heads = [StackPass(cast(BankStack, head)) for head in network.heads]
         self.groups = network.groups
 
-    def forward(
-        self,
-        x: Tensor | SparseRows,
-        generator: torch.Generator | None = None,
-        tape: Tape | None = None,
-    ) -> Tensor:
-        """As `TrunkAndHeads`; what `backward` needs is written to the `tape`."""
-        return self.decode(self.encode(x, generator, tape), generator, tape)
-
-    def encode(
-        self,
-        x: Tensor | SparseRows,
-        generator: torch.Generator | None = None,
-        tape: Tape | None = None,
+    def read(
+        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
     ) -> Features:
-        """Rows of X -> (n_members * n_trunks, batch, width)."""
-        read = self._read_input(x, generator)
-        if self.trunk is None:
-            return read
-        return self.trunk.forward(read, generator, None if tape is None else tape.trunk)
-
-    def _read_input(
-        self, x: Tensor | SparseRows, generator: torch.Generator | None
-    ) -> Features:
-        """What the first layer reads, after dropout."""
+        """Rows of X -> what the first layer reads, after the input's dropout."""
         if isinstance(x, SparseRows):
             kept = apply_dropout(x.values, self.input_dropout, generator)
             return x._replace(values=kept)
         if self.columns is not None:
             encoded: EncodedRows = self.columns(x, self.input_dropout, generator)
             return encoded
-        return apply_dropout(x, self.input_dropout, generator).unsqueeze(0)
+        return apply_dropout(x, self.input_dropout, generator)
+
+    def forward(
+        self,
+        x: Features,
+        generator: torch.Generator | None = None,
+        tape: Tape | None = None,
+    ) -> Tensor:
+        """What `read` gave -> logits (n_members, batch, n_logits).
+
+        What `backward` needs is written to the `tape`.
+        """
+        return self.decode(self.encode(x, generator, tape), generator, tape)
+
+    def encode(
+        self,
+        x: Features,
+        generator: torch.Generator | None = None,
+        tape: Tape | None = None,
+    ) -> Features:
+        """What `read` gave -> ([n_members * n_trunks,] batch, width)."""
+        if self.trunk is None:
+            return x
+        return self.trunk.forward(x, generator, None if tape is None else tape.trunk)
 
     def decode(
         self,
@@ -174,7 +184,7 @@ class NetworkPass:
         generator: torch.Generator | None = None,
         tape: Tape | None = None,
     ) -> Tensor:
-        """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
+        """([n_members * n_trunks,] batch, width) -> (n_members, batch, n_logits)."""
         blocks = []
         for group, head in zip(self.groups, self.heads, strict=True):
             records: list[Record] | None = None
@@ -191,7 +201,7 @@ class NetworkPass:
             self.groups, self.heads, tape.heads, strict=True
         ):
             block = gradient[..., group.columns] if len(self.heads) > 1 else gradient
-            block = self._from_logits(block, len(records[-1].out))
+            block = self._from_logits(block, head.layers[-1].n_inputs)
             part = head.backward(records, block, wants_input=self.trunk is not None)
             if part is not None:
                 part = self._written_by(group.tasks, part)
@@ -208,31 +218,33 @@ class NetworkPass:
             return features
         by_task = features.unflatten(0, (self.n_members, self.n_trunks))
         index = torch.tensor(tasks, device=features.device)
-        return by_task.index_select(1, index).flatten(0, 1)
+        read: Features = one_or_many(by_task.index_select(1, index).flatten(0, 1))
+        return read
 
     def _written_by(self, tasks: tuple[int, ...], gradient: Tensor) -> Tensor:
         """The gradient of all features from that of what these tasks read."""
         if self._reads_all(tasks):
             return gradient
-        by_task = gradient.unflatten(0, (self.n_members, len(tasks)))
-        shape = (self.n_members, self.n_trunks, *gradient.shape[1:])
+        by_task = as_many(gradient).unflatten(0, (self.n_members, len(tasks)))
+        shape = (self.n_members, self.n_trunks, *gradient.shape[-2:])
         index = torch.tensor(tasks, device=gradient.device)
         return gradient.new_zeros(shape).index_copy(1, index, by_task).flatten(0, 1)
 
     def _logits(self, out: Tensor) -> Tensor:
-        """(inputs, batch, readers * logits) -> (n_members, batch, columns)."""
-        n_inputs = len(out)
-        if n_inputs == self.n_members:
+        """([inputs,] batch, readers * logits) -> (n_members, batch, columns)."""
+        if out.ndim == 2:
+            if self.n_members == 1:
+                return out.unsqueeze(0)
+            return out.unflatten(1, (self.n_members, -1)).transpose(0, 1)
+        if len(out) == self.n_members:
             return out
-        if n_inputs == 1:
-            return out[0].unflatten(1, (self.n_members, -1)).transpose(0, 1)
         return out.unflatten(0, (self.n_members, -1)).transpose(1, 2).flatten(2)
 
     def _from_logits(self, logits: Tensor, n_inputs: int) -> Tensor:
         """The inverse of `_logits`."""
+        if n_inputs == 1:
+            return logits[0] if len(logits) == 1 else logits.transpose(0, 1).flatten(1)
         if n_inputs == self.n_members:
             return logits
-        if n_inputs == 1:
-            return logits.transpose(0, 1).flatten(1).unsqueeze(0)
         by_input = logits.unflatten(2, (n_inputs // self.n_members, -1))
         return by_input.transpose(1, 2).flatten(0, 1)
