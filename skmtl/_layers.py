@@ -21,20 +21,27 @@ from skmtl._products import affine, batched_affine, batched_product, product
 
 aten = torch.ops.aten
 
+# In place where the gradient needs the output alone: large layers are bound by memory.
 ACTIVATIONS = {
     "identity": lambda x: x,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
+    "logistic": torch.sigmoid_,
+    "tanh": torch.tanh_,
+    "relu": torch.relu_,
     "gelu": F.gelu,
     "silu": F.silu,
 }
-# Gradient of the input from that of the output, the input and the output.
+# Gradient of the input, in place of that of the output, from the input and the output.
 ACTIVATION_GRADIENTS = {
     "identity": lambda gradient, x, out: gradient,
-    "logistic": lambda gradient, x, out: aten.sigmoid_backward(gradient, out),
-    "tanh": lambda gradient, x, out: aten.tanh_backward(gradient, out),
-    "relu": lambda gradient, x, out: aten.threshold_backward(gradient, out, 0),
+    "logistic": lambda gradient, x, out: aten.sigmoid_backward.grad_input(
+        gradient, out, grad_input=gradient
+    ),
+    "tanh": lambda gradient, x, out: aten.tanh_backward.grad_input(
+        gradient, out, grad_input=gradient
+    ),
+    "relu": lambda gradient, x, out: aten.threshold_backward.grad_input(
+        gradient, out, 0, grad_input=gradient
+    ),
     "gelu": lambda gradient, x, out: aten.gelu_backward(gradient, x),
     "silu": lambda gradient, x, out: aten.silu_backward(gradient, x),
 }

@@ -23,7 +23,9 @@ class Labels(NamedTuple):
 
     def part(self, start: int, stop: int) -> "Labels":
         """Rows from `start` to `stop`."""
-        return Labels(*(field[start:stop] for field in self))
+        return Labels(
+            self.targets[start:stop], self.weights[start:stop], self.pull[start:stop]
+        )
 
 
 def weigh_labels(

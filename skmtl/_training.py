@@ -28,11 +28,9 @@ WARM_UP = 0.1
 # Multiply-adds of a forward pass that a further thread is worth: measured on 2 cores,
 # two threads lose nothing from 3 million on and win a factor of 2 at 100 million.
 MIN_WORK_PER_THREAD = 1_500_000
-# Input and activations of a chunk of rows in a forward pass without gradient: 4 MiB
-# of float32, so that the caches hold a good part of them.
+# Of what is read and computed at once, batches in training and rows in a forward pass
+# without gradient: 4 MiB of float32, so that the caches hold a good part of them.
 CHUNK_ELEMENTS = 1_048_576
-# What is read at once in training: 1 MiB, so that a block stays in a core's cache.
-BLOCK_ELEMENTS = 262_144
 # Numbers that the input layer takes per number of a row, at its peak.
 ENCODED_WIDTH = 10
 
@@ -341,7 +339,7 @@ class _Steps:
         # A row's share of a block: its features, labels (three fields) and logits.
         n_logits = sum(len(g.tasks) * g.n_logits for g in network.groups)
         width = data.rows.width + (3 + network.n_members) * n_logits
-        n_batches = BLOCK_ELEMENTS // (width * plan.batch_size)
+        n_batches = CHUNK_ELEMENTS // (width * plan.batch_size)
         self.rows_per_block = plan.batch_size * max(1, n_batches)
 
     def state(self) -> SolverState:
