@@ -62,17 +62,17 @@ def _weigh_group(
     codes = codes.to(weight_table.dtype)  # arithmetic is faster than comparisons
     if group.n_classes == 2:
         targets = codes.relu()
-        weights = targets * weight_table[:, 2]
-        weights += (1.0 - codes.abs()) * weight_table[:, 1]
-    else:
-        classes = torch.arange(group.n_logits, device=codes.device)
-        targets = (codes.unsqueeze(2) == classes).to(codes.dtype)
-        weights = (targets * weight_table[:, 1 : 1 + group.n_logits]).sum(2)
+        pull = targets * -weight_table[:, 2]
+        weights = torch.addcmul(-pull, 1.0 - codes.abs(), weight_table[:, 1])
+        if sample_weight is not None:
+            pull, weights = pull * sample_weight, weights * sample_weight
+        return Labels(targets, weights, pull)
+    classes = torch.arange(group.n_logits, device=codes.device)
+    targets = (codes.unsqueeze(2) == classes).to(codes.dtype)
+    weights = (targets * weight_table[:, 1 : 1 + group.n_logits]).sum(2)
     if sample_weight is not None:
-        weights *= sample_weight
-    if group.n_classes == 2:
-        return Labels(targets, weights, -targets * weights)
-    pull = -targets * weights.unsqueeze(2)
+        weights = weights * sample_weight
+    pull = targets * -weights.unsqueeze(2)
     return Labels(targets.flatten(1), weights, pull.flatten(1))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # Multiply-adds from which oneDNN makes up for what it takes to be called.
-MIN_ONEDNN_WORK = 1_500_000
+MIN_ONEDNN_WORK = 5_000_000
 # Narrower products are left to MKL.
 MIN_ONEDNN_WIDTH = 32
 

@@ -45,10 +45,14 @@ def case(goal):
 
 
 def medians(work, n_rounds=5):
-    """Median seconds of each callable, all of them run in turn, after a warm-up."""
+    """Median seconds of each callable, all of them run in turn, after a warm-up.
+
+    The pauses let the threads of the one before, which spin for a while, go to sleep.
+    """
     seconds = {name: [] for name in work}
     for i in range(n_rounds + 1):
         for name, function in work.items():
+            time.sleep(0.1)
             start = time.perf_counter()
             function()
             if i > 0:
