@@ -17,7 +17,14 @@ from skmtl._inputs import (
     ColumnEncoding,
     NumericColumns,
 )
-from skmtl._products import affine, batched_affine, batched_product, product
+from skmtl._products import (
+    affine,
+    batched_affine,
+    batched_product,
+    batched_weight_gradient,
+    product,
+    weight_gradient,
+)
 
 aten = torch.ops.aten
 
@@ -162,12 +169,6 @@ class LinearPass:
         self.n_inputs, self.in_features, self.n_readers, _ = bank.weight.shape
         self.weight = self._matrices(bank.weight)
         self.bias = bank.bias.flatten() if self.n_inputs == 1 else bank.bias.flatten(2)
-        n_outputs = self.weight.shape[-1]
-        # Of 200 to 256 rows of 100 to 512, the columns of 2 to 16 outputs take half the
-        # time of their rows.
-        self.is_narrow = self.n_inputs == 1 and 1 < n_outputs <= 16
-        if self.is_narrow:
-            self.bias_column = self.bias.unsqueeze(1)
         self.weight_transposed = self.weight.mT
         if bank.weight.grad is not None and bank.bias.grad is not None:
             self.weight_gradient = self._matrices(bank.weight.grad)
@@ -183,8 +184,6 @@ class LinearPass:
             return weighted_sum(self.weight, x) + self.bias
         if self.n_inputs > 1:
             return batched_affine(x, self.weight, self.bias)
-        if self.is_narrow:
-            return torch.addmm(self.bias_column, self.weight_transposed, x.T).T
         return affine(x, self.weight, self.bias)
 
     def backward(self, x: Any, gradient: Tensor, *, wants_input: bool) -> Tensor | None:
@@ -195,10 +194,7 @@ class LinearPass:
         if isinstance(x, SparseRows):
             self.weight_gradient.copy_(transposed_sum(gradient, x, self.in_features))
             return None
-        if self.is_narrow:
-            self.weight_gradient.copy_((gradient.T @ x).T)
-        else:
-            product(x.T, gradient, out=self.weight_gradient)
+        weight_gradient(x, gradient, self.weight_gradient)
         return product(gradient, self.weight_transposed) if wants_input else None
 
     def _backward_many(
@@ -210,7 +206,7 @@ class LinearPass:
             if not wants_input:
                 return None
             return torch.mul(gradient, self.weight_transposed, out=torch.empty_like(x))
-        batched_product(x.mT, gradient, out=self.weight_gradient)
+        batched_weight_gradient(x, gradient, self.weight_gradient)
         if not wants_input:
             return None
         return batched_product(gradient, self.weight_transposed)
@@ -483,7 +479,7 @@ class ColumnPass:
     ) -> None:
         """Set the parameters' gradients from that of the output; x has none."""
         torch.sum(gradient, 0, out=self.bias_gradient)
-        product(x.linear.T, gradient, out=self.linear_gradient)
+        weight_gradient(x.linear, gradient, self.linear_gradient)
         n_rows = self.n_knots + len(self.rows)
         if n_rows == 0:
             return

@@ -137,17 +137,30 @@ def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(tuple(parts), dim=-1)
 
 
-def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
-    """Log of the members' mean probability: (batch, tasks of the group, n_classes).
+def probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Mean probability over the members: (batch, tasks of the group, n_classes).
 
     In float64, so that the probabilities of a task sum to 1 to double precision.
     """
     z = logits[..., group.columns].double()  # (n_members, batch, columns)
     if group.n_classes == 2:
+        p = torch.stack([torch.sigmoid(-z), torch.sigmoid(z)], dim=-1)
+    else:
+        p = z.unflatten(2, (-1, group.n_logits)).softmax(-1)
+    return p[0] if len(p) == 1 else p.mean(0)
+
+
+def positive_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Those of the second of two classes: (batch, tasks of the group)."""
+    p = torch.sigmoid(logits[..., group.columns].double())
+    return p[0] if len(p) == 1 else p.mean(0)
+
+
+def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Log of `probabilities`, exact where they are too small for float64."""
+    z = logits[..., group.columns].double()
+    if group.n_classes == 2:
         log_p = torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], dim=-1)
     else:
-        by_class = z.unflatten(2, (len(group.tasks), group.n_logits))
-        log_p = by_class.log_softmax(-1)
-    if len(log_p) == 1:
-        return log_p[0]
-    return log_p.logsumexp(0) - math.log(len(log_p))
+        log_p = z.unflatten(2, (-1, group.n_logits)).log_softmax(-1)
+    return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))

@@ -89,8 +89,10 @@ def _encode_zero_one(y: Any) -> tuple[Tasks, NDArray] | None:
     encode than to train on.
     """
     values, names = y, None
-    if hasattr(y, "iloc") and y.ndim == 2 and len(set(y.dtypes)) == 1:
-        values, names = y.to_numpy(), list(y.columns)
+    if hasattr(y, "iloc") and y.ndim == 2:
+        dtypes = set(y.dtypes)
+        if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
+            values, names = y.to_numpy(), list(y.columns)
     if not (type(values) is np.ndarray and values.ndim == 2 and values.size > 0):
         return None
     if values.dtype.kind not in "biuf":

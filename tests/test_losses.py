@@ -19,6 +19,8 @@ from skmtl._layers import output_groups
 from skmtl._losses import (
     in_task_order,
     log_probabilities,
+    positive_probabilities,
+    probabilities,
     task_losses,
     weigh_labels,
 )
@@ -100,7 +102,8 @@ def test_a_constant_task_has_no_loss_and_certain_probabilities():
     codes = torch.zeros(4, 1, dtype=torch.int8)
     labels = weigh_labels(codes, unit_table((1,)).float(), None, [group])
     assert task_losses(logits, labels, [group]).item() == 0
-    assert_array_equal(log_probabilities(logits, group).exp(), np.ones((4, 1, 1)))
+    assert_array_equal(probabilities(logits, group), np.ones((4, 1, 1)))
+    assert_array_equal(log_probabilities(logits, group), np.zeros((4, 1, 1)))
 
 
 @every_network
@@ -110,8 +113,22 @@ def test_probabilities_are_the_members_mean_and_sum_to_one(sharing, shape):
     x, _ = random_batch()
     members = probabilities_of(network, x)
     for group in network.groups:
-        p = log_probabilities(network(x), group).exp().detach()
+        logits = network(x).detach()
+        p = probabilities(logits, group)
+        assert_allclose(log_probabilities(logits, group).exp(), p, rtol=1e-12)
+        if group.n_classes == 2:
+            assert_array_equal(positive_probabilities(logits, group), p[..., 1])
         for i, task in enumerate(group.tasks):
             expected = np.mean([member[task] for member in members], axis=0)
             assert_allclose(p[:, i], expected, rtol=1e-10)
             assert_allclose(p[:, i].sum(-1), 1, rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_tiny_probabilities_keep_their_logarithm(n_classes):
+    (group,) = output_groups((n_classes,))
+    logits = torch.full((1, 1, group.n_logits), -2000.0)
+    logits[..., 0] = 2000.0
+    log_p = log_probabilities(logits, group)[0, 0]
+    smallest = log_p.min().item()
+    assert smallest == (-2000.0 if n_classes == 2 else -4000.0)

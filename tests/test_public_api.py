@@ -18,6 +18,7 @@ PACKAGE = Path(skmtl.__file__).parent
 # Arrows point down only: a module imports from lower layers or from its own folder.
 LAYERS = {
     "_layers": 0,
+    "_products": 0,
     "_tables": 0,
     "_predictions": 1,
     "_targets": 0,

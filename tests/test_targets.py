@@ -311,3 +311,31 @@ def test_pandas_is_not_imported_to_read_targets():
         "assert 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8, np.uint8, bool])
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.asarray,
+        np.asfortranarray,
+        lambda values: pd.DataFrame(values, columns=["a", "b", "c", 4]),
+        lambda values: pd.DataFrame(values, columns=list("abcd")).astype("category"),
+        lambda values: pd.DataFrame(values, columns=list("abcd")).astype(object),
+    ],
+)
+def test_tables_of_0_and_1_are_encoded_as_column_by_column(dtype, make, monkeypatch):
+    values = np.array([[0, 0, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]], dtype)
+    if values.dtype.kind == "f":
+        values[0, 0] = values[1, 2] = np.nan
+        values[:, 3] = np.nan
+    tasks, codes = encode_targets(make(values))
+    monkeypatch.setattr("skmtl._targets._encode_zero_one", lambda y: None)
+    expected, expected_codes = encode_targets(make(values))
+    assert codes.dtype == expected_codes.dtype
+    assert_array_equal(codes, expected_codes)
+    assert tasks.names.tolist() == expected.names.tolist()
+    assert (tasks.is_named, tasks.is_1d) == (expected.is_named, expected.is_1d)
+    for found, learned in zip(tasks.classes, expected.classes, strict=True):
+        assert_array_equal(found, learned)
+        assert found.dtype == learned.dtype

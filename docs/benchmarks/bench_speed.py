@@ -258,7 +258,7 @@ def against_separate(X, Y, epochs):
 
     joint = ours((100,), epochs)
     work = {"ours": lambda: joint.fit(X, Y), "100 MLPClassifiers": separate}
-    return medians(work, 1)
+    return medians(work, 3)
 
 
 # Input ----------------------------------------------------------------------------

@@ -31,9 +31,15 @@ from skmtl._classifier._parameters import (
     copy_network,
     training_plan,
 )
-from skmtl._classifier._prediction import predict_tasks, trunk_features
+from skmtl._classifier._prediction import predict_groups, trunk_features
 from skmtl._classifier._training_set import TrainingSet, make_training_set
 from skmtl._inputs import check_inputs
+from skmtl._layers import OutputGroup
+from skmtl._losses import (
+    log_probabilities,
+    positive_probabilities,
+    probabilities,
+)
 from skmtl._targets import (
     check_labelled,
     check_same_classes,
@@ -449,7 +455,7 @@ class MultiTaskNetClassifier(
             (n_samples, n_tasks) with column j the probability of `classes_[j][1]`. Else
             a list with an array (n_samples, n_classes) per task, as forests give it.
         """
-        return self._predict_proba(X, torch.exp)
+        return self._predict_classes(X, probabilities, positive_probabilities)
 
     def predict_log_proba(self, X):
         """Logarithms of what `predict_proba` gives.
@@ -464,7 +470,9 @@ class MultiTaskNetClassifier(
         log_p : ndarray or list of ndarray
             In the form of `predict_proba`.
         """
-        return self._predict_proba(X, lambda log_p: log_p)
+        return self._predict_classes(
+            X, log_probabilities, lambda *args: log_probabilities(*args)[..., 1]
+        )
 
     def score(self, X, y, sample_weight=None):
         """Mean over the tasks of the accuracy on the observed labels.
@@ -740,27 +748,40 @@ class MultiTaskNetClassifier(
         check_is_fitted(self)
         return check_inputs(self, X, self._columns)[0]
 
-    def _predict_log_proba(
-        self, X: Any, select: Callable[[Tensor], Tensor]
+    def _predict_by_group(
+        self, X: Any, function: Callable[[Tensor, OutputGroup], Tensor]
     ) -> list[NDArray]:
         X = self._check_for_prediction(X)
-        return predict_tasks(self.network_, X, self._is_labelled, select)
+        return predict_groups(self.network_, X, self._is_labelled, function)
+
+    def _predict_by_task(
+        self, X: Any, function: Callable[[Tensor, OutputGroup], Tensor]
+    ) -> list[NDArray]:
+        by_group = self._predict_by_group(X, function)
+        by_task: dict[int, NDArray] = {}
+        for group, outputs in zip(self.network_.groups, by_group, strict=True):
+            by_task |= {task: outputs[:, i] for i, task in enumerate(group.tasks)}
+        return [by_task[task] for task in range(len(by_task))]
 
     def _predict_codes(self, X: Any) -> NDArray:
-        by_task = self._predict_log_proba(X, lambda log_p: log_p.argmax(-1))
-        return np.column_stack(by_task)
+        return np.column_stack(
+            self._predict_by_task(X, lambda *args: probabilities(*args).argmax(-1))
+        )
 
-    def _predict_proba(
-        self, X: Any, function: Callable[[Tensor], Tensor]
+    def _predict_classes(
+        self,
+        X: Any,
+        all_classes: Callable[[Tensor, OutputGroup], Tensor],
+        positive: Callable[[Tensor, OutputGroup], Tensor],
     ) -> NDArray | list[NDArray]:
+        """In the form of `predict_proba`."""
         check_is_fitted(self)
         tasks = self._tasks
         if tasks.is_1d:
-            return self._predict_log_proba(X, function)[0]
+            return self._predict_by_task(X, all_classes)[0]
         if (tasks.n_classes == 2).all():
-            positive = self._predict_log_proba(X, lambda p: function(p[..., 1]))
-            return np.column_stack(positive)
-        return self._predict_log_proba(X, function)
+            return self._predict_by_group(X, positive)[0]
+        return self._predict_by_task(X, all_classes)
 
 
 @contextlib.contextmanager

@@ -8,60 +8,68 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skmtl._losses import log_probabilities
+from skmtl._layers import OutputGroup
 from skmtl._training import Rows, iter_chunks, thread_limit, work_per_step
 from skmtl.sharing._network import TrunkAndHeads
 
 
 def map_rows(
-    network: TrunkAndHeads, X: Any, function: Callable[[Any], Any]
-) -> list[Any]:
-    """What `function` of the network gives for each chunk of the rows of X."""
+    network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
+) -> list[NDArray]:
+    """What `function` of the network gives for each row of X, several arrays."""
     rows = Rows.of(X, encoded=network.columns is not None)
     like = next(network.parameters())
     chunks = list(iter_chunks(network, rows, len(rows)))
+    outputs: list[NDArray] = []
     with torch.inference_mode(), thread_limit(work_per_step(network, chunks[0].stop)):
-        return [function(rows.read(chunk, like)) for chunk in chunks]
+        for chunk in chunks:
+            parts = [part.cpu().numpy() for part in function(rows.read(chunk, like))]
+            if not outputs:
+                shapes = [(len(rows), *part.shape[1:]) for part in parts]
+                outputs = [
+                    np.empty(shape, part.dtype)
+                    for shape, part in zip(shapes, parts, strict=True)
+                ]
+            for output, part in zip(outputs, parts, strict=True):
+                output[chunk] = part
+    return outputs
 
 
 def trunk_features(network: TrunkAndHeads, X: Any) -> NDArray:
     """(n_samples, n_members * n_trunks * width): the trunks' features side by side."""
 
-    def features(x: Any) -> NDArray:
+    def features(x: Any) -> list[Tensor]:
         encoded: Any = network.encode(x)
-        return _check_finite(encoded).transpose(0, 1).flatten(1).cpu().numpy()
+        return [_check_finite(encoded).transpose(0, 1).flatten(1)]
 
-    return np.concatenate(map_rows(network, X, features))
+    return map_rows(network, X, features)[0]
 
 
-def predict_tasks(
+def predict_groups(
     network: TrunkAndHeads,
     X: Any,
     is_labelled: NDArray,
-    select: Callable[[Tensor], Tensor],
+    function: Callable[[Tensor, OutputGroup], Tensor],
 ) -> list[NDArray]:
-    """What `select` takes of each task's log probabilities, for all rows of X.
+    """What `function` makes of the logits of each group of tasks, for all rows of X.
 
-    `select` maps (batch, n_tasks, n_classes) to (batch, n_tasks, ...). A task that was
-    never labelled has uniform probabilities.
+    An array (n_samples, tasks of the group, ...) per group. The logits of a task that
+    was never labelled are 0, so that its probabilities are uniform.
     """
+    without = [
+        group.columns.start + i * group.n_logits + k
+        for group in network.groups
+        for i, task in enumerate(group.tasks)
+        for k in range(group.n_logits)
+        if not is_labelled[task]
+    ]
 
-    def by_group(x: Any) -> list[NDArray]:
+    def by_group(x: Any) -> list[Tensor]:
         logits = _check_finite(network(x))
-        selected = []
-        for group in network.groups:
-            log_p = log_probabilities(logits, group)
-            unlabelled = torch.from_numpy(~is_labelled[list(group.tasks)])
-            log_p[:, unlabelled.to(log_p.device)] = -np.log(group.n_classes)
-            selected.append(select(log_p).cpu().numpy())
-        return selected
+        logits[..., without] = 0.0
+        return [function(logits, group) for group in network.groups]
 
-    chunks = map_rows(network, X, by_group)
-    by_task: dict[int, NDArray] = {}
-    for group, parts in zip(network.groups, zip(*chunks, strict=True), strict=True):
-        joined = np.concatenate(parts)
-        by_task |= {task: joined[:, i] for i, task in enumerate(group.tasks)}
-    return [by_task[task] for task in range(len(by_task))]
+    return map_rows(network, X, by_group)
 
 
 def _check_finite(outputs: Tensor) -> Tensor:

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from skmtl._products import (
+    HAS_ONEDNN,
+    affine,
+    batched_affine,
+    batched_product,
+    batched_weight_gradient,
+    product,
+    weight_gradient,
+)
+
+# Small and large, with one, few and many columns: every kernel has a case.
+SIZES = [
+    (7, 5, 1),
+    (7, 5, 3),
+    (7, 5, 40),
+    (2000, 300, 1),
+    (2000, 300, 8),
+    (300, 200, 100),
+    (20, 400, 900),
+]
+every_size = pytest.mark.parametrize(("n", "k", "m"), SIZES)
+
+
+def random(*shape, transposed=False):
+    generator = torch.Generator().manual_seed(sum(shape))
+    if transposed:
+        *rest, n, k = shape
+        return torch.randn(*rest, k, n, generator=generator).mT
+    return torch.randn(*shape, generator=generator)
+
+
+def assert_close(found, expected):
+    assert found.dtype == torch.float32
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
+
+
+@every_size
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_are_those_of_double_precision(n, k, m, transposed):
+    x, weight = random(n, k, transposed=transposed), random(k, m)
+    bias, gradient = random(m), random(n, m, transposed=transposed)
+    wide = [t.double() for t in (x, weight, bias, gradient)]
+    with torch.no_grad():
+        assert_close(affine(x, weight, bias), wide[0] @ wide[1] + wide[2])
+        assert_close(product(gradient, weight.T), wide[3] @ wide[1].T)
+        out = torch.full((k, m), torch.nan)
+        weight_gradient(x, gradient, out)
+        assert_close(out, wide[0].T @ wide[3])
+
+
+@every_size
+def test_batched_products_are_those_of_double_precision(n, k, m):
+    x, weight = random(3, n, k), random(3, k, m)
+    bias, gradient = random(3, 1, m), random(3, n, m)
+    wide = [t.double() for t in (x, weight, bias, gradient)]
+    with torch.no_grad():
+        assert_close(batched_affine(x, weight, bias), wide[0] @ wide[1] + wide[2])
+        assert_close(batched_product(gradient, weight.mT), wide[3] @ wide[1].mT)
+        out = torch.full((3, k, m), torch.nan)
+        batched_weight_gradient(x, gradient, out)
+        assert_close(out, wide[0].mT @ wide[3])
+
+
+@every_size
+def test_products_have_a_derivative(n, k, m):
+    x, weight = random(n, k).requires_grad_(), random(k, m).requires_grad_()
+    gradient = random(n, m)
+    affine(x, weight, random(m)).backward(gradient)
+    assert_close(x.grad, (gradient.double() @ weight.double().T).detach())
+    assert_close(weight.grad, (x.double().T @ gradient.double()).detach())
+
+
+@pytest.mark.skipif(not HAS_ONEDNN, reason="this build of torch has no oneDNN")
+def test_large_products_go_to_onednn():
+    with torch.profiler.profile() as profile, torch.no_grad():
+        affine(random(300, 200), random(200, 100), random(100))
+    assert "mkldnn::_linear_pointwise" in {e.key for e in profile.key_averages()}
