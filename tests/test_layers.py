@@ -15,6 +15,7 @@ from skmtl._layers import (
     ColumnEncoder,
     ColumnPass,
     LinearBank,
+    LinearPass,
     SparseRows,
     apply_dropout,
     output_groups,
@@ -58,6 +59,24 @@ def test_sparse_rows_give_the_same_values_and_gradients_as_dense_ones():
         gradients.append((out.detach(), bank.weight.grad, bank.bias.grad))
     for from_sparse, from_dense in zip(*gradients, strict=True):
         assert_allclose(from_sparse, from_dense, atol=1e-14)
+
+
+def test_gradients_of_sparse_rows_forget_the_batch_before():
+    bank = make_bank(1, 2, in_features=50)
+    for parameter in bank.parameters():
+        parameter.grad = torch.full_like(parameter, np.nan)
+    step = LinearPass(bank)
+    rng = np.random.default_rng(0)
+    # Few columns, others, most of them, none at all, and few again.
+    for density in (0.05, 0.05, 0.9, 0.05, 0.0, 0.05):
+        X = sparse.random_array((6, 50), density=density, rng=rng).tocsr()
+        rows = SparseRows(*map(torch.from_numpy, (X.indices, X.indptr, X.data)))
+        gradient = torch.randn(6, 6, dtype=torch.float64)
+        with torch.no_grad():
+            assert step.backward(rows, gradient, wants_input=False) is None
+        expected = X.T @ gradient.numpy()
+        assert_allclose(bank.weight.grad[0].flatten(1), expected, atol=1e-14)
+        assert_allclose(bank.bias.grad.flatten(), gradient.sum(0), atol=1e-14)
 
 
 @pytest.mark.parametrize("activation", ["relu", "logistic"])
