@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._layers import Features, OutputGroup, SparseRows, part_of
+from skmtl._layers import OutputGroup, SparseRows, part_of
 from skmtl._losses import (
     Labels,
     in_task_order,
@@ -31,8 +31,6 @@ MIN_WORK_PER_THREAD = 1_500_000
 # Of what is read and computed at once, batches in training and rows in a forward pass
 # without gradient: 4 MiB of float32, so that the caches hold a good part of them.
 CHUNK_ELEMENTS = 1_048_576
-# Numbers that the input layer takes per number of a row, at its peak.
-ENCODED_WIDTH = 10
 
 _thread_lock = threading.Lock()
 _thread_users = 0
@@ -98,8 +96,6 @@ class Rows:
     @property
     def width(self) -> int:
         """Numbers that a row takes; of CSR, the mean."""
-        if self.encoded:
-            return ENCODED_WIDTH * int(self.X.shape[1])
         if isinstance(self.X, Tensor):
             return int(self.X.shape[1])
         return int(self.X.nnz // max(1, len(self)))
@@ -375,14 +371,13 @@ class _Steps:
         """
         groups, batch_size = self.network.groups, self.plan.batch_size
         block = self.data.read(rows, self.like, groups)
-        x = self.network_pass.read(block.x, self.dropout_generator)
         logits, weight = [], 0.0
         for start in range(0, len(rows), batch_size):
             stop = min(start + batch_size, len(rows))
             batch_weight = float(stop - start)
             if block.row_weight is not None:
                 batch_weight = float(block.row_weight[start:stop].sum())
-            batch = part_of(x, start, stop), block.labels.part(start, stop)
+            batch = part_of(block.x, start, stop), block.labels.part(start, stop)
             logits.append(self._step(*batch, batch_weight, next(step_sizes)))
             weight += batch_weight
         losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
@@ -395,10 +390,13 @@ class _Steps:
         squares = float(self.flat.weights.square().sum())
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
-    def _step(self, x: Features, labels: Labels, weight: float, step: float) -> Tensor:
+    def _step(
+        self, x: Tensor | SparseRows, labels: Labels, weight: float, step: float
+    ) -> Tensor:
         """Descend on a batch of this weight; returns its logits before the step."""
-        tape = Tape([], [])
-        logits = self.network_pass.forward(x, self.dropout_generator, tape)
+        tape, generator = Tape([], []), self.dropout_generator
+        read = self.network_pass.read(x, generator)
+        logits = self.network_pass.forward(read, generator, tape)
         # Members do not see one another: each descends on its own mean loss.
         gradient = logit_gradient(logits, labels, self.network.groups).div_(weight)
         self.network_pass.backward(tape, gradient)
@@ -471,7 +469,8 @@ def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[sli
     n_units = sum(
         p.numel() for name, p in network.named_parameters() if name.endswith("bias")
     )
-    size = max(1, CHUNK_ELEMENTS // (n_units + rows.width))
+    n_encoded = 0 if network.columns is None else network.columns.width
+    size = max(1, CHUNK_ELEMENTS // (n_units + rows.width + n_encoded))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

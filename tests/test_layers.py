@@ -270,10 +270,15 @@ def test_curves_equal_a_dense_layer_on_splines():
     knots = 2 * encoding.numeric.knots
     splines = SplineTransformer(degree=1, knots=knots.T, extrapolation="constant")
     hats = torch.from_numpy(splines.fit_transform(X))
-    linear, curve = bank.weight.detach()[0].flatten(1).split([3, 3 * 5])
-    scores = torch.from_numpy(encoding.numeric.scores).unsqueeze(2)
-    at_knots = bank.basis @ curve.view(3, 5, -1) + scores * linear.unsqueeze(1)
-    expected = hats @ at_knots.flatten(0, 1) + bank.bias.detach().flatten()
+    at_knots = torch.from_numpy(2 * encoding.numeric.knots).T.contiguous()
+    weight, bias = bank.weight.detach()[0].flatten(1), bank.bias.detach().flatten()
+    inputs = encoder(at_knots, 0.0, None).numbers.double()
+    linear, curve = inputs.split([3, 3 * 5], dim=1)
+    by_column = torch.einsum("kj,jo->jko", linear, weight[:3])
+    by_column += torch.einsum(
+        "kjb,jbo->jko", curve.view(6, 3, 5), weight[3:].view(3, 5, -1)
+    )
+    expected = hats @ by_column.flatten(0, 1) + bias
     out = bank(encoder(torch.from_numpy(X), 0.0, None))
     assert_allclose(out.detach().flatten(2)[0], expected, atol=2e-6)
 
@@ -305,7 +310,7 @@ def test_numbers_of_any_size_keep_their_order():
     for values in ([-big, 0, big], [-big, -tiny, big], [0, 2 * tiny, 4 * tiny]):
         X = np.array(values)[:, None]
         encoding, encoder, _ = input_layer(X, categorical=())
-        scores = encoder(torch.from_numpy(X), 0.0, None).linear[:, 0]
+        scores = encoder(torch.from_numpy(X), 0.0, None).numbers[:, 0]
         assert_allclose(scores, encoding.numeric.scores[0, :3], rtol=1e-6)
 
 
@@ -320,13 +325,18 @@ def test_dropout_drops_whole_columns_and_keeps_the_mean():
     out = bank(dropped).detach()
     spread = out.std(dim=1) / math.sqrt(20_000)
     assert ((out.mean(dim=1) - expected[:, 0]).abs() < 5 * spread).all()
-    # The linear path, the knots and the categories of a column go together.
-    values = dropped.entries.values.view(20_000, -1)
-    n_curved = encoding.numeric.n_curved
-    knots = values[:, : 2 * n_curved].unflatten(1, (n_curved, 2)).sum(dim=2)
-    kept = dropped.linear[:, :n_curved] != 0
-    assert_allclose(knots, kept / 0.7, rtol=1e-5)
-    assert kept.double().mean().item() == pytest.approx(0.7, abs=0.01)
+    # The score and the bins of a column go together.
+    whole, n_curved = encoder(row, 0.0, None).numbers, encoding.numeric.n_curved
+    kept = dropped.numbers[:, :n_curved] / whole[:, :n_curved]
+    assert_allclose(kept.unique(), [0, 1 / 0.7], rtol=1e-4)
+    n_bins = encoding.numeric.bin_means.shape[1]
+    bins, whole_bins = (
+        part[:, -n_curved * n_bins :].unflatten(1, (n_curved, n_bins))
+        for part in (dropped.numbers, whole)
+    )
+    assert_allclose(bins, kept.unsqueeze(2) * whole_bins, rtol=1e-6)
+    for factors in (kept, dropped.categories.values):
+        assert (factors > 0).double().mean().item() == pytest.approx(0.7, abs=0.01)
 
 
 def test_dropout_drops_unknown_categories_too():

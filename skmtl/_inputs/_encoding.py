@@ -1,7 +1,7 @@
 """What the input layer learns of the columns of X from the training rows.
 
-A number lies between two knots, quantiles of its column, and is read as a weighted mean
-of the two. A missing number and each category are read as a row of their own.
+A number lies in a bin between two knots, quantiles of its column, and fills it in part.
+A missing number has an indicator, each category a row of a table.
 """
 
 from collections.abc import Mapping, Sized
@@ -40,11 +40,6 @@ class NumericColumns:
     def n_knots(self) -> NDArray:
         """(n_columns,) number of knots."""
         return np.isfinite(self.knots).sum(axis=1)
-
-    @property
-    def last_knots(self) -> NDArray:
-        """(n_columns,) of half the numbers."""
-        return self.knots[np.arange(len(self.knots)), self.n_knots - 1]
 
     @property
     def n_curved(self) -> int:
