@@ -220,11 +220,6 @@ class LinearPass:
         self, x: Tensor, gradient: Tensor, wants_input: bool
     ) -> Tensor | None:
         torch.sum(gradient, 1, keepdim=True, out=self.bias_gradient)
-        if self.weight.shape[2] == 1:  # see `batched_affine`
-            torch.sum(x * gradient, 1, out=self.weight_gradient.squeeze(2))
-            if not wants_input:
-                return None
-            return torch.mul(gradient, self.weight_transposed, out=torch.empty_like(x))
         batched_weight_gradient(x, gradient, self.weight_gradient)
         if not wants_input:
             return None

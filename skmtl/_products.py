@@ -12,7 +12,7 @@ from torch import Tensor
 # Multiply-adds from which oneDNN makes up for what it takes to be called.
 MIN_ONEDNN_WORK = 5_000_000
 MIN_NARROW_ONEDNN_WORK = 1_500_000
-# With 2 to 16 outputs, MKL computes columns in half the time of rows.
+# Up to so many outputs, MKL computes columns in half the time of rows.
 NARROW = 16
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
@@ -48,9 +48,8 @@ def weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
 
 def batched_affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(g, n, k), (g, k, m), (g, 1, m) -> x @ weight + bias for each of the g."""
-    if weight.shape[2] == 1:
-        # A product with one column is bound by memory: reads x as it lies there.
-        return (x * weight.mT).sum(2, keepdim=True).add_(bias)
+    if weight.shape[2] <= NARROW:
+        return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
     if _is_large(x[0], weight[0]):
         return batched_product(x, weight).add_(bias)
     return torch.baddbmm(bias, x, weight)
@@ -58,6 +57,8 @@ def batched_affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def batched_product(a: Tensor, b: Tensor) -> Tensor:
     """(g, n, k), (g, k, m) -> a @ b for each of the g."""
+    if a.shape[2] == 1:
+        return a * b
     if not _is_large(a[0], b[0]):
         return torch.bmm(a, b)
     return torch.stack([_onednn(*pair) for pair in zip(a, b, strict=True)])
@@ -65,7 +66,9 @@ def batched_product(a: Tensor, b: Tensor) -> Tensor:
 
 def batched_weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
     """(g, n, k), (g, n, m) -> x.mT @ gradient for each of the g, in `out`."""
-    if _is_large(x[0].T, gradient[0]):
+    if gradient.shape[2] <= NARROW:
+        out.copy_(torch.bmm(gradient.mT, x).mT)
+    elif _is_large(x[0].T, gradient[0]):
         for parts in zip(x, gradient, out, strict=True):
             weight_gradient(*parts)
     else:
