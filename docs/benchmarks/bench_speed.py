@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import warnings
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmtl import MultiTaskNetClassifier
+from skmtl._products import affine
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 CASES = {}
@@ -44,18 +46,18 @@ def case(goal):
     return register
 
 
-def medians(work, n_rounds=5):
+def medians(work, n_rounds=5, n_warm_up=1):
     """Median seconds of each callable, all of them run in turn, after a warm-up.
 
     The pauses let the threads of the one before, which spin for a while, go to sleep.
     """
     seconds = {name: [] for name in work}
-    for i in range(n_rounds + 1):
+    for i in range(-n_warm_up, n_rounds):
         for name, function in work.items():
             time.sleep(0.1)
             start = time.perf_counter()
             function()
-            if i > 0:
+            if i >= 0:
                 seconds[name].append(time.perf_counter() - start)
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
@@ -147,11 +149,42 @@ def skorch_net(sizes, X, Y, epochs):
     net.fit(X, Y)
 
 
+def deepchem_fit(sizes, X, Y, epochs):
+    from deepchem.data import NumpyDataset
+    from deepchem.models import MultitaskClassifier
+
+    model = MultitaskClassifier(
+        sizes[-1],
+        sizes[0],
+        layer_sizes=list(sizes[1:-1]),
+        dropouts=0.0,
+        weight_decay_penalty=1e-4,
+        batch_size=200,
+        learning_rate=0.001,
+    )
+    model.fit(NumpyDataset(X, Y), nb_epoch=epochs)
+
+
 def gemm_seconds(n_multiply_adds):
-    """Time of that many multiply-adds at the rate of a large product."""
+    """Time of that many multiply-adds at the rate of large products.
+
+    Of torch's own product, and of the faster one of it and oneDNN's kernel.
+    """
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    seconds = medians({"gemm": lambda: a @ b}, 10)["gemm"]
-    return seconds * n_multiply_adds / 2048**3
+    bias = torch.zeros(2048)
+    with torch.no_grad():
+        seconds = medians(
+            {
+                "torch": lambda: a @ b,
+                "oneDNN": lambda: affine(a, b, bias),
+            },
+            10,
+        )
+    share = n_multiply_adds / 2048**3
+    return {
+        "products, torch's rate": seconds["torch"] * share,
+        "products, the best rate": min(seconds.values()) * share,
+    }
 
 
 def step_multiply_adds(sizes, batch_size):
@@ -170,10 +203,11 @@ def step_case(sizes, batch_size, n, epochs, with_peers=True):
     if with_peers:
         work["MLPClassifier"] = lambda: mlp(hidden, epochs, batch_size).fit(X, Y)
         work["skorch"] = lambda: skorch_net(sizes, X, Y, epochs)
+        if find_spec("deepchem"):  # in no extra: it is not needed for the others
+            work["DeepChem"] = lambda: deepchem_fit(sizes, X, Y, epochs)
     work["plain loop"] = lambda: plain_loop(sequential(sizes), X, Y, epochs, batch_size)
     seconds = {name: s / n_steps for name, s in medians(work).items()}
-    seconds["GEMM limit"] = gemm_seconds(step_multiply_adds(sizes, batch_size))
-    return seconds
+    return seconds | gemm_seconds(step_multiply_adds(sizes, batch_size))
 
 
 @case({"MLPClassifier": 2.0, "skorch": 8.0, "plain loop": 2.0})
@@ -188,7 +222,7 @@ def step_deep():
     return step_case((50, 100, 100, 8), 200, 4000, 20)
 
 
-@case({"GEMM limit": 1 / 1.25})
+@case({"products, torch's rate": 1 / 1.25})
 def step_wide():
     """Step: 512 -> 512 -> 512 -> 12, batch 256"""
     return step_case((512, 512, 512, 12), 256, 5120, 5, with_peers=False)
@@ -215,19 +249,19 @@ def growth_case(head):
         for name, s in seconds.items()
     }
     per_head = sum(a * b for a, b in zip((256, *head), (*head, 1), strict=True))
-    result["GEMMs of 999 heads"] = gemm_seconds(3 * 200 * 999 * per_head)
+    result |= gemm_seconds(3 * 200 * 999 * per_head)
     added = result["ours, 1000 tasks"] - result["ours, 1 tasks"]
     result["ours"] = added
     return result
 
 
-@case({"GEMMs of 999 heads": 1 / 1.5})
+@case({"products, torch's rate": 1 / 1.5})
 def growth_linear_heads():
     """Growth: 2048 -> 256 -> T linear heads; ours is what 1000 tasks add to one"""
     return growth_case(())
 
 
-@case({"GEMMs of 999 heads": 1 / 1.5, "ModuleList, 1000 tasks": 10.0})
+@case({"products, torch's rate": 1 / 1.5, "ModuleList, 1000 tasks": 10.0})
 def growth_heads_of_16():
     """Growth: 2048 -> 256 -> T heads of 16; ours is what 1000 tasks add to one"""
     return growth_case((16,))
@@ -300,18 +334,42 @@ def piecewise_input():
 
 @case({})
 def very_wide_sparse_input():
-    """CSR X, 100 non-zeros a row: 100,000 wide (ours) and 10,000 wide"""
+    """A step on CSR X, 100 non-zeros a row: 100,000 wide (ours) and 10,000 wide"""
     _, Y = data(4000, 2, 12)
-    work = {}
-    for name, width in (("ours", 100_000), ("10,000 wide", 10_000)):
+    fits, solver = {}, {}
+    for width in (100_000, 10_000):
         rng = np.random.default_rng(0)
         indices = rng.integers(width, size=400_000)
         values = np.ones(400_000, np.float32)
         X = sparse.csr_array(
             (values, indices, np.arange(0, 400_001, 100)), shape=(4000, width)
         )
-        work[name] = lambda X=X: ours((128,), 2).fit(X, Y)
-    return medians(work, 2)
+        for epochs in (1, 6):
+            clf = ours((128,), epochs)
+            fits[width, epochs] = lambda clf=clf, X=X: clf.fit(X, Y)
+        solver[width] = adam_steps(128 * width)
+    fits, solver = medians(fits, 3), medians(solver, 3)
+    steps = {width: (fits[width, 6] - fits[width, 1]) / 100 for width in solver}
+    return {
+        "ours": steps[100_000],
+        "10,000 wide": steps[10_000],
+        "the solver alone, 100,000 wide": solver[100_000] / 100,
+        "the solver alone, 10,000 wide": solver[10_000] / 100,
+    }
+
+
+def adam_steps(n_parameters):
+    """100 calls of the kernel of torch that every Adam needs."""
+    vectors = [[torch.rand(n_parameters)] for _ in range(4)]
+    settings = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0}
+    settings |= {"eps": 1e-8, "amsgrad": False, "maximize": False}
+    n_steps = [torch.ones(())]
+
+    def steps():
+        for _ in range(100):
+            torch._fused_adam_(*vectors, [], n_steps, **settings)
+
+    return steps
 
 
 # Banks ----------------------------------------------------------------------------
@@ -375,17 +433,19 @@ def prediction():
 @case({"n_jobs=1": 1.6})
 def grid_search():
     """GridSearchCV, 12 candidates x 5 folds, n_jobs=2 (ours) and 1"""
-    X, Y = data(5000, 50, 8, missing=0.3)
+    X, Y = data(10_000, 50, 8, missing=0.3)
     grid = {
         "head_hidden_layer_sizes": [(), (8,), (16,)],
         "alpha": [1e-4, 1e-3, 1e-2, 1e-1],
     }
 
     def search(n_jobs):
-        clf = ours((100,), 100)
+        clf = ours((100,), 150)
         GridSearchCV(clf, grid, cv=MultiTaskStratifiedKFold(5), n_jobs=n_jobs).fit(X, Y)
 
-    return medians({"ours": lambda: search(2), "n_jobs=1": lambda: search(1)}, 1)
+    # Without a warm-up, so that the start of the processes counts.
+    work = {"ours": lambda: search(2), "n_jobs=1": lambda: search(1)}
+    return medians(work, 1, n_warm_up=0)
 
 
 @case({"X, y, state": 1 / 1.2})
