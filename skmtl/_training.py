@@ -215,7 +215,7 @@ def train(
     flat = FlatParameters(network)
     try:
         steps = _Steps(network, flat, data, plan, generator, solver_state)
-        progress = _Progress(network, plan, validating=held_out is not None)
+        progress = _Progress(flat, plan, validating=held_out is not None)
         if catches_interrupt or held_out is not None:
             progress.keep_parameters()
         stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
@@ -269,20 +269,21 @@ def _run_epochs(
 class _Progress:
     """Epochs so far, when to stop, and the parameters of the best one."""
 
-    def __init__(self, network: TrunkAndHeads, plan: TrainingPlan, validating: bool):
-        self.network = network
+    def __init__(self, flat: FlatParameters, plan: TrainingPlan, validating: bool):
+        self.flat = flat
         self.plan = plan
         self.validating = validating
         self.epochs: list[Epoch] = []
         self.n_stalled = 0
         self.best = -math.inf
-        self.best_state: dict[str, Tensor] | None = None
+        self.best_values: list[Tensor] | None = None
 
     def keep_parameters(self) -> None:
         """Copy the parameters as the best ones; from now on those of better epochs."""
-        self.best_state = {
-            name: value.clone() for name, value in self.network.state_dict().items()
-        }
+        if self.best_values is None:
+            self.best_values = [values.clone() for values in self.flat.values]
+        else:
+            _copy(self.best_values, self.flat.values)
 
     def update(self, epoch: Epoch) -> None:
         score = epoch.validation_score
@@ -292,7 +293,7 @@ class _Progress:
         self.n_stalled = 0 if improved else self.n_stalled + 1
         if score > self.best:
             self.best = score
-            if self.best_state is not None:
+            if self.best_values is not None:
                 self.keep_parameters()
         self.epochs.append(epoch)
 
@@ -303,8 +304,13 @@ class _Progress:
         return watches and self.n_stalled > self.plan.n_iter_no_change
 
     def restore_best(self) -> None:
-        if self.best_state is not None:
-            self.network.load_state_dict(self.best_state)
+        if self.best_values is not None:
+            _copy(self.flat.values, self.best_values)
+
+
+def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source)
 
 
 class _Steps:
@@ -387,7 +393,8 @@ class _Steps:
         """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
         if self.plan.alpha == 0:  # the weights may have overflowed
             return 0.0
-        squares = float(self.flat.weights.square().sum())
+        parts = self.flat.weights.split(CHUNK_ELEMENTS)  # no copy as large as they are
+        squares = sum(float(part.square().sum()) for part in parts)
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
     def _step(
