@@ -4,6 +4,9 @@ MKL, which torch calls, uses half of the width of vectors on processors of AMD: 
 product is large, the kernels of oneDNN, which torch brings as well, take half the time.
 """
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,9 +18,26 @@ MIN_NARROW_ONEDNN_WORK = 1_500_000
 # Up to so many outputs, MKL computes columns in half the time of rows.
 NARROW = 16
 
+_thread = threading.local()
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
+
+
+@contextlib.contextmanager
+def without_derivatives(device: torch.device) -> Iterator[None]:
+    """Where nobody asks for derivatives, and precision is float32 throughout.
+
+    The kernels of oneDNN have no derivatives, forward or backward, and cannot be
+    traced: outside of this context, products are those of torch.
+    """
+    before = getattr(_thread, "may_use_onednn", False)
+    _thread.may_use_onednn = HAS_ONEDNN
+    try:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        _thread.may_use_onednn = before
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -85,10 +105,9 @@ def _is_large(a: Tensor, b: Tensor) -> bool:
 
 def _can_use_onednn(a: Tensor) -> bool:
     return (
-        HAS_ONEDNN
+        getattr(_thread, "may_use_onednn", False)
         and a.dtype == torch.float32
         and a.device.type == "cpu"
-        and not torch.is_grad_enabled()  # it has no derivative
     )
 
 

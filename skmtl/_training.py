@@ -20,6 +20,7 @@ from skmtl._losses import (
     task_losses,
     weigh_labels,
 )
+from skmtl._products import without_derivatives
 from skmtl._solvers import Adam, FlatParameters, NesterovSGD, Solver
 from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
@@ -219,7 +220,8 @@ def train(
         if catches_interrupt or held_out is not None:
             progress.keep_parameters()
         stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
-        with torch.no_grad(), thread_limit(work_per_step(network, plan.batch_size)):
+        device, work = flat.weights.device, work_per_step(network, plan.batch_size)
+        with without_derivatives(device), thread_limit(work):
             try:
                 stopped_by = _run_epochs(
                     steps, progress, index, held_out, on_epoch_begin, on_epoch_end
@@ -490,7 +492,7 @@ def mean_task_loss(network: TrunkAndHeads, data: LabelledRows, index: Tensor) ->
     like = next(network.parameters())
     losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
-    with torch.inference_mode():
+    with without_derivatives(like.device):
         for chunk in iter_chunks(network, data.rows, len(index)):
             x, labels, _ = data.read(index[chunk], like, network.groups)
             losses += task_losses(network(x), labels, network.groups)

@@ -10,7 +10,10 @@ from skmtl._products import (
     batched_weight_gradient,
     product,
     weight_gradient,
+    without_derivatives,
 )
+
+CPU = torch.device("cpu")
 
 # Small and large, with one, few and many columns: every kernel has a case.
 SIZES = [
@@ -44,7 +47,7 @@ def test_products_are_those_of_double_precision(n, k, m, transposed):
     x, weight = random(n, k, transposed=transposed), random(k, m)
     bias, gradient = random(m), random(n, m, transposed=transposed)
     wide = [t.double() for t in (x, weight, bias, gradient)]
-    with torch.no_grad():
+    with without_derivatives(CPU):
         assert_close(affine(x, weight, bias), wide[0] @ wide[1] + wide[2])
         assert_close(product(gradient, weight.T), wide[3] @ wide[1].T)
         out = torch.full((k, m), torch.nan)
@@ -57,7 +60,7 @@ def test_batched_products_are_those_of_double_precision(n, k, m):
     x, weight = random(3, n, k), random(3, k, m)
     bias, gradient = random(3, 1, m), random(3, n, m)
     wide = [t.double() for t in (x, weight, bias, gradient)]
-    with torch.no_grad():
+    with without_derivatives(CPU):
         assert_close(batched_affine(x, weight, bias), wide[0] @ wide[1] + wide[2])
         assert_close(batched_product(gradient, weight.mT), wide[3] @ wide[1].mT)
         out = torch.full((3, k, m), torch.nan)
@@ -74,8 +77,20 @@ def test_products_have_a_derivative(n, k, m):
     assert_close(weight.grad, (x.double().T @ gradient.double()).detach())
 
 
+# torch loads rules of forward derivatives through a function that it has deprecated.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_forward_derivatives_without_a_gradient():
+    x, weight, bias = random(300, 200), random(200, 100), random(100)
+    with torch.no_grad():
+        out, tangent = torch.func.jvp(
+            lambda x: affine(x, weight, bias), (x,), (torch.ones_like(x),)
+        )
+    assert_close(out, x.double() @ weight.double() + bias.double())
+    assert_close(tangent, torch.ones_like(x).double() @ weight.double())
+
+
 @pytest.mark.skipif(not HAS_ONEDNN, reason="this build of torch has no oneDNN")
 def test_large_products_go_to_onednn():
-    with torch.profiler.profile() as profile, torch.no_grad():
+    with torch.profiler.profile() as profile, without_derivatives(CPU):
         affine(random(300, 200), random(200, 100), random(100))
     assert "mkldnn::_linear_pointwise" in {e.key for e in profile.key_averages()}

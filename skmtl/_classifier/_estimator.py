@@ -225,6 +225,10 @@ class MultiTaskNetClassifier(
     in prediction. Where no training row had a missing number, or a rare category, the
     column's mean response stands in for it.
 
+    Training and prediction use torch's threads, and fewer of them for small networks.
+    Where other programs keep the cores busy, threads that wait for one another take far
+    longer than one alone: call `torch.set_num_threads(1)`.
+
     scikit-learn's callbacks are supported, an epoch per task: see `set_callbacks` and
     `sklearn.callback`.
 

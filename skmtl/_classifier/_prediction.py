@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from skmtl._layers import OutputGroup
+from skmtl._products import without_derivatives
 from skmtl._training import Rows, iter_chunks, thread_limit, work_per_step
 from skmtl.sharing._network import TrunkAndHeads
 
@@ -21,7 +21,8 @@ def map_rows(
     like = next(network.parameters())
     chunks = list(iter_chunks(network, rows, len(rows)))
     outputs: list[NDArray] = []
-    with torch.inference_mode(), thread_limit(work_per_step(network, chunks[0].stop)):
+    work = work_per_step(network, chunks[0].stop)
+    with without_derivatives(like.device), thread_limit(work):
         for chunk in chunks:
             parts = [part.cpu().numpy() for part in function(rows.read(chunk, like))]
             if not outputs:

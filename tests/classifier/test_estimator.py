@@ -853,3 +853,17 @@ def test_warnings_are_in_the_callers_name(problem):
     with pytest.warns(UserWarning, match="no observed label") as record:
         classifier().fit(X, Y)
     assert record[0].filename == __file__
+
+
+def test_autocast_of_the_caller_changes_nothing():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 200))
+    Y = (X[:, :20] + rng.normal(size=(300, 20)) > 0).astype(float)
+    settings = {"hidden_layer_sizes": (200,), "max_iter": 2, "batch_size": 300}
+    settings |= {"learning_rate": "cosine", "input_encoding": "none"}
+    expected = classifier(**settings).fit(X, Y)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        clf = classifier(**settings).fit(X, Y)
+        p = clf.predict_proba(X)
+    assert_same_parameters(clf, expected)
+    assert_array_equal(p, expected.predict_proba(X))

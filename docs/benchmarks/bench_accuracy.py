@@ -1,0 +1,320 @@
+"""Accuracy on real data: defaults beside forests, boosted trees and other networks.
+
+Run with the folder of data sets in the environment variable SKMTL_DATA:
+
+    python docs/benchmarks/bench_accuracy.py results.jsonl --splits 3
+    python docs/benchmarks/bench_accuracy.py results.jsonl --table
+
+Every cell (set, split, share of labels removed, model) is a line of the file; finished
+cells are not run again, so that it can be run in parts. Single-task models are fitted
+on each task's own labelled rows. All on one thread. Needs the extra `bench`; DeepChem
+takes part where it is installed.
+"""
+
+import argparse
+import json
+import os
+import time
+import warnings
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pandas as pd
+import torch
+from _data import loader_of
+from lightgbm import LGBMClassifier
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    log_loss,
+    roc_auc_score,
+)
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
+
+from skmtl import MultiTaskNetClassifier
+
+torch.set_num_threads(1)
+SETS = [
+    "flags",
+    "emotions",
+    "clintox",
+    "drug_consumption",
+    "scene",
+    "yeast",
+    "support2",
+    "tox21",
+    "adult",
+    "bibtex",
+    "toxcast",
+    "htsfp5",
+]
+FRACTIONS = [0.0, 0.5, 0.8, 0.95]
+METRICS = ["auc", "ap", "log_loss", "balanced_accuracy"]
+
+
+# Data -----------------------------------------------------------------------------
+
+
+@cache
+def load(name):
+    X, Y, parts = loader_of(os.environ["SKMTL_DATA"])(name)
+    if sparse.issparse(X):
+        return X.tocsr(), Y, parts
+    if isinstance(X, np.ndarray):
+        X = pd.DataFrame(X).add_prefix("x")
+    text = X.select_dtypes(exclude="number").columns
+    return X.astype(dict.fromkeys(text, "category")), Y, parts
+
+
+def rows_of(X, index):
+    return X[index] if sparse.issparse(X) else X.iloc[index]
+
+
+def split(name, number, fraction):
+    """Train and test parts, labels removed from the first.
+
+    Split -1 is the ready one of the set (by scaffold, or Mulan's), if it has one; the
+    others hold out a random quarter.
+    """
+    X, Y, parts = load(name)
+    rng = np.random.default_rng(number + 1)
+    if number >= 0:
+        order = rng.permutation(len(Y))
+        test, train = np.split(order, [len(Y) // 4])
+    elif parts:
+        names = [part for part in ("train_idx", "valid_idx") if part in parts]
+        train = np.concatenate([parts[part] for part in names])
+        test = parts["test_idx"]
+    else:
+        return None
+    Y_train = Y.iloc[train]
+    Y_train = Y_train.mask(rng.random(Y_train.shape) < fraction)
+    return rows_of(X, train), Y_train, rows_of(X, test), Y.iloc[test]
+
+
+# Models ---------------------------------------------------------------------------
+
+
+def preprocessing(X, *, scale):
+    """For models that read no holes and no categories."""
+    if sparse.issparse(X):
+        return MaxAbsScaler()
+    impute = SimpleImputer(strategy="median", add_indicator=True)
+    numbers = make_pipeline(impute, StandardScaler()) if scale else impute
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (one_hot, make_column_selector(dtype_include="category")),
+    )
+
+
+def logistic(X, seed):
+    model = make_pipeline(
+        preprocessing(X, scale=True), LogisticRegression(max_iter=300)
+    )
+    grid = {"logisticregression__C": np.logspace(-3, 1, 5)}
+    folds = StratifiedKFold(3, shuffle=True, random_state=seed)
+    return GridSearchCV(model, grid, scoring="neg_log_loss", cv=folds)
+
+
+def forest(X, seed):
+    trees = RandomForestClassifier(300, random_state=seed)
+    return (
+        trees
+        if sparse.issparse(X)
+        else make_pipeline(preprocessing(X, scale=False), trees)
+    )
+
+
+def boosted_trees(X, seed):
+    return LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1)
+
+
+def mlp(X, seed):
+    return make_pipeline(preprocessing(X, scale=True), MLPClassifier(random_state=seed))
+
+
+PER_TASK = {
+    "logistic": logistic,
+    "forest": forest,
+    "LightGBM": boosted_trees,
+    "MLPClassifier": mlp,
+}
+
+
+def defaults(seed, **parameters):
+    return MultiTaskNetClassifier(random_state=seed, **parameters)
+
+
+JOINT = {
+    "separate networks": lambda seed: defaults(seed, sharing="none"),
+    "skmtl": defaults,
+}
+
+
+def fit_predict(model, X, Y, X_test, seed):
+    """Classes and probabilities (n, n_classes) of each task."""
+    if model == "DeepChem":
+        return deepchem(X, Y, X_test, seed)
+    if model in JOINT:
+        network = JOINT[model](seed).fit(X, Y)
+        p = network.predict_proba(X_test)
+        if not isinstance(p, list):
+            p = [np.column_stack([1 - column, column]) for column in p.T]
+        return list(zip(network.classes_, p, strict=True))
+    results = []
+    for task in Y:
+        observed = np.flatnonzero(Y[task].notna())
+        y = Y[task].iloc[observed]
+        counts = y.value_counts()
+        if len(counts) < 2:  # nothing to learn: the class itself
+            p = np.ones((X_test.shape[0], 1))
+            results.append((counts.index.to_numpy(), p))
+            continue
+        single = PER_TASK[model](X, seed)
+        if model == "logistic" and counts.min() < 3:  # too few labels for three folds
+            single = clone(single.estimator)
+        single.fit(rows_of(X, observed), y)
+        results.append((single.classes_, single.predict_proba(X_test)))
+    return results
+
+
+def deepchem(X, Y, X_test, seed):
+    """MultitaskClassifier with its defaults and 10 epochs; binary tasks alone."""
+    from deepchem.data import NumpyDataset
+    from deepchem.models import MultitaskClassifier
+
+    if (Y.nunique() > 2).any():
+        return None
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    transform = preprocessing(X, scale=True)
+    X, X_test = (
+        part.toarray() if sparse.issparse(part) else np.asarray(part)
+        for part in (transform.fit_transform(X), transform.transform(X_test))
+    )
+    weights = Y.notna().to_numpy(np.float32)
+    data = NumpyDataset(X.astype(np.float32), Y.fillna(0).to_numpy(np.float32), weights)
+    model = MultitaskClassifier(Y.shape[1], X.shape[1])
+    model.fit(data, nb_epoch=10)
+    no_labels = np.zeros((len(X_test), Y.shape[1]), np.float32)
+    p = model.predict(NumpyDataset(X_test.astype(np.float32), no_labels))
+    return [(np.array([0, 1]), p[:, t]) for t in range(Y.shape[1])]
+
+
+# Scores ---------------------------------------------------------------------------
+
+
+def scores_of(predictions, Y):
+    """Means over the tasks of what can be computed for them."""
+    totals = {metric: [] for metric in METRICS}
+    for task, (classes, p) in zip(Y, predictions, strict=True):
+        is_known = Y[task].notna().to_numpy()
+        y = Y[task].to_numpy()[is_known]
+        labels = np.unique(np.concatenate([np.unique(y), np.asarray(classes)]))
+        table = np.zeros((len(y), len(labels)))
+        table[:, np.searchsorted(labels, classes)] = p[is_known]
+        if len(np.unique(y)) < 2:
+            continue
+        # A class of fewer than five test rows says little about a ranking.
+        columns = range(len(labels)) if len(labels) > 2 else [1]
+        one_vs_rest = [(y == labels[c], table[:, c]) for c in columns]
+        ranked = [pair for pair in one_vs_rest if 5 <= pair[0].sum() <= len(y) - 5]
+        if ranked:
+            totals["auc"].append(np.mean([roc_auc_score(*pair) for pair in ranked]))
+            ap = [average_precision_score(*pair) for pair in ranked]
+            totals["ap"].append(np.mean(ap))
+        clipped = table.clip(1e-6)
+        clipped /= clipped.sum(axis=1, keepdims=True)
+        totals["log_loss"].append(log_loss(y, clipped, labels=labels))
+        predicted = labels[table.argmax(axis=1)]
+        totals["balanced_accuracy"].append(balanced_accuracy_score(y, predicted))
+    return {metric: float(np.mean(values)) for metric, values in totals.items()}
+
+
+def run_cell(name, number, fraction, model):
+    parts = split(name, number, fraction)
+    if parts is None:
+        return None
+    X, Y, X_test, Y_test = parts
+    start = time.perf_counter()
+    predictions = fit_predict(model, X, Y, X_test, number + 1)
+    seconds = time.perf_counter() - start
+    if predictions is None:
+        return None
+    return scores_of(predictions, Y_test) | {"seconds": seconds}
+
+
+# Tables ---------------------------------------------------------------------------
+
+
+def print_tables(results):
+    index = ["set", "fraction"]
+    for metric in [*METRICS, "seconds"]:
+        means = results.pivot_table(index=index, columns="model", values=metric)
+        digits = 1 if metric == "seconds" else 3
+        print(f"\n{metric}")
+        print(means.to_string(float_format=f"{{:.{digits}f}}".format, na_rep="-"))
+    cells = results.pivot_table(index=[*index, "split"], columns="model", values="auc")
+    means = cells.groupby(level=index).mean()
+    print("\nmean rank of the ROC AUC over sets and fractions")
+    print(means.rank(axis=1, ascending=False).mean().sort_values().to_string())
+    print("\ndifference of ours in ROC AUC, mean over splits and its standard error")
+    for model in cells.columns.drop("skmtl"):
+        paired = (cells["skmtl"] - cells[model]).dropna().groupby(level=index)
+        table = pd.DataFrame({"mean": paired.mean(), "error": paired.sem()})
+        ahead, behind = (table["mean"] > 0).sum(), (table["mean"] < 0).sum()
+        worst = table["mean"].idxmin()
+        print(
+            f"{model:18s} mean {table['mean'].mean():+.4f}, ahead in {ahead}, behind "
+            f"in {behind}; at worst {table.loc[worst, 'mean']:+.4f} (error "
+            f"{table.loc[worst, 'error']:.4f}) on {worst[0]}, {worst[1]:.0%} removed"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--splits", type=int, default=3, help="random ones")
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
+    parser.add_argument("--fractions", nargs="+", type=float, default=FRACTIONS)
+    models = [*PER_TASK, *JOINT] + ["DeepChem"] * bool(find_spec("deepchem"))
+    parser.add_argument("--models", nargs="+", default=models, choices=models)
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    lines = options.file.read_text().splitlines() if options.file.exists() else []
+    results = [json.loads(line) for line in lines]
+    if options.table:
+        print_tables(pd.DataFrame(results))
+        return
+    done = {(r["set"], r["split"], r["fraction"], r["model"]) for r in results}
+    warnings.simplefilter("ignore")
+    for number in range(-1, options.splits):
+        for name in options.sets:
+            for fraction in options.fractions:
+                for model in options.models:
+                    cell = (name, number, fraction, model)
+                    result = None if cell in done else run_cell(*cell)
+                    if result is None:
+                        continue
+                    keys = ("set", "split", "fraction", "model")
+                    result = dict(zip(keys, cell, strict=True)) | result
+                    with options.file.open("a") as file:
+                        print(json.dumps(result), file=file)
+
+
+if __name__ == "__main__":
+    main()
