@@ -1,6 +1,7 @@
 """The bank, many linear maps in one call, and the small blocks around it."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -74,13 +75,18 @@ class EncodedRows(NamedTuple):
 Features = Tensor | SparseRows | EncodedRows
 
 
-def part_of(x: Tensor | SparseRows, start: int, stop: int) -> Tensor | SparseRows:
-    """Rows from `start` to `stop`."""
+def split_rows(x: Tensor | SparseRows, n_rows: int) -> Sequence[Tensor | SparseRows]:
+    """So many rows each, the last ones fewer."""
     if isinstance(x, Tensor):
-        return x[start:stop]
-    offsets = x.offsets[start : stop + 1]
-    first, last = int(offsets[0]), int(offsets[-1])
-    return SparseRows(x.indices[first:last], offsets - first, x.values[first:last])
+        return x.split(n_rows)
+    parts, bounds = [], x.offsets[::n_rows].tolist()
+    for i, first in enumerate(bounds):
+        offsets = x.offsets[i * n_rows : (i + 1) * n_rows + 1]
+        last = int(offsets[-1])
+        if len(offsets) > 1:
+            values = x.values[first:last]
+            parts.append(SparseRows(x.indices[first:last], offsets - first, values))
+    return parts
 
 
 def weighted_sum(table: Tensor, rows: SparseRows) -> Tensor:

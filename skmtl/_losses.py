@@ -21,11 +21,10 @@ class Labels(NamedTuple):
     weights: Tensor  # (batch, n_tasks), 0 where the label is missing
     pull: Tensor  # (batch, n_logits), - weight * target
 
-    def part(self, start: int, stop: int) -> "Labels":
-        """Rows from `start` to `stop`."""
-        return Labels(
-            self.targets[start:stop], self.weights[start:stop], self.pull[start:stop]
-        )
+    def split(self, n_rows: int) -> "list[Labels]":
+        """So many rows each, the last ones fewer."""
+        fields = [field.split(n_rows) for field in self]
+        return [Labels(*parts) for parts in zip(*fields, strict=True)]
 
 
 def weigh_labels(

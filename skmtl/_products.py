@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Multiply-adds from which oneDNN makes up for what it takes to be called.
-MIN_ONEDNN_WORK = 5_000_000
-MIN_NARROW_ONEDNN_WORK = 1_500_000
+# Multiply-adds from which oneDNN makes up for what it takes to be called, and for the
+# copy of a transposed matrix.
+MIN_WORK = 1_500_000
+MIN_TRANSPOSED_WORK = 5_000_000
 # Up to so many outputs, MKL computes columns in half the time of rows.
 NARROW = 16
 
@@ -42,11 +43,10 @@ def without_derivatives(device: torch.device) -> Iterator[None]:
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(n, k), (k, m), (m,) -> x @ weight + bias."""
-    work, is_narrow = x.numel() * weight.shape[1], 1 < weight.shape[1] <= NARROW
-    enough = MIN_NARROW_ONEDNN_WORK if is_narrow else MIN_ONEDNN_WORK
-    if work >= enough and weight.shape[1] > 1 and _can_use_onednn(x):
+    n_outputs = weight.shape[1]
+    if x.numel() * n_outputs >= MIN_WORK and n_outputs > 1 and _can_use_onednn(x):
         return _onednn(x, weight, bias)
-    if is_narrow:
+    if 1 < n_outputs <= NARROW:
         return torch.addmm(bias.unsqueeze(1), weight.T, x.T).T
     return torch.addmm(bias, x, weight)
 
@@ -60,7 +60,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
     """(n, k), (n, m) -> x.T @ gradient, in `out`."""
     if 1 < gradient.shape[1] <= NARROW:
         out.copy_((gradient.T @ x).T)
-    elif _is_large(x.T, gradient):
+    elif _is_large(x.T, gradient, MIN_TRANSPOSED_WORK):
         out.copy_(_onednn(x.T, gradient))
     else:
         torch.mm(x.T, gradient, out=out)
@@ -88,16 +88,16 @@ def batched_weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
     """(g, n, k), (g, n, m) -> x.mT @ gradient for each of the g, in `out`."""
     if gradient.shape[2] <= NARROW:
         out.copy_(torch.bmm(gradient.mT, x).mT)
-    elif _is_large(x[0].T, gradient[0]):
+    elif _is_large(x[0].T, gradient[0], MIN_TRANSPOSED_WORK):
         for parts in zip(x, gradient, out, strict=True):
             weight_gradient(*parts)
     else:
         torch.bmm(x.mT, gradient, out=out)
 
 
-def _is_large(a: Tensor, b: Tensor) -> bool:
+def _is_large(a: Tensor, b: Tensor, min_work: int = MIN_WORK) -> bool:
     return (
-        a.numel() * b.shape[1] >= MIN_ONEDNN_WORK
+        a.numel() * b.shape[1] >= min_work
         and min(*a.shape, b.shape[1]) > NARROW
         and _can_use_onednn(a)
     )

@@ -6,13 +6,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._layers import OutputGroup, SparseRows, part_of
+from skmtl._layers import OutputGroup, SparseRows, split_rows
 from skmtl._losses import (
     Labels,
     in_task_order,
@@ -26,9 +27,10 @@ from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
 WARM_UP = 0.1
-# Multiply-adds of a forward pass that a further thread is worth: measured on 2 cores,
-# two threads lose nothing from 3 million on and win a factor of 2 at 100 million.
-MIN_WORK_PER_THREAD = 1_500_000
+# Multiply-adds of a forward pass that a further thread is worth. On two cores of a
+# virtual machine two threads took between 0.7 and 1.2 times as long as one at 3 million
+# and half as long at 100 million; where the cores are busy, a hundred times as long.
+MIN_WORK_PER_THREAD = 5_000_000
 # Of what is read and computed at once, batches in training and rows in a forward pass
 # without gradient: 4 MiB of float32, so that the caches hold a good part of them.
 CHUNK_ELEMENTS = 1_048_576
@@ -379,17 +381,22 @@ class _Steps:
         """
         groups, batch_size = self.network.groups, self.plan.batch_size
         block = self.data.read(rows, self.like, groups)
-        logits, weight = [], 0.0
-        for start in range(0, len(rows), batch_size):
-            stop = min(start + batch_size, len(rows))
-            batch_weight = float(stop - start)
-            if block.row_weight is not None:
-                batch_weight = float(block.row_weight[start:stop].sum())
-            batch = part_of(block.x, start, stop), block.labels.part(start, stop)
-            logits.append(self._step(*batch, batch_weight, next(step_sizes)))
-            weight += batch_weight
+        if block.row_weight is None:
+            weights = [float(len(part)) for part in rows.split(batch_size)]
+        else:
+            weights = [float(part.sum()) for part in block.row_weight.split(batch_size)]
+        logits = [
+            self._step(*batch)
+            for batch in zip(
+                split_rows(block.x, batch_size),
+                block.labels.split(batch_size),
+                weights,
+                islice(step_sizes, len(weights)),
+                strict=True,
+            )
+        ]
         losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
-        return losses.sum(), weight
+        return losses.sum(), sum(weights)
 
     def _penalty(self) -> float:
         """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
