@@ -335,8 +335,13 @@ def test_dropout_drops_whole_columns_and_keeps_the_mean():
         for part in (dropped.numbers, whole)
     )
     assert_allclose(bins, kept.unsqueeze(2) * whole_bins, rtol=1e-6)
-    for factors in (kept, dropped.categories.values):
+    of_category = dropped.categories.values.view(20_000, -1)
+    for factors in (kept, of_category):
         assert (factors > 0).double().mean().item() == pytest.approx(0.7, abs=0.01)
+    # Each column is dropped on its own.
+    columns = torch.cat([kept, of_category], dim=1) > 0
+    correlation = torch.corrcoef(columns.double().T)
+    assert_allclose(correlation, np.eye(len(correlation)), atol=0.05)
 
 
 def test_dropout_drops_unknown_categories_too():
