@@ -112,5 +112,9 @@ def _can_use_onednn(a: Tensor) -> bool:
 
 
 def _onednn(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    if not (b.is_contiguous() or b.T.is_contiguous()):
+        # Some columns of a matrix: oneDNN has no fast kernel that reads them in place,
+        # and takes a thousand times as long.
+        b = b.contiguous()
     result: Any = torch.ops.mkldnn._linear_pointwise(a, b.T, bias, "none", [], "")
     return result

@@ -28,11 +28,13 @@ SIZES = [
 every_size = pytest.mark.parametrize(("n", "k", "m"), SIZES)
 
 
-def random(*shape, transposed=False):
+def random(*shape, layout="rows"):
     generator = torch.Generator().manual_seed(sum(shape))
-    if transposed:
-        *rest, n, k = shape
-        return torch.randn(*rest, k, n, generator=generator).mT
+    *rest, n, k = 1, *shape
+    if layout == "columns":
+        return torch.randn(*rest, k, n, generator=generator).mT.view(shape)
+    if layout == "part of a matrix":
+        return torch.randn(*rest, n, k + 3, generator=generator)[..., 1:-2].view(shape)
     return torch.randn(*shape, generator=generator)
 
 
@@ -42,10 +44,10 @@ def assert_close(found, expected):
 
 
 @every_size
-@pytest.mark.parametrize("transposed", [False, True])
-def test_products_are_those_of_double_precision(n, k, m, transposed):
-    x, weight = random(n, k, transposed=transposed), random(k, m)
-    bias, gradient = random(m), random(n, m, transposed=transposed)
+@pytest.mark.parametrize("layout", ["rows", "columns", "part of a matrix"])
+def test_products_are_those_of_double_precision(n, k, m, layout):
+    x, weight = random(n, k, layout=layout), random(k, m)
+    bias, gradient = random(m), random(n, m, layout=layout)
     wide = [t.double() for t in (x, weight, bias, gradient)]
     with without_derivatives(CPU):
         assert_close(affine(x, weight, bias), wide[0] @ wide[1] + wide[2])
