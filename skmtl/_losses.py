@@ -4,7 +4,7 @@ A missing label has the code -1 and the weight 0; nothing else marks it.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -88,7 +88,7 @@ def task_losses(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Te
             per_label = F.softplus(signed, threshold=40.0)  # exact in float64 too
             losses.append((per_label * weights).sum((0, 1)))
         else:
-            log_p = z.unflatten(2, (-1, group.n_logits)).log_softmax(-1).flatten(2)
+            log_p = _over_classes(torch.log_softmax, z, group).flatten(2)
             by_logit = (log_p * pull).sum((0, 1))
             losses.append(by_logit.view(-1, group.n_logits).sum(1))
     return in_task_order(_side_by_side(losses), groups) / len(logits)
@@ -104,9 +104,20 @@ def logit_gradient(logits: Tensor, labels: Labels, groups: list[OutputGroup]) ->
         if group.n_classes == 2:
             parts.append(torch.addcmul(pull, torch.sigmoid(z), weights))
             continue
-        p = z.unflatten(2, (-1, group.n_logits)).softmax(-1)
+        p = _over_classes(torch.softmax, z, group)
         parts.append((p * weights.unsqueeze(2)).flatten(2) + pull)
     return _side_by_side(parts)
+
+
+def _over_classes(
+    function: Callable[[Tensor, int], Tensor], z: Tensor, group: OutputGroup
+) -> Tensor:
+    """Logits (n_members, batch, n_logits) -> (n_members, batch, n_tasks, n_classes).
+
+    torch's softmax takes a tenth of the time along the first axis, for few classes.
+    """
+    classes_first = z.unflatten(2, (-1, group.n_logits)).movedim(-1, 0).contiguous()
+    return function(classes_first, 0).movedim(0, -1)
 
 
 def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:
@@ -145,7 +156,7 @@ def probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
     if group.n_classes == 2:
         p = torch.stack([torch.sigmoid(-z), torch.sigmoid(z)], dim=-1)
     else:
-        p = z.unflatten(2, (-1, group.n_logits)).softmax(-1)
+        p = _over_classes(torch.softmax, z, group)
     return p[0] if len(p) == 1 else p.mean(0)
 
 
@@ -161,5 +172,5 @@ def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
     if group.n_classes == 2:
         log_p = torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], dim=-1)
     else:
-        log_p = z.unflatten(2, (-1, group.n_logits)).log_softmax(-1)
+        log_p = _over_classes(torch.log_softmax, z, group)
     return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
