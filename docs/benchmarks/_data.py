@@ -1,7 +1,12 @@
-"""The folder of data sets that the benchmarks read."""
+"""What the benchmarks share: the folder of data sets, and the view of each task."""
 
 import importlib.util
+import os
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
 
 
 def loader_of(folder):
@@ -10,3 +15,22 @@ def loader_of(folder):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.load
+
+
+def load_raw(name):
+    """X, Y and ready splits of a set: CSR, or a DataFrame whose text is a category."""
+    X, Y, parts = loader_of(os.environ["SKMTL_DATA"])(name)
+    if sparse.issparse(X):
+        return X.tocsr(), Y, parts
+    if isinstance(X, np.ndarray):
+        X = pd.DataFrame(X).add_prefix("x")
+    text = X.select_dtypes(exclude="number").columns
+    return X.astype(dict.fromkeys(text, "category")), Y, parts
+
+
+def class_tables(network, X):
+    """Classes and probabilities (n, n_classes) of each task of a fitted network."""
+    p = network.predict_proba(X)
+    if not isinstance(p, list):
+        p = [np.column_stack([1 - column, column]) for column in p.T]
+    return list(zip(network.classes_, p, strict=True))

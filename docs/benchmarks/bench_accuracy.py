@@ -25,7 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import loader_of
+from _data import class_tables, load_raw
 from lightgbm import LGBMClassifier
 from scipy import sparse
 from sklearn.base import clone
@@ -68,15 +68,7 @@ METRICS = ["auc", "ap", "log_loss", "balanced_accuracy"]
 # Data -----------------------------------------------------------------------------
 
 
-@cache
-def load(name):
-    X, Y, parts = loader_of(os.environ["SKMTL_DATA"])(name)
-    if sparse.issparse(X):
-        return X.tocsr(), Y, parts
-    if isinstance(X, np.ndarray):
-        X = pd.DataFrame(X).add_prefix("x")
-    text = X.select_dtypes(exclude="number").columns
-    return X.astype(dict.fromkeys(text, "category")), Y, parts
+load = cache(load_raw)
 
 
 def rows_of(X, index):
@@ -170,11 +162,7 @@ def fit_predict(model, X, Y, X_test, seed):
     if model == "DeepChem":
         return deepchem(X, Y, X_test, seed)
     if model in JOINT:
-        network = JOINT[model](seed).fit(X, Y)
-        p = network.predict_proba(X_test)
-        if not isinstance(p, list):
-            p = [np.column_stack([1 - column, column]) for column in p.T]
-        return list(zip(network.classes_, p, strict=True))
+        return class_tables(JOINT[model](seed).fit(X, Y), X_test)
     results = []
     for task in Y:
         observed = np.flatnonzero(Y[task].notna())

@@ -24,7 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import loader_of
+from _data import class_tables, load_raw
 from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -114,14 +114,6 @@ TREES = {
 }
 
 
-def load(name):
-    X, Y, _ = loader_of(os.environ["SKMTL_DATA"])(name)
-    if isinstance(X, np.ndarray):
-        X = pd.DataFrame(X).add_prefix("x")
-    text = X.select_dtypes(exclude="number").columns
-    return X.astype(dict.fromkeys(text, "category")), Y
-
-
 def split(X, Y, seed, fraction):
     """A random quarter to test on; labels removed from the rest."""
     rng = np.random.default_rng(seed)
@@ -137,10 +129,7 @@ def probabilities(name, X_train, Y_train, X_test, seed):
     """Classes and probabilities (n, n_classes) of each task."""
     if name in NETWORKS:
         model = NETWORKS[name](len(X_train), seed).fit(X_train, Y_train)
-        p = model.predict_proba(X_test)
-        if not isinstance(p, list):
-            p = [np.column_stack([1 - column, column]) for column in p.T]
-        return list(zip(model.classes_, p, strict=True))
+        return class_tables(model, X_test)
     results = []
     for task in Y_train:
         observed = Y_train[task].notna()
@@ -230,7 +219,7 @@ def main():
         if cell in done:
             continue
         name, seed, fraction, model = cell
-        X_train, X_test, Y_train, Y_test = split(*load(name), seed, fraction)
+        X_train, X_test, Y_train, Y_test = split(*load_raw(name)[:2], seed, fraction)
         start = time.perf_counter()
         predictions = probabilities(model, X_train, Y_train, X_test, seed)
         seconds = time.perf_counter() - start
