@@ -6,8 +6,19 @@ from skmtl import MultiTaskNetClassifier
 
 
 def classifier(**changes):
-    """Few epochs and no warning about them."""
-    settings = {"max_iter": 15, "learning_rate": "cosine", "random_state": 0}
+    """A plain and quick network: one layer, no dropout, one member, few epochs."""
+    settings = {
+        "hidden_layer_sizes": (100,),
+        "solver": "adam",
+        "alpha": 1e-4,
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "n_members": 1,
+        "batch_size": 200,
+        "learning_rate_init": 1e-3,
+        "max_iter": 15,
+        "random_state": 0,
+    }
     return MultiTaskNetClassifier(**(settings | changes))
 
 

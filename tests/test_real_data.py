@@ -35,16 +35,8 @@ def test_yeast_with_four_tenths_of_the_labels_removed(load_real):
     train, test = extras["train_idx"], extras["test_idx"]
     hole = np.random.default_rng(0).random((len(train), Y.shape[1])) < 0.4
     with_holes = Y.iloc[train].mask(hole)
-    clf = MultiTaskNetClassifier(
-        (256,),
-        dropout=0.5,
-        n_members=4,
-        learning_rate="cosine",
-        max_iter=40,
-        random_state=0,
-    )
-    model = make_pipeline(StandardScaler(), clf).fit(X[train], with_holes)
-    ours = mean_auc(Y.iloc[test], model.predict_proba(X[test]))
+    clf = MultiTaskNetClassifier(random_state=0).fit(X[train], with_holes)
+    ours = mean_auc(Y.iloc[test], clf.predict_proba(X[test]))
 
     baseline = np.empty((len(test), Y.shape[1]))
     for j, task in enumerate(Y):
@@ -64,9 +56,7 @@ def test_a_search_over_yeast_equals_a_hand_written_loop(load_real, estimator):
         grid = {"max_depth": [3, 5]}
     else:
         Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.5)
-        model = MultiTaskNetClassifier(
-            learning_rate="cosine", max_iter=5, random_state=0
-        )
+        model = MultiTaskNetClassifier(n_members=1, max_iter=5, random_state=0)
         grid = {"hidden_layer_sizes": [(), (50,)]}
     cv = MultiTaskStratifiedKFold(5)
     search = GridSearchCV(
@@ -89,15 +79,8 @@ def test_a_search_over_yeast_equals_a_hand_written_loop(load_real, estimator):
 def test_tox21_as_csr(load_real):
     X, Y, extras = load_real("tox21")
     train, test = extras["train_idx"], extras["test_idx"]
-    clf = MultiTaskNetClassifier(
-        (256,),
-        solver="sgd",
-        learning_rate="cosine",
-        learning_rate_init=0.3,
-        dropout=0.5,
-        max_iter=10,
-        random_state=0,
-    ).fit(X[train], Y.iloc[train])
+    clf = MultiTaskNetClassifier(max_iter=20, random_state=0)
+    clf.fit(X[train], Y.iloc[train])
     p = pd.DataFrame(clf.predict_proba(X[test]), columns=clf.task_names_)
     assert p.columns.tolist() == Y.columns.tolist()
     assert mean_auc(Y.iloc[test], p) > 0.72
@@ -110,14 +93,7 @@ def test_drug_consumption_with_strings_through_a_column_transformer(load_real):
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), text), remainder=StandardScaler()
     )
-    clf = MultiTaskNetClassifier(
-        (64,),
-        dropout=0.5,
-        learning_rate="cosine",
-        learning_rate_init=0.003,
-        max_iter=40,
-        random_state=0,
-    )
+    clf = MultiTaskNetClassifier(max_iter=20, random_state=0)
     model = make_pipeline(columns, clf)
     with pytest.warns(UserWarning, match="fewer labels than n_splits"):
         scores = cross_val_score(
@@ -140,7 +116,7 @@ def test_support2_with_text_missing_in_y(load_real):
         (make_pipeline(SimpleImputer(), StandardScaler()), numeric)
     )
     clf = MultiTaskNetClassifier(
-        learning_rate="cosine", max_iter=10, random_state=0, class_weight="balanced"
+        n_members=1, class_weight="balanced", max_iter=10, random_state=0
     )
     search = GridSearchCV(
         make_pipeline(columns, clf),
@@ -165,13 +141,7 @@ def test_a_raw_table_goes_in_as_well_as_an_encoded_one(load_real, name):
     assert Y.isna().to_numpy().any()
     text = X.select_dtypes(exclude="number").columns
     raw = X.astype(dict.fromkeys(text, "category"))
-    clf = MultiTaskNetClassifier(
-        dropout=0.3,
-        learning_rate="cosine",
-        learning_rate_init=0.003,
-        max_iter=20,
-        random_state=0,
-    )
+    clf = MultiTaskNetClassifier(max_iter=20, random_state=0)
     encode = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), text),
         remainder="passthrough",

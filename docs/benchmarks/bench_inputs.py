@@ -63,9 +63,12 @@ def network(n_rows, seed, **parameters):
     n_batches = int(np.ceil(n_rows / 200))
     return MultiTaskNetClassifier(
         hidden_layer_sizes=(128, 128),
+        solver="adam",
+        alpha=1e-4,
         dropout=0.5,
+        input_dropout=0.0,
         n_members=4,
-        learning_rate="cosine",
+        batch_size=200,
         learning_rate_init=0.002,
         max_iter=int(np.clip(N_STEPS // n_batches, 10, 150)),
         random_state=seed,
@@ -176,8 +179,15 @@ def measure(encoding):
         rng.random((1_000_000, 4), dtype=np.float32) < 0.5, np.nan, X[:, :4] > 0.5
     )
     Y = Y.astype(np.float32)
-    settings = {"max_iter": 1, "batch_size": 2000, "learning_rate": "cosine"}
-    model = MultiTaskNetClassifier(input_encoding=encoding, **settings)
+    model = MultiTaskNetClassifier(
+        (100,),
+        input_encoding=encoding,
+        dropout=0.0,
+        input_dropout=0.0,
+        n_members=1,
+        batch_size=2000,
+        max_iter=1,
+    )
     model.fit(X[:1000], Y[:1000])
     peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
     model.fit(X, Y)

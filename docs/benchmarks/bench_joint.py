@@ -31,9 +31,10 @@ def fit_tox21(X, Y, parts, **settings):
     """ROC AUC on the validation and the test part, and seconds."""
     clf = MultiTaskNetClassifier(
         solver="sgd",
-        learning_rate="cosine",
         alpha=0.02,
         dropout=0.5,
+        input_dropout=0.0,
+        n_members=1,
         max_iter=20,
         **settings,
     )
@@ -90,7 +91,14 @@ def growth_with_tasks(load):
 
     def seconds_of(Y, epochs):
         clf = MultiTaskNetClassifier(
-            (256,), input_encoding="none", max_iter=epochs, random_state=0
+            (256,),
+            input_encoding="none",
+            dropout=0.0,
+            input_dropout=0.0,
+            n_members=1,
+            batch_size=200,
+            max_iter=epochs,
+            random_state=0,
         )
         start = time.perf_counter()
         clf.fit(X, Y)

@@ -49,14 +49,7 @@ from sklearn.model_selection import GridSearchCV
 from skmtl import MultiTaskNetClassifier
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
-network = MultiTaskNetClassifier(
-    hidden_layer_sizes=(256, 256),
-    dropout=0.5,
-    learning_rate="cosine",
-    learning_rate_init=0.005,
-    max_iter=60,
-    random_state=0,
-)
+network = MultiTaskNetClassifier(n_members=1, random_state=0)
 search = GridSearchCV(
     network,
     {"head_hidden_layer_sizes": [(), (16,), (64,)]},

@@ -7,8 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from skmtl._classifier._training_set import TrainingSet
 from skmtl._inputs import ColumnEncoding
 from skmtl._layers import ACTIVATIONS
 from skmtl._targets import Tasks
@@ -32,8 +35,8 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     "n_bins": [Interval(Integral, 1, 255, closed="both")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
-    "solver": [StrOptions({"adam", "sgd"})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
+    "solver": [StrOptions({"auto", "adam", "sgd"})],
+    "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
     "n_members": [Interval(Integral, 1, None, closed="left")],
@@ -44,7 +47,10 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
         Interval(Integral, 1, None, closed="left"),
     ],
     "learning_rate": [StrOptions({"constant", "cosine"})],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "learning_rate_init": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, None, closed="neither"),
+    ],
     "max_iter": [Interval(Integral, 0, None, closed="left")],
     "shuffle": ["boolean"],
     "tol": [Interval(Real, 0, None, closed="left")],
@@ -91,13 +97,29 @@ def copy_network(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
     return copy.deepcopy(estimator.network_).to(device)
 
 
-def training_plan(estimator: Any, n_samples: int) -> TrainingPlan:
-    """The parameters that the loop needs; a batch is never larger than the data."""
-    batch_size = 200 if estimator.batch_size == "auto" else estimator.batch_size
-    given = {
+def training_plan(
+    estimator: Any, training_set: TrainingSet, index: NDArray
+) -> TrainingPlan:
+    """The parameters that the loop needs to train on the rows `index`."""
+    plan = {
         field.name: getattr(estimator, field.name) for field in fields(TrainingPlan)
     }
-    return TrainingPlan(**given | {"batch_size": max(1, min(batch_size, n_samples))})
+    n_rows, is_sparse = len(index), sparse.issparse(training_set.X)
+    # The scale of the loss, which is a sum over the labels of a row.
+    constant_loss = training_set.constant_loss(index)
+    if plan["solver"] == "auto":
+        plan["solver"] = "sgd" if is_sparse else "adam"
+    if plan["alpha"] == "auto":
+        plan["alpha"] = 0.03 * constant_loss
+    if plan["learning_rate_init"] == "auto":
+        # Adam's step does not depend on the scale of the loss.
+        sgd = 1.0 / max(10.0, constant_loss)
+        plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else 0.002
+    if plan["batch_size"] == "auto":
+        plan["batch_size"] = 200 if is_sparse else min(max(32, n_rows // 20), 200)
+    # A batch is never larger than the data.
+    plan["batch_size"] = max(1, min(plan["batch_size"], n_rows))
+    return TrainingPlan(**plan)
 
 
 def check_partial_fit_parameters(estimator: Any) -> None:

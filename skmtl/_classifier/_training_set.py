@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from skmtl._inputs import ColumnEncoding, InputColumns, learn_encoding
 from skmtl._targets import Tasks, shorten
@@ -37,6 +38,25 @@ class TrainingSet:
     def rows(self) -> NDArray:
         """Rows with a label; the others never enter a batch."""
         return np.flatnonzero((self.counted >= 0).any(axis=1))
+
+    def constant_loss(self, rows: NDArray) -> float:
+        """The loss J, on these rows, of the best prediction that is the same for all.
+
+        That is the frequencies of each task's classes: J is their entropy, in nats,
+        summed over the labels of a row.
+        """
+        sample_weight, row_weight = self.data.sample_weight, self.data.row_weight
+        totals = label_totals(
+            self.counted[rows],
+            None if sample_weight is None else sample_weight.numpy()[rows],
+            self.tasks.n_classes,
+        )
+        totals = totals * self.data.weight_table.numpy()[:, 1:]
+        per_task = totals.sum(axis=1, keepdims=True)
+        weight = float(len(rows))
+        if row_weight is not None:
+            weight = row_weight.numpy()[rows].sum(dtype=np.float64)
+        return float(-rel_entr(totals, per_task).sum() / weight) if weight > 0 else 0.0
 
     def learn_encoding(
         self, rows: NDArray, n_bins: int, rng: np.random.RandomState

@@ -268,11 +268,6 @@ def _missingness_auc(
 
 def _default_estimator(X: Any, random_state: Any) -> Any:
     network = MultiTaskNetClassifier(
-        (64,),
-        dropout=0.3,
-        learning_rate="cosine",
-        learning_rate_init=0.005,
-        max_iter=20,
-        random_state=random_state,
+        (64,), n_members=1, max_iter=20, random_state=random_state
     )
     return make_pipeline(MaxAbsScaler(), network) if sparse.issparse(X) else network

@@ -79,8 +79,7 @@ def multitask_scorer(
     >>> X = rng.normal(size=(100, 3))
     >>> Y = np.where(rng.random((100, 3)) < 0.5, np.nan, X > 0)
     >>> search = GridSearchCV(
-    ...     MultiTaskNetClassifier(learning_rate_init=0.01, max_iter=50, random_state=0,
-    ...                            learning_rate="cosine"),
+    ...     MultiTaskNetClassifier(random_state=0),
     ...     {"hidden_layer_sizes": [(), (20,)]},
     ...     scoring=multitask_scorer("roc_auc"),
     ...     cv=MultiTaskStratifiedKFold(3),

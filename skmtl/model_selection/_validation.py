@@ -90,7 +90,7 @@ def cross_val_predict(
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 3))
     >>> Y = np.where(rng.random((60, 2)) < 0.5, np.nan, X[:, :2] > 0)
-    >>> clf = MultiTaskNetClassifier(max_iter=5, learning_rate="cosine")
+    >>> clf = MultiTaskNetClassifier(max_iter=5)
     >>> cross_val_predict(clf, X, Y, method="predict_proba").shape
     (60, 2)
     """

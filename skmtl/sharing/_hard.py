@@ -65,14 +65,14 @@ class NoSharing(BaseEstimator):
     Examples
     --------
     Parameters of one task's network do not depend on the number of tasks, so three
-    tasks have three times as many:
+    tasks have three times as many, and each of the members too:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
     >>> X, Y = np.eye(4)[:, :2], np.zeros((4, 3))
-    >>> clf = MultiTaskNetClassifier((5,), sharing="none", max_iter=0).fit(X, Y)
-    >>> sum(p.numel() for p in clf.network_.parameters())
-    63
+    >>> clf = MultiTaskNetClassifier((5,), sharing="none", n_members=2, max_iter=0)
+    >>> sum(p.numel() for p in clf.fit(X, Y).network_.parameters())
+    126
     """
 
     def build(

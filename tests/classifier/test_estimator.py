@@ -213,17 +213,6 @@ def test_a_task_of_weight_zero_is_as_one_without_labels(problem):
         classifier(class_weight=nothing).fit(X, Y)
 
 
-def test_auto_is_a_batch_of_200_rows():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(450, 3))
-    Y = (X > 0).astype(int)
-    auto, given, other = (
-        classifier(batch_size=size, max_iter=2).fit(X, Y) for size in ("auto", 200, 100)
-    )
-    assert_same_parameters(auto, given)
-    assert not np.array_equal(parameters_of(auto)[0], parameters_of(other)[0])
-
-
 # What comes out -------------------------------------------------------------------
 
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
-from _classifiers import classifier
+from _classifiers import assert_same_parameters, classifier, parameters_of
+from numpy.testing import assert_allclose
+from scipy import sparse
 
 from skmtl.sharing import HardSharing
 
@@ -45,3 +47,99 @@ def test_bad_input_is_refused_before_training(problem, change, message):
         clf.fit(**data)
     assert not hasattr(clf, "n_features_in_")
     assert not hasattr(clf, "network_")
+
+
+AUTO = ("solver", "alpha", "batch_size", "learning_rate_init")
+
+
+def table_with_labels(n_rows, n_tasks):
+    """Half of the labels of classes 0 and 1, of unequal size; ten rows without any."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows + 10, 3))
+    Y = (rng.random((n_rows + 10, n_tasks)) < 0.3).astype(float)
+    Y[:n_rows][rng.random((n_rows, n_tasks)) < 0.5] = np.nan
+    Y[:n_rows, 0] = rng.integers(0, 2, n_rows)
+    Y[n_rows:] = np.nan
+    return X, Y
+
+
+def constant_loss(Y, weight=1.0):
+    """By the formula of J, each label predicted with the frequency of its class."""
+    n_labels = (~np.isnan(Y)).sum(axis=1)
+    weight = np.where(np.isnan(Y), 0.0, weight)
+    loss = 0.0
+    for y, w in zip(Y.T, weight.T, strict=True):
+        for label in (0, 1):
+            total = w[y == label].sum()
+            loss -= total * np.log(total / w.sum())
+    row_weights = weight.sum(axis=1) / np.maximum(n_labels, 1)
+    return loss / row_weights.sum()
+
+
+@pytest.mark.parametrize(
+    ("is_sparse", "n_rows", "n_tasks", "solver", "batch_size"),
+    [
+        (False, 300, 1, "adam", 32),
+        (False, 1000, 5, "adam", 50),
+        (False, 4400, 3, "adam", 200),
+        (True, 300, 1, "sgd", 200),
+        (True, 100, 2, "sgd", 100),
+        (True, 300, 50, "sgd", 200),
+    ],
+)
+def test_auto_is_chosen_by_the_rows_with_labels(
+    is_sparse, n_rows, n_tasks, solver, batch_size
+):
+    X, Y = table_with_labels(n_rows, n_tasks)
+    X = sparse.csr_array(X) if is_sparse else X
+    loss = constant_loss(Y)
+    assert (loss > 10) == (n_tasks == 50)
+    step = 0.002 if solver == "adam" else min(0.1, 1 / loss)
+    given = dict(zip(AUTO, (solver, 0.03 * loss, batch_size, step), strict=True))
+    named = classifier(max_iter=2, **given).fit(X, Y)
+    automatic = classifier(max_iter=2, **dict.fromkeys(AUTO, "auto")).fit(X, Y)
+    for ours, expected in zip(
+        parameters_of(automatic), parameters_of(named), strict=True
+    ):
+        assert_allclose(ours, expected, atol=1e-6)
+    others = {
+        "solver": "sgd" if solver == "adam" else "adam",
+        "alpha": 1.1 * given["alpha"] + 0.1,
+        "batch_size": batch_size - 1,
+        "learning_rate_init": 1.1 * step,
+    }
+    for name, other in others.items():
+        changed = classifier(max_iter=2, **given | {name: other}).fit(X, Y)
+        assert not np.allclose(
+            parameters_of(changed)[0], parameters_of(named)[0], rtol=0, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_the_automatic_step_is_that_of_the_given_solver(problem, solver):
+    X, Y = problem
+    step = {"adam": 0.002, "sgd": 0.1}[solver]
+    given, automatic = (
+        classifier(solver=solver, learning_rate_init=rate, max_iter=2).fit(X, Y)
+        for rate in (step, "auto")
+    )
+    assert_same_parameters(given, automatic)
+
+
+def test_weights_count_in_the_loss_that_auto_is_scaled_by():
+    X, Y = table_with_labels(200, 40)
+    sample_weight = np.random.default_rng(1).integers(0, 3, Y.shape).astype(float)
+    sample_weight[:, 0] += 1
+    settings = {"solver": "sgd", "max_iter": 2, "task_weight": np.full(40, 2.0)}
+    loss = 2 * constant_loss(Y, sample_weight)
+    assert loss > 10
+    automatic, given = (
+        classifier(alpha=alpha, learning_rate_init=rate, **settings).fit(
+            X, Y, sample_weight=sample_weight
+        )
+        for alpha, rate in [("auto", "auto"), (0.03 * loss, 1 / loss)]
+    )
+    for ours, expected in zip(
+        parameters_of(automatic), parameters_of(given), strict=True
+    ):
+        assert_allclose(ours, expected, atol=1e-6)
