@@ -49,11 +49,11 @@ from sklearn.model_selection import GridSearchCV
 from skmtl import MultiTaskNetClassifier
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
-network = MultiTaskNetClassifier(n_members=1, random_state=0)
+network = MultiTaskNetClassifier(n_members=1, max_iter=25, random_state=0)
 search = GridSearchCV(
     network,
     {"head_hidden_layer_sizes": [(), (16,), (64,)]},
-    cv=MultiTaskStratifiedKFold(5, shuffle=True, random_state=0),
+    cv=MultiTaskStratifiedKFold(3, shuffle=True, random_state=0),
 )
 search.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X_train, Y_train)
 
