@@ -33,7 +33,7 @@ spec = importlib.util.spec_from_file_location(
 load = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(load)
 
-network = MultiTaskNetClassifier(n_members=1, max_iter=20, random_state=0)
+network = MultiTaskNetClassifier(n_members=1, max_iter=10, random_state=0)
 
 for name in ("support2", "adult"):
     X, Y, _ = load.load(name)
