@@ -71,9 +71,9 @@ class MultiTaskNetClassifier(
     DataFrame. As for trees, nothing needs to be scaled, imputed or one-hot encoded.
 
     Parameters that `sklearn.neural_network.MLPClassifier` has too have the same names
-    and meanings. The defaults differ: they are what did best over many data sets, from two
-    hundred to fifty thousand rows, with nothing set by hand. "auto" is chosen by the
-    data of each call.
+    and meanings. The defaults differ: they are what did best over many data sets, from
+    two hundred to fifty thousand rows, with nothing set by hand. "auto" is chosen by
+    the data of each call.
 
     Parameters
     ----------
