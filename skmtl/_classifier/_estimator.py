@@ -113,7 +113,8 @@ class MultiTaskNetClassifier(
         Strength of the L2 term, `alpha / 2` times the sum of the squared weights
         (biases are not in it), divided by the batch's weight when added to the loss.
         "auto" is 0.03 times the loss of predicting, for all rows alike, the frequencies
-        of each task's classes; so that it means the same for one task and for hundreds.
+        of each task's classes, times the mean weight of a row; so that it means the
+        same for one task and for hundreds, and for weights of any scale.
     dropout : float, default=0.5
         Rate at which units of the hidden layers are dropped in training, in [0, 1).
     input_dropout : float, default=0.2

@@ -110,7 +110,8 @@ def training_plan(
     if plan["solver"] == "auto":
         plan["solver"] = "sgd" if is_sparse else "adam"
     if plan["alpha"] == "auto":
-        plan["alpha"] = 0.03 * constant_loss
+        # It is divided by the weight of a batch, whose scale shall not matter.
+        plan["alpha"] = 0.03 * constant_loss * training_set.mean_weight(index)
     if plan["learning_rate_init"] == "auto":
         # Adam's step does not depend on the scale of the loss.
         sgd = 1.0 / max(10.0, constant_loss)

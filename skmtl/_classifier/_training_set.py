@@ -45,7 +45,7 @@ class TrainingSet:
         That is the frequencies of each task's classes: J is their entropy, in nats,
         summed over the labels of a row.
         """
-        sample_weight, row_weight = self.data.sample_weight, self.data.row_weight
+        sample_weight = self.data.sample_weight
         totals = label_totals(
             self.counted[rows],
             None if sample_weight is None else sample_weight.numpy()[rows],
@@ -53,10 +53,15 @@ class TrainingSet:
         )
         totals = totals * self.data.weight_table.numpy()[:, 1:]
         per_task = totals.sum(axis=1, keepdims=True)
-        weight = float(len(rows))
-        if row_weight is not None:
-            weight = row_weight.numpy()[rows].sum(dtype=np.float64)
-        return float(-rel_entr(totals, per_task).sum() / weight) if weight > 0 else 0.0
+        weight = max(1, len(rows)) * self.mean_weight(rows)
+        return float(-rel_entr(totals, per_task).sum() / weight)
+
+    def mean_weight(self, rows: NDArray) -> float:
+        """The mean weight of these rows."""
+        row_weight = self.data.row_weight
+        if row_weight is None or len(rows) == 0:
+            return 1.0
+        return float(row_weight.numpy()[rows].mean(dtype=np.float64))
 
     def learn_encoding(
         self, rows: NDArray, n_bins: int, rng: np.random.RandomState

@@ -63,17 +63,21 @@ def table_with_labels(n_rows, n_tasks):
     return X, Y
 
 
+def row_weights(Y, weight):
+    """The mean weight of each row's labels."""
+    is_labelled = ~np.isnan(Y)
+    return (weight * is_labelled).sum(axis=1) / np.maximum(is_labelled.sum(axis=1), 1)
+
+
 def constant_loss(Y, weight=1.0):
     """By the formula of J, each label predicted with the frequency of its class."""
-    n_labels = (~np.isnan(Y)).sum(axis=1)
     weight = np.where(np.isnan(Y), 0.0, weight)
     loss = 0.0
     for y, w in zip(Y.T, weight.T, strict=True):
         for label in (0, 1):
             total = w[y == label].sum()
             loss -= total * np.log(total / w.sum())
-    row_weights = weight.sum(axis=1) / np.maximum(n_labels, 1)
-    return loss / row_weights.sum()
+    return loss / row_weights(Y, weight).sum()
 
 
 @pytest.mark.parametrize(
@@ -133,13 +137,26 @@ def test_weights_count_in_the_loss_that_auto_is_scaled_by():
     settings = {"solver": "sgd", "max_iter": 2, "task_weight": np.full(40, 2.0)}
     loss = 2 * constant_loss(Y, sample_weight)
     assert loss > 10
+    has_weight = (sample_weight * ~np.isnan(Y)).any(axis=1)
+    mean_weight = row_weights(Y, sample_weight)[has_weight].mean()
     automatic, given = (
         classifier(alpha=alpha, learning_rate_init=rate, **settings).fit(
             X, Y, sample_weight=sample_weight
         )
-        for alpha, rate in [("auto", "auto"), (0.03 * loss, 1 / loss)]
+        for alpha, rate in [("auto", "auto"), (0.03 * loss * mean_weight, 1 / loss)]
     )
     for ours, expected in zip(
         parameters_of(automatic), parameters_of(given), strict=True
     ):
         assert_allclose(ours, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_with_auto_the_scale_of_sample_weights_does_not_matter(problem, solver, scale):
+    X, Y = problem
+    clf = classifier(solver=solver, alpha="auto", learning_rate_init="auto")
+    plain = parameters_of(clf.fit(X, Y))
+    weighted = parameters_of(clf.fit(X, Y, sample_weight=np.full(len(Y), scale)))
+    for ours, expected in zip(weighted, plain, strict=True):
+        assert_allclose(ours, expected, atol=1e-4)
