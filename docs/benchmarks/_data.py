@@ -1,6 +1,7 @@
-"""What the benchmarks share: the folder of data sets, and the view of each task."""
+"""What the benchmarks share: data sets, the view of each task, files of results."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -34,3 +35,20 @@ def class_tables(network, X):
     if not isinstance(p, list):
         p = [np.column_stack([1 - column, column]) for column in p.T]
     return list(zip(network.classes_, p, strict=True))
+
+
+def read_results(file):
+    """A dict per line."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def run_cells(file, keys, cells, run):
+    """Append `run(*cell)` for each cell that the file lacks; None is left out."""
+    done = {tuple(result[key] for key in keys) for result in read_results(file)}
+    for cell in cells:
+        result = None if cell in done else run(*cell)
+        if result is not None:
+            with file.open("a") as stream:
+                line = dict(zip(keys, cell, strict=True)) | result
+                print(json.dumps(line), file=stream)

@@ -12,7 +12,6 @@ takes part where it is installed.
 """
 
 import argparse
-import json
 import os
 import time
 import warnings
@@ -25,7 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import class_tables, load_raw
+from _data import class_tables, load_raw, read_results, run_cells
 from lightgbm import LGBMClassifier
 from scipy import sparse
 from sklearn.base import clone
@@ -300,25 +299,18 @@ def main():
     parser.add_argument("--models", nargs="+", default=models, choices=models)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    lines = options.file.read_text().splitlines() if options.file.exists() else []
-    results = [json.loads(line) for line in lines]
     if options.table:
-        print_tables(pd.DataFrame(results))
+        print_tables(pd.DataFrame(read_results(options.file)))
         return
-    done = {(r["set"], r["split"], r["fraction"], r["model"]) for r in results}
     warnings.simplefilter("ignore")
-    for number in range(-1, options.splits):
-        for name in options.sets:
-            for fraction in options.fractions:
-                for model in options.models:
-                    cell = (name, number, fraction, model)
-                    result = None if cell in done else run_cell(*cell)
-                    if result is None:
-                        continue
-                    keys = ("set", "split", "fraction", "model")
-                    result = dict(zip(keys, cell, strict=True)) | result
-                    with options.file.open("a") as file:
-                        print(json.dumps(result), file=file)
+    cells = [
+        (name, number, fraction, model)
+        for number in range(-1, options.splits)
+        for name in options.sets
+        for fraction in options.fractions
+        for model in options.models
+    ]
+    run_cells(options.file, ("set", "split", "fraction", "model"), cells, run_cell)
 
 
 if __name__ == "__main__":

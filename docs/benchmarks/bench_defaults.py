@@ -10,13 +10,12 @@ run again. All on one thread.
 """
 
 import argparse
-import json
 import time
 import warnings
 from pathlib import Path
 
 import pandas as pd
-from _data import class_tables
+from _data import class_tables, read_results, run_cells
 from bench_accuracy import defaults, scores_of, split
 
 SPLIT = 100
@@ -61,22 +60,17 @@ def main():
     parser.add_argument("file", type=Path)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    lines = options.file.read_text().splitlines() if options.file.exists() else []
-    results = [json.loads(line) for line in lines]
     if options.table:
-        print_tables(pd.DataFrame(results))
+        print_tables(pd.DataFrame(read_results(options.file)))
         return
-    done = {(r["set"], r["fraction"], r["change"]) for r in results}
     warnings.simplefilter("ignore")
-    for change in CHANGES:
-        for name in SETS:
-            for fraction in FRACTIONS:
-                if (name, fraction, change) in done:
-                    continue
-                cell = {"set": name, "fraction": fraction, "change": change}
-                cell |= run_cell(name, fraction, change)
-                with options.file.open("a") as file:
-                    print(json.dumps(cell), file=file)
+    cells = [
+        (name, fraction, change)
+        for change in CHANGES
+        for name in SETS
+        for fraction in FRACTIONS
+    ]
+    run_cells(options.file, ("set", "fraction", "change"), cells, run_cell)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ the extra `bench`. Everything runs on one thread.
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -24,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import class_tables, load_raw
+from _data import class_tables, load_raw, read_results, run_cells
 from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -198,6 +197,14 @@ def measure(encoding):
     print(f"before {before:.0f} MiB, fit {fit:.0f} MiB, predict {predict:.0f} MiB")
 
 
+def run_cell(name, seed, fraction, model):
+    X_train, X_test, Y_train, Y_test = split(*load_raw(name)[:2], seed, fraction)
+    start = time.perf_counter()
+    predictions = probabilities(model, X_train, Y_train, X_test, seed)
+    seconds = time.perf_counter() - start
+    return {"auc": mean_auc(predictions, Y_test), "seconds": seconds}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
@@ -211,11 +218,8 @@ def main():
     if options.measure or options.memory:
         measure(options.measure) if options.measure else print_memory()
         return
-    lines = options.file.read_text().splitlines() if options.file.exists() else []
-    results = [json.loads(line) for line in lines]
-    done = {(r["set"], r["split"], r["fraction"], r["model"]) for r in results}
     if options.table:
-        print_tables(pd.DataFrame(results))
+        print_tables(pd.DataFrame(read_results(options.file)))
         return
     warnings.simplefilter("ignore")
     cells = [
@@ -225,18 +229,7 @@ def main():
         for fraction in FRACTIONS
         for model in options.models
     ]
-    for cell in cells:
-        if cell in done:
-            continue
-        name, seed, fraction, model = cell
-        X_train, X_test, Y_train, Y_test = split(*load_raw(name)[:2], seed, fraction)
-        start = time.perf_counter()
-        predictions = probabilities(model, X_train, Y_train, X_test, seed)
-        seconds = time.perf_counter() - start
-        result = dict(zip(("set", "split", "fraction", "model"), cell, strict=True))
-        result |= {"auc": mean_auc(predictions, Y_test), "seconds": seconds}
-        with options.file.open("a") as file:
-            print(json.dumps(result), file=file)
+    run_cells(options.file, ("set", "split", "fraction", "model"), cells, run_cell)
 
 
 if __name__ == "__main__":
