@@ -105,10 +105,22 @@ def training_plan(
         field.name: getattr(estimator, field.name) for field in fields(TrainingPlan)
     }
     n_rows, is_sparse = len(index), sparse.issparse(training_set.X)
-    # The scale of the loss, which is a sum over the labels of a row.
-    constant_loss = training_set.constant_loss(index)
     if plan["solver"] == "auto":
         plan["solver"] = "sgd" if is_sparse else "adam"
+    if "auto" in (plan["alpha"], plan["learning_rate_init"]):
+        _scale_by_loss(plan, training_set, index)
+    if plan["batch_size"] == "auto":
+        plan["batch_size"] = 200 if is_sparse else min(max(32, n_rows // 20), 200)
+    # A batch is never larger than the data.
+    plan["batch_size"] = max(1, min(plan["batch_size"], n_rows))
+    return TrainingPlan(**plan)
+
+
+def _scale_by_loss(
+    plan: dict[str, Any], training_set: TrainingSet, index: NDArray
+) -> None:
+    """Fill in the L2 term and the step, which depend on the scale of the loss."""
+    constant_loss = training_set.constant_loss(index)
     if plan["alpha"] == "auto":
         # It is divided by the weight of a batch, whose scale shall not matter.
         plan["alpha"] = 0.03 * constant_loss * training_set.mean_weight(index)
@@ -116,11 +128,6 @@ def training_plan(
         # Adam's step does not depend on the scale of the loss.
         sgd = 1.0 / max(10.0, constant_loss)
         plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else 0.002
-    if plan["batch_size"] == "auto":
-        plan["batch_size"] = 200 if is_sparse else min(max(32, n_rows // 20), 200)
-    # A batch is never larger than the data.
-    plan["batch_size"] = max(1, min(plan["batch_size"], n_rows))
-    return TrainingPlan(**plan)
 
 
 def check_partial_fit_parameters(estimator: Any) -> None:
