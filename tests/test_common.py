@@ -27,7 +27,6 @@ EXPECTED_FAILURES = {
 EXPECTED_SKIPS = {"check_classifiers_multilabel_output_format_decision_function"}
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     ESTIMATORS,
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
@@ -37,7 +36,6 @@ def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
 def test_no_check_is_skipped_unseen(estimator):

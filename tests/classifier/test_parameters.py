@@ -52,6 +52,11 @@ def test_bad_input_is_refused_before_training(problem, change, message):
 AUTO = ("solver", "alpha", "batch_size", "learning_rate_init")
 
 
+def assert_close_parameters(one, other):
+    for a, b in zip(parameters_of(one), parameters_of(other), strict=True):
+        assert_allclose(a, b, atol=1e-6)
+
+
 def table_with_labels(n_rows, n_tasks):
     """Half of the labels of classes 0 and 1, of unequal size; ten rows without any."""
     rng = np.random.default_rng(0)
@@ -102,10 +107,7 @@ def test_auto_is_chosen_by_the_rows_with_labels(
     given = dict(zip(AUTO, (solver, 0.03 * loss, batch_size, step), strict=True))
     named = classifier(max_iter=2, **given).fit(X, Y)
     automatic = classifier(max_iter=2, **dict.fromkeys(AUTO, "auto")).fit(X, Y)
-    for ours, expected in zip(
-        parameters_of(automatic), parameters_of(named), strict=True
-    ):
-        assert_allclose(ours, expected, atol=1e-6)
+    assert_close_parameters(automatic, named)
     others = {
         "solver": "sgd" if solver == "adam" else "adam",
         "alpha": 1.1 * given["alpha"] + 0.1,
@@ -145,10 +147,7 @@ def test_weights_count_in_the_loss_that_auto_is_scaled_by():
         )
         for alpha, rate in [("auto", "auto"), (0.03 * loss * mean_weight, 1 / loss)]
     )
-    for ours, expected in zip(
-        parameters_of(automatic), parameters_of(given), strict=True
-    ):
-        assert_allclose(ours, expected, atol=1e-6)
+    assert_close_parameters(automatic, given)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
