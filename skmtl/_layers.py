@@ -528,6 +528,8 @@ class BankStack(nn.Module):
         self.activation = activation
         self.dropout = dropout
         self.activate_last = activate_last
+        self.n_frozen_layers = 0  # from the input, for the time of a training
+        self.width = sizes[-1]
         self.layers = nn.ModuleList()
         for in_features, out_features in pairwise(sizes):
             n_readers = n_banks // n_inputs
@@ -540,6 +542,38 @@ class BankStack(nn.Module):
             self.layers.append(layer)
             n_inputs = n_banks
 
+    @property
+    def n_layers(self) -> int:
+        """Layers, which can be frozen one by one."""
+        return len(self.layers)
+
+    @property
+    def work_per_row(self) -> int:
+        """Multiply-adds of a forward pass, roughly."""
+        return sum(p.numel() for p in self.parameters())
+
+    @property
+    def units_per_row(self) -> int:
+        """Numbers that the layers give: a bias has an element for each."""
+        return sum(cast(Tensor, layer.bias).numel() for layer in self.layers)
+
+    def frozen_parameters(self) -> list[nn.Parameter]:
+        """Those of the frozen layers."""
+        frozen = self.layers[: self.n_frozen_layers]
+        return [p for layer in frozen for p in layer.parameters()]
+
+    @torch.no_grad()
+    def copy_banks(
+        self, banks: Sequence[int], source: "BankStack", source_banks: Sequence[int]
+    ) -> None:
+        """Take over the parameters of banks of another stack of the same sizes."""
+        pairs = zip(self.parameters(), source.parameters(), strict=True)
+        for parameter, other in pairs:
+            own = _by_bank(parameter)
+            own[list(banks)] = _by_bank(other)[list(source_banks)].to(own.device)
+            by_input = own.unflatten(0, (parameter.shape[0], parameter.shape[2]))
+            parameter.copy_(by_input.transpose(1, 2))
+
     def forward(self, x: Features, generator: torch.Generator | None) -> Tensor:
         """(n_inputs, batch, in) -> (n_banks, batch, out) of the activated last layer.
 
@@ -547,6 +581,11 @@ class BankStack(nn.Module):
         """
         out: Tensor = as_many(StackPass(self).forward(one_or_many(x), generator))
         return out
+
+
+def _by_bank(parameter: Tensor) -> Tensor:
+    """(n_inputs, in, n_readers, out) -> a copy (n_inputs * n_readers, in, out)."""
+    return parameter.detach().transpose(1, 2).flatten(0, 1).clone()
 
 
 class Record(NamedTuple):
@@ -572,6 +611,8 @@ class StackPass:
         self.activation_gradient = ACTIVATION_GRADIENTS[stack.activation]
         self.dropout = stack.dropout
         self.n_activated = len(self.layers) - (not stack.activate_last)
+        self.n_frozen = stack.n_frozen_layers
+        self.is_frozen = self.n_frozen >= len(self.layers)
 
     def forward(
         self,
@@ -579,13 +620,17 @@ class StackPass:
         generator: torch.Generator | None,
         tape: list[Record] | None = None,
     ) -> Tensor:
-        """As `BankStack`; what `backward` needs is appended to the `tape`."""
+        """As `BankStack`; what `backward` needs is appended to the `tape`.
+
+        Frozen layers do what they do in prediction.
+        """
         for i, layer in enumerate(self.layers):
             out = layer.forward(x)
             activated = keep = None
             if i < self.n_activated:
                 activated = self.activation(out)
-                keep = dropout_factors(activated, self.dropout, generator)
+                source = generator if i >= self.n_frozen else None
+                keep = dropout_factors(activated, self.dropout, source)
             if tape is not None:
                 tape.append(Record(x, out, activated, keep))
             if activated is None:
@@ -600,14 +645,15 @@ class StackPass:
     ) -> Tensor | None:
         """Set the parameters' gradients from that of the output; return that of x."""
         result: Any = gradient
-        for i in reversed(range(len(self.layers))):
+        for i in reversed(range(self.n_frozen, len(self.layers))):
             layer, (x, out, activated, keep) = self.layers[i], tape[i]
             if activated is not None:
                 result = readers_last(result, layer.n_readers, layer.n_inputs)
                 if keep is not None:
                     result = result * keep
                 result = self.activation_gradient(result, out, activated)
-            result = layer.backward(x, result, wants_input=wants_input or i > 0)
+            wants = wants_input or i > self.n_frozen
+            result = layer.backward(x, result, wants_input=wants)
         return result
 
 

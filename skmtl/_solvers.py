@@ -1,46 +1,67 @@
-"""Solvers on two long vectors: all weights of a network, and all its biases.
+"""Solvers on a few long vectors: all weights of a network, and all its biases.
 
 A step is one fused kernel of torch for each vector, however many layers there are.
 """
 
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 
-class FlatParameters:
-    """The parameters of a network and their gradients as views of a few vectors.
+class Group(NamedTuple):
+    """Parameters that are trained alike."""
 
-    The L2 term is on weights and not on biases, hence two vectors.
+    parameters: list[nn.Parameter]
+    decays: bool  # whether the L2 term is on them
+    step_factor: float
+    first_epoch: int
+
+
+class FlatParameters:
+    """Parameters and their gradients as views of a few long vectors, one per group.
+
+    The first `n_active` groups are trained, the others wait for their epoch.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        named = list(network.named_parameters())
-        self._parameters = [
-            [p for name, p in named if not name.endswith("bias")],
-            [p for name, p in named if name.endswith("bias")],
-        ]
-        self.values = [_joined(parameters) for parameters in self._parameters]
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.groups = list(groups)
+        self.begin_epoch(0)
+        self.values = [_joined(group.parameters) for group in self.groups]
         self.gradients = [torch.zeros_like(values) for values in self.values]
-        for parameters, values, gradients in zip(
-            self._parameters, self.values, self.gradients, strict=True
+        for group, values, gradients in zip(
+            self.groups, self.values, self.gradients, strict=True
         ):
-            sizes = [p.numel() for p in parameters]
+            sizes = [p.numel() for p in group.parameters]
             parts = zip(values.split(sizes), gradients.split(sizes), strict=True)
-            for p, (value, gradient) in zip(parameters, parts, strict=True):
+            for p, (value, gradient) in zip(group.parameters, parts, strict=True):
                 p.data, p.grad = value.view(p.shape), gradient.view(p.shape)
 
-    @property
-    def weights(self) -> Tensor:
-        """All but the biases."""
-        return self.values[0]
+    def begin_epoch(self, number: int) -> None:
+        """Let the groups whose first epoch has come be trained."""
+        self.n_active = sum(group.first_epoch <= number for group in self.groups)
 
     def release(self) -> None:
         """Give each parameter memory of its own again, and no gradient."""
-        for parameters in self._parameters:
-            for p in parameters:
+        for group in self.groups:
+            for p in group.parameters:
                 p.data, p.grad = p.data.clone(), None
+
+
+def groups_of(
+    named: Iterable[tuple[str, nn.Parameter]], step_factor: float, first_epoch: int
+) -> list[Group]:
+    """Weights, which the L2 term is on, and biases and factors, which it is not on."""
+    weights: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, p in named:
+        (others if name.endswith("bias") or p.ndim < 2 else weights).append(p)
+    return [
+        Group(parameters, decays, step_factor, first_epoch)
+        for parameters, decays in ((weights, True), (others, False))
+        if parameters
+    ]
 
 
 def _joined(parameters: list[nn.Parameter]) -> Tensor:
@@ -79,29 +100,35 @@ class Adam:
             "mean": [torch.zeros_like(values) for values in flat.values],
             "square": [torch.zeros_like(values) for values in flat.values],
             "n_steps": [
-                torch.zeros((), dtype=torch.float32, device=flat.weights.device)
+                torch.zeros((), dtype=torch.float32, device=values.device)
+                for values in flat.values
             ],
         }
         if state is not None:
             self.state = _on_device(state, flat)
-        # What the kernel takes, for the weights and for the biases.
+        self._flat = flat
+        # What the kernel takes, for each group.
         self._arguments: list[Any] = [
-            ([values], [gradients], [mean], [square], [], self.state["n_steps"])
-            for values, gradients, mean, square in zip(
+            ([values], [gradients], [mean], [square], [], [n_steps])
+            for values, gradients, mean, square, n_steps in zip(
                 flat.values,
                 flat.gradients,
                 self.state["mean"],
                 self.state["square"],
+                self.state["n_steps"],
                 strict=True,
             )
         ]
 
     def step(self, step_size: float, weight_decay: float) -> None:
         """One step."""
-        self.state["n_steps"][0] += 1
-        for arguments, decay in zip(self._arguments, (weight_decay, 0.0), strict=True):
+        for i, group in enumerate(self._flat.groups[: self._flat.n_active]):
+            self.state["n_steps"][i] += 1
             torch._fused_adam_(
-                *arguments, lr=step_size, weight_decay=decay, **self._settings
+                *self._arguments[i],
+                lr=step_size * group.step_factor,
+                weight_decay=weight_decay if group.decays else 0.0,
+                **self._settings,
             )
 
 
@@ -124,17 +151,17 @@ class NesterovSGD:
     def step(self, step_size: float, weight_decay: float) -> None:
         """One step."""
         velocity = self.state["velocity"]
-        is_first = self._momentum > 0 and not velocity
-        if is_first:
-            velocity += [torch.empty_like(values) for values in self._flat.values]
-        for i, decay in enumerate((weight_decay, 0.0)):
+        for i, group in enumerate(self._flat.groups[: self._flat.n_active]):
+            is_first = self._momentum > 0 and len(velocity) <= i
+            if is_first:
+                velocity.append(torch.empty_like(self._flat.values[i]))
             torch._fused_sgd_(
                 [self._flat.values[i]],
                 [self._flat.gradients[i]],
                 [velocity[i]] if self._momentum > 0 else [],
-                weight_decay=decay,
+                weight_decay=weight_decay if group.decays else 0.0,
                 momentum=self._momentum,
-                lr=step_size,
+                lr=step_size * group.step_factor,
                 dampening=0.0,
                 nesterov=self._momentum > 0,
                 maximize=False,
@@ -146,7 +173,7 @@ def _on_device(
     state: dict[str, list[Tensor]], flat: FlatParameters
 ) -> dict[str, list[Tensor]]:
     """A copy: the run that goes on from a state may fail."""
-    device = flat.weights.device
+    device = flat.values[0].device
     return {
         name: [t.to(device).clone() for t in parts] for name, parts in state.items()
     }

@@ -6,7 +6,8 @@ Code -1 is a missing label; code c is the class `classes[c]` of its task.
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -120,6 +121,54 @@ def decode_targets(codes: NDArray, tasks: Tasks) -> NDArray:
     for t, classes in enumerate(tasks.classes):
         labels[:, t] = classes[codes[:, t]]
     return labels
+
+
+def encode_new_tasks(y: Any, tasks: Tasks) -> tuple[Tasks, NDArray]:
+    """Turn the y of tasks that come later into tasks and codes.
+
+    Tasks without a name are numbered on.
+    """
+    new, codes = encode_targets(y)
+    names = new.names.tolist()
+    if new.is_1d and getattr(y, "name", None) is not None:
+        names = [str(y.name)]
+    elif not new.is_named:
+        taken = set(tasks.names)
+        free = (name for name in map("task_{}".format, count()) if name not in taken)
+        names = list(islice(free, new.n_tasks))
+    known = [name for name in names if name in set(tasks.names)]
+    if known:
+        raise ValueError(
+            f"The tasks of y_new must be new, but the estimator has {shorten(known)} "
+            "already. Rename the columns, or drop the old tasks with drop_tasks."
+        )
+    return replace(new, names=np.array(names, dtype=object), is_1d=False), codes
+
+
+def joined_tasks(tasks: Tasks, new: Tasks) -> Tasks:
+    """The tasks of an estimator that has got new ones."""
+    names = np.concatenate([tasks.names, new.names])
+    is_named = tasks.is_named or new.is_named
+    return Tasks(names, [*tasks.classes, *new.classes], is_named, False)
+
+
+def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
+    """The tasks without those of these names, and their positions before."""
+    dropped = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in dropped if name not in set(tasks.names)]
+    if unknown:
+        raise ValueError(
+            f"names must be among the tasks {shorten(tasks.names)}; got "
+            f"{shorten(unknown)}. See task_names_."
+        )
+    kept = np.flatnonzero(~np.isin(tasks.names, dropped))
+    if len(kept) == 0:
+        raise ValueError(
+            f"At least one task must be left, but all {tasks.n_tasks} are dropped. "
+            "Name fewer."
+        )
+    classes = [tasks.classes[t] for t in kept]
+    return replace(tasks, names=tasks.names[kept], classes=classes), kept
 
 
 def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:

@@ -22,7 +22,14 @@ from skmtl._losses import (
     weigh_labels,
 )
 from skmtl._products import without_derivatives
-from skmtl._solvers import Adam, FlatParameters, NesterovSGD, Solver
+from skmtl._solvers import (
+    Adam,
+    FlatParameters,
+    Group,
+    NesterovSGD,
+    Solver,
+    groups_of,
+)
 from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
@@ -144,6 +151,14 @@ class LabelledRows:
         return Block(self.rows.read(index, like), labels, row_weight)
 
 
+class Freeze(NamedTuple):
+    """Which layers of the trunk are not trained."""
+
+    n_layers: int = 0  # from the input
+    n_epochs: int | None = None  # None: in no epoch
+    step_factor: float = 1.0  # on the steps of the trunk when it is released
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """How to train; the names are those of the estimator's parameters."""
@@ -161,6 +176,7 @@ class TrainingPlan:
     beta_1: float
     beta_2: float
     epsilon: float
+    freeze: Freeze
 
 
 class Epoch(NamedTuple):
@@ -215,14 +231,15 @@ def train(
     restored; after an interrupt, those of the best epoch so far. `on_epoch_end` stops
     the run by returning True.
     """
-    flat = FlatParameters(network)
+    network.trunk.n_frozen_layers = plan.freeze.n_layers
+    flat = FlatParameters(_parameter_groups(network, plan.freeze))
     try:
         steps = _Steps(network, flat, data, plan, generator, solver_state)
-        progress = _Progress(flat, plan, validating=held_out is not None)
+        progress = _Progress(network, flat, plan, validating=held_out is not None)
         if catches_interrupt or held_out is not None:
             progress.keep_parameters()
         stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
-        device, work = flat.weights.device, work_per_step(network, plan.batch_size)
+        device, work = steps.like.device, plan.batch_size * network.work_per_row
         with without_derivatives(device), thread_limit(work):
             try:
                 stopped_by = _run_epochs(
@@ -242,8 +259,24 @@ def train(
                 progress.restore_best()
     finally:
         flat.release()
+        network.trunk.n_frozen_layers = 0
     _check_parameters(network, len(progress.epochs), plan)
     return TrainingResult(progress.epochs, stopped_by, steps.state())
+
+
+def _parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
+    """What is trained, and from which epoch; what waits comes last."""
+    named = list(network.named_parameters())
+    if freeze.n_epochs is None:
+        frozen = {id(p) for p in network.trunk.frozen_parameters()}
+        return groups_of([pair for pair in named if id(pair[1]) not in frozen], 1.0, 0)
+    in_trunk = {id(p) for p in network.trunk.parameters()}
+    heads = [pair for pair in named if id(pair[1]) not in in_trunk]
+    trunk = [(n, p) for n, p in named if id(p) in in_trunk and p.requires_grad]
+    return [
+        *groups_of(heads, 1.0, 0),
+        *groups_of(trunk, freeze.step_factor, freeze.n_epochs),
+    ]
 
 
 def _run_epochs(
@@ -273,8 +306,21 @@ def _run_epochs(
 class _Progress:
     """Epochs so far, when to stop, and the parameters of the best one."""
 
-    def __init__(self, flat: FlatParameters, plan: TrainingPlan, validating: bool):
-        self.flat = flat
+    def __init__(
+        self,
+        network: TrunkAndHeads,
+        flat: FlatParameters,
+        plan: TrainingPlan,
+        validating: bool,
+    ) -> None:
+        # Batch statistics belong to the parameters that they were seen with.
+        statistics = [
+            buffer
+            for module in network.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+            if name not in module._non_persistent_buffers_set
+        ]
+        self.current = [*flat.values, *statistics]
         self.plan = plan
         self.validating = validating
         self.epochs: list[Epoch] = []
@@ -285,9 +331,9 @@ class _Progress:
     def keep_parameters(self) -> None:
         """Copy the parameters as the best ones; from now on those of better epochs."""
         if self.best_values is None:
-            self.best_values = [values.clone() for values in self.flat.values]
+            self.best_values = [values.clone() for values in self.current]
         else:
-            _copy(self.best_values, self.flat.values)
+            _copy(self.best_values, self.current)
 
     def update(self, epoch: Epoch) -> None:
         score = epoch.validation_score
@@ -309,7 +355,7 @@ class _Progress:
 
     def restore_best(self) -> None:
         if self.best_values is not None:
-            _copy(self.flat.values, self.best_values)
+            _copy(self.current, self.best_values)
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
@@ -356,6 +402,7 @@ class _Steps:
     def run_epoch(self, index: Tensor, number: int) -> float:
         """One pass over the rows `index`; returns its mean loss with the L2 term."""
         plan = self.plan
+        self._begin_epoch(number)
         if plan.shuffle:
             index = index[torch.randperm(len(index), generator=self.generator)]
         n_batches = -(-len(index) // plan.batch_size)
@@ -371,6 +418,13 @@ class _Steps:
             loss += block_loss
             weight += block_weight
         return (float(loss) + self._penalty() * n_batches) / weight
+
+    def _begin_epoch(self, number: int) -> None:
+        """Release the trunk where its time has come."""
+        self.flat.begin_epoch(number)
+        if number == self.plan.freeze.n_epochs:
+            self.network.trunk.n_frozen_layers = 0
+            self.network_pass = NetworkPass(self.network)
 
     def _run_block(
         self, rows: Tensor, step_sizes: Iterator[float]
@@ -402,8 +456,12 @@ class _Steps:
         """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
         if self.plan.alpha == 0:  # the weights may have overflowed
             return 0.0
-        parts = self.flat.weights.split(CHUNK_ELEMENTS)  # no copy as large as they are
-        squares = sum(float(part.square().sum()) for part in parts)
+        squares = sum(
+            float(part.square().sum())
+            for group, values in zip(self.flat.groups, self.flat.values, strict=True)
+            if group.decays
+            for part in values.split(CHUNK_ELEMENTS)  # no copy as large as they are
+        )
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
     def _step(
@@ -474,19 +532,9 @@ def _generator_beside(like: Tensor, generator: torch.Generator) -> torch.Generat
     return torch.Generator(like.device).manual_seed(int(seed))
 
 
-def work_per_step(network: TrunkAndHeads, batch_size: int) -> int:
-    """Multiply-adds of a forward pass, roughly."""
-    return batch_size * sum(p.numel() for p in network.parameters())
-
-
 def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
     """Slices of rows small enough for a forward pass to keep memory bounded."""
-    # A bank's bias has an element for each of its outputs.
-    n_units = sum(
-        p.numel() for name, p in network.named_parameters() if name.endswith("bias")
-    )
-    n_encoded = 0 if network.columns is None else network.columns.width
-    size = max(1, CHUNK_ELEMENTS // (n_units + rows.width + n_encoded))
+    size = max(1, CHUNK_ELEMENTS // (network.units_per_row + rows.width))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

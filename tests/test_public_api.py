@@ -24,6 +24,7 @@ LAYERS = {
     "_targets": 0,
     "_inputs": 0,
     "_losses": 1,
+    "trunks": 1,
     "sharing": 1,
     "datasets": 1,
     "_weights": 2,
@@ -49,6 +50,7 @@ PUBLIC_MODULES = [
     "skmtl.metrics",
     "skmtl.model_selection",
     "skmtl.sharing",
+    "skmtl.trunks",
 ]
 
 

@@ -28,11 +28,19 @@ from skmtl._classifier._parameters import (
     PARAMETER_CONSTRAINTS,
     build_network,
     check_partial_fit_parameters,
+    check_unchanged,
     copy_network,
     training_plan,
 )
 from skmtl._classifier._prediction import predict_groups, trunk_features
 from skmtl._classifier._training_set import TrainingSet, make_training_set
+from skmtl._classifier._transfer import (
+    network_for,
+    pretrained_classifier,
+    take_columns,
+    take_trunk,
+    weights_of_new_tasks,
+)
 from skmtl._inputs import check_inputs
 from skmtl._layers import OutputGroup
 from skmtl._losses import (
@@ -41,13 +49,17 @@ from skmtl._losses import (
     probabilities,
 )
 from skmtl._targets import (
+    Tasks,
     check_labelled,
     check_same_classes,
     decode_targets,
+    encode_new_tasks,
     encode_targets,
+    joined_tasks,
     shorten,
+    without_tasks,
 )
-from skmtl._training import Epoch, TrainingResult, as_tensor, train
+from skmtl._training import Epoch, Freeze, TrainingResult, as_tensor, train
 from skmtl._weights import check_sample_weight
 from skmtl.sharing._network import TrunkAndHeads
 
@@ -105,6 +117,23 @@ class MultiTaskNetClassifier(
         (:class:`skmtl.sharing.HardSharing`), "none" is a trunk for each
         (:class:`skmtl.sharing.NoSharing`), the separate networks that a joint one is
         compared with.
+    trunk : callable, spec object, torch.nn.Module or None, default=None
+        What the tasks share, in place of hidden layers: a callable `trunk(input_shape,
+        generator)` that makes a module, an object whose method `build` does
+        (:class:`skmtl.trunks.ConvTrunk` for pictures), or a module that is copied, so
+        that a backbone with weights can be used (see :mod:`skmtl.trunks`). It reads
+        dense `X` as it is, without an input layer: `hidden_layer_sizes`,
+        `input_encoding`, `n_bins` and `input_dropout` are not used, `activation` and
+        `dropout` in the heads alone.
+    pretrained : FrozenEstimator or None, default=None
+        A fitted MultiTaskNetClassifier in `sklearn.frozen.FrozenEstimator`, whose trunk
+        and input layer the network begins with; the heads are new. `X` must have its
+        columns, and the parameters that shape the trunk must be the same.
+    freeze : {"none", "trunk"}, int or UnfreezeAfter, default="none"
+        What of the trunk is not trained: nothing, all of it, its first so many layers
+        (of a module: children with parameters), or all of it for some epochs
+        (:class:`skmtl.trunks.UnfreezeAfter`). Frozen layers do what they do in
+        prediction: nothing is dropped, batch statistics stay.
     solver : {"auto", "adam", "sgd"}, default="auto"
         Adam [2]_, or stochastic gradient descent with Nesterov's momentum; "auto" is
         "sgd" for sparse `X`, where Adam takes full steps for columns that hardly any
@@ -283,6 +312,9 @@ class MultiTaskNetClassifier(
         n_bins=8,
         categorical_features="from_dtype",
         sharing="hard",
+        trunk=None,
+        pretrained=None,
+        freeze="none",
         solver="auto",
         alpha="auto",
         dropout=0.5,
@@ -315,6 +347,9 @@ class MultiTaskNetClassifier(
         self.n_bins = n_bins
         self.categorical_features = categorical_features
         self.sharing = sharing
+        self.trunk = trunk
+        self.pretrained = pretrained
+        self.freeze = freeze
         self.solver = solver
         self.alpha = alpha
         self.dropout = dropout
@@ -437,6 +472,83 @@ class MultiTaskNetClassifier(
                 X, y, sample_weight, self.__sklearn_is_fitted__(), classes
             )
             self._partial_fit_network(training_set)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def add_tasks(self, X, y_new, sample_weight=None, freeze_trunk=True):
+        """Learn further tasks, of the same or of other rows, with the trunk there is.
+
+        The new tasks come after the old ones. While the trunk is frozen nothing that
+        the old tasks use is touched. Without sharing, the new tasks get trunks of their
+        own.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            The input, with the columns of `fit`.
+        y_new : array-like of shape (n_samples,) or (n_samples, n_new_tasks)
+            Labels of the new tasks, as in `fit`. A DataFrame or a Series names them,
+            else they are numbered on.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_new_tasks), \
+                default=None
+            Weight of each row, or of each label.
+        freeze_trunk : bool, default=True
+            Whether the trunk stays as it is. If it may move, the old heads, which read
+            it, stay: how well the old tasks do then must be seen.
+
+        Returns
+        -------
+        self : MultiTaskNetClassifier
+            The estimator with all tasks. `loss_curve_` and what belongs to it remain
+            those of `fit`.
+
+        Raises
+        ------
+        ValueError
+            If X, y_new or a weight cannot be used, if a new task has the name of an old
+            one, or if parameters of the network were changed since `fit`.
+        """
+        check_is_fitted(self)
+        with torch.inference_mode(False), _restored_on_error(self):
+            check_unchanged(self, self._tasks)
+            X, columns = check_inputs(self, X, self._columns)
+            new, codes = encode_new_tasks(y_new, self._tasks)
+            check_consistent_length(X, codes)
+            weights = {
+                name: weights_of_new_tasks(getattr(self, name), name, new.names)
+                for name in ("task_weight", "class_weight")
+            }
+            training_set = make_training_set(
+                X, columns, codes, new, sample_weight=sample_weight, **weights
+            )
+            check_labelled(new, training_set.is_labelled)
+            self._add_to_network(training_set, freeze_trunk)
+        return self
+
+    def drop_tasks(self, names):
+        """Forget tasks; the others stay as they are, in the same order.
+
+        Parameters
+        ----------
+        names : str or list of str
+            Names of tasks, see `task_names_`.
+
+        Returns
+        -------
+        self : MultiTaskNetClassifier
+            The estimator without these tasks.
+
+        Raises
+        ------
+        ValueError
+            If there is no task of such a name, or if none would be left.
+        """
+        check_is_fitted(self)
+        tasks, kept = without_tasks(self._tasks, names)
+        network = network_for(self, tasks)
+        for task, fitted_task in enumerate(kept):
+            network.take_task(task, self.network_, int(fitted_task))
+        self._set_tasks(tasks, network, self._is_labelled[kept])
         return self
 
     def predict(self, X):
@@ -576,16 +688,17 @@ class MultiTaskNetClassifier(
     def _n_features_out(self) -> int:
         """Read by get_feature_names_out."""
         self._check_trunk()
-        return int(self.network_.trunk.layers[-1].bias.numel())
+        return int(self.network_.n_features_out)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.input_encoding != "none"
-        tags.input_tags.categorical = self.input_encoding != "none"
+        is_encoded = self.input_encoding != "none" and self.trunk is None
+        tags.input_tags.sparse = self.trunk is None
+        tags.input_tags.allow_nan = is_encoded
+        tags.input_tags.categorical = is_encoded
         tags.target_tags.multi_output = True
         tags.classifier_tags.multi_label = True
         tags.transformer_tags.preserves_dtype = ["float32"]
@@ -606,7 +719,12 @@ class MultiTaskNetClassifier(
         self, X: Any, y: Any, sample_weight: Any, continues: bool, classes: Any = None
     ) -> TrainingSet:
         """All checks of what is learned from, before any training."""
-        X, columns = check_inputs(self, X, self._columns if continues else None)
+        columns = self._columns if continues else None
+        pretrained = None if continues else pretrained_classifier(self)
+        if pretrained is not None:
+            take_columns(self, pretrained)
+            columns = pretrained._columns
+        X, columns = check_inputs(self, X, columns)
         if continues:
             tasks, codes = encode_targets(y, tasks=self._tasks)
             if classes is not None:
@@ -631,10 +749,7 @@ class MultiTaskNetClassifier(
     ) -> TrainingResult:
         rng = check_random_state(self.random_state)
         generator = _seeded_generator(rng)
-        if self.early_stopping:
-            index, held_out = training_set.hold_out(self.validation_fraction, rng)
-        else:
-            index, held_out = training_set.rows(), None
+        index, held_out = self._train_and_held_out(training_set, rng)
         network = self._network(training_set, index, rng, generator, continues)
 
         def fitted_attributes() -> dict:
@@ -647,9 +762,9 @@ class MultiTaskNetClassifier(
             network,
             training_set.data,
             as_tensor(index),
-            training_plan(self, training_set, index),
+            training_plan(self, training_set, index, network),
             generator,
-            held_out=None if held_out is None else as_tensor(held_out),
+            held_out=held_out,
             on_epoch_begin=reports.begin,
             on_epoch_end=lambda epoch: reports.end(epoch, fitted_attributes),
         )
@@ -657,6 +772,15 @@ class MultiTaskNetClassifier(
         self.__dict__.pop("_solver_state", None)
         reports.finish(fitted_attributes)
         return result
+
+    def _train_and_held_out(
+        self, training_set: TrainingSet, rng: np.random.RandomState
+    ) -> tuple[NDArray, Tensor | None]:
+        """Rows to train on, and rows to validate on with early stopping."""
+        if not self.early_stopping:
+            return training_set.rows(), None
+        index, held_out = training_set.hold_out(self.validation_fraction, rng)
+        return index, as_tensor(held_out)
 
     def _partial_fit_network(self, training_set: TrainingSet) -> None:
         continues = self.__sklearn_is_fitted__()
@@ -670,7 +794,7 @@ class MultiTaskNetClassifier(
         index = training_set.rows()
         network = self._network(training_set, index, rng, generator, continues)
         plan = replace(
-            training_plan(self, training_set, index),
+            training_plan(self, training_set, index, network),
             max_iter=1 if len(index) else 0,
             learning_rate="constant",
         )
@@ -697,8 +821,56 @@ class MultiTaskNetClassifier(
         """The network to train on the rows `index`."""
         if continues:
             return copy_network(self, training_set.tasks)
-        encoding = training_set.learn_encoding(index, self.n_bins, rng)
-        return build_network(self, training_set.tasks, encoding, generator)
+        pretrained = pretrained_classifier(self)
+        if pretrained is None:
+            encoding = training_set.learn_encoding(index, self.n_bins, rng)
+        else:
+            encoding = pretrained.network_.architecture.encoding
+        network = build_network(
+            self, training_set.tasks, training_set.columns, encoding, generator
+        )
+        if pretrained is not None:
+            take_trunk(network, pretrained)
+        return network
+
+    def _add_to_network(self, training_set: TrainingSet, freeze_trunk: bool) -> None:
+        fitted, new = self.network_, training_set.tasks
+        tasks = joined_tasks(self._tasks, new)
+        joined = network_for(self, tasks)
+        rng = check_random_state(self.random_state)
+        generator = _seeded_generator(rng)
+        network = build_network(
+            self, new, training_set.columns, fitted.architecture.encoding, generator
+        )
+        is_shared = joined.n_trunks == 1
+        if is_shared:
+            network.take_trunk(fitted)
+        index, held_out = self._train_and_held_out(training_set, rng)
+        is_frozen = is_shared and freeze_trunk
+        plan = replace(
+            training_plan(self, training_set, index, network),
+            freeze=Freeze(network.trunk.n_layers if is_frozen else 0),
+        )
+        train(
+            network,
+            training_set.data,
+            as_tensor(index),
+            plan,
+            generator,
+            held_out=held_out,
+        )
+        for task in range(tasks.n_tasks):
+            own = task - self._tasks.n_tasks
+            joined.take_task(task, *((fitted, task) if own < 0 else (network, own)))
+        is_labelled = np.concatenate([self._is_labelled, training_set.is_labelled])
+        self._set_tasks(tasks, joined, is_labelled)
+
+    def _set_tasks(
+        self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
+    ) -> None:
+        self.__dict__.update(_attributes_of(tasks, network, is_labelled))
+        # Its moments are those of another network.
+        self.__dict__.pop("_solver_state", None)
 
     def _set_fitted(
         self,
@@ -725,17 +897,9 @@ class MultiTaskNetClassifier(
         self, training_set: TrainingSet, network: TrunkAndHeads, continues: bool
     ) -> dict[str, Any]:
         """What a prediction needs."""
-        tasks = training_set.tasks
-        classes = [labels.copy() for labels in tasks.classes]
-        return {
-            "_columns": training_set.columns,
-            "_tasks": tasks,
-            "_is_labelled": self._labelled_so_far(training_set, continues),
-            "task_names_": tasks.names.copy(),
-            "classes_": classes[0] if tasks.is_1d else classes,
-            "n_outputs_": tasks.n_tasks,
-            "network_": network,
-        }
+        is_labelled = self._labelled_so_far(training_set, continues)
+        attributes = _attributes_of(training_set.tasks, network, is_labelled)
+        return attributes | {"_columns": training_set.columns}
 
     def _labelled_so_far(self, training_set: TrainingSet, continues: bool) -> NDArray:
         """(n_tasks,): also in the calls that this one continues."""
@@ -796,6 +960,21 @@ class MultiTaskNetClassifier(
         if (tasks.n_classes == 2).all():
             return self._predict_by_group(X, positive)[0]
         return self._predict_by_task(X, all_classes)
+
+
+def _attributes_of(
+    tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
+) -> dict[str, Any]:
+    """All that is said about the tasks."""
+    classes = [labels.copy() for labels in tasks.classes]
+    return {
+        "_tasks": tasks,
+        "_is_labelled": is_labelled,
+        "task_names_": tasks.names.copy(),
+        "classes_": classes[0] if tasks.is_1d else classes,
+        "n_outputs_": tasks.n_tasks,
+        "network_": network,
+    }
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 import copy
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,12 +13,14 @@ from scipy import sparse
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skmtl._classifier._training_set import TrainingSet
-from skmtl._inputs import ColumnEncoding
+from skmtl._inputs import ColumnEncoding, InputColumns
 from skmtl._layers import ACTIVATIONS
 from skmtl._targets import Tasks
-from skmtl._training import TrainingPlan
+from skmtl._training import Freeze, TrainingPlan
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture, TrunkAndHeads
+from skmtl.trunks import UnfreezeAfter
+from skmtl.trunks._module import build_module_trunk, trunk_label
 
 _SHARING = {"hard": HardSharing, "none": NoSharing}
 
@@ -35,6 +38,13 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     "n_bins": [Interval(Integral, 1, 255, closed="both")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
+    "trunk": [callable, HasMethods("build"), None],
+    "pretrained": [HasMethods("fit"), None],
+    "freeze": [
+        StrOptions({"none", "trunk"}),
+        Interval(Integral, 0, None, closed="left"),
+        UnfreezeAfter,
+    ],
     "solver": [StrOptions({"auto", "adam", "sgd"})],
     "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -71,13 +81,14 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
 def build_network(
     estimator: Any,
     tasks: Tasks,
+    columns: InputColumns,
     encoding: ColumnEncoding | None,
     generator: torch.Generator,
 ) -> TrunkAndHeads:
     """A new network."""
     device = _check_device(estimator.device)
-    spec = _sharing_spec(estimator)
-    architecture = _architecture(estimator, tasks, encoding, spec)
+    spec = sharing_spec(estimator)
+    architecture = _architecture(estimator, tasks, columns, encoding, spec)
     network: TrunkAndHeads = spec.build(architecture, generator)
     return network.to(device)
 
@@ -85,25 +96,32 @@ def build_network(
 def copy_network(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
     """A copy of the fitted network, to go on with."""
     device = _check_device(estimator.device)
+    check_unchanged(estimator, tasks)
+    return copy.deepcopy(estimator.network_).to(device)
+
+
+def check_unchanged(estimator: Any, tasks: Tasks) -> None:
+    """The parameters must ask for what was fitted."""
     fitted = estimator.network_.architecture
-    spec = _sharing_spec(estimator)
-    wanted = _architecture(estimator, tasks, fitted.encoding, spec)
+    wanted = _architecture(
+        estimator, tasks, estimator._columns, fitted.encoding, sharing_spec(estimator)
+    )
     if wanted != fitted:
         raise ValueError(
             f"To go on training, the network must stay what it is, {fitted}; the "
             f"parameters now ask for {wanted}. Set them back, or begin anew with a "
             "clone."
         )
-    return copy.deepcopy(estimator.network_).to(device)
 
 
 def training_plan(
-    estimator: Any, training_set: TrainingSet, index: NDArray
+    estimator: Any, training_set: TrainingSet, index: NDArray, network: TrunkAndHeads
 ) -> TrainingPlan:
     """The parameters that the loop needs to train on the rows `index`."""
     plan = {
         field.name: getattr(estimator, field.name) for field in fields(TrainingPlan)
     }
+    plan["freeze"] = _freeze(estimator.freeze, network)
     n_rows, is_sparse = len(index), sparse.issparse(training_set.X)
     if plan["solver"] == "auto":
         plan["solver"] = "sgd" if is_sparse else "adam"
@@ -114,6 +132,28 @@ def training_plan(
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(plan["batch_size"], n_rows))
     return TrainingPlan(**plan)
+
+
+def _freeze(freeze: Any, network: TrunkAndHeads) -> Freeze:
+    n_layers = network.trunk.n_layers
+    if freeze == "none":
+        return Freeze()
+    if not network.has_trunk:
+        raise ValueError(
+            f"freeze={freeze!r} needs a trunk, but hidden_layer_sizes is (): there is "
+            "none. Use freeze='none', or at least one hidden layer."
+        )
+    if isinstance(freeze, UnfreezeAfter):
+        freeze._validate_params()
+        return Freeze(n_layers, freeze.n_epochs, freeze.step_factor)
+    if freeze == "trunk":
+        return Freeze(n_layers)
+    if freeze > n_layers:
+        raise ValueError(
+            f"freeze must be at most the number of the trunk's layers, {n_layers}; got "
+            f"{freeze}. Use freeze='trunk' for all of them."
+        )
+    return Freeze(freeze)
 
 
 def _scale_by_loss(
@@ -137,6 +177,12 @@ def check_partial_fit_parameters(estimator: Any) -> None:
             "partial_fit has no rows to hold out, but early_stopping is True. Set "
             "early_stopping=False, or use fit."
         )
+    if isinstance(estimator.freeze, UnfreezeAfter):
+        raise ValueError(
+            "partial_fit trains for one epoch and knows no schedule, but freeze is "
+            f"{estimator.freeze}. Use freeze='trunk' in the first calls and set it to "
+            "'none' later, or use fit."
+        )
     class_weight = [estimator.class_weight]
     if isinstance(estimator.class_weight, dict):
         class_weight += estimator.class_weight.values()
@@ -150,7 +196,8 @@ def check_partial_fit_parameters(estimator: Any) -> None:
             )
 
 
-def _sharing_spec(estimator: Any) -> Any:
+def sharing_spec(estimator: Any) -> Any:
+    """The object that builds a network."""
     spec = estimator.sharing
     if isinstance(spec, type):
         raise ValueError(
@@ -161,12 +208,16 @@ def _sharing_spec(estimator: Any) -> Any:
 
 
 def _architecture(
-    estimator: Any, tasks: Tasks, encoding: ColumnEncoding | None, spec: Any
+    estimator: Any,
+    tasks: Tasks,
+    columns: InputColumns,
+    encoding: ColumnEncoding | None,
+    spec: Any,
 ) -> Architecture:
     is_encoded = encoding is not None
     if estimator.input_encoding != "auto":
         is_encoded = estimator.input_encoding == "piecewise"
-    return Architecture(
+    architecture = Architecture(
         sharing=repr(spec),
         n_features=estimator.n_features_in_,
         n_bins=estimator.n_bins if is_encoded else None,
@@ -178,6 +229,18 @@ def _architecture(
         input_dropout=estimator.input_dropout,
         n_members=estimator.n_members,
         encoding=encoding,
+    )
+    if estimator.trunk is None:
+        return architecture
+    shape = columns.row_shape or (estimator.n_features_in_,)
+    scale = 1 / 255 if columns.is_uint8 else 1.0
+    return replace(
+        architecture,
+        hidden_layer_sizes=(),
+        input_dropout=0.0,
+        trunk=trunk_label(estimator.trunk),
+        input_shape=shape,
+        make_trunk=partial(build_module_trunk, estimator.trunk, shape, scale),
     )
 
 

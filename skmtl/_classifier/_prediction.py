@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skmtl._layers import OutputGroup
 from skmtl._products import without_derivatives
-from skmtl._training import Rows, iter_chunks, thread_limit, work_per_step
+from skmtl._training import Rows, iter_chunks, thread_limit
 from skmtl.sharing._network import TrunkAndHeads
 
 
@@ -21,7 +21,7 @@ def map_rows(
     like = next(network.parameters())
     chunks = list(iter_chunks(network, rows, len(rows)))
     outputs: list[NDArray] = []
-    work = work_per_step(network, chunks[0].stop)
+    work = chunks[0].stop * network.work_per_row
     with without_derivatives(like.device), thread_limit(work):
         for chunk in chunks:
             parts = [part.cpu().numpy() for part in function(rows.read(chunk, like))]

@@ -1,7 +1,8 @@
 """X as one array of numbers: a category is its code, a missing value is NaN."""
 
+import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import narwhals as nw
@@ -32,6 +33,8 @@ class InputColumns:
 
     encoding: Literal["piecewise", "none"]
     categories: dict[int, Codes]  # by the position of the column
+    row_shape: tuple[int, ...] | None = None  # of rows that are no list of columns
+    is_uint8: bool = False  # numbers that a trunk of the user's own reads as 0 to 1
 
 
 def check_inputs(
@@ -39,9 +42,19 @@ def check_inputs(
 ) -> tuple[Any, InputColumns]:
     """X as ndarray or CSR of numbers, and its columns.
 
-    Without `columns` they are learned, and with them the names of the features.
+    Without `columns` they are learned, and with them the names of the features. Rows
+    of several axes, pictures, become flat.
     """
     reset = columns is None
+    X, row_shape = _flatten_rows(X)
+    if columns is not None:
+        _check_row_shape(row_shape, columns)
+    elif row_shape is not None and estimator.trunk is None:
+        raise ValueError(
+            f"X must have two axes, (n_samples, n_features), but rows have the shape "
+            f"{row_shape}. Pass a trunk that reads them, for instance "
+            "trunk=skmtl.trunks.ConvTrunk() for pictures (channels, height, width)."
+        )
     is_sparse = sparse.issparse(X) or _is_sparse_frame(X)
     if not is_sparse:
         # One interface to the data frames of all libraries.
@@ -50,9 +63,7 @@ def check_inputs(
         # The names first: the columns are read by position.
         validate_data(estimator, X.to_native(), reset=reset, skip_check_array=True)
     if columns is None:
-        columns = _learn_columns(
-            X, is_sparse, estimator.input_encoding, estimator.categorical_features
-        )
+        columns = _learn_columns(estimator, X, is_sparse)
     if is_sparse and columns.categories:
         raise ValueError(
             f"X must be dense, since columns {shorten(columns.categories)} are "
@@ -62,7 +73,41 @@ def check_inputs(
     X = _check_numbers(estimator, _replace_categories(X, columns.categories), reset)
     if columns.encoding == "none":
         _check_float32(X)
+    if estimator.trunk is not None:
+        if reset:
+            is_uint8 = X.dtype == np.uint8
+            columns = replace(columns, row_shape=row_shape, is_uint8=is_uint8)
+        _check_scale(X, columns)
     return X, columns
+
+
+def _flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Rows of several axes as flat ones, and the shape of a row; other X as it is."""
+    if getattr(X, "ndim", 2) <= 2:
+        return X, None
+    X = np.asarray(X)
+    row_shape = X.shape[1:]
+    return X.reshape(len(X), math.prod(row_shape)), row_shape
+
+
+def _check_row_shape(row_shape: tuple[int, ...] | None, columns: InputColumns) -> None:
+    if row_shape != columns.row_shape:
+        got, expected = (
+            "rows without axes of their own" if shape is None else f"rows of {shape}"
+            for shape in (row_shape, columns.row_shape)
+        )
+        raise ValueError(
+            f"X must have {expected}, as in the first call; got {got}. Reshape X."
+        )
+
+
+def _check_scale(X: NDArray, columns: InputColumns) -> None:
+    """What is read as 0 to 1 must not be taken for 0 to 255, nor the reverse."""
+    if columns.is_uint8 and X.dtype != np.uint8:
+        raise ValueError(
+            "X must be of dtype uint8, as in the first call (its numbers are divided "
+            f"by 255); got {X.dtype}. Convert it with X.astype('uint8')."
+        )
 
 
 def _is_sparse_frame(X: Any) -> bool:
@@ -99,16 +144,18 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
 # Which columns are categories -----------------------------------------------------
 
 
-def _learn_columns(
-    X: Any, is_sparse: bool, input_encoding: str, categorical_features: Any
-) -> InputColumns:
+def _learn_columns(estimator: Any, X: Any, is_sparse: bool) -> InputColumns:
+    input_encoding = estimator.input_encoding
     encodes = not is_sparse if input_encoding == "auto" else input_encoding != "none"
+    if estimator.trunk is not None:
+        _check_for_own_trunk(input_encoding, is_sparse)
+        encodes = False
     if encodes and is_sparse:
         raise ValueError(
             "input_encoding='piecewise' must get dense X, but X is sparse. Use "
             "input_encoding='auto' or 'none', or pass X.toarray()."
         )
-    categorical = _find_categorical(X, categorical_features)
+    categorical = _find_categorical(X, estimator.categorical_features)
     if categorical and not encodes:
         raise ValueError(
             "Without a piecewise encoding the columns of X must be numbers, but "
@@ -117,6 +164,19 @@ def _learn_columns(
         )
     categories = {j: _learn_codes(*_read_categories(X, j)) for j in categorical}
     return InputColumns("piecewise" if encodes else "none", categories)
+
+
+def _check_for_own_trunk(input_encoding: str, is_sparse: bool) -> None:
+    if input_encoding == "piecewise":
+        raise ValueError(
+            "A trunk of your own reads the numbers as they are, but input_encoding is "
+            "'piecewise'. Use input_encoding='auto', or trunk=None."
+        )
+    if is_sparse:
+        raise ValueError(
+            "A trunk of your own reads dense rows, but X is sparse. Pass X.toarray(), "
+            "or use trunk=None."
+        )
 
 
 def _find_categorical(X: Any, categorical_features: Any) -> list[int]:

@@ -1,7 +1,8 @@
 """The network: trunks that read the input, heads that read the trunks."""
 
-from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from skmtl._layers import (
     one_or_many,
     output_groups,
 )
+from skmtl.trunks._module import ModulePass, ModuleTrunk
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,20 @@ class Architecture:
     dropout: float
     input_dropout: float
     n_members: int
+    trunk: str | None = None  # a module of the user's own, in place of hidden layers
+    input_shape: tuple[int, ...] | None = None  # of a row that such a module reads
     # What the input layer has learned from the training rows.
     encoding: ColumnEncoding | None = field(default=None, compare=False, repr=False)
+    # Makes so many banks of the user's own trunk.
+    make_trunk: Callable[[int, torch.Generator], ModuleTrunk] | None = field(
+        default=None, compare=False, repr=False
+    )
 
 
 class Tape(NamedTuple):
     """What the layers of a forward pass read and gave."""
 
-    trunk: list[Record]
+    trunk: list[Any]
     heads: list[list[Record]]  # of each group of tasks
 
 
@@ -58,29 +66,20 @@ class TrunkAndHeads(nn.Module):
         self, architecture: Architecture, n_trunks: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.architecture = architecture
+        # What made the trunk may be large, and is not needed again.
+        self.architecture = replace(architecture, make_trunk=None)
         self.n_members = architecture.n_members
         self.n_trunks = n_trunks
         self.input_dropout = architecture.input_dropout
         self.groups = output_groups(architecture.n_classes)
         encoding = architecture.encoding
         self.columns = None if encoding is None else ColumnEncoder(encoding)
-        trunk_sizes = (architecture.n_features, *architecture.hidden_layer_sizes)
-        self.trunk = BankStack(
-            trunk_sizes,
-            n_inputs=1,
-            n_banks=self.n_members * n_trunks,
-            activation=architecture.activation,
-            dropout=architecture.dropout,
-            activate_last=True,
-            generator=generator,
-            encoding=encoding,
-        )
+        self.trunk = _make_trunk(architecture, self.n_members * n_trunks, generator)
         self.heads = nn.ModuleList()
         for group in self.groups:
             head_sizes = (*architecture.head_hidden_layer_sizes, group.n_logits)
             head = BankStack(
-                (trunk_sizes[-1], *head_sizes),
+                (self.trunk.width, *head_sizes),
                 n_inputs=self._n_inputs(len(group.tasks)),
                 n_banks=self.n_members * len(group.tasks),
                 activation=architecture.activation,
@@ -94,7 +93,57 @@ class TrunkAndHeads(nn.Module):
     @property
     def has_trunk(self) -> bool:
         """Whether there is a layer between the input and the heads."""
-        return len(self.trunk.layers) > 0
+        return self.trunk.n_layers > 0
+
+    @property
+    def n_features_out(self) -> int:
+        """Features of all trunks."""
+        return self.n_members * self.n_trunks * self.trunk.width
+
+    @property
+    def work_per_row(self) -> int:
+        """Multiply-adds of a forward pass, roughly."""
+        return sum(stack.work_per_row for stack in self._stacks())
+
+    @property
+    def units_per_row(self) -> int:
+        """Numbers that the layers give for a row."""
+        n_encoded = 0 if self.columns is None else self.columns.width
+        return n_encoded + sum(stack.units_per_row for stack in self._stacks())
+
+    def _stacks(self) -> list[BankStack | ModuleTrunk]:
+        return [self.trunk, *cast(list[BankStack], list(self.heads))]
+
+    def take_trunk(self, source: "TrunkAndHeads") -> None:
+        """Begin with the trunk of another network, of which all tasks share one."""
+        banks = range(self.n_members * self.n_trunks)
+        source_banks = [bank // self.n_trunks for bank in banks]
+        self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
+
+    def take_task(self, task: int, source: "TrunkAndHeads", source_task: int) -> None:
+        """Take over a task of another network: its head, and the trunk that it reads.
+
+        A trunk that all tasks share is that of the last one.
+        """
+        head, banks = self._banks_of(task)
+        source_head, source_banks = source._banks_of(source_task)
+        head.copy_banks(banks, source_head, source_banks)
+        if self.n_trunks > 1 or task == len(self.architecture.n_classes) - 1:
+            banks, source_banks = self._trunks_of(task), source._trunks_of(source_task)
+            self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
+
+    def _banks_of(self, task: int) -> tuple[BankStack, list[int]]:
+        """The stack of heads with a task, and the task's banks in it."""
+        for group, head in zip(self.groups, self.heads, strict=True):
+            if task in group.tasks:
+                n_tasks, position = len(group.tasks), group.tasks.index(task)
+                banks = [m * n_tasks + position for m in range(self.n_members)]
+                return cast(BankStack, head), banks
+        raise IndexError(task)
+
+    def _trunks_of(self, task: int) -> list[int]:
+        own = task if self.n_trunks > 1 else 0
+        return [m * self.n_trunks + own for m in range(self.n_members)]
 
     def _n_inputs(self, n_tasks: int) -> int:
         if not self.has_trunk:
@@ -128,6 +177,27 @@ class TrunkAndHeads(nn.Module):
         return NetworkPass(self).decode(one_or_many(features), generator)
 
 
+def _make_trunk(
+    architecture: Architecture, n_banks: int, generator: torch.Generator
+) -> BankStack | ModuleTrunk:
+    if architecture.make_trunk is not None:
+        return architecture.make_trunk(n_banks, generator)
+    return BankStack(
+        (architecture.n_features, *architecture.hidden_layer_sizes),
+        n_inputs=1,
+        n_banks=n_banks,
+        activation=architecture.activation,
+        dropout=architecture.dropout,
+        activate_last=True,
+        generator=generator,
+        encoding=architecture.encoding,
+    )
+
+
+def _pass_of(trunk: BankStack | ModuleTrunk) -> StackPass | ModulePass:
+    return ModulePass(trunk) if isinstance(trunk, ModuleTrunk) else StackPass(trunk)
+
+
 class NetworkPass:
     """The arithmetic of a `TrunkAndHeads`, see `skmtl._layers.LinearPass`.
 
@@ -137,9 +207,12 @@ class NetworkPass:
 
     def __init__(self, network: TrunkAndHeads) -> None:
         self.columns = network.columns
-        self.input_dropout = network.input_dropout
+        # What the first layer reads is its own affair where it is frozen.
+        is_frozen = network.trunk.n_frozen_layers > 0
+        self.input_dropout = 0.0 if is_frozen else network.input_dropout
         self.n_members, self.n_trunks = network.n_members, network.n_trunks
-        self.trunk = StackPass(network.trunk) if network.has_trunk else None
+        self.trunk = _pass_of(network.trunk) if network.has_trunk else None
+        self.trains_trunk = self.trunk is not None and not self.trunk.is_frozen
         self.heads = [StackPass(cast(BankStack, head)) for head in network.heads]
         self.groups = network.groups
 
@@ -176,7 +249,9 @@ class NetworkPass:
         """What `read` gave -> ([n_members * n_trunks,] batch, width)."""
         if self.trunk is None:
             return x
-        return self.trunk.forward(x, generator, None if tape is None else tape.trunk)
+        records = None if tape is None else tape.trunk
+        features: Features = self.trunk.forward(cast(Any, x), generator, records)
+        return features
 
     def decode(
         self,
@@ -202,11 +277,11 @@ class NetworkPass:
         ):
             block = gradient[..., group.columns] if len(self.heads) > 1 else gradient
             block = self._from_logits(block, head.layers[-1].n_inputs)
-            part = head.backward(records, block, wants_input=self.trunk is not None)
+            part = head.backward(records, block, wants_input=self.trains_trunk)
             if part is not None:
                 part = self._written_by(group.tasks, part)
                 total = part if total is None else total + part
-        if self.trunk is not None and total is not None:
+        if self.trunk is not None and self.trains_trunk and total is not None:
             self.trunk.backward(tape.trunk, total, wants_input=False)
 
     def _reads_all(self, tasks: tuple[int, ...]) -> bool:

@@ -1,0 +1,116 @@
+"""Networks that begin with the trunk of another, and tasks that come and go."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+
+from skmtl._classifier._parameters import sharing_spec
+from skmtl._targets import Tasks, shorten
+from skmtl.sharing._network import Architecture, TrunkAndHeads
+from skmtl.trunks._module import ModuleTrunk
+
+# What must be the same in both networks, by the parameter that decides on it.
+_OF_THE_TRUNK = {
+    "hidden_layer_sizes": "hidden_layer_sizes",
+    "activation": "activation",
+    "n_members": "n_members",
+    "trunk": "trunk",
+    "input_encoding": "n_bins",
+}
+
+
+def pretrained_classifier(estimator: Any) -> Any:
+    """The fitted classifier of the parameter `pretrained`; None without one."""
+    given = estimator.pretrained
+    if given is None:
+        return None
+    is_frozen = isinstance(given, FrozenEstimator)
+    inner = given.estimator if is_frozen else given
+    network = getattr(inner, "network_", None)
+    if not isinstance(network, TrunkAndHeads):
+        raise ValueError(
+            "pretrained must be a fitted MultiTaskNetClassifier in sklearn.frozen."
+            f"FrozenEstimator; got {given!r}, which has no trained network. Fit it "
+            "first."
+        )
+    if not is_frozen:
+        raise ValueError(
+            "pretrained must be wrapped, sklearn.frozen.FrozenEstimator(fitted): clone "
+            "and searches would make an unfitted copy of a bare estimator and lose its "
+            "weights."
+        )
+    if not network.has_trunk:
+        raise ValueError(
+            "pretrained must have a trunk to take over, but was fitted with "
+            "hidden_layer_sizes=(). Fit it with at least one hidden layer."
+        )
+    if network.n_trunks > 1:
+        raise ValueError(
+            "pretrained must have one trunk for all of its tasks, but has one for each "
+            f"of {network.n_trunks}. Fit it with sharing='hard'."
+        )
+    return inner
+
+
+def take_columns(estimator: Any, pretrained: Any) -> None:
+    """X must have the columns that the trunk knows, by name where they have names."""
+    estimator.n_features_in_ = pretrained.n_features_in_
+    if hasattr(pretrained, "feature_names_in_"):
+        estimator.feature_names_in_ = pretrained.feature_names_in_
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def take_trunk(network: TrunkAndHeads, pretrained: Any) -> None:
+    """Begin with the trunk of `pretrained`."""
+    source = pretrained.network_
+    _check_same_trunk(network.architecture, source.architecture)
+    network.take_trunk(source)
+
+
+def _check_same_trunk(own: Architecture, source: Architecture) -> None:
+    for parameter, field in _OF_THE_TRUNK.items():
+        wanted, found = getattr(own, field), getattr(source, field)
+        if wanted != found:
+            raise ValueError(
+                f"The trunk of pretrained must be what {parameter} asks for, {field} "
+                f"{wanted!r}, but has {found!r}. Take over its parameters: "
+                "clone(fitted).set_params(pretrained=FrozenEstimator(fitted))."
+            )
+
+
+# Tasks that come and go -----------------------------------------------------------
+
+
+def network_for(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
+    """A network like the fitted one for other tasks, to be filled by `take_task`."""
+    fitted: TrunkAndHeads = estimator.network_
+    n_classes = tuple(tasks.n_classes.tolist())
+    architecture = replace(fitted.architecture, n_classes=n_classes)
+    trunk = fitted.trunk
+    if isinstance(trunk, ModuleTrunk):
+        architecture = replace(
+            architecture, make_trunk=lambda n_banks, _: trunk.with_banks(n_banks)
+        )
+    network: TrunkAndHeads = sharing_spec(estimator).build(
+        architecture, torch.Generator()
+    )
+    return network.to(next(fitted.parameters()).device)
+
+
+def weights_of_new_tasks(weight: Any, parameter: str, names: NDArray) -> Any:
+    """`task_weight` or `class_weight` as far as they are about these tasks."""
+    if weight is None or isinstance(weight, str):
+        return weight
+    if isinstance(weight, Mapping):
+        return {key: w for key, w in weight.items() if str(key) in set(names)}
+    raise ValueError(
+        f"{parameter} must be None, 'balanced' or a mapping by name to add tasks; got "
+        f"{shorten(np.asarray(weight).tolist())}, a weight for each old task. Set "
+        f"{parameter} to a mapping."
+    )
