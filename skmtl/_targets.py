@@ -133,8 +133,8 @@ def encode_new_tasks(y: Any, tasks: Tasks) -> tuple[Tasks, NDArray]:
     if new.is_1d and getattr(y, "name", None) is not None:
         names = [str(y.name)]
     elif not new.is_named:
-        taken = set(tasks.names)
-        free = (name for name in map("task_{}".format, count()) if name not in taken)
+        numbered = map("task_{}".format, count(tasks.n_tasks))
+        free = (name for name in numbered if name not in set(tasks.names))
         names = list(islice(free, new.n_tasks))
     known = [name for name in names if name in set(tasks.names)]
     if known:

@@ -2,15 +2,18 @@
 
 import copy
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from skmtl._inputs import learn_encoding
 from skmtl._losses import task_losses, weigh_labels
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture
+from skmtl.trunks._module import ModuleTrunk, build_module_trunk
 
 SHARINGS = [HardSharing(), NoSharing()]
 SOLVERS = ["adam", "sgd"]
@@ -26,6 +29,8 @@ SHAPES = [
     {"hidden_layer_sizes": (), "head_hidden_layer_sizes": (), "n_bins": 3},
     {"hidden_layer_sizes": (6,), "head_hidden_layer_sizes": (4,), "n_bins": 3}
     | {"n_members": 2},
+    {"trunk": "module", "head_hidden_layer_sizes": ()},
+    {"trunk": "module", "head_hidden_layer_sizes": (4,), "n_members": 2},
 ]
 
 
@@ -41,7 +46,8 @@ every_shape = pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
     """A network in float64, with smooth activations so that all gradients are there.
 
-    With `n_bins` it has an input layer, whose last column is a category.
+    With `n_bins` it has an input layer, whose last column is a category; with a `trunk`
+    a module of the user's own.
     """
     settings = {
         "hidden_layer_sizes": (6,),
@@ -52,12 +58,22 @@ def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
         "n_members": 1,
     }
     sizes = {"n_bins": None, "encoding": None} | sizes
+    if "trunk" in sizes:
+        shape = (n_features,)
+        make_trunk = partial(build_module_trunk, smooth_module, shape, 1.0)
+        sizes |= {"input_shape": shape, "make_trunk": make_trunk, "input_dropout": 0.0}
     if sizes["n_bins"] is not None:
         sizes["encoding"] = random_encoding(n_features, sizes["n_bins"])
     architecture = Architecture(
         repr(sharing), n_features, n_classes=tuple(n_classes), **(settings | sizes)
     )
     return sharing.build(architecture, torch.Generator().manual_seed(seed)).double()
+
+
+def smooth_module(input_shape, generator):
+    """A module with random parameters, a bias that is not the last, and a scale."""
+    layers = [nn.Linear(*input_shape, 6), nn.Tanh(), nn.LayerNorm(6), nn.Linear(6, 5)]
+    return nn.Sequential(*layers, nn.Tanh())
 
 
 def random_encoding(n_features, n_bins):
@@ -143,7 +159,11 @@ def permuted_tasks(network, order):
     n_tasks = len(group.tasks)
     copied = copy.deepcopy(network)
     stacks = [copied.heads[0]]
-    if network.n_trunks > 1:
+    if network.n_trunks > 1 and isinstance(copied.trunk, ModuleTrunk):
+        modules = list(copied.trunk.banks)
+        index = [m * n_tasks + t for m in range(network.n_members) for t in order]
+        copied.trunk.banks = nn.ModuleList(modules[i] for i in index)
+    elif network.n_trunks > 1:
         stacks.append(copied.trunk)
     with torch.no_grad():
         for stack in stacks:

@@ -1,6 +1,7 @@
 import copy
 import threading
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from skmtl._training import (
+    Freeze,
     LabelledRows,
     Rows,
     TrainingPlan,
@@ -33,6 +35,7 @@ from skmtl._training import (
     thread_limit,
     train,
 )
+from skmtl.trunks._module import build_module_trunk
 
 
 def plan(**changes):
@@ -50,6 +53,7 @@ def plan(**changes):
         "beta_1": 0.9,
         "beta_2": 0.999,
         "epsilon": 1e-8,
+        "freeze": Freeze(),
     }
     return TrainingPlan(**(settings | changes))
 
@@ -72,8 +76,11 @@ def parameters_of(network):
 @every_network
 @every_solver
 @pytest.mark.parametrize("learning_rate", ["constant", "cosine"])
-def test_training_equals_a_plain_loop_over_the_formula(sharing, solver, learning_rate):
-    network = build(sharing)
+@pytest.mark.parametrize("trunk", [{}, {"trunk": "module"}], ids=["banks", "module"])
+def test_training_equals_a_plain_loop_over_the_formula(
+    sharing, solver, learning_rate, trunk
+):
+    network = build(sharing, **trunk)
     reference = copy.deepcopy(network)
     x, codes = random_batch()
     settings = {"momentum": 0.7, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.01}
@@ -93,7 +100,9 @@ def test_training_equals_a_plain_loop_over_the_formula(sharing, solver, learning
             optimizer.param_groups[0]["lr"] = 0.01 * step_size(ours, done)
             optimizer.zero_grad()
             loss = losses_of(reference, x[rows], codes[rows]).sum()
-            penalty = sum(p.square().sum() for n, p in named if n.endswith("weight"))
+            # Not on biases, and not on the factors of a normalisation.
+            matrices = [p for n, p in named if n.endswith("weight") and p.ndim > 1]
+            penalty = sum(p.square().sum() for p in matrices)
             ((loss + 0.01 / 2 * penalty) / len(rows)).backward()
             optimizer.step()
     assert_allclose(parameters_of(network), parameters_of(reference), rtol=1e-9)
@@ -159,24 +168,12 @@ def test_networks_without_sharing_train_as_if_alone(solver, shape):
     alone = []
     for task in range(4):
         network = build(SHARINGS[1], n_classes=(2,), **shape)
-        with torch.no_grad():
-            for own, joint in zip(
-                network.parameters(), together.parameters(), strict=True
-            ):
-                own.copy_(_part_of_task(joint, own.shape, task, network.n_members))
+        network.take_task(0, together, task)
         run(network, labelled(x, codes[:, [task]], (2,)), plan(solver=solver))
         alone.append(network(x).detach().numpy()[..., 0])
     run(together, labelled(x, codes, (2,) * 4), plan(solver=solver))
     outputs = together(x).detach().numpy()
     assert_allclose(outputs, np.stack(alone, axis=-1), rtol=1e-7, atol=1e-9)
-
-
-def _part_of_task(parameter, shape, task, n_members):
-    """The banks of one task, of those (member, task) that lie on one axis or two."""
-    axis = 0 if parameter.shape[0] > shape[0] else 2
-    n_tasks = parameter.shape[axis] // shape[axis]
-    index = torch.arange(n_members) * n_tasks + task
-    return parameter.index_select(axis, index[: shape[axis]])
 
 
 @every_network
@@ -512,3 +509,139 @@ def test_chunks_cover_the_rows_once_and_bound_memory():
     assert len(list(iter_chunks(narrow, wide, 1000))) > 10
     thin = Rows(sparse.csr_array((1000, 100_000)), encoded=False)
     assert len(list(iter_chunks(narrow, thin, 1000))) == 1
+
+
+# Frozen layers --------------------------------------------------------------------
+
+TRUNKS = [
+    {"hidden_layer_sizes": (6, 5, 4)},
+    {"hidden_layer_sizes": (6, 5, 4), "n_bins": 3, "n_members": 2},
+    {"trunk": "module", "n_members": 2},
+]
+every_trunk = pytest.mark.parametrize("shape", TRUNKS, ids=["banks", "bins", "module"])
+
+
+def layers_of(trunk):
+    """Parameters of each layer, from the input on."""
+    if hasattr(trunk, "layers"):
+        return [list(layer.parameters()) for layer in trunk.layers]
+    by_bank = [
+        [list(child.parameters()) for child in module if list(child.parameters())]
+        for module in trunk.banks
+    ]
+    return [[p for part in parts for p in part] for parts in zip(*by_bank, strict=True)]
+
+
+def values_of(layers):
+    return [[p.detach().clone() for p in layer] for layer in layers]
+
+
+def moved(before, after):
+    """Whether each layer has moved; an unfrozen one must move in all parameters."""
+    moves = []
+    for old, new in zip(before, after, strict=True):
+        differs = {not torch.equal(*pair) for pair in zip(old, new, strict=True)}
+        assert len(differs) == 1
+        moves.append(differs.pop())
+    return moves
+
+
+@every_network
+@every_solver
+@every_trunk
+@pytest.mark.parametrize("n_frozen", [0, 1, 2, 3])
+def test_frozen_layers_do_not_move_and_the_others_do(sharing, solver, shape, n_frozen):
+    network = build(sharing, dropout=0.3, **shape)
+    x, codes = random_batch()
+    before = values_of(layers_of(network.trunk))
+    heads = [p.detach().clone() for p in network.heads.parameters()]
+    run(network, labelled(x, codes), plan(solver=solver, freeze=Freeze(n_frozen)))
+    after = values_of(layers_of(network.trunk))
+    assert moved(before, after) == [i >= n_frozen for i in range(3)]
+    for old, new in zip(heads, network.heads.parameters(), strict=True):
+        assert not torch.equal(old, new)
+
+
+@every_network
+@every_solver
+@every_trunk
+def test_a_frozen_trunk_gives_the_heads_what_it_gives_in_prediction(
+    sharing, solver, shape
+):
+    # So training the heads on its features is the same, whatever its dropout.
+    network = build(sharing, dropout=0.5, input_dropout=0.5, **shape)
+    x, codes = random_batch()
+    data = labelled(x, codes)
+    plain = copy.deepcopy(network)
+    plain.input_dropout = plain.trunk.dropout = 0.0
+    frozen = plan(solver=solver, freeze=Freeze(3))
+    run(network, data, frozen)
+    run(plain, data, frozen)
+    assert_allclose(parameters_of(network), parameters_of(plain), rtol=1e-12)
+
+
+@every_network
+@every_solver
+@every_trunk
+def test_a_schedule_of_freezing_is_two_runs_one_after_the_other(sharing, solver, shape):
+    # Plain torch: the heads alone for 8 epochs, then all, the trunk at a tenth.
+    network = build(sharing, **shape)
+    reference = copy.deepcopy(network)
+    x, codes = random_batch()
+    settings = {"epsilon": 0.01, "alpha": 0.0, "batch_size": 12, "max_iter": 12}
+    freeze = Freeze(3, 8, 0.1)
+    run(network, labelled(x, codes), plan(solver=solver, freeze=freeze, **settings))
+
+    def optimizer_of(parameters, lr):
+        if solver == "adam":
+            return torch.optim.Adam(parameters, lr=lr, eps=0.01)
+        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, nesterov=True)
+
+    optimizers = [
+        optimizer_of(reference.heads.parameters(), 0.01),
+        optimizer_of(reference.trunk.parameters(), 0.001),
+    ]
+    for epoch in range(12):
+        reference.zero_grad()
+        loss = losses_of(reference, x, codes).sum() * reference.n_members
+        (loss / len(x)).backward()
+        for optimizer in optimizers[: 1 if epoch < 8 else 2]:
+            optimizer.step()
+    assert_allclose(parameters_of(network), parameters_of(reference), rtol=1e-9)
+
+
+@every_trunk
+def test_nothing_is_frozen_after_a_run(shape):
+    network = build(SHARINGS[0], **shape)
+    x, codes = random_batch()
+    run(network, labelled(x, codes), plan(freeze=Freeze(2)))
+    before = values_of(layers_of(network.trunk))
+    run(network, labelled(x, codes), plan())
+    assert all(moved(before, values_of(layers_of(network.trunk))))
+
+
+def test_the_best_epoch_brings_back_its_batch_statistics():
+    # Else the parameters of one epoch would meet the statistics of another.
+    def with_batch_norm(input_shape, generator):
+        return torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.BatchNorm1d(6))
+
+    make = partial(build_module_trunk, with_batch_norm, (5,), 1.0)
+    network = build(SHARINGS[0], trunk="module")
+    architecture = replace(network.architecture, make_trunk=make)
+    network = SHARINGS[0].build(architecture, torch.Generator().manual_seed(0)).double()
+    x, _ = random_batch(n_samples=30)
+    codes = (x[:, :4] > 0).to(torch.int8)  # so that the first epochs help
+    data, seen = labelled(x, codes), []
+
+    def remember(epoch):
+        seen.append((epoch.validation_score, copy.deepcopy(network.state_dict())))
+        return False
+
+    held_out = torch.arange(20, 30)
+    steps = plan(learning_rate_init=0.1, max_iter=15, alpha=0.0)
+    index = torch.arange(20)
+    run(network, data, steps, index, held_out=held_out, on_epoch_end=remember)
+    best = max(range(15), key=lambda i: seen[i][0])
+    assert 0 < best < 14
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, seen[best][1][name]), name

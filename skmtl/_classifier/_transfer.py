@@ -16,10 +16,10 @@ from skmtl.trunks._module import ModuleTrunk
 
 # What must be the same in both networks, by the parameter that decides on it.
 _OF_THE_TRUNK = {
+    "trunk": "trunk",
     "hidden_layer_sizes": "hidden_layer_sizes",
     "activation": "activation",
     "n_members": "n_members",
-    "trunk": "trunk",
     "input_encoding": "n_bins",
 }
 

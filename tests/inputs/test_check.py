@@ -10,14 +10,18 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skmtl._inputs import check_inputs
+from skmtl.trunks import ConvTrunk
 
 
 class Reader(BaseEstimator):
     """Something to keep the parameters, names and number of columns on."""
 
-    def __init__(self, input_encoding="auto", categorical_features="from_dtype"):
+    def __init__(
+        self, input_encoding="auto", categorical_features="from_dtype", trunk=None
+    ):
         self.input_encoding = input_encoding
         self.categorical_features = categorical_features
+        self.trunk = trunk
 
 
 def read(X, reader=None, columns=None, **parameters):
@@ -386,3 +390,57 @@ def test_a_wrong_number_of_columns_is_refused_in_the_usual_words():
 def test_one_narrow_dtype_where_the_columns_allow_it():
     frame = pd.DataFrame({"a": np.ones(2, np.float32), "b": pd.Categorical(["x", "y"])})
     assert read(frame).dtype == np.float32
+
+
+# Rows of several axes -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_pictures_become_flat_rows_on_the_same_memory(dtype):
+    X = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(dtype)
+    flat, columns = check_inputs(Reader(trunk=ConvTrunk()), X)
+    assert_array_equal(flat, X.reshape(2, -1))
+    assert np.shares_memory(flat, X)
+    assert columns.row_shape == (3, 4, 5)
+    assert columns.is_uint8 == (dtype == np.uint8)
+
+
+def test_pictures_need_a_trunk_that_reads_them():
+    with pytest.raises(ValueError, match=r"rows have the shape \(3, 4, 5\).*ConvTrunk"):
+        read(np.ones((2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (2, 60), (2, 4, 15)])
+def test_rows_of_another_shape_are_refused_later(shape):
+    reader = Reader(trunk=ConvTrunk())
+    _, columns = check_inputs(reader, np.ones((2, 3, 4, 5)))
+    with pytest.raises(ValueError, match=r"must have rows of \(3, 4, 5\).*Reshape X"):
+        read(np.ones(shape), reader, columns)
+
+
+def test_flat_rows_do_not_become_pictures_later():
+    reader = Reader(trunk=ConvTrunk())
+    _, columns = check_inputs(reader, np.ones((2, 60)))
+    with pytest.raises(ValueError, match=r"without axes of their own.*Reshape X"):
+        read(np.ones((2, 3, 4, 5)), reader, columns)
+
+
+def test_numbers_scaled_in_fit_are_not_read_unscaled_later():
+    X = np.full((3, 4), 200, dtype=np.uint8)
+    reader = Reader(trunk=ConvTrunk())
+    _, columns = check_inputs(reader, X)
+    with pytest.raises(ValueError, match=r"uint8, as in the first call.*got float64"):
+        read(X.astype(float), reader, columns)
+    # The other way round the numbers are what they are.
+    _, columns = check_inputs(reader, X.astype(float))
+    assert_array_equal(read(X, reader, columns), X)
+
+
+def test_what_a_trunk_of_the_users_own_does_not_read_is_refused():
+    own = {"trunk": ConvTrunk()}
+    with pytest.raises(ValueError, match=r"sparse.*toarray"):
+        read(sparse.eye_array(3).tocsr(), **own)
+    with pytest.raises(ValueError, match=r"input_encoding is 'piecewise'.*'auto'"):
+        read(np.ones((3, 2)), input_encoding="piecewise", **own)
+    with pytest.raises(ValueError, match="contains NaN"):
+        read(np.full((3, 1, 2, 2), np.nan), **own)
