@@ -144,8 +144,11 @@ class MultiTaskNetClassifier(
         "auto" is 0.03 times the loss of predicting, for all rows alike, the frequencies
         of each task's classes, times the mean weight of a row; so that it means the
         same for one task and for hundreds, and for weights of any scale.
-    dropout : float, default=0.5
+    dropout : float or "auto", default="auto"
         Rate at which units of the hidden layers are dropped in training, in [0, 1).
+        "auto" is 0.5 where the labels of the first call carry up to 15,000 nats (rows
+        times the loss of predicting the frequencies of the classes), and 0.1 less for
+        each doubling, but at least 0.2.
     input_dropout : float, default=0.2
         Rate at which columns of the input are dropped in training, in [0, 1).
     n_members : int, default=4
@@ -162,7 +165,7 @@ class MultiTaskNetClassifier(
         names to "balanced", to None or to such a mapping.
     batch_size : int or "auto", default="auto"
         Rows of a batch, at most the number of rows with a label. "auto" is 200, and for
-        dense `X` of fewer than 4,000 such rows a twentieth of them, but at least 32.
+        dense `X` of fewer than 4,000 such rows a twentieth of them, but at least 100.
     learning_rate : {"constant", "cosine"}, default="cosine"
         Schedule of the step size: `learning_rate_init` throughout, or a linear rise
         over the first tenth of the steps and a half cosine down to 0 [3]_ at the end
@@ -317,7 +320,7 @@ class MultiTaskNetClassifier(
         freeze="none",
         solver="auto",
         alpha="auto",
-        dropout=0.5,
+        dropout="auto",
         input_dropout=0.2,
         n_members=4,
         task_weight=None,
@@ -826,9 +829,7 @@ class MultiTaskNetClassifier(
             encoding = training_set.learn_encoding(index, self.n_bins, rng)
         else:
             encoding = pretrained.network_.architecture.encoding
-        network = build_network(
-            self, training_set.tasks, training_set.columns, encoding, generator
-        )
+        network = build_network(self, training_set, index, encoding, generator)
         if pretrained is not None:
             take_trunk(network, pretrained)
         return network
@@ -839,13 +840,12 @@ class MultiTaskNetClassifier(
         joined = network_for(self, tasks)
         rng = check_random_state(self.random_state)
         generator = _seeded_generator(rng)
-        network = build_network(
-            self, new, training_set.columns, fitted.architecture.encoding, generator
-        )
+        index, held_out = self._train_and_held_out(training_set, rng)
+        encoding = fitted.architecture.encoding
+        network = build_network(self, training_set, index, encoding, generator)
         is_shared = joined.n_trunks == 1
         if is_shared:
             network.take_trunk(fitted)
-        index, held_out = self._train_and_held_out(training_set, rng)
         is_frozen = is_shared and freeze_trunk
         plan = replace(
             training_plan(self, training_set, index, network),

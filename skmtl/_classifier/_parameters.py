@@ -1,6 +1,7 @@
 """The estimator's parameters: what is legal, and what they make."""
 
 import copy
+import math
 import re
 from dataclasses import fields, replace
 from functools import partial
@@ -47,7 +48,7 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     ],
     "solver": [StrOptions({"auto", "adam", "sgd"})],
     "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
     "n_members": [Interval(Integral, 1, None, closed="left")],
     "task_weight": [StrOptions({"balanced"}), dict, "array-like", None],
@@ -80,17 +81,28 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
 
 def build_network(
     estimator: Any,
-    tasks: Tasks,
-    columns: InputColumns,
+    training_set: TrainingSet,
+    index: NDArray,
     encoding: ColumnEncoding | None,
     generator: torch.Generator,
 ) -> TrunkAndHeads:
-    """A new network."""
+    """A new network, to be trained on the rows `index`."""
     device = _check_device(estimator.device)
     spec = sharing_spec(estimator)
-    architecture = _architecture(estimator, tasks, columns, encoding, spec)
+    dropout = estimator.dropout
+    if dropout == "auto":
+        dropout = _dropout_for(training_set, index)
+    tasks, columns = training_set.tasks, training_set.columns
+    architecture = _architecture(estimator, tasks, columns, encoding, spec, dropout)
     network: TrunkAndHeads = spec.build(architecture, generator)
     return network.to(device)
+
+
+def _dropout_for(training_set: TrainingSet, index: NDArray) -> float:
+    """Less where the labels tell more, and so can teach more units."""
+    nats = len(index) * training_set.constant_loss(index)
+    doublings = math.log2(max(nats, 1.0) / 15_000)
+    return round(min(0.5, max(0.2, 0.5 - 0.1 * doublings)), 3)
 
 
 def copy_network(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
@@ -104,7 +116,12 @@ def check_unchanged(estimator: Any, tasks: Tasks) -> None:
     """The parameters must ask for what was fitted."""
     fitted = estimator.network_.architecture
     wanted = _architecture(
-        estimator, tasks, estimator._columns, fitted.encoding, sharing_spec(estimator)
+        estimator,
+        tasks,
+        estimator._columns,
+        fitted.encoding,
+        sharing_spec(estimator),
+        fitted.dropout if estimator.dropout == "auto" else estimator.dropout,
     )
     if wanted != fitted:
         raise ValueError(
@@ -128,7 +145,7 @@ def training_plan(
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
         _scale_by_loss(plan, training_set, index)
     if plan["batch_size"] == "auto":
-        plan["batch_size"] = 200 if is_sparse else min(max(32, n_rows // 20), 200)
+        plan["batch_size"] = 200 if is_sparse else min(max(100, n_rows // 20), 200)
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(plan["batch_size"], n_rows))
     return TrainingPlan(**plan)
@@ -213,6 +230,7 @@ def _architecture(
     columns: InputColumns,
     encoding: ColumnEncoding | None,
     spec: Any,
+    dropout: float,
 ) -> Architecture:
     is_encoded = encoding is not None
     if estimator.input_encoding != "auto":
@@ -225,7 +243,7 @@ def _architecture(
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
         head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
         activation=estimator.activation,
-        dropout=estimator.dropout,
+        dropout=dropout,
         input_dropout=estimator.input_dropout,
         n_members=estimator.n_members,
         encoding=encoding,

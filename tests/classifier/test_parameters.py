@@ -88,8 +88,9 @@ def constant_loss(Y, weight=1.0):
 @pytest.mark.parametrize(
     ("is_sparse", "n_rows", "n_tasks", "solver", "batch_size"),
     [
-        (False, 300, 1, "adam", 32),
-        (False, 1000, 5, "adam", 50),
+        (False, 50, 1, "adam", 50),
+        (False, 300, 1, "adam", 100),
+        (False, 2600, 5, "adam", 130),
         (False, 4400, 3, "adam", 200),
         (True, 300, 1, "sgd", 200),
         (True, 100, 2, "sgd", 100),
@@ -119,6 +120,26 @@ def test_auto_is_chosen_by_the_rows_with_labels(
         assert not np.allclose(
             parameters_of(changed)[0], parameters_of(named)[0], rtol=0, atol=1e-6
         )
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "n_copies", "weight"), [(2, 1, 1), (40, 1, 3), (40, 2, 0.5), (40, 8, 1)]
+)
+def test_dropout_is_less_where_the_labels_tell_more(n_tasks, n_copies, weight):
+    X, Y = table_with_labels(2000, n_tasks)
+    nats = n_copies * constant_loss(Y) * 2000
+    expected = 0.5 - 0.1 * np.log2(nats / 15_000)
+    assert (expected > 0.5) == (n_tasks == 2)
+    assert (expected < 0.2) == (n_copies == 8)
+    X, Y = np.tile(X, (n_copies, 1)), np.tile(Y, (n_copies, 1))
+    clf = classifier(dropout="auto", max_iter=0)
+    clf.fit(X, Y, sample_weight=np.full(len(X), weight))
+    rate = clf.network_.architecture.dropout
+    assert rate == pytest.approx(min(0.5, max(0.2, expected)), abs=1e-3)
+    # It is a matter of the first call.
+    clf.set_params(warm_start=True).fit(X[:20], Y[:20])
+    clf.partial_fit(X[:20], Y[:20])
+    assert clf.network_.architecture.dropout == rate
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
