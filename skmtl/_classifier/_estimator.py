@@ -59,7 +59,7 @@ from skmtl._targets import (
     shorten,
     without_tasks,
 )
-from skmtl._training import Epoch, Freeze, TrainingResult, as_tensor, train
+from skmtl._training import Epoch, TrainingResult, as_tensor, train
 from skmtl._weights import check_sample_weight
 from skmtl.sharing._network import TrunkAndHeads
 
@@ -172,8 +172,9 @@ class MultiTaskNetClassifier(
         of `max_iter` epochs.
     learning_rate_init : float or "auto", default="auto"
         The (largest) step size. "auto" is 0.002 for the solver "adam", whose step
-        does not depend on the scale of the loss, and for "sgd" 1 divided by the loss of
-        predicting the frequencies of the classes, but at most 0.1.
+        does not depend on the scale of the loss, and 0.02 where the whole trunk is
+        frozen at first or throughout; for "sgd" 1 divided by the loss of predicting the
+        frequencies of the classes, but at most 0.1.
     max_iter : int, default=50
         Largest number of epochs. 0 leaves the network untrained.
     shuffle : bool, default=True
@@ -765,7 +766,7 @@ class MultiTaskNetClassifier(
             network,
             training_set.data,
             as_tensor(index),
-            training_plan(self, training_set, index, network),
+            training_plan(self, training_set, index, network, freeze=self.freeze),
             generator,
             held_out=held_out,
             on_epoch_begin=reports.begin,
@@ -797,7 +798,7 @@ class MultiTaskNetClassifier(
         index = training_set.rows()
         network = self._network(training_set, index, rng, generator, continues)
         plan = replace(
-            training_plan(self, training_set, index, network),
+            training_plan(self, training_set, index, network, freeze=self.freeze),
             max_iter=1 if len(index) else 0,
             learning_rate="constant",
         )
@@ -846,11 +847,9 @@ class MultiTaskNetClassifier(
         is_shared = joined.n_trunks == 1
         if is_shared:
             network.take_trunk(fitted)
-        is_frozen = is_shared and freeze_trunk
-        plan = replace(
-            training_plan(self, training_set, index, network),
-            freeze=Freeze(network.trunk.n_layers if is_frozen else 0),
-        )
+        is_frozen = is_shared and freeze_trunk and network.has_trunk
+        freeze = "trunk" if is_frozen else "none"
+        plan = training_plan(self, training_set, index, network, freeze=freeze)
         train(
             network,
             training_set.data,

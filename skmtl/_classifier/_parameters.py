@@ -132,18 +132,23 @@ def check_unchanged(estimator: Any, tasks: Tasks) -> None:
 
 
 def training_plan(
-    estimator: Any, training_set: TrainingSet, index: NDArray, network: TrunkAndHeads
+    estimator: Any,
+    training_set: TrainingSet,
+    index: NDArray,
+    network: TrunkAndHeads,
+    *,
+    freeze: Any,
 ) -> TrainingPlan:
     """The parameters that the loop needs to train on the rows `index`."""
     plan = {
         field.name: getattr(estimator, field.name) for field in fields(TrainingPlan)
     }
-    plan["freeze"] = _freeze(estimator.freeze, network)
+    plan["freeze"] = _frozen_layers(freeze, network)
     n_rows, is_sparse = len(index), sparse.issparse(training_set.X)
     if plan["solver"] == "auto":
         plan["solver"] = "sgd" if is_sparse else "adam"
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
-        _scale_by_loss(plan, training_set, index)
+        _scale_by_loss(plan, training_set, index, network)
     if plan["batch_size"] == "auto":
         plan["batch_size"] = 200 if is_sparse else min(max(100, n_rows // 20), 200)
     # A batch is never larger than the data.
@@ -151,7 +156,7 @@ def training_plan(
     return TrainingPlan(**plan)
 
 
-def _freeze(freeze: Any, network: TrunkAndHeads) -> Freeze:
+def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
     n_layers = network.trunk.n_layers
     if freeze == "none":
         return Freeze()
@@ -174,7 +179,10 @@ def _freeze(freeze: Any, network: TrunkAndHeads) -> Freeze:
 
 
 def _scale_by_loss(
-    plan: dict[str, Any], training_set: TrainingSet, index: NDArray
+    plan: dict[str, Any],
+    training_set: TrainingSet,
+    index: NDArray,
+    network: TrunkAndHeads,
 ) -> None:
     """Fill in the L2 term and the step, which depend on the scale of the loss."""
     constant_loss = training_set.constant_loss(index)
@@ -182,9 +190,14 @@ def _scale_by_loss(
         # It is divided by the weight of a batch, whose scale shall not matter.
         plan["alpha"] = 0.03 * constant_loss * training_set.mean_weight(index)
     if plan["learning_rate_init"] == "auto":
-        # Adam's step does not depend on the scale of the loss.
+        # Adam's step does not depend on the scale of the loss. Heads alone take no
+        # harm from a large one, and UnfreezeAfter gives the trunk a part of it.
         sgd = 1.0 / max(10.0, constant_loss)
-        plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else 0.002
+        trains_heads = network.has_trunk and (
+            plan["freeze"].n_layers == network.trunk.n_layers
+        )
+        adam = 0.02 if trains_heads else 0.002
+        plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam
 
 
 def check_partial_fit_parameters(estimator: Any) -> None:

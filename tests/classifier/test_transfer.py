@@ -195,6 +195,33 @@ def test_bad_freezing_is_refused(problem, changes, message):
         classifier(**changes).fit(*problem)
 
 
+@pytest.mark.parametrize(
+    ("freeze", "step"),
+    [("none", 0.002), (1, 0.002), ("trunk", 0.02), (2, 0.02), (UnfreezeAfter(2), 0.02)],
+)
+def test_heads_alone_take_larger_steps(problem, freeze, step):
+    settings = {"hidden_layer_sizes": (8, 6), "freeze": freeze, "max_iter": 3}
+    given, automatic = (
+        fitted(problem, learning_rate_init=rate, **settings) for rate in (step, "auto")
+    )
+    assert_same_parameters(given, automatic)
+
+
+@pytest.mark.parametrize("sharing", ["hard", "none"])
+def test_tasks_are_added_to_a_network_without_a_trunk(problem, sharing):
+    X, _ = problem
+    settings = {"hidden_layer_sizes": (), "head_hidden_layer_sizes": (5,)}
+    # Without an encoding, which would be learned from other rows.
+    settings |= {"input_encoding": "none", "learning_rate_init": "auto"}
+    clf = fitted(problem, sharing=sharing, **settings)
+    alone = clone(clf).fit(*few_rows(problem))
+    before = clf.predict_proba(X)
+    clf.add_tasks(*few_rows(problem))
+    p = clf.predict_proba(X)
+    assert_allclose(p[:, :3], before, atol=1e-6)
+    assert_allclose(p[:, 3:], alone.predict_proba(X), atol=1e-6)
+
+
 def test_partial_fit_begins_with_the_trunk_and_keeps_it_frozen(problem):
     many = fitted(problem)
     few = on_trunk_of(many, freeze="trunk")
