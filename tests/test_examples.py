@@ -8,9 +8,15 @@ import matplotlib
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("*.py"))
+SLOW = {"plot_quickstart", "plot_scenes", "plot_transfer"}
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def as_parameter(path):
+    marks = [pytest.mark.slow] if path.stem in SLOW else []
+    return pytest.param(path, id=path.stem, marks=marks)
+
+
+@pytest.mark.parametrize("path", [*map(as_parameter, EXAMPLES)])
 def test_example_runs(path, tmp_path, monkeypatch):
     if "SKMTL_DATA" in path.read_text() and not os.environ.get("SKMTL_DATA"):
         pytest.skip("real data: SKMTL_DATA does not name the folder of data sets")

@@ -114,7 +114,7 @@ class TrainingSet:
                 f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
                 ". They do not count in the validation score.",
                 UserWarning,
-                stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+                stacklevel=7,  # the caller of fit, past scikit-learn's wrapper
             )
 
 

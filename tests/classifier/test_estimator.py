@@ -838,9 +838,16 @@ def test_warnings_are_in_the_callers_name(problem):
     with pytest.warns(UserWarning, match="too few labels") as record:
         classifier(early_stopping=True).fit(X, Y)
     assert record[0].filename == __file__
+    fitted = classifier(early_stopping=True).fit(X, Y[:, :2])
+    with pytest.warns(UserWarning, match="too few labels") as record:
+        fitted.add_tasks(X, Y)
+    assert record[0].filename == __file__
     Y[0, 2] = np.nan
     with pytest.warns(UserWarning, match="no observed label") as record:
         classifier().fit(X, Y)
+    assert record[0].filename == __file__
+    with pytest.warns(UserWarning, match="no observed label") as record:
+        classifier().fit(X, Y[:, :2]).add_tasks(X, Y)
     assert record[0].filename == __file__
 
 

@@ -1,0 +1,52 @@
+"""
+A question that comes later
+===========================
+
+A network has learned seven questions about handwritten digits; then somebody brings an
+eighth, for sixty of the pictures. ``add_tasks`` learns it on the trunk there is: the
+old answers do not change, and nothing has to be trained again.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from skmtl import MultiTaskNetClassifier
+
+X, digit = load_digits(return_X_y=True, as_frame=True)
+Y = pd.DataFrame({f"is {d}": (digit == d).astype(float) for d in range(7)})
+Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.5)
+large = digit.isin([8, 9]).rename("is 8 or 9")
+train, test = train_test_split(X.index, random_state=0, stratify=digit)
+
+network = MultiTaskNetClassifier(random_state=0).fit(X.loc[train], Y.loc[train])
+before = network.predict_proba(X)
+
+# %%
+# The new task is named by the Series, and comes after the old ones.
+
+judged, _ = train_test_split(
+    train, train_size=60, random_state=0, stratify=large[train]
+)
+network.add_tasks(X.loc[judged], large[judged])
+print(network.task_names_)
+after = network.predict_proba(X)
+print("largest change of an old probability:", np.abs(after[:, :7] - before).max())
+
+# %%
+# A network for this task alone has nothing but the sixty pictures.
+
+alone = MultiTaskNetClassifier(random_state=0).fit(X.loc[judged], large[judged])
+added_auc = roc_auc_score(large[test], after[test, -1])
+alone_auc = roc_auc_score(large[test], alone.predict_proba(X.loc[test])[:, 1])
+print(f"ROC AUC on the shared trunk {added_auc:.3f}, alone {alone_auc:.3f}")
+
+# %%
+# Tasks can go again; the others stay in their order.
+
+network.drop_tasks(["is 0", "is 3"])
+print(network.task_names_)
+kept = [1, 2, 4, 5, 6, 7]
+print("change:", np.abs(network.predict_proba(X) - after[:, kept]).max())
