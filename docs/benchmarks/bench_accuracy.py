@@ -262,31 +262,142 @@ def run_cell(name, number, fraction, model):
 
 # Tables ---------------------------------------------------------------------------
 
+COLUMNS = ["skmtl", "forest", "LightGBM", "logistic", "MLPClassifier", "DeepChem"]
+RANKED = ["auc", "ap", "log_loss", "balanced_accuracy"]
+# The sets on which single-task models were run at all shares of labels removed.
+RANKED_SETS = [
+    name for name in SETS if name not in ("adult", "bibtex", "toxcast", "htsfp5")
+]
+PUBLISHED_MCC = dict(
+    zip(
+        [0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95],
+        [0.429, 0.423, 0.411, 0.389, 0.353, 0.325, 0.284, 0.246],
+        strict=True,
+    )
+)
+
+
+def decimals(value, n_digits=3, sign=""):
+    """As the page writes numbers: .123, 1.23, - for none."""
+    if pd.isna(value):
+        return "-"
+    return f"{value:{sign}.{n_digits}f}".replace("0.", ".", 1 if abs(value) < 1 else 0)
+
+
+def print_table(title, header, rows):
+    print(f"\n{title}\n\n| {' | '.join(header)} |")
+    print(f"|---|{'---:|' * (len(header) - 1)}")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")
+
+
+def cell_name(name, fraction):
+    return f"{name.replace('_', ' ')}, {fraction:.0%}"
+
+
+def mean_table(results, metric):
+    """Means over the splits that ours was run on; a row per set and share removed."""
+    cells = results[results["fraction"].isin(FRACTIONS)]
+    cells = cells.pivot_table(metric, ["set", "fraction", "split"], "model")
+    cells = cells[cells["skmtl"].notna()]
+    return cells.groupby(level=["set", "fraction"]).mean().reindex(columns=COLUMNS)
+
 
 def print_tables(results):
-    index = ["set", "fraction"]
-    for metric in [*METRICS, "seconds"]:
-        means = results.pivot_table(index=index, columns="model", values=metric)
-        digits = 1 if metric == "seconds" else 3
-        print(f"\n{metric}")
-        print(means.to_string(float_format=f"{{:.{digits}f}}".format, na_rep="-"))
-    # Ranked where the defaults were run, and among the models that were too.
-    cells = results.pivot_table(index=[*index, "split"], columns="model", values="auc")
-    cells = cells[cells["skmtl"].notna()]
-    means = cells.groupby(level=index).mean()
-    print("\nmean rank of the ROC AUC over sets and fractions")
-    print(means.rank(axis=1, ascending=False).mean().sort_values().to_string())
-    print("\ndifference of ours in ROC AUC, mean over splits and its standard error")
-    for model in cells.columns.drop("skmtl"):
-        paired = (cells["skmtl"] - cells[model]).dropna().groupby(level=index)
-        table = pd.DataFrame({"mean": paired.mean(), "error": paired.sem()})
-        ahead, behind = (table["mean"] > 0).sum(), (table["mean"] < 0).sum()
-        worst = table["mean"].idxmin()
-        print(
-            f"{model:18s} mean {table['mean'].mean():+.4f}, ahead in {ahead}, behind "
-            f"in {behind}; at worst {table.loc[worst, 'mean']:+.4f} (error "
-            f"{table.loc[worst, 'error']:.4f}) on {worst[0]}, {worst[1]:.0%} removed"
+    rows = []
+    for (name, fraction), means in mean_table(results, "auc").iterrows():
+        best = means.max()
+        shown = [f"**{decimals(m)}**" if m == best else decimals(m) for m in means]
+        rows.append([cell_name(name, fraction), *shown])
+    print_table("ROC AUC", ["labels removed", *COLUMNS], rows)
+
+    rows = []
+    for metric in RANKED:
+        means = mean_table(results, metric).loc[RANKED_SETS]
+        ranks = means.rank(axis=1, ascending=metric == "log_loss").mean()
+        rows.append([metric, *(decimals(rank, 1) for rank in ranks)])
+    print_table("Ranks", ["mean rank by", *COLUMNS], rows)
+
+    cells = results[results["fraction"].isin(FRACTIONS)]
+    cells = cells.pivot_table("auc", ["set", "fraction", "split"], "model")
+    rows = [paired_row(cells, model) for model in COLUMNS[1:]]
+    header = ["against", "cells", "mean gain", "ahead", "behind", "worst"]
+    print_table("Ours against each", header, rows)
+
+    seconds = mean_table(results, "seconds").xs(0.0, level="fraction")
+    rows = [
+        [name.replace("_", " "), *(decimals(value, 1) for value in row)]
+        for name, row in seconds.iterrows()
+    ]
+    print_table("Seconds", ["seconds, nothing removed", *COLUMNS], rows)
+    print_joint(cells)
+    print_htsfp5(results[results["set"] == "htsfp5"])
+
+
+def gain_of_ours(cells, model):
+    """Mean and standard error over the splits that both were run on."""
+    paired = (cells["skmtl"] - cells[model]).dropna()
+    grouped = paired.groupby(level=["set", "fraction"])
+    return pd.DataFrame(
+        {"mean": grouped.mean(), "error": grouped.sem(), "n": grouped.count()}
+    )
+
+
+def with_error(row):
+    error = "" if pd.isna(row["error"]) else f" ({decimals(row['error'])})"
+    return decimals(row["mean"], sign="+") + error
+
+
+def paired_row(cells, model):
+    gain = gain_of_ours(cells, model)
+    ahead, behind = (gain["mean"] > 0).sum(), (gain["mean"] < 0).sum()
+    worst = gain["mean"].idxmin()
+    worst_gain = f"{with_error(gain.loc[worst])}, {cell_name(*worst)}"
+    mean = decimals(gain["mean"].mean(), sign="+")
+    return [model, len(gain), mean, ahead, behind, worst_gain]
+
+
+def print_joint(cells):
+    gain = gain_of_ours(cells, "separate networks")
+    both = cells[cells["separate networks"].notna() & cells["skmtl"].notna()]
+    means = both.groupby(level=["set", "fraction"]).mean()
+    columns = ["skmtl", "separate networks", "skmtl, searched"]
+    rows = [
+        [
+            cell_name(*index),
+            *(decimals(means.loc[index, column]) for column in columns),
+            int(gain.loc[index, "n"]),
+            with_error(gain.loc[index]),
+        ]
+        for index in gain.index
+    ]
+    header = ["labels removed", "joint (default)", "separate networks"]
+    header += ["joint, searched", "splits", "gain of joint (standard error)"]
+    print_table("Joint against separate", header, rows)
+
+
+def print_htsfp5(results):
+    table = results.pivot_table(["mcc", "auc", "seconds"], "fraction", "model")
+    table = table.reindex(
+        columns=pd.MultiIndex.from_product([["mcc", "auc", "seconds"], COLUMNS])
+    )
+    rows = []
+    for fraction, published in PUBLISHED_MCC.items():
+        row = table.loc[fraction]
+        models = ["skmtl", "forest", "LightGBM", "logistic", "DeepChem"]
+        rows.append(
+            [
+                f"{fraction:.0%}",
+                decimals(published),
+                *(decimals(row["mcc", model]) for model in models),
+                *(decimals(row["auc", model]) for model in ("skmtl", "DeepChem")),
+                *(decimals(row["seconds", m], 0) for m in ("skmtl", "DeepChem")),
+            ]
         )
+    header = ["labels removed", "MCC, published", "MCC, ours", "forest", "LightGBM"]
+    header += ["logistic", "DeepChem", "ROC AUC, ours", "DeepChem"]
+    header += ["seconds, ours", "DeepChem"]
+    print_table("HTSFP5", header, rows)
 
 
 def main():
