@@ -192,8 +192,13 @@ class SolverState:
     """What a later run needs to go on as if there had been no break."""
 
     solver: str
+    freeze: Freeze
     moments: dict[str, list[Tensor]]
     generator: Tensor
+
+    def fits(self, plan: TrainingPlan) -> bool:
+        """Whether its moments are of the same kind, and of the same parameters."""
+        return self.solver == plan.solver and self.freeze == plan.freeze
 
     def cpu(self) -> "SolverState":
         """The same, on the CPU."""
@@ -384,7 +389,7 @@ class _Steps:
         self.like = next(network.parameters())
         self.dropout_generator = _generator_beside(self.like, generator)
         moments = None
-        if solver_state is not None and solver_state.solver == plan.solver:
+        if solver_state is not None and solver_state.fits(plan):
             # The moments alone: step size, momentum and the like are those of `plan`.
             moments = solver_state.moments
         self.solver = make_solver(flat, plan, moments)
@@ -395,9 +400,9 @@ class _Steps:
         self.rows_per_block = plan.batch_size * max(1, n_batches)
 
     def state(self) -> SolverState:
-        return SolverState(
-            self.plan.solver, self.solver.state, self.generator.get_state()
-        )
+        plan = self.plan
+        moments, generator = self.solver.state, self.generator.get_state()
+        return SolverState(plan.solver, plan.freeze, moments, generator)
 
     def run_epoch(self, index: Tensor, number: int) -> float:
         """One pass over the rows `index`; returns its mean loss with the L2 term."""

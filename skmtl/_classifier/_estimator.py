@@ -436,7 +436,7 @@ class MultiTaskNetClassifier(
         """Train for one epoch on some rows, beginning where the last call ended.
 
         The solver's state and the random numbers go on from call to call (another
-        `solver` begins with a state of its own); the learning rate is
+        `solver` or `freeze` begins with a state of its own); the learning rate is
         `learning_rate_init` throughout.
 
         Parameters

@@ -232,6 +232,18 @@ def test_partial_fit_begins_with_the_trunk_and_keeps_it_frozen(problem):
         on_trunk_of(many, freeze=UnfreezeAfter(2)).partial_fit(*problem)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@every_setting
+def test_partial_fit_releases_the_trunk_where_freeze_says_so(problem, settings, solver):
+    few = on_trunk_of(fitted(problem, **settings), freeze="trunk", solver=solver)
+    few.partial_fit(*few_rows(problem))
+    before = state_of(few.network_.trunk)
+    few.set_params(freeze="none").partial_fit(*few_rows(problem))
+    after = state_of(few.network_.trunk)
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+    few.set_params(freeze=1).partial_fit(*few_rows(problem))
+
+
 def test_all_of_it_can_be_searched(problem):
     X, Y = problem
     many = fitted(problem)
