@@ -318,20 +318,27 @@ class _Progress:
         plan: TrainingPlan,
         validating: bool,
     ) -> None:
-        # Batch statistics belong to the parameters that they were seen with.
-        statistics = [
-            buffer
+        self.flat = flat
+        # Batch statistics belong to the parameters that they were seen with. By name: a
+        # module may put another tensor in the place of its buffer.
+        self.statistics = [
+            (module, name)
             for module in network.modules()
-            for name, buffer in module.named_buffers(recurse=False)
+            for name, _ in module.named_buffers(recurse=False)
             if name not in module._non_persistent_buffers_set
         ]
-        self.current = [*flat.values, *statistics]
         self.plan = plan
         self.validating = validating
         self.epochs: list[Epoch] = []
         self.n_stalled = 0
         self.best = -math.inf
         self.best_values: list[Tensor] | None = None
+
+    @property
+    def current(self) -> list[Tensor]:
+        """Parameters and statistics."""
+        buffers = [getattr(module, name) for module, name in self.statistics]
+        return [*self.flat.values, *buffers]
 
     def keep_parameters(self) -> None:
         """Copy the parameters as the best ones; from now on those of better epochs."""

@@ -116,6 +116,11 @@ class TrunkAndHeads(nn.Module):
 
     def take_trunk(self, source: "TrunkAndHeads") -> None:
         """Begin with the trunk of another network, of which all tasks share one."""
+        if self.trunk.width != source.trunk.width:
+            raise ValueError(
+                f"The trunk must have the width of the one taken over, "
+                f"{source.trunk.width}; got {self.trunk.width}. Make it as it was."
+            )
         banks = range(self.n_members * self.n_trunks)
         source_banks = [bank // self.n_trunks for bank in banks]
         self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)

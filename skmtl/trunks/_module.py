@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -32,6 +33,8 @@ class ModuleTrunk(nn.Module):
         self.input_shape = input_shape
         self.scale = scale
         self.n_frozen_layers = 0
+        for module in modules:  # lazy ones get their parameters
+            _run_dry(module.eval(), input_shape)
         measured = _measure(modules[0], input_shape)
         self.width = measured.width
         self.draws_globally = measured.draws_globally
@@ -86,10 +89,16 @@ class ModulePass:
         frozen = {id(p) for p in trunk.frozen_parameters()}
         self.parameters = [p for p in trunk.parameters() if id(p) not in frozen]
         self.is_frozen = not self.parameters
-        self.frozen_layers = trunk.frozen_layers()
+        # Without parameters there may still be dropout, or statistics to learn.
+        self.only_predicts = trunk.n_frozen_layers >= trunk.n_layers
         modules = list(trunk.modules())
         self.dropouts = [m for m in modules if isinstance(m, OwnDropout)]
         self.batch_norms = [m for m in modules if isinstance(m, _BatchNorm)]
+        self.frozen_layers = trunk.frozen_layers() + [
+            norm
+            for norm in self.batch_norms
+            if norm.affine and not any(p.requires_grad for p in norm.parameters())
+        ]
 
     def forward(
         self,
@@ -104,7 +113,7 @@ class ModulePass:
         x = x.unflatten(1, self.trunk.input_shape)
         if self.trunk.scale != 1.0:
             x = x * self.trunk.scale
-        if self.is_frozen:
+        if self.only_predicts:
             generator = None
         if tape is None:
             return self._run(x, generator)
@@ -114,12 +123,13 @@ class ModulePass:
         return out.detach()
 
     def _run(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        with self._mode(len(x), generator):
-            parts = [module(x) for module in self.trunk.banks]
+        with self._mode(x, generator):
+            # A copy each: a module may work in place, and x may be the user's own.
+            parts = [module(x.clone()) for module in self.trunk.banks]
         return parts[0] if len(parts) == 1 else torch.stack(parts)
 
     @contextlib.contextmanager
-    def _mode(self, n_rows: int, generator: torch.Generator | None) -> Iterator[None]:
+    def _mode(self, x: Tensor, generator: torch.Generator | None) -> Iterator[None]:
         """Training mode where there is a generator, all random numbers from it."""
         trunk = self.trunk
         if generator is None:
@@ -128,15 +138,14 @@ class ModulePass:
         trunk.train()
         for layer in self.frozen_layers:
             layer.eval()
-        if n_rows == 1:  # one row has no variance
+        if len(x) == 1:  # one row has no variance
             for layer in self.batch_norms:
                 layer.eval()
         for dropout in self.dropouts:
             dropout.generator = generator
         try:
             if trunk.draws_globally:
-                device = next(iter(self.parameters)).device
-                with seeded_global_generators(generator, device):
+                with seeded_global_generators(generator, x.device):
                     yield
             else:
                 yield
@@ -150,6 +159,12 @@ class ModulePass:
     ) -> None:
         """Set the parameters' gradients from that of the output; x has none."""
         (out,) = tape
+        if not out.requires_grad:
+            raise ValueError(
+                "The output of the trunk must depend on its parameters, but torch sees "
+                "no gradient. Compute it without torch.no_grad and detach, or use "
+                "freeze='trunk'."
+            )
         gradients = torch.autograd.grad(
             out, self.parameters, gradient, allow_unused=True
         )
@@ -194,7 +209,9 @@ def trunk_label(trunk: Any) -> str:
         inner = trunk_label(trunk.func)
         return f"partial({inner}, {trunk.args}, {trunk.keywords})"
     name = getattr(trunk, "__qualname__", None)
-    return repr(trunk) if name is None else f"{trunk.__module__}.{name}"
+    if name is not None:
+        return f"{trunk.__module__}.{name}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(trunk))
 
 
 def _factory(trunk: Any) -> Callable[..., nn.Module]:
@@ -232,7 +249,7 @@ def _make(
     # A factory may return the same module again and again.
     module = copy.deepcopy(module).cpu().float()
     for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # also one that comes twice
             if type(child) is nn.Dropout and child.p < 1:
                 setattr(parent, name, OwnDropout(child.p))
     return module
@@ -248,12 +265,12 @@ class _Measured(NamedTuple):
 
 
 @torch.no_grad()
-def _measure(module: nn.Module, input_shape: tuple[int, ...]) -> _Measured:
-    """Run a module on two rows."""
+def _run_dry(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Run a module on two rows; returns the width of what it gives."""
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     x = torch.zeros(2, *input_shape, device=device)
     try:
-        out = module.eval()(x)
+        out = module(x)
     except Exception as error:
         raise ValueError(
             f"The trunk must read rows of shape {input_shape}, but with a batch of "
@@ -261,6 +278,11 @@ def _measure(module: nn.Module, input_shape: tuple[int, ...]) -> _Measured:
             "or X fit the trunk."
         ) from error
     _check_output(out, tuple(x.shape))
+    return int(out.shape[1])
+
+
+def _measure(module: nn.Module, input_shape: tuple[int, ...]) -> _Measured:
+    """What a copy does in training mode."""
     probe, n_units = copy.deepcopy(module).train(), 0
 
     def count(module: nn.Module, args: Any, out: Any) -> None:
@@ -272,10 +294,12 @@ def _measure(module: nn.Module, input_shape: tuple[int, ...]) -> _Measured:
     with _random_lock, torch.random.fork_rng([]):
         before = torch.get_rng_state()
         with FlopCounterMode(display=False) as counter:
-            probe(x)
+            width = _run_dry(probe, input_shape)
         draws_globally = not torch.equal(before, torch.get_rng_state())
-    work = counter.get_total_flops() // (2 * len(x))
-    return _Measured(out.shape[1], work, n_units // len(x), draws_globally)
+    # Of two rows, an addition for each multiplication.
+    return _Measured(
+        width, counter.get_total_flops() // 4, n_units // 2, draws_globally
+    )
 
 
 def _check_output(out: Any, input_shape: tuple[int, ...]) -> None:

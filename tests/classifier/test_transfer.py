@@ -180,6 +180,18 @@ def test_what_cannot_be_taken_over_is_refused(problem):
         refuses(f"what {name} asks for", pretrained=frozen, **change)
 
 
+def test_a_trunk_of_another_width_is_refused(problem):
+    def factory(width):
+        return lambda shape, generator: WithStatistics(shape, generator, width)
+
+    many = fitted(problem, trunk=factory(4))
+    with pytest.raises(ValueError, match=r"must have the width .* 4; got 5"):
+        on_trunk_of(many, trunk=factory(5)).fit(*problem)
+    with pytest.raises(ValueError, match=r"must have the width .* 4; got 5"):
+        many.set_params(trunk=factory(5)).add_tasks(*few_rows(problem))
+    assert many.n_outputs_ == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -262,3 +262,80 @@ def test_the_number_of_rows_read_at_once_is_bounded_by_what_layers_give():
     assert wide.units_per_row > 7 * narrow.units_per_row
     # A convolution of 3 x 3, at each of 32 x 32 places.
     assert narrow.trunk.work_per_row == 32 * 32 * 9 * 8
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_module_that_works_in_place_leaves_the_input_alone(problem, n_members):
+    def in_place(input_shape, generator):
+        return nn.Sequential(nn.ReLU(inplace=True), nn.Linear(*input_shape, 6))
+
+    X = problem[0].astype(np.float32)
+    X.flags.writeable = False
+    before = X.copy()
+    clf = classifier(trunk=in_place, n_members=n_members, max_iter=2, batch_size=60)
+    clf.fit(X, problem[1]).predict_proba(X)
+    assert_array_equal(X, before)
+
+
+def test_lazy_modules_of_several_members(problem):
+    def lazy(input_shape, generator):
+        return nn.Sequential(nn.LazyLinear(7), nn.ReLU())
+
+    clf = classifier(trunk=lazy, n_members=2, sharing="none", max_iter=2)
+    assert np.isfinite(clf.fit(*problem).predict_proba(problem[0])).all()
+
+
+def test_a_dropout_that_comes_twice_is_ours_both_times(problem):
+    dropout = nn.Dropout(0.3)
+    module = nn.Sequential(nn.Linear(5, 6), dropout, nn.Linear(6, 4), dropout)
+    clf = classifier(trunk=module, max_iter=1).fit(*problem)
+    kinds = [type(layer) for layer in clf.network_.trunk.banks[0]]
+    assert kinds[1] is kinds[3] is not nn.Dropout
+    assert not clf.network_.trunk.draws_globally
+
+
+def test_statistics_of_a_layer_that_the_user_has_frozen_stay(problem):
+    module = WithStatistics((5,), None)
+    module.norm.requires_grad_(False)
+    clf = classifier(trunk=module, max_iter=2).fit(*problem)
+    assert torch.equal(clf.network_.trunk.banks[0].norm.running_mean, torch.zeros(16))
+
+
+def test_statistics_of_a_trunk_without_parameters_are_learned(problem):
+    X, Y = problem
+    norm = nn.BatchNorm1d(5, affine=False)
+    clf = classifier(trunk=norm, max_iter=100).fit(X + 3, np.nan_to_num(Y))
+    mean = clf.network_.trunk.banks[0].running_mean
+    assert_allclose(mean, (X + 3).mean(0), atol=1e-3)
+
+
+def test_an_output_without_gradient_is_an_error(problem):
+    class Detached(WithStatistics):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    with pytest.raises(ValueError, match="torch sees no gradient"):
+        classifier(trunk=Detached).fit(*problem)
+    classifier(trunk=Detached, freeze="trunk", max_iter=2).fit(*problem)
+
+
+def test_what_a_module_gives_in_training_is_checked_too(problem):
+    class WithExtra(WithStatistics):
+        def forward(self, x):
+            out = super().forward(x)
+            return (out, out) if self.training else out
+
+    with pytest.raises(ValueError, match="got an object of type tuple"):
+        classifier(trunk=WithExtra).fit(*problem)
+
+
+class Maker:
+    """A callable object whose repr has an address."""
+
+    def __call__(self, input_shape, generator):
+        return plain(input_shape, generator)
+
+
+def test_a_copy_of_a_callable_object_is_the_same_trunk(problem):
+    clf = classifier(trunk=Maker(), max_iter=1, warm_start=True).fit(*problem)
+    copy.deepcopy(clf).fit(*problem).add_tasks(problem[0], problem[1][:, 0])
