@@ -393,7 +393,7 @@ class _Steps:
         self.data = data
         self.plan = plan
         self.generator = generator
-        self.like = next(network.parameters())
+        self.like = network.like
         self.dropout_generator = _generator_beside(self.like, generator)
         moments = None
         if solver_state is not None and solver_state.fits(plan):
@@ -556,7 +556,7 @@ def mean_task_loss(network: TrunkAndHeads, data: LabelledRows, index: Tensor) ->
 
     Tasks without weight there are left out; NaN if that is all of them.
     """
-    like = next(network.parameters())
+    like = network.like
     losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
     with without_derivatives(like.device):

@@ -484,7 +484,7 @@ class MultiTaskNetClassifier(
 
         The new tasks come after the old ones. While the trunk is frozen nothing that
         the old tasks use is touched. Without sharing, the new tasks get trunks of their
-        own.
+        own, which begin at random and are trained.
 
         Parameters
         ----------
@@ -993,4 +993,4 @@ def _seeded_generator(rng: np.random.RandomState) -> torch.Generator:
 
 
 def _device_of(network: TrunkAndHeads) -> torch.device:
-    return next(network.parameters()).device
+    return network.like.device

@@ -18,7 +18,7 @@ def map_rows(
 ) -> list[NDArray]:
     """What `function` of the network gives for each row of X, several arrays."""
     rows = Rows.of(X, encoded=network.columns is not None)
-    like = next(network.parameters())
+    like = network.like
     chunks = list(iter_chunks(network, rows, len(rows)))
     outputs: list[NDArray] = []
     work = chunks[0].stop * network.work_per_row

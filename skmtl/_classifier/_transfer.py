@@ -100,7 +100,7 @@ def network_for(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
     network: TrunkAndHeads = sharing_spec(estimator).build(
         architecture, torch.Generator()
     )
-    return network.to(next(fitted.parameters()).device)
+    return network.to(fitted.like.device)
 
 
 def weights_of_new_tasks(weight: Any, parameter: str, names: NDArray) -> Any:

@@ -103,10 +103,14 @@ def _check_row_shape(row_shape: tuple[int, ...] | None, columns: InputColumns) -
 
 def _check_scale(X: NDArray, columns: InputColumns) -> None:
     """What is read as 0 to 1 must not be taken for 0 to 255, nor the reverse."""
-    if columns.is_uint8 and X.dtype != np.uint8:
+    if columns.is_uint8 != (X.dtype == np.uint8):
+        expected, other = (
+            ("uint8", "'uint8'") if columns.is_uint8 else ("float", "float")
+        )
         raise ValueError(
-            "X must be of dtype uint8, as in the first call (its numbers are divided "
-            f"by 255); got {X.dtype}. Convert it with X.astype('uint8')."
+            f"X must be of dtype {expected}, as in the first call (only numbers of "
+            f"uint8 are divided by 255); got {X.dtype}. Scale it alike and convert it "
+            f"with X.astype({other})."
         )
 
 

@@ -96,6 +96,14 @@ class TrunkAndHeads(nn.Module):
         return self.trunk.n_layers > 0
 
     @property
+    def like(self) -> Tensor:
+        """A parameter of the device and precision that rows are read in.
+
+        Not of the trunk: a module of the user's own may have any.
+        """
+        return next(self.heads.parameters())
+
+    @property
     def n_features_out(self) -> int:
         """Features of all trunks."""
         return self.n_members * self.n_trunks * self.trunk.width

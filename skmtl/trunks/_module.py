@@ -236,6 +236,8 @@ def _make(
     try:
         module = make(input_shape, generator)
     except TypeError as error:
+        if isinstance(error, ValueError):  # a parameter of the spec is not legal
+            raise
         raise ValueError(
             "trunk must be a module, or make one from (input_shape, generator); called "
             f"with {input_shape} and a generator it raised {error!r}. Wrap it in a "

@@ -339,3 +339,18 @@ class Maker:
 def test_a_copy_of_a_callable_object_is_the_same_trunk(problem):
     clf = classifier(trunk=Maker(), max_iter=1, warm_start=True).fit(*problem)
     copy.deepcopy(clf).fit(*problem).add_tasks(problem[0], problem[1][:, 0])
+
+
+def test_rows_are_float32_whatever_the_parameters_of_a_module(problem):
+    class WithIndex(nn.Module):
+        def __init__(self, input_shape, generator):
+            super().__init__()
+            self.index = nn.Parameter(torch.arange(5), requires_grad=False)
+            self.last = nn.Linear(5, 4)
+
+        def forward(self, x):
+            assert x.dtype == torch.float32
+            return self.last(x[:, self.index])
+
+    clf = classifier(trunk=WithIndex, max_iter=2).fit(*problem)
+    assert len(np.unique(clf.transform(problem[0]), axis=0)) == 60
