@@ -129,14 +129,14 @@ def encode_new_tasks(y: Any, tasks: Tasks) -> tuple[Tasks, NDArray]:
     Tasks without a name are numbered on.
     """
     new, codes = encode_targets(y)
-    names = new.names.tolist()
+    names, taken = new.names.tolist(), set(tasks.names)
     if new.is_1d and getattr(y, "name", None) is not None:
         names = [str(y.name)]
     elif not new.is_named:
         numbered = map("task_{}".format, count(tasks.n_tasks))
-        free = (name for name in numbered if name not in set(tasks.names))
+        free = (name for name in numbered if name not in taken)
         names = list(islice(free, new.n_tasks))
-    known = [name for name in names if name in set(tasks.names)]
+    known = [name for name in names if name in taken]
     if known:
         raise ValueError(
             f"The tasks of y_new must be new, but the estimator has {shorten(known)} "
@@ -155,7 +155,8 @@ def joined_tasks(tasks: Tasks, new: Tasks) -> Tasks:
 def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
     """The tasks without those of these names, and their positions before."""
     dropped = [names] if isinstance(names, str) else list(names)
-    unknown = [name for name in dropped if name not in set(tasks.names)]
+    known = set(tasks.names)
+    unknown = [name for name in dropped if name not in known]
     if unknown:
         raise ValueError(
             f"names must be among the tasks {shorten(tasks.names)}; got "

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,20 @@ def read_results(file):
     return [json.loads(line) for line in lines]
 
 
-def run_cells(file, keys, cells, run):
-    """Append `run(*cell)` for each cell that the file lacks; None is left out."""
-    done = {tuple(result[key] for key in keys) for result in read_results(file)}
+def print_or_run(options, print_tables, keys, cells, run):
+    """With --table, tables of the results in the file; else the cells that it lacks.
+
+    `run(*cell)` gives a dict, to which the cell's `keys` are added, or None.
+    """
+    results = read_results(options.file)
+    if options.table:
+        print_tables(pd.DataFrame(results))
+        return
+    warnings.simplefilter("ignore")
+    done = {tuple(result[key] for key in keys) for result in results}
     for cell in cells:
         result = None if cell in done else run(*cell)
         if result is not None:
-            with file.open("a") as stream:
+            with options.file.open("a") as stream:
                 line = dict(zip(keys, cell, strict=True)) | result
                 print(json.dumps(line), file=stream)

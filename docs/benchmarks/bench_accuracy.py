@@ -14,7 +14,6 @@ takes part where it is installed.
 import argparse
 import os
 import time
-import warnings
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import class_tables, load_raw, read_results, run_cells
+from _data import class_tables, load_raw, print_or_run
 from lightgbm import LGBMClassifier
 from scipy import sparse
 from sklearn.base import clone
@@ -410,10 +409,6 @@ def main():
     parser.add_argument("--models", nargs="+", default=models, choices=models)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    if options.table:
-        print_tables(pd.DataFrame(read_results(options.file)))
-        return
-    warnings.simplefilter("ignore")
     cells = [
         (name, number, fraction, model)
         for number in range(-1, options.splits)
@@ -421,7 +416,8 @@ def main():
         for fraction in options.fractions
         for model in options.models
     ]
-    run_cells(options.file, ("set", "split", "fraction", "model"), cells, run_cell)
+    keys = ("set", "split", "fraction", "model")
+    print_or_run(options, print_tables, keys, cells, run_cell)
 
 
 if __name__ == "__main__":

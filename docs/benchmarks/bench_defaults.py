@@ -11,11 +11,9 @@ run again. All on one thread.
 
 import argparse
 import time
-import warnings
 from pathlib import Path
 
-import pandas as pd
-from _data import class_tables, read_results, run_cells
+from _data import class_tables, print_or_run
 from bench_accuracy import defaults, scores_of, split
 
 SPLIT = 100
@@ -60,17 +58,14 @@ def main():
     parser.add_argument("file", type=Path)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    if options.table:
-        print_tables(pd.DataFrame(read_results(options.file)))
-        return
-    warnings.simplefilter("ignore")
     cells = [
         (name, fraction, change)
         for change in CHANGES
         for name in SETS
         for fraction in FRACTIONS
     ]
-    run_cells(options.file, ("set", "fraction", "change"), cells, run_cell)
+    keys = ("set", "fraction", "change")
+    print_or_run(options, print_tables, keys, cells, run_cell)
 
 
 if __name__ == "__main__":

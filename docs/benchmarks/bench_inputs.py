@@ -15,15 +15,13 @@ import resource
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-import pandas as pd
 import torch
-from _data import class_tables, load_raw, read_results, run_cells
+from _data import class_tables, load_raw, print_or_run
 from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -218,10 +216,6 @@ def main():
     if options.measure or options.memory:
         measure(options.measure) if options.measure else print_memory()
         return
-    if options.table:
-        print_tables(pd.DataFrame(read_results(options.file)))
-        return
-    warnings.simplefilter("ignore")
     cells = [
         (name, seed, fraction, model)
         for seed in range(options.splits)
@@ -229,7 +223,8 @@ def main():
         for fraction in FRACTIONS
         for model in options.models
     ]
-    run_cells(options.file, ("set", "split", "fraction", "model"), cells, run_cell)
+    keys = ("set", "split", "fraction", "model")
+    print_or_run(options, print_tables, keys, cells, run_cell)
 
 
 if __name__ == "__main__":

@@ -710,7 +710,7 @@ class MultiTaskNetClassifier(
 
     def __getstate__(self):
         state = super().__getstate__()
-        if "network_" in state and _device_of(state["network_"]).type != "cpu":
+        if "network_" in state and state["network_"].like.device.type != "cpu":
             # So that it can be read on a machine without this device.
             state["network_"] = copy.deepcopy(state["network_"]).cpu()
             if "_solver_state" in state:
@@ -858,9 +858,10 @@ class MultiTaskNetClassifier(
             generator,
             held_out=held_out,
         )
-        for task in range(tasks.n_tasks):
-            own = task - self._tasks.n_tasks
-            joined.take_task(task, *((fitted, task) if own < 0 else (network, own)))
+        sources = [(fitted, task) for task in range(self._tasks.n_tasks)]
+        sources += [(network, task) for task in range(new.n_tasks)]
+        for task, (source, source_task) in enumerate(sources):
+            joined.take_task(task, source, source_task)
         is_labelled = np.concatenate([self._is_labelled, training_set.is_labelled])
         self._set_tasks(tasks, joined, is_labelled)
 
@@ -990,7 +991,3 @@ def _restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
 
 def _seeded_generator(rng: np.random.RandomState) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
-
-
-def _device_of(network: TrunkAndHeads) -> torch.device:
-    return network.like.device

@@ -108,7 +108,8 @@ def weights_of_new_tasks(weight: Any, parameter: str, names: NDArray) -> Any:
     if weight is None or isinstance(weight, str):
         return weight
     if isinstance(weight, Mapping):
-        return {key: w for key, w in weight.items() if str(key) in set(names)}
+        known = set(names)
+        return {key: w for key, w in weight.items() if str(key) in known}
     raise ValueError(
         f"{parameter} must be None, 'balanced' or a mapping by name to add tasks; got "
         f"{shorten(np.asarray(weight).tolist())}, a weight for each old task. Set "

@@ -1,4 +1,5 @@
 import pytest
+from _classifiers import classifier
 from sklearn.base import clone
 
 from skmtl.trunks import UnfreezeAfter
@@ -11,8 +12,6 @@ def test_a_schedule_can_be_cloned_and_searched():
 
 @pytest.mark.parametrize("settings", [{"n_epochs": -1}, {"step_factor": 0.0}])
 def test_bad_schedules_are_refused(problem, settings):
-    from _classifiers import classifier
-
     clf = classifier(freeze=UnfreezeAfter(**settings))
     with pytest.raises(ValueError, match=f"The '{next(iter(settings))}' parameter"):
         clf.fit(*problem)
