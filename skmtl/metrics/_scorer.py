@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
+from numpy.typing import NDArray
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
@@ -19,7 +20,7 @@ from skmtl.metrics._metric import (
     sign_of,
     warn_undefined,
 )
-from skmtl.metrics._tasks import observed_tasks
+from skmtl.metrics._tasks import Task, observed_tasks
 
 
 def multitask_scorer(
@@ -138,15 +139,7 @@ class _MultiTaskScorer(_MetadataRequester):
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> float | dict[str, float]:
         """Score a fitted estimator; greater is better."""
-        metric = self._metric
-        y_pred = _response_of(estimator, metric)(X)
-        tasks = observed_tasks(
-            y,
-            y_pred,
-            takes_scores=metric.takes_scores(y_pred),
-            classes=getattr(estimator, "classes_", None),
-            sample_weight=sample_weight,
-        )
+        metric, tasks = self._metric, self._tasks(estimator, X, y, sample_weight)
         if self._average == "micro":
             average = score_pooled(metric, tasks)
             if not self._per_task:
@@ -164,6 +157,23 @@ class _MultiTaskScorer(_MetadataRequester):
                 "the average. Rename the column of y."
             )
         return dict(zip(names, scores.tolist(), strict=True)) | {"mean": average}
+
+    def score_tasks(self, estimator: Any, X: Any, y: Any) -> NDArray:
+        """(n_tasks,): NaN, without a warning, where the metric is undefined."""
+        return score_each(self._metric, self._tasks(estimator, X, y))
+
+    def _tasks(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
+    ) -> list[Task]:
+        metric = self._metric
+        y_pred = _response_of(estimator, metric)(X)
+        return observed_tasks(
+            y,
+            y_pred,
+            takes_scores=metric.takes_scores(y_pred),
+            classes=getattr(estimator, "classes_", None),
+            sample_weight=sample_weight,
+        )
 
 
 def _response_of(estimator: Any, metric: Metric) -> Callable:

@@ -1,0 +1,183 @@
+"""Joint and separate networks on the same splits, and what paired scores say."""
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_consistent_length, indexable
+
+from skmtl._classifier import MultiTaskNetClassifier
+from skmtl.metrics import multitask_scorer
+from skmtl.metrics._scorer import _MultiTaskScorer
+from skmtl.model_selection import MultiTaskStratifiedKFold
+from skmtl.sharing import NoSharing
+
+CONFIDENCE = 0.95
+
+
+class Split(NamedTuple):
+    """Rows to train on and rows to score, and the seed of both networks."""
+
+    train: NDArray
+    test: NDArray
+    seed: int
+
+
+class PairedScores(NamedTuple):
+    """Scores of both kinds of network on the same splits."""
+
+    joint: NDArray  # (n_splits, n_tasks)
+    separate: NDArray  # (n_splits, n_tasks)
+    test_ratio: float  # rows scored for each row trained on
+
+
+class Gain(NamedTuple):
+    """Mean gain of several tasks, with its uncertainty; arrays (n_tasks,)."""
+
+    mean: NDArray
+    low: NDArray
+    high: NDArray
+    p_value: NDArray
+    n_scored: NDArray  # splits in which both could be scored
+
+
+def parameter_prefix(estimator: Any) -> str:
+    """What stands before the classifier's parameters, as `set_params` reads them."""
+    if isinstance(estimator, MultiTaskNetClassifier):
+        return ""
+    found = [
+        name
+        for name, value in estimator.get_params(deep=True).items()
+        if isinstance(value, MultiTaskNetClassifier) and "pretrained" not in name
+    ]
+    if len(found) != 1:
+        raise ValueError(
+            "estimator must be a MultiTaskNetClassifier, or have one in it such as a "
+            f"Pipeline has; got {type(estimator).__name__} with {len(found)}: {found}. "
+            "Pass one."
+        )
+    return f"{found[0]}__"
+
+
+def check_joint(estimator: Any) -> str:
+    """The prefix of an estimator whose tasks share layers."""
+    prefix = parameter_prefix(estimator)
+    sharing = estimator.get_params()[f"{prefix}sharing"]
+    if sharing == "none" or isinstance(sharing, NoSharing):
+        raise ValueError(
+            "estimator must share layers, since it is compared with sharing='none'; "
+            f"got sharing={sharing!r}. Use sharing='hard'."
+        )
+    return prefix
+
+
+def check_scoring(scoring: Any) -> _MultiTaskScorer:
+    """A scorer that tells the tasks apart."""
+    if isinstance(scoring, _MultiTaskScorer):
+        return scoring
+    return multitask_scorer(scoring)
+
+
+def repeated_splits(
+    cv: Any, X: Any, y: Any, n_repeats: int, random_state: Any
+) -> Iterator[Split]:
+    """All splits of all repetitions; an integer `cv` makes new folds each time."""
+    if not isinstance(n_repeats, Integral) or n_repeats < 1:
+        raise ValueError(
+            f"n_repeats must be a whole number of at least 1; got {n_repeats!r}."
+        )
+    rng = check_random_state(random_state)
+    pairs = None if cv is None or hasattr(cv, "split") or _is_int(cv) else list(cv)
+    for _ in range(n_repeats):
+        seed = int(rng.randint(2**31 - 1))
+        if pairs is None:
+            splitter = cv
+            if cv is None or _is_int(cv):
+                n_splits = 5 if cv is None else int(cv)
+                splitter = MultiTaskStratifiedKFold(
+                    n_splits, shuffle=True, random_state=seed
+                )
+            repeat = splitter.split(X, y)
+        else:
+            repeat = pairs
+        for train, test in repeat:
+            yield Split(train, test, seed)
+
+
+def _is_int(cv: Any) -> bool:
+    return isinstance(cv, Integral)
+
+
+def paired_scores(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    splits: list[Split],
+    scorer: _MultiTaskScorer,
+    n_jobs: int | None,
+) -> PairedScores:
+    """Score joint and separate networks that differ in `sharing` alone."""
+    prefix = check_joint(estimator)
+    X, y = indexable(X, y)
+    check_consistent_length(X, y)
+    separate = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
+    scores = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_score)(model, prefix, X, y, split, scorer)
+        for split in splits
+        for model in (estimator, separate)
+    )
+    n_train = sum(len(split.train) for split in splits)
+    ratio = sum(len(split.test) for split in splits) / n_train
+    return PairedScores(np.array(scores[::2]), np.array(scores[1::2]), ratio)
+
+
+def _fit_and_score(
+    estimator: Any, prefix: str, X: Any, y: Any, split: Split, scorer: _MultiTaskScorer
+) -> NDArray:
+    model = clone(estimator).set_params(**{f"{prefix}random_state": split.seed})
+    model.fit(_safe_indexing(X, split.train), _safe_indexing(y, split.train))
+    return scorer.score_tasks(
+        model, _safe_indexing(X, split.test), _safe_indexing(y, split.test)
+    )
+
+
+def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
+    """Corrected resampled t-test of paired differences (n_splits, n_tasks).
+
+    The variance of the mean over n splits is taken as (1 / n + test_ratio) times that
+    of a split, since the training rows of the splits overlap. NaN where fewer than two
+    splits have a difference.
+    """
+    scored = np.isfinite(differences)
+    n_scored = scored.sum(axis=0)
+    known = np.maximum(n_scored, 1)
+    values = np.where(scored, differences, 0.0)
+    mean = values.sum(axis=0) / known
+    squares = (np.where(scored, differences - mean, 0.0) ** 2).sum(axis=0)
+    variance = squares / np.maximum(n_scored - 1, 1)
+    error = np.sqrt((1 / known + test_ratio) * variance)
+    degrees = np.maximum(n_scored - 1, 1)
+    width = error * stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_value = 2 * stats.t.sf(np.abs(mean) / error, degrees)
+    p_value = np.where((error == 0) & (mean == 0), 1.0, p_value)
+    mean = np.where(n_scored > 0, mean, np.nan)
+    unknown = n_scored < 2
+    low, high, p_value = (
+        np.where(unknown, np.nan, x) for x in (mean - width, mean + width, p_value)
+    )
+    return Gain(mean, low, high, p_value, n_scored)
+
+
+def mean_or_nan(scores: NDArray, axis: int) -> NDArray:
+    """Mean of what is not NaN; NaN, without a warning, where nothing is left."""
+    scored = np.isfinite(scores)
+    n_scored = scored.sum(axis=axis)
+    total = np.where(scored, scores, 0.0).sum(axis=axis)
+    return np.where(n_scored > 0, total / np.maximum(n_scored, 1), np.nan)

@@ -1,0 +1,266 @@
+"""transfer_gain: whether tasks gain from being learned together."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+
+from skmtl._tables import as_table, as_text
+from skmtl._targets import encode_targets, shorten
+from skmtl.inspection._comparison import (
+    CONFIDENCE,
+    Gain,
+    PairedScores,
+    check_joint,
+    check_scoring,
+    corrected_gain,
+    mean_or_nan,
+    paired_scores,
+    repeated_splits,
+)
+
+VERDICTS = ("helps", "hurts", "cannot tell")
+
+
+@dataclass(frozen=True, repr=False)
+class TransferGain:
+    """What `transfer_gain` finds.
+
+    Attributes
+    ----------
+    table : DataFrame or dict of ndarray
+        A row per task: `n_labelled`, the mean scores `joint` and `separate`, their
+        difference `gain`, its confidence interval from `ci_low` to `ci_high`, the
+        `p_value` of no difference, `n_scored` (splits in which the metric was defined)
+        and the `verdict`: "helps", "hurts" or "cannot tell".
+    task_names : ndarray of shape (n_tasks,)
+        The names of the tasks.
+    joint_scores, separate_scores : ndarray of shape (n_splits, n_tasks)
+        The scores on the test rows of each split, NaN where undefined.
+    mean_gain : tuple of float
+        The gain of the mean over the tasks, and its interval: (gain, low, high).
+    scoring : str
+        The metric.
+    confidence : float
+        Of the intervals of the gains.
+
+    See Also
+    --------
+    transfer_gain : It makes the comparison.
+    TransferGainDisplay : Draws it.
+
+    Examples
+    --------
+    Its methods name the tasks:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import transfer_gain
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 3))
+    >>> clf = MultiTaskNetClassifier((8,), n_members=1, max_iter=5)
+    >>> result = transfer_gain(clf, X, X > 0, cv=2, n_repeats=1, random_state=0)
+    >>> len(result.tasks_with("helps")) <= 3
+    True
+    """
+
+    table: Any
+    task_names: NDArray
+    joint_scores: NDArray
+    separate_scores: NDArray
+    mean_gain: tuple[float, float, float]
+    scoring: str
+    confidence: float
+
+    def tasks_with(self, verdict: str) -> list[str]:
+        """Names of the tasks of which this is said.
+
+        Parameters
+        ----------
+        verdict : {"helps", "hurts", "cannot tell"}
+            What is said.
+
+        Returns
+        -------
+        names : list of str
+            The tasks, in their order.
+        """
+        if verdict not in VERDICTS:
+            raise ValueError(f"verdict must be one of {VERDICTS}; got {verdict!r}.")
+        return self.task_names[np.asarray(self.table["verdict"]) == verdict].tolist()
+
+    def __repr__(self) -> str:
+        n_splits, n_tasks = self.joint_scores.shape
+        gain, low, high = self.mean_gain
+        counts = [f"{len(self.tasks_with(v))} {v!r}" for v in VERDICTS]
+        level = f"{100 * self.confidence:.0f} %"
+        return "\n".join(
+            [
+                f"{self.scoring} of one joint network and of separate ones, {n_splits} "
+                f"splits, {n_tasks} tasks",
+                as_text(self.table),
+                f"mean gain {gain:.4f}, {level} interval from {low:.4f} to {high:.4f}",
+                f"Joint training: {', '.join(counts)}",
+            ]
+        )
+
+
+def transfer_gain(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    cv: Any = 5,
+    scoring: Any = "roc_auc_ovr",
+    n_repeats: int = 3,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> TransferGain:
+    """Compare one joint network with a separate network for each task.
+
+    Both have the same sizes, epochs, splits and seeds; they differ in `sharing` alone.
+    The answer is a gain per task with its uncertainty, and a verdict, which is "cannot
+    tell" where the interval of the gain contains 0.
+
+    Parameters
+    ----------
+    estimator : MultiTaskNetClassifier, or a Pipeline around one
+        The joint network. It is cloned for each fit; its `random_state` is set.
+    X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        The input.
+    y : array-like of shape (n_samples, n_tasks)
+        The labels, with NaN, None or pd.NA where missing.
+    cv : int, splitter or iterable, default=5
+        A number of folds for `MultiTaskStratifiedKFold`, which are new in each
+        repetition; a splitter, asked in each repetition; or pairs of training and test
+        rows.
+    scoring : str or callable, default="roc_auc_ovr"
+        What `multitask_scorer` takes, or what it made. The default is the ROC AUC, of
+        tasks with more than two classes that of each against the rest.
+    n_repeats : int, default=3
+        Number of repetitions, each with another seed.
+    n_jobs : int, default=None
+        Number of fits that run side by side.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds and of the networks.
+
+    Returns
+    -------
+    result : TransferGain
+        It prints as a table with the verdicts.
+
+    Raises
+    ------
+    ValueError
+        If there is no MultiTaskNetClassifier in `estimator`, if its tasks share
+        nothing, or if `y` has one task.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the metric is undefined for a task in some splits (`n_scored`).
+
+    See Also
+    --------
+    TransferGainDisplay : Draws the result.
+    skmtl.sharing.NoSharing : The separate networks.
+
+    Notes
+    -----
+    The interval and the p-value are those of the corrected resampled t-test [1]_
+    (equation for the corrected t) for repeated cross-validation [2]_: the variance of
+    the mean over n splits is (1 / n + n_test / n_train) times that of a split, because
+    training sets overlap. Each task is tested by itself: of many tasks without any
+    difference, one in forty is said to gain and one in forty to lose.
+
+    With `early_stopping=True` each separate network, as the joint one, keeps the epoch
+    that did best on its own held-out labels.
+
+    References
+    ----------
+    .. [1] C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine
+       Learning 52, 239-281, 2003. :doi:`10.1023/A:1024068626366`
+    .. [2] R. Bouckaert, E. Frank, "Evaluating the Replicability of Significance Tests
+       for Comparing Learning Algorithms", PAKDD 2004, section 3.
+       :doi:`10.1007/978-3-540-24775-3_3`
+
+    Examples
+    --------
+    Four tasks ask nearly the same of few rows:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import transfer_gain
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(90, 6))
+    >>> Y = X[:, [0]] * X[:, [1]] + rng.normal(size=(90, 4)) > 0
+    >>> clf = MultiTaskNetClassifier((16,), n_members=1, max_iter=10)
+    >>> result = transfer_gain(clf, X, Y, cv=3, n_repeats=1, random_state=0)
+    >>> result.table.shape
+    (4, 9)
+    """
+    tasks, codes = encode_targets(y)
+    if tasks.n_tasks < 2:
+        raise ValueError(
+            "y must have at least two tasks, which could gain from one another; got "
+            f"{tasks.n_tasks}. Pass a column per task."
+        )
+    check_joint(estimator)
+    scorer = check_scoring(scoring)
+    splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
+    scores = paired_scores(estimator, X, y, splits, scorer, n_jobs)
+    gain = corrected_gain(scores.joint - scores.separate, scores.test_ratio)
+    _warn_undefined(scorer._metric.name, tasks.names, gain.n_scored, len(splits))
+    return TransferGain(
+        _table(gain, scores, (codes >= 0).sum(axis=0), tasks.names),
+        tasks.names,
+        scores.joint,
+        scores.separate,
+        mean_gain_of(scores),
+        scorer._metric.name,
+        CONFIDENCE,
+    )
+
+
+def mean_gain_of(scores: PairedScores) -> tuple[float, float, float]:
+    """Gain of the mean over the tasks, and its interval."""
+    per_split = mean_or_nan(scores.joint - scores.separate, axis=1)
+    gain = corrected_gain(per_split[:, None], scores.test_ratio)
+    return float(gain.mean[0]), float(gain.low[0]), float(gain.high[0])
+
+
+def _table(
+    gain: Gain, scores: PairedScores, n_labelled: NDArray, names: NDArray
+) -> Any:
+    both = np.isfinite(scores.joint) & np.isfinite(scores.separate)
+    verdict = np.full(len(names), "cannot tell", dtype=object)
+    verdict[gain.low > 0] = "helps"
+    verdict[gain.high < 0] = "hurts"
+    columns = {
+        "n_labelled": n_labelled,
+        "joint": mean_or_nan(np.where(both, scores.joint, np.nan), axis=0),
+        "separate": mean_or_nan(np.where(both, scores.separate, np.nan), axis=0),
+        "gain": gain.mean,
+        "ci_low": gain.low,
+        "ci_high": gain.high,
+        "p_value": gain.p_value,
+        "n_scored": gain.n_scored,
+    }
+    return as_table(columns | {"verdict": verdict}, names.tolist())
+
+
+def _warn_undefined(
+    metric: str, names: NDArray, n_scored: NDArray, n_splits: int
+) -> None:
+    partly = names[n_scored < n_splits].tolist()
+    if partly:
+        warnings.warn(
+            f"{metric} is undefined for {len(partly)} of {len(names)} tasks in some of "
+            f"the {n_splits} splits, whose test rows have labels of one class or none: "
+            f"{shorten(partly)}. Their gain is over the other splits, see n_scored.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
