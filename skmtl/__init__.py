@@ -15,13 +15,22 @@ __version__ = "0.1.0"
 __all__ = [
     "MultiTaskNetClassifier",
     "__version__",
+    "datasets",
     "inspection",
     "metrics",
     "model_selection",
     "sharing",
+    "trunks",
 ]
 
-_SUBMODULES = ("inspection", "metrics", "model_selection", "sharing")
+_SUBMODULES = (
+    "datasets",
+    "inspection",
+    "metrics",
+    "model_selection",
+    "sharing",
+    "trunks",
+)
 
 
 def __getattr__(name: str) -> Any:

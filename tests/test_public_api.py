@@ -36,6 +36,7 @@ LAYERS = {
     "inspection": 4,
 }
 WITHOUT_TORCH = [
+    "datasets",
     "_predictions",
     "_tables",
     "_targets",
@@ -45,6 +46,7 @@ WITHOUT_TORCH = [
     "model_selection",
 ]
 PUBLIC_MODULES = [
+    "skmtl.datasets",
     "skmtl.inspection",
     "skmtl",
     "skmtl.metrics",

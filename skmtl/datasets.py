@@ -1,0 +1,184 @@
+"""Made data whose truth is known: how tasks are related, and why labels are missing."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.validation import check_array
+
+__all__ = ["make_multitask_classification"]
+
+
+@validate_params(
+    {
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "n_features": [Interval(Integral, 1, None, closed="left")],
+        "n_tasks": [Interval(Integral, 1, None, closed="left")],
+        "n_hidden": [Interval(Integral, 1, None, closed="left")],
+        "relatedness": [Interval(Real, 0, 1, closed="both")],
+        "n_contradictory": [Interval(Integral, 0, None, closed="left")],
+        "label_noise": [Interval(Real, 0, 0.5, closed="both")],
+        "missing_rate": ["array-like", Interval(Real, 0, 1, closed="left")],
+        "mechanism": [
+            StrOptions({"completely_at_random", "at_random", "not_at_random"})
+        ],
+        "return_complete": ["boolean"],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_multitask_classification(
+    n_samples=200,
+    n_features=20,
+    n_tasks=4,
+    *,
+    n_hidden=2,
+    relatedness=1.0,
+    n_contradictory=0,
+    label_noise=0.0,
+    missing_rate=0.0,
+    mechanism="completely_at_random",
+    return_complete=False,
+    random_state=None,
+):
+    """Make binary tasks of known relatedness, with labels missing for a known reason.
+
+    Columns of X are independent standard normal numbers. A task is the sign of a sum of
+    `n_hidden` products of two directions of X, which no linear model can learn; related
+    tasks use the same directions, with weights of their own.
+
+    Parameters
+    ----------
+    n_samples : int, default=200
+        Number of rows.
+    n_features : int, default=20
+        Number of columns of X.
+    n_tasks : int, default=4
+        Number of columns of y.
+    n_hidden : int, default=2
+        Number of products that a task is made of.
+    relatedness : float, default=1.0
+        Squared cosine of a task's directions with those that all tasks share, in
+        [0, 1]: at 1 they are the same, at 0 each task has directions of its own, drawn
+        independently.
+    n_contradictory : int, default=0
+        Number of the last tasks, each of which has the directions of the first task,
+        exchanged between its products, so that it pulls shared features elsewhere.
+    label_noise : float, default=0.0
+        Probability that a label is turned, in [0, .5].
+    missing_rate : float or array-like of shape (n_tasks,), default=0.0
+        Expected share of the labels that are missing, of all tasks or of each, in
+        [0, 1).
+    mechanism : {"completely_at_random", "at_random", "not_at_random"}, \
+            default="completely_at_random"
+        Why labels are missing: by chance alone; by the first column of X, more often
+        where it is small; or by the label itself, positive ones twice as often as
+        negative ones, as far as the rate allows.
+    return_complete : bool, default=False
+        Whether to return the labels before any were taken away, too.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all that is drawn.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        The input.
+    y : ndarray of shape (n_samples, n_tasks)
+        The labels 0 and 1, NaN where missing.
+    complete : ndarray of shape (n_samples, n_tasks)
+        The labels without holes; only with `return_complete=True`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    See Also
+    --------
+    sklearn.datasets.make_multilabel_classification : Counts of words, without missing
+        labels.
+    skmtl.inspection.transfer_gain : Whether tasks gain from one another.
+
+    Examples
+    --------
+    Half of the labels are missing, and more of them where the first column is small:
+
+    >>> import numpy as np
+    >>> from skmtl.datasets import make_multitask_classification
+    >>> X, y = make_multitask_classification(
+    ...     1000, missing_rate=0.5, mechanism="at_random", random_state=0
+    ... )
+    >>> missing = np.isnan(y)
+    >>> bool(missing[X[:, 0] < 0].mean() > missing[X[:, 0] > 0].mean())
+    True
+    """
+    if n_contradictory >= n_tasks:
+        raise ValueError(
+            "n_contradictory must be less than n_tasks, since such a task contradicts "
+            f"the first; got {n_contradictory} of {n_tasks}."
+        )
+    rates = _check_rates(missing_rate, n_tasks)
+    rng = check_random_state(random_state)
+    X = rng.normal(size=(n_samples, n_features))
+    shared = _directions(rng, n_features, n_hidden)
+    scores = np.empty((n_samples, n_tasks))
+    first = None
+    for task in range(n_tasks):
+        own = _directions(rng, n_features, n_hidden)
+        left, right = np.sqrt(relatedness) * shared + np.sqrt(1 - relatedness) * own
+        if first is None:
+            first = (left, right)
+        if task >= n_tasks - n_contradictory:
+            left, right = first[0], np.roll(first[1], 1, axis=1)
+            if n_hidden == 1:
+                right = -right
+        weights = rng.uniform(0.5, 1.5, n_hidden)
+        scores[:, task] = ((X @ left) * (X @ right)) @ weights
+    flipped = rng.random(scores.shape) < label_noise
+    complete = ((scores > 0) ^ flipped).astype(float)
+    chance = _missing_probability(X, complete, rates, mechanism)
+    y = np.where(rng.random(complete.shape) < chance, np.nan, complete)
+    return (X, y, complete) if return_complete else (X, y)
+
+
+def _check_rates(missing_rate: Any, n_tasks: int) -> NDArray:
+    rates = check_array(np.atleast_1d(missing_rate), ensure_2d=False, dtype=float)
+    if rates.shape not in ((1,), (n_tasks,)) or (rates < 0).any() or (rates >= 1).any():
+        raise ValueError(
+            f"missing_rate must be one number in [0, 1) or one per task, {n_tasks}; "
+            f"got {missing_rate!r}."
+        )
+    return np.broadcast_to(rates, (n_tasks,))
+
+
+def _directions(rng: Any, n_features: int, n_hidden: int) -> NDArray:
+    """(2, n_features, n_hidden): both factors of each product, of unit length."""
+    directions = rng.normal(size=(2, n_features, n_hidden))
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def _missing_probability(
+    X: NDArray, complete: NDArray, rates: NDArray, mechanism: str
+) -> NDArray:
+    """(n_samples, n_tasks), with the mean `rates` over the rows of each task."""
+    if mechanism == "completely_at_random":
+        return np.broadcast_to(rates, complete.shape)
+    if mechanism == "at_random":
+        odds = np.broadcast_to(-2.0 * X[:, [0]], complete.shape)
+    else:
+        odds = np.log(2.0) * complete
+    return _shifted_to_rate(odds, rates)
+
+
+def _shifted_to_rate(odds: NDArray, rates: NDArray) -> NDArray:
+    """Probabilities whose log odds differ as `odds` do, by bisection of their shift."""
+    low, high = np.full(len(rates), -50.0), np.full(len(rates), 50.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        too_many = expit(odds + middle).mean(axis=0) > rates
+        low, high = np.where(too_many, low, middle), np.where(too_many, middle, high)
+    return expit(odds + (low + high) / 2)

@@ -1,0 +1,227 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.model_selection import ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskNetClassifier
+from skmtl.datasets import make_multitask_classification
+from skmtl.inspection import TransferGainDisplay, transfer_gain
+from skmtl.inspection._comparison import corrected_gain
+from skmtl.metrics import multitask_score, multitask_scorer
+from skmtl.sharing import NoSharing
+
+matplotlib.use("Agg")
+
+
+def network(size, **changes):
+    settings = {
+        "n_members": 1,
+        "max_iter": 40,
+        "batch_size": 32,
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "input_encoding": "none",
+        "learning_rate_init": 0.01,
+    }
+    return MultiTaskNetClassifier((size,), **(settings | changes))
+
+
+def test_unrelated_tasks_are_hardly_ever_said_to_gain():
+    said = []
+    for seed in range(10):
+        X, Y = make_multitask_classification(
+            300, 6, relatedness=0.0, n_hidden=1, random_state=seed
+        )
+        result = transfer_gain(network(16), X, Y, n_repeats=1, random_state=seed)
+        said += list(result.table["verdict"])
+    assert said.count("helps") <= 0.05 * len(said)
+
+
+def test_most_of_many_related_tasks_with_few_labels_gain():
+    X, Y = make_multitask_classification(
+        600, 10, 8, n_hidden=1, missing_rate=0.7, random_state=0
+    )
+    result = transfer_gain(network(32), X, Y, n_repeats=2, random_state=0)
+    assert len(result.tasks_with("helps")) > 4
+    assert result.mean_gain[1] > 0
+
+
+def test_a_contradiction_hurts_where_the_trunk_is_tiny():
+    X, Y = make_multitask_classification(400, 4, 3, n_contradictory=1, random_state=0)
+    result = transfer_gain(network(2), X, Y, n_repeats=2, random_state=0)
+    assert result.tasks_with("hurts")
+
+
+def test_the_corrected_test_by_hand():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0.1, 0.2, size=(10, 3))
+    differences[:4, 1] = np.nan
+    differences[1:, 2] = np.nan
+    gain = corrected_gain(differences, 0.25)
+    assert_array_equal(gain.n_scored, [10, 6, 1])
+    for task in range(2):
+        d = differences[np.isfinite(differences[:, task]), task]
+        error = np.sqrt((1 / len(d) + 0.25) * d.var(ddof=1))
+        t = d.mean() / error
+        p = 2 * stats.t.sf(abs(t), len(d) - 1)
+        assert_allclose(gain.p_value[task], p)
+        interval = stats.t.interval(0.95, len(d) - 1, d.mean(), error)
+        assert_allclose((gain.low[task], gain.high[task]), interval)
+        assert (p < 0.05) == (gain.low[task] > 0 or gain.high[task] < 0)
+    assert_allclose(gain.mean[2], differences[0, 2])
+    assert np.isnan([gain.low[2], gain.high[2], gain.p_value[2]]).all()
+
+
+def test_chance_is_called_a_gain_as_often_as_it_says():
+    """Means of folds that are independent: the plain t-test, whose level is exact."""
+    rng = np.random.default_rng(0)
+    gain = corrected_gain(rng.normal(size=(15, 20000)), 0.0)
+    # Three standard errors of a share of 20,000.
+    assert_allclose((gain.low > 0).mean(), 0.025, atol=0.0034)
+
+
+def test_equal_scores_have_no_gain():
+    gain = corrected_gain(np.zeros((5, 1)), 0.25)
+    assert (gain.mean, gain.low, gain.high, gain.p_value) == (0, 0, 0, 1)
+
+
+def test_scores_are_those_of_two_fits_by_hand(problem):
+    X, Y = problem
+    clf = network(8, max_iter=5)
+    pairs = list(ShuffleSplit(2, test_size=0.4, random_state=0).split(X))
+    result = transfer_gain(
+        clf, X, Y, cv=pairs, scoring="neg_log_loss", n_repeats=1, random_state=0
+    )
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    for sharing, scores in [
+        ("hard", result.joint_scores),
+        ("none", result.separate_scores),
+    ]:
+        for (train, test), row in zip(pairs, scores, strict=True):
+            model = clone(clf).set_params(sharing=sharing, random_state=seed)
+            p = model.fit(X[train], Y[train]).predict_proba(X[test])
+            expected = multitask_score("neg_log_loss", Y[test], p, average=None)
+            assert_allclose(row, expected, rtol=1e-5)
+    assert_allclose(
+        result.table["gain"], (result.joint_scores - result.separate_scores).mean(0)
+    )
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
+    X, Y = problem
+    names = ["b", "a", "mean"]
+    frame = pd.DataFrame(Y, columns=names)
+    clf = network(8, max_iter=5)
+    settings = {"cv": 3, "n_repeats": 2, "random_state": 0}
+    plain = transfer_gain(clf, StandardScaler().fit_transform(X), Y, **settings)
+    piped = transfer_gain(
+        make_pipeline(StandardScaler(), clf),
+        pd.DataFrame(X),
+        frame,
+        n_jobs=n_jobs,
+        **settings,
+    )
+    assert piped.table.index.tolist() == names
+    assert plain.joint_scores.shape == piped.joint_scores.shape == (6, 3)
+    # The scaler of the pipeline sees other rows: nearly the same, and not by chance.
+    assert_allclose(piped.table["gain"], plain.table["gain"], atol=0.2)
+    assert_array_equal(piped.table["n_labelled"], frame.notna().sum())
+
+
+def test_same_seed_same_result_and_the_estimator_is_left_alone(problem):
+    clf = network(8, max_iter=3)
+    before = clf.get_params()
+    one, other = (
+        transfer_gain(clf, *problem, cv=2, n_repeats=2, random_state=0)
+        for _ in range(2)
+    )
+    assert_array_equal(one.joint_scores, other.joint_scores)
+    assert clf.get_params() == before
+    assert not hasattr(clf, "network_")
+
+
+def test_several_classes_and_another_scorer(mixed_problem):
+    clf = network(8, max_iter=3)
+    result = transfer_gain(
+        clf,
+        *mixed_problem,
+        cv=2,
+        n_repeats=1,
+        scoring=multitask_scorer("accuracy"),
+        random_state=0,
+    )
+    assert result.scoring == "accuracy"
+    assert ((result.joint_scores >= 0) & (result.joint_scores <= 1)).all()
+    default = transfer_gain(clf, *mixed_problem, cv=2, n_repeats=1, random_state=0)
+    assert np.isfinite(default.joint_scores).all()
+
+
+def test_tasks_that_cannot_be_scored_are_named():
+    X, Y = make_multitask_classification(60, 4, 3, random_state=0)
+    Y[:, 1] = np.nan
+    Y[0, 1], Y[1, 1] = 0, 1
+    with (
+        pytest.warns(UndefinedMetricWarning, match=r"1 of 3 tasks .*\['task_1'\]"),
+        pytest.warns(UserWarning, match="fewer labels"),
+    ):
+        result = transfer_gain(
+            network(4, max_iter=2), X, Y, cv=2, n_repeats=1, random_state=0
+        )
+    assert result.table["n_scored"].tolist() == [2, 0, 2]
+    assert result.table["verdict"].iloc[1] == "cannot tell"
+    assert np.isnan(result.table["gain"].iloc[1])
+    assert np.isfinite(result.mean_gain).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "Y", "settings", "message"),
+    [
+        (network(4, sharing="none"), 2, {}, "must share layers"),
+        (network(4, sharing=NoSharing()), 2, {}, "must share layers"),
+        (StandardScaler(), 2, {}, "must be a MultiTaskNetClassifier"),
+        (network(4), 1, {}, "at least two tasks"),
+        (network(4), 2, {"n_repeats": 0}, "n_repeats must be a whole number"),
+    ],
+)
+def test_errors(estimator, Y, settings, message):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(ValueError, match=message):
+        transfer_gain(estimator, X, (X > 0)[:, :Y], **settings)
+
+
+def test_an_unknown_verdict_is_refused(problem):
+    result = transfer_gain(network(4, max_iter=1), *problem, cv=2, n_repeats=1)
+    with pytest.raises(ValueError, match="verdict must be one of"):
+        result.tasks_with("maybe")
+    shown = repr(result)
+    assert "mean gain" in shown
+    assert "task_2" in shown
+
+
+def test_the_display_shows_each_task_once_in_the_order_of_gain(problem):
+    result = transfer_gain(
+        network(4, max_iter=3), *problem, cv=2, n_repeats=1, random_state=0
+    )
+    figure, ax = plt.subplots()
+    display = TransferGainDisplay.from_result(result, ax=ax)
+    assert display.figure_ is figure
+    shown = sorted(
+        (y, x)
+        for container in ax.containers
+        for x, y in zip(*container.lines[0].get_data(), strict=True)
+    )
+    gain = np.sort(result.table["gain"])
+    assert_allclose([x for _, x in shown], gain)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    order = np.argsort(result.table["gain"].to_numpy())
+    assert names == result.task_names[order].tolist()
+    plt.close("all")

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
+
+from skmtl.datasets import make_multitask_classification
+
+
+def test_shapes_and_labels():
+    X, y, complete = make_multitask_classification(
+        50, 7, 3, missing_rate=0.4, return_complete=True, random_state=0
+    )
+    assert X.shape == (50, 7)
+    assert y.shape == complete.shape == (50, 3)
+    assert set(np.unique(complete)) == {0, 1}
+    there = ~np.isnan(y)
+    assert_array_equal(y[there], complete[there])
+
+
+def test_the_same_seed_makes_the_same_data():
+    one, other, third = (
+        make_multitask_classification(missing_rate=0.5, random_state=seed)
+        for seed in (3, 3, 4)
+    )
+    for a, b in zip(one, other, strict=True):
+        assert_array_equal(a, b)
+    assert (one[0] != third[0]).any()
+
+
+def agreement(relatedness, **settings):
+    """Mean absolute correlation of the labels of different tasks."""
+    found = []
+    for seed in range(10):
+        _, y = make_multitask_classification(
+            2000, relatedness=relatedness, n_hidden=1, random_state=seed, **settings
+        )
+        correlation = np.abs(np.corrcoef(y.T))
+        found.append(correlation[np.triu_indices(y.shape[1], 1)].mean())
+    return np.mean(found)
+
+
+def test_related_tasks_agree_and_unrelated_ones_do_not():
+    unrelated, half, same = agreement(0.0), agreement(0.5), agreement(1.0)
+    assert same == 1  # one product, of the same directions
+    assert unrelated + 0.05 < half < same - 0.05
+    assert unrelated < 0.05
+
+
+def test_a_contradictory_task_is_the_first_one_turned():
+    _, y = make_multitask_classification(
+        500, n_hidden=1, n_contradictory=1, random_state=0
+    )
+    assert_array_equal(y[:, -1], 1 - y[:, 0])
+
+
+def test_linear_models_learn_nothing():
+    X, y = make_multitask_classification(5000, 5, random_state=0)
+    scores = [
+        LogisticRegression().fit(X[:2500], column[:2500]).score(X[2500:], column[2500:])
+        for column in y.T
+    ]
+    # A column's mean, and three standard errors of a share of 2,500.
+    most = [max(column.mean(), 1 - column.mean()) + 0.03 for column in y.T]
+    assert (np.array(scores) < most).all()
+
+
+def test_noise_turns_its_share_of_the_labels():
+    _, clean = make_multitask_classification(5000, random_state=0)
+    _, noisy = make_multitask_classification(5000, label_noise=0.2, random_state=0)
+    # Four standard errors of a share of 5,000.
+    assert_allclose((clean != noisy).mean(axis=0), 0.2, atol=0.023)
+
+
+MECHANISMS = ["completely_at_random", "at_random", "not_at_random"]
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_rates_are_those_asked_for(mechanism):
+    rates = [0.0, 0.3, 0.6, 0.95]
+    _, y = make_multitask_classification(
+        5000, missing_rate=rates, mechanism=mechanism, random_state=0
+    )
+    assert_allclose(np.isnan(y).mean(axis=0), rates, atol=0.03)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_mechanisms_differ_in_what_missing_labels_depend_on(mechanism):
+    X, y, complete = make_multitask_classification(
+        20000,
+        missing_rate=0.5,
+        mechanism=mechanism,
+        return_complete=True,
+        random_state=0,
+    )
+    missing = np.isnan(y)
+    by_column = missing[X[:, 0] < 0].mean() - missing[X[:, 0] > 0].mean()
+    by_label = missing[complete == 1].mean() - missing[complete == 0].mean()
+    assert (abs(by_column) > 0.1) == (mechanism == "at_random")
+    assert (abs(by_label) > 0.1) == (mechanism == "not_at_random")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_contradictory": 4}, "n_contradictory must be less than n_tasks"),
+        ({"missing_rate": [0.1, 0.2]}, "one number in .* or one per task, 4"),
+        ({"missing_rate": [0.1, 0.2, 0.3, 1.0]}, "missing_rate must be"),
+        ({"relatedness": 1.5}, "'relatedness' parameter"),
+        ({"mechanism": "mnar"}, "'mechanism' parameter"),
+    ],
+)
+def test_errors(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_multitask_classification(**settings)
