@@ -1,13 +1,14 @@
 """The one training loop. It knows networks and tensors, not estimators."""
 
 import contextlib
+import copy
 import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -184,7 +185,26 @@ class Epoch(NamedTuple):
 
     number: int  # from 0
     loss: float
-    validation_score: float | None
+    # (n_tasks,): minus the mean loss of the held-out labels, NaN of a task without any.
+    task_scores: np.ndarray | None = None
+
+    @property
+    def validation_score(self) -> float | None:
+        """Mean over the tasks; NaN if none has a score."""
+        if self.task_scores is None:
+            return None
+        scored = self.task_scores[~np.isnan(self.task_scores)]
+        return float(scored.mean()) if len(scored) else math.nan
+
+
+def best_validation_score(epochs: list[Epoch], *, by_task: bool) -> float:
+    """That of the best epoch, or the mean over the tasks of that of each task's own."""
+    scores = [epoch.task_scores for epoch in epochs if epoch.task_scores is not None]
+    if not scores:
+        return -math.inf
+    if by_task:
+        return cast(float, Epoch(0, 0.0, np.max(scores, axis=0)).validation_score)
+    return max(cast(float, epoch.validation_score) for epoch in epochs)
 
 
 @dataclass(frozen=True)
@@ -295,11 +315,11 @@ def _run_epochs(
     """Epoch after epoch; returns what ended them."""
     for number in range(steps.plan.max_iter):
         on_epoch_begin(number)
-        loss, score = steps.run_epoch(index, number), None
+        loss, scores = steps.run_epoch(index, number), None
         if held_out is not None:
-            score = -mean_task_loss(steps.network, steps.data, held_out)
-        _check_finite(loss, score, number + 1, steps.plan)
-        epoch = Epoch(number, loss, score)
+            scores = -mean_task_losses(steps.network, steps.data, held_out)
+        epoch = Epoch(number, loss, scores)
+        _check_finite(epoch, steps.plan)
         progress.update(epoch)
         if on_epoch_end(epoch):
             return "callback"
@@ -333,6 +353,9 @@ class _Progress:
         self.n_stalled = 0
         self.best = -math.inf
         self.best_values: list[Tensor] | None = None
+        self.own_best: _OwnBest | None = None
+        if validating and network.n_trunks > 1:
+            self.own_best = _OwnBest(network)
 
     @property
     def current(self) -> list[Tensor]:
@@ -342,6 +365,8 @@ class _Progress:
 
     def keep_parameters(self) -> None:
         """Copy the parameters as the best ones; from now on those of better epochs."""
+        if self.own_best is not None:
+            return
         if self.best_values is None:
             self.best_values = [values.clone() for values in self.current]
         else:
@@ -351,6 +376,8 @@ class _Progress:
         score = epoch.validation_score
         if score is None:
             score = -epoch.loss
+        elif self.own_best is not None:
+            score = self.own_best.update(cast(np.ndarray, epoch.task_scores), score)
         improved = score >= self.best + self.plan.tol
         self.n_stalled = 0 if improved else self.n_stalled + 1
         if score > self.best:
@@ -366,8 +393,35 @@ class _Progress:
         return watches and self.n_stalled > self.plan.n_iter_no_change
 
     def restore_best(self) -> None:
-        if self.best_values is not None:
+        if self.own_best is not None:
+            self.own_best.restore()
+        elif self.best_values is not None:
             _copy(self.current, self.best_values)
+
+
+class _OwnBest:
+    """Of separate networks, each task's at the epoch that was best for the task.
+
+    A task without a score counts the mean over the others as its own.
+    """
+
+    def __init__(self, network: TrunkAndHeads) -> None:
+        self.network = network
+        self.kept = copy.deepcopy(network)
+        self.scores = np.full(len(network.architecture.n_classes), -math.inf)
+
+    def update(self, scores: np.ndarray, mean: float) -> float:
+        """Keep the tasks that have improved; the mean of the best scores."""
+        is_scored = ~np.isnan(scores)
+        scores = np.where(is_scored, scores, mean)
+        for task in np.flatnonzero(scores > self.scores).tolist():
+            self.kept.take_task(task, self.network, task)
+        self.scores = np.maximum(self.scores, scores)
+        return float(self.scores[is_scored].mean())
+
+    def restore(self) -> None:
+        for task in range(len(self.scores)):
+            self.network.take_task(task, self.kept, task)
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
@@ -514,13 +568,13 @@ def make_solver(
     return NesterovSGD(flat, momentum=plan.momentum, state=state)
 
 
-def _check_finite(
-    loss: float, score: float | None, epoch: int, plan: TrainingPlan
-) -> None:
-    if not math.isfinite(loss):
-        raise _divergence_error(f"its loss is {loss}", epoch, plan)
+def _check_finite(epoch: Epoch, plan: TrainingPlan) -> None:
+    if not math.isfinite(epoch.loss):
+        raise _divergence_error(f"its loss is {epoch.loss}", epoch.number + 1, plan)
+    score = epoch.validation_score
     if score is not None and not math.isfinite(score):
-        raise _divergence_error(f"its validation score is {score}", epoch, plan)
+        what = f"its validation score is {score}"
+        raise _divergence_error(what, epoch.number + 1, plan)
 
 
 def _check_parameters(network: TrunkAndHeads, epoch: int, plan: TrainingPlan) -> None:
@@ -551,11 +605,10 @@ def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[sli
         yield slice(start, min(start + size, n_rows))
 
 
-def mean_task_loss(network: TrunkAndHeads, data: LabelledRows, index: Tensor) -> float:
-    """Mean over the tasks of their weighted mean losses on some rows.
-
-    Tasks without weight there are left out; NaN if that is all of them.
-    """
+def mean_task_losses(
+    network: TrunkAndHeads, data: LabelledRows, index: Tensor
+) -> np.ndarray:
+    """(n_tasks,): weighted mean losses on some rows, NaN of a task without weight."""
     like = network.like
     losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
@@ -564,4 +617,7 @@ def mean_task_loss(network: TrunkAndHeads, data: LabelledRows, index: Tensor) ->
             x, labels, _ = data.read(index[chunk], like, network.groups)
             losses += task_losses(network(x), labels, network.groups)
             weights += in_task_order(labels.weights.sum(0), network.groups)
-    return float((losses / weights)[weights > 0].mean())
+    means: np.ndarray = (
+        torch.where(weights > 0, losses / weights, torch.nan).cpu().numpy()
+    )
+    return means

@@ -24,13 +24,15 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from skmtl._training import (
+    Epoch,
     Freeze,
     LabelledRows,
     Rows,
     TrainingPlan,
     as_tensor,
+    best_validation_score,
     iter_chunks,
-    mean_task_loss,
+    mean_task_losses,
     step_size,
     thread_limit,
     train,
@@ -354,7 +356,8 @@ def test_best_epoch_is_restored():
     scores = [epoch.validation_score for epoch in result.epochs]
     best = int(np.argmax(scores))
     assert best < len(scores) - 1, "the data must overfit, or nothing is tested"
-    assert_allclose(-mean_task_loss(network, data, held_out), scores[best], rtol=1e-12)
+    restored = -mean_task_losses(network, data, held_out)
+    assert_allclose(restored.mean(), scores[best], rtol=1e-12)
 
     until_best = plan(max_iter=best + 1, learning_rate_init=0.1, alpha=0.0)
     run(shorter, data, until_best, index=torch.arange(30))
@@ -368,8 +371,52 @@ def test_validation_loss_is_the_mean_over_tasks_of_their_mean_losses():
     losses = losses_of(network, x, codes).detach().numpy()
     observed = (codes.numpy() >= 0).sum(axis=0)
     expected = np.mean([losses[t] / observed[t] for t in (0, 2, 3)])
-    value = mean_task_loss(network, labelled(x, codes), torch.arange(30))
-    assert_allclose(value, expected, rtol=1e-12)
+    values = mean_task_losses(network, labelled(x, codes), torch.arange(30))
+    assert np.isnan(values[1])
+    epoch = Epoch(0, 0.0, -values)
+    assert_allclose(epoch.validation_score, -expected, rtol=1e-12)
+
+
+@every_shape
+def test_each_separate_network_has_its_own_best_epoch(shape):
+    x, codes = random_batch(n_samples=40)
+    codes[:, 3] = -1
+    codes[:30, 3] = 1  # no label to validate with
+    held_out = torch.arange(30, 40)
+    data = labelled(x, codes)
+    settings = {"learning_rate_init": 0.1, "alpha": 0.0}
+
+    def trained(n_epochs):
+        network = build(SHARINGS[1], **shape)
+        result = run(
+            network,
+            data,
+            plan(max_iter=n_epochs, **settings),
+            index=torch.arange(30),
+            **({"held_out": held_out} if n_epochs == 40 else {}),
+        )
+        return network, np.array([e.task_scores for e in result.epochs])
+
+    network, scores = trained(40)
+    best = scores[:, :3].argmax(axis=0)
+    assert len(set(best)) > 1, "the tasks must differ, or nothing is tested"
+    expected = [*best, np.nanmean(scores, axis=1).argmax()]
+    for group in network.groups:
+        for i, task in enumerate(group.tasks):
+            until_best, _ = trained(expected[task] + 1)
+            columns = slice(
+                group.columns.start + i * group.n_logits,
+                group.columns.start + (i + 1) * group.n_logits,
+            )
+            assert_allclose(
+                network(x)[..., columns].detach(),
+                until_best(x)[..., columns].detach(),
+                rtol=1e-9,
+                atol=1e-12,
+            )
+    assert best_validation_score(
+        [Epoch(i, 0.0, row) for i, row in enumerate(scores)], by_task=True
+    ) == pytest.approx(scores[:, :3].max(axis=0).mean())
 
 
 def test_training_stops_when_the_loss_no_longer_falls():

@@ -59,7 +59,13 @@ from skmtl._targets import (
     shorten,
     without_tasks,
 )
-from skmtl._training import Epoch, TrainingResult, as_tensor, train
+from skmtl._training import (
+    Epoch,
+    TrainingResult,
+    as_tensor,
+    best_validation_score,
+    train,
+)
 from skmtl._weights import check_sample_weight
 from skmtl.sharing._network import TrunkAndHeads
 
@@ -199,7 +205,8 @@ class MultiTaskNetClassifier(
     early_stopping : bool, default=False
         Whether to hold rows out of training, to stop when their score does not
         improve, and to restore the epoch with the best score. The score is the negated
-        mean over the tasks of the mean loss of the held-out labels.
+        mean over the tasks of the mean loss of the held-out labels. Separate networks
+        (`sharing="none"`) keep each the epoch that is best for its own task.
     validation_fraction : float, default=0.1
         Share of the rows to hold out, so that each task has labels on both sides.
     n_iter_no_change : int, default=10
@@ -228,7 +235,11 @@ class MultiTaskNetClassifier(
         Loss of each epoch.
     validation_scores_, best_validation_score_ : list of float, float
         Validation score of each epoch of the last `fit`, and the best; None without
-        `early_stopping`.
+        `early_stopping`. With `sharing="none"` the best is the mean over the tasks of
+        that of each task's own best epoch.
+    task_validation_scores_ : ndarray of shape (n_epochs, n_tasks)
+        Validation score of each task in each of these epochs: minus the mean loss of
+        its held-out labels, NaN where it has none. None without `early_stopping`.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -885,11 +896,17 @@ class MultiTaskNetClassifier(
         self.loss_curve_ = [*earlier, *(epoch.loss for epoch in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
-        scores = [e.validation_score for e in epochs if e.validation_score is not None]
         validates = self.early_stopping
-        self.validation_scores_ = scores if validates else None
+        self.validation_scores_ = self.task_validation_scores_ = None
+        if validates:
+            self.validation_scores_ = [epoch.validation_score for epoch in epochs]
+            by_task: Any = [epoch.task_scores for epoch in epochs]
+            shape = len(epochs), self.n_outputs_
+            self.task_validation_scores_ = np.reshape(by_task, shape)
         self.best_validation_score_ = (
-            max(scores, default=-np.inf) if validates else None
+            best_validation_score(epochs, by_task=network.n_trunks > 1)
+            if validates
+            else None
         )
         self.best_loss_ = None if validates else min(self.loss_curve_, default=np.inf)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from _classifiers import assert_same_parameters, classifier
+from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
 
@@ -38,15 +39,31 @@ def test_early_stopping_names_tasks_that_it_cannot_validate(problem):
         classifier(early_stopping=True).fit(X[:1], np.array([[1.0]]))
 
 
+@pytest.mark.parametrize("sharing", ["hard", "none"])
+def test_scores_of_each_task_and_epoch(problem, sharing):
+    clf = classifier(early_stopping=True, sharing=sharing).fit(*problem)
+    by_task = clf.task_validation_scores_
+    assert by_task.shape == (len(clf.validation_scores_), 3)
+    assert_allclose(by_task.mean(axis=1), clf.validation_scores_)
+    own = (
+        by_task.max(axis=0).mean() if sharing == "none" else by_task.mean(axis=1).max()
+    )
+    assert clf.best_validation_score_ == pytest.approx(own)
+    untrained = classifier(early_stopping=True, max_iter=0).fit(*problem)
+    assert untrained.task_validation_scores_.shape == (0, 3)
+    assert untrained.best_validation_score_ == -np.inf
+    assert classifier(max_iter=1).fit(*problem).task_validation_scores_ is None
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.4])
 def test_the_fraction_asked_for_is_held_out(problem, monkeypatch, fraction):
     sizes = []
 
     def record(network, data, index):
         sizes.append(len(index))
-        return 0.0
+        return np.zeros(data.codes.shape[1])
 
-    monkeypatch.setattr("skmtl._training.mean_task_loss", record)
+    monkeypatch.setattr("skmtl._training.mean_task_losses", record)
     X, Y = problem
     n_rows = (~np.isnan(Y)).any(axis=1).sum()
     classifier(early_stopping=True, validation_fraction=fraction, max_iter=1).fit(X, Y)
