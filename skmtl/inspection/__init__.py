@@ -1,15 +1,22 @@
 """What the data and the tasks look like: numbers first, displays beside them."""
 
+from skmtl.inspection._capacity_curve import CapacityCurve, capacity_curve
+from skmtl.inspection._capacity_curve_display import CapacityCurveDisplay
 from skmtl.inspection._label_report import LabelReport, label_report
 from skmtl.inspection._label_report_display import LabelReportDisplay
+from skmtl.inspection._training_curve_display import TrainingCurveDisplay
 from skmtl.inspection._transfer_gain import TransferGain, transfer_gain
 from skmtl.inspection._transfer_gain_display import TransferGainDisplay
 
 __all__ = [
+    "CapacityCurve",
+    "CapacityCurveDisplay",
     "LabelReport",
     "LabelReportDisplay",
+    "TrainingCurveDisplay",
     "TransferGain",
     "TransferGainDisplay",
+    "capacity_curve",
     "label_report",
     "transfer_gain",
 ]

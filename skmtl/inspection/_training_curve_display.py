@@ -1,0 +1,159 @@
+"""TrainingCurveDisplay: loss and validation score of each epoch."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl.inspection._comparison import parameter_prefix
+
+_MOST_NAMES = 10  # of tasks in the legend
+
+
+class TrainingCurveDisplay:
+    """Loss and, with early stopping, validation loss of each epoch.
+
+    The two are on axes of their own: the training loss is the sum over the tasks with
+    the L2 term and under dropout, the validation loss a mean over the tasks without
+    either.
+
+    Parameters
+    ----------
+    loss_curve : list of float
+        The training loss of each epoch.
+    task_validation_scores : ndarray of shape (n_epochs, n_tasks) or None
+        Minus the mean loss of the held-out labels of each task.
+    task_names : ndarray of shape (n_tasks,)
+        The names of the tasks.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One, or two with a validation score, after `plot`.
+    figure_ : matplotlib Figure
+        The figure, after `plot`.
+
+    See Also
+    --------
+    skmtl.MultiTaskNetClassifier : Its `loss_curve_` and `task_validation_scores_`.
+
+    Examples
+    --------
+    The curves of a fitted network:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import TrainingCurveDisplay
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> clf = MultiTaskNetClassifier(max_iter=5, early_stopping=True, random_state=0)
+    >>> display = TrainingCurveDisplay.from_estimator(clf.fit(X, X > 0), per_task=True)
+    >>> len(display.axes_)
+    2
+    """
+
+    def __init__(
+        self, loss_curve: list[float], task_validation_scores: Any, task_names: Any
+    ) -> None:
+        self.loss_curve = loss_curve
+        self.task_validation_scores = task_validation_scores
+        self.task_names = task_names
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, per_task: bool = False, axes: Any = None
+    ) -> "TrainingCurveDisplay":
+        """Draw the curves of a fitted network.
+
+        Parameters
+        ----------
+        estimator : MultiTaskNetClassifier, or a Pipeline around one
+            The fitted network.
+        per_task : bool, default=False
+            Whether to draw the validation loss of each task too.
+        axes : matplotlib Axes or sequence of two, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The display, drawn.
+        """
+        prefix = parameter_prefix(estimator).removesuffix("__")
+        network = estimator.get_params()[prefix] if prefix else estimator
+        check_is_fitted(network)
+        display = cls(
+            network.loss_curve_, network.task_validation_scores_, network.task_names_
+        )
+        return display.plot(per_task=per_task, axes=axes)
+
+    def plot(
+        self, *, per_task: bool = False, axes: Any = None
+    ) -> "TrainingCurveDisplay":
+        """Draw the curves.
+
+        Parameters
+        ----------
+        per_task : bool, default=False
+            Whether to draw the validation loss of each task too.
+        axes : matplotlib Axes or sequence of two, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The display itself.
+        """
+        check_matplotlib_support("TrainingCurveDisplay.plot")
+        import matplotlib.pyplot as plt
+
+        validates = self.task_validation_scores is not None
+        if per_task and not validates:
+            raise ValueError(
+                "per_task=True draws the validation loss of each task, but the network "
+                "was fitted with early_stopping=False, which holds nothing out. Fit "
+                "with early_stopping=True."
+            )
+        n_axes = 1 + validates
+        if axes is None:
+            size = (4.5 * n_axes, 4)
+            _, axes = plt.subplots(1, n_axes, figsize=size, layout="constrained")
+        axes = np.atleast_1d(axes)
+        if len(axes) != n_axes:
+            raise ValueError(
+                f"axes must be {n_axes}, one for the training loss and one for a "
+                f"validation loss if there is any; got {len(axes)}."
+            )
+        epochs = np.arange(1, len(self.loss_curve) + 1)
+        axes[0].plot(epochs, self.loss_curve, color="#0072B2")
+        axes[0].set(xlabel="epoch", ylabel="training loss, sum of the tasks")
+        if validates:
+            self._plot_validation(axes[1], epochs, per_task)
+        self.axes_, self.figure_ = axes, axes[0].figure
+        return self
+
+    def _plot_validation(self, ax: Any, epochs: Any, per_task: bool) -> None:
+        losses = -self.task_validation_scores
+        epochs = epochs[len(epochs) - len(losses) :]  # those of the last fit
+        is_scored = ~np.isnan(losses).all(axis=0)
+        if per_task:
+            for name, column in zip(
+                self.task_names[is_scored], losses.T[is_scored], strict=True
+            ):
+                many = is_scored.sum() > _MOST_NAMES
+                style: dict[str, Any] = {"color": "0.7"} if many else {"label": name}
+                ax.plot(epochs, column, linewidth=0.8, **style)
+        mean = losses[:, is_scored].mean(axis=1)
+        ax.plot(epochs, mean, color="black", linewidth=2, label="mean of the tasks")
+        if len(mean):
+            best = int(mean.argmin())
+            ax.plot(
+                epochs[best],
+                mean[best],
+                color="#D55E00",
+                marker="o",
+                linestyle="none",
+                label=f"best, epoch {epochs[best]}",
+            )
+        ax.set(xlabel="epoch", ylabel="validation loss")
+        ax.legend()

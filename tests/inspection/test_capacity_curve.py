@@ -1,0 +1,70 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskNetClassifier
+from skmtl.datasets import make_multitask_classification
+from skmtl.inspection import CapacityCurveDisplay, capacity_curve, transfer_gain
+
+matplotlib.use("Agg")
+
+SETTINGS = {
+    "n_members": 1,
+    "batch_size": 32,
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "input_encoding": "none",
+    "learning_rate_init": 0.01,
+}
+
+
+def test_each_size_is_a_transfer_gain_on_the_same_splits(problem):
+    clf = MultiTaskNetClassifier(max_iter=3, **SETTINGS)
+    curve = capacity_curve(clf, *problem, sizes=[2, (5, 4)], cv=2, random_state=0)
+    assert_array_equal(curve.table["n_units"], [2, 9])
+    for size, result in zip([(2,), (5, 4)], curve.results, strict=True):
+        clf.set_params(hidden_layer_sizes=size)
+        alone = transfer_gain(clf, *problem, cv=2, n_repeats=1, random_state=0)
+        assert_array_equal(result.joint_scores, alone.joint_scores)
+        assert_array_equal(result.separate_scores, alone.separate_scores)
+    assert curve.gains.shape == (2, 3)
+    assert_allclose(curve.table["gain"], curve.gains.mean(axis=1))
+    assert_allclose(curve.table["gain"], curve.table["joint"] - curve.table["separate"])
+    assert "(5, 4)" in repr(curve)
+
+
+def test_unrelated_tasks_are_hurt_less_where_the_trunk_is_large():
+    X, Y = make_multitask_classification(
+        400, 5, 4, relatedness=0.0, n_hidden=1, random_state=0
+    )
+    clf = MultiTaskNetClassifier(max_iter=40, **SETTINGS)
+    curve = capacity_curve(clf, X, Y, sizes=[3, 64], cv=3, random_state=0)
+    small, large = curve.table["gain"]
+    assert small < -0.05
+    assert large > small + 0.05
+
+
+@pytest.mark.parametrize("random_state", [None, 0, np.random.RandomState(0)])
+def test_a_pipeline_and_the_picture(problem, random_state):
+    model = make_pipeline(
+        StandardScaler(), MultiTaskNetClassifier(max_iter=2, **SETTINGS)
+    )
+    curve = capacity_curve(
+        model, *problem, sizes=[8, 2], cv=2, random_state=random_state
+    )
+    _, ax = plt.subplots()
+    display = CapacityCurveDisplay.from_result(curve, ax=ax)
+    assert display.ax_ is ax
+    mean = ax.lines[3]  # after a line for each of three tasks
+    assert_array_equal(mean.get_xdata(), [2, 8])
+    assert_allclose(mean.get_ydata(), curve.table["gain"].to_numpy()[::-1])
+    plt.close("all")
+
+
+def test_no_size_is_refused(problem):
+    with pytest.raises(ValueError, match="at least one size"):
+        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=[])
