@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Any, Literal, NamedTuple
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -170,6 +171,42 @@ def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
         )
     classes = [tasks.classes[t] for t in kept]
     return replace(tasks, names=tasks.names[kept], classes=classes), kept
+
+
+def mask_targets(y: Any, removed: NDArray) -> Any:
+    """A copy of y, of the same kind, with further labels missing.
+
+    `removed` is (n_samples, n_tasks) of bool.
+    """
+    if hasattr(y, "iloc"):  # pandas
+        return y.mask(removed)
+    if hasattr(y, "get_columns"):  # polars
+        frame = nw.from_native(y)
+        holes = [
+            nw.when(~nw.new_series("removed", column, backend=frame.implementation))
+            .then(nw.col(name))
+            .alias(name)
+            for name, column in zip(frame.columns, removed.T, strict=True)
+        ]
+        return frame.with_columns(*holes).to_native()
+    if isinstance(y, np.ma.MaskedArray):
+        return np.ma.array(y.data, mask=np.ma.getmaskarray(y) | removed)
+    array = y.toarray() if sparse.issparse(y) else _as_array(y)
+    is_float = array.dtype.kind == "f"
+    array = array.astype(array.dtype if is_float else object)
+    array[removed] = np.nan if is_float else None
+    return array
+
+
+def select_task(y: Any, task: int) -> Any:
+    """One column of y, in two axes still."""
+    if hasattr(y, "iloc"):
+        return y.iloc[:, [task]]
+    if hasattr(y, "get_columns"):
+        return y.select(y.columns[task])
+    if isinstance(y, np.ma.MaskedArray):
+        return y[:, [task]]
+    return (y.toarray() if sparse.issparse(y) else _as_array(y))[:, [task]]
 
 
 def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:

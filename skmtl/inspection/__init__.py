@@ -2,6 +2,8 @@
 
 from skmtl.inspection._capacity_curve import CapacityCurve, capacity_curve
 from skmtl.inspection._capacity_curve_display import CapacityCurveDisplay
+from skmtl.inspection._label_curve import LabelCurve, label_curve
+from skmtl.inspection._label_curve_display import LabelCurveDisplay
 from skmtl.inspection._label_report import LabelReport, label_report
 from skmtl.inspection._label_report_display import LabelReportDisplay
 from skmtl.inspection._training_curve_display import TrainingCurveDisplay
@@ -11,12 +13,15 @@ from skmtl.inspection._transfer_gain_display import TransferGainDisplay
 __all__ = [
     "CapacityCurve",
     "CapacityCurveDisplay",
+    "LabelCurve",
+    "LabelCurveDisplay",
     "LabelReport",
     "LabelReportDisplay",
     "TrainingCurveDisplay",
     "TransferGain",
     "TransferGainDisplay",
     "capacity_curve",
+    "label_curve",
     "label_report",
     "transfer_gain",
 ]

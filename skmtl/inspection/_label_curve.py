@@ -1,0 +1,298 @@
+"""label_curve: what the labels of the other tasks are worth to one task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import indexable
+
+from skmtl._classifier._transfer import weights_of_new_tasks
+from skmtl._tables import as_table, as_text
+from skmtl._targets import Tasks, encode_targets, mask_targets, select_task
+from skmtl.inspection._comparison import (
+    CONFIDENCE,
+    Split,
+    check_joint,
+    check_scoring,
+    corrected_gain,
+    mean_or_nan,
+    repeated_splits,
+)
+from skmtl.metrics._scorer import _MultiTaskScorer
+
+
+@dataclass(frozen=True, repr=False)
+class LabelCurve:
+    """What `label_curve` finds.
+
+    Attributes
+    ----------
+    table : DataFrame or dict of ndarray
+        A row per number of labels: the mean scores `alone` and `joint` (beside the
+        other tasks), their difference `gain`, its confidence interval from `ci_low` to
+        `ci_high`, and `n_scored`, the splits that had so many labels.
+    task_name : str
+        The task.
+    n_labels : ndarray of shape (n_sizes,)
+        Numbers of labels of the task.
+    alone_scores, joint_scores : ndarray of shape (n_splits, n_sizes)
+        The scores on the test rows of each split, NaN where it has fewer labels.
+    scoring : str
+        The metric.
+    confidence : float
+        Of the intervals of the gains.
+
+    See Also
+    --------
+    label_curve : It makes the comparison.
+    LabelCurveDisplay : Draws it.
+
+    Examples
+    --------
+    A row per number of labels:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import label_curve
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> clf = MultiTaskNetClassifier((8,), n_members=1, max_iter=3)
+    >>> curve = label_curve(clf, X, X > 0, "task_0", n_labels=[5, 20], cv=2)
+    >>> curve.n_labels
+    array([ 5, 20])
+    """
+
+    table: Any
+    task_name: str
+    n_labels: NDArray
+    alone_scores: NDArray
+    joint_scores: NDArray
+    scoring: str
+    confidence: float
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.scoring} of task {self.task_name!r} by the number of its "
+                f"labels, {len(self.joint_scores)} splits",
+                as_text(self.table),
+            ]
+        )
+
+
+def label_curve(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    task: str,
+    *,
+    n_labels: Sequence[int] = (10, 30, 100, 300, 1000),
+    cv: Any = 5,
+    scoring: Any = "roc_auc_ovr",
+    n_repeats: int = 1,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> LabelCurve:
+    """Score one task against the number of its labels, alone and beside the others.
+
+    The question of a task with few labels whose neighbours have many: how many more
+    labels of its own would do as much as the labels of the others? In each split so
+    many labels of the task are kept, the classes in their proportions and the smaller
+    sets within the larger ones; one network learns the task from them alone, and one
+    all tasks, with every label of the other tasks.
+
+    Parameters
+    ----------
+    estimator : MultiTaskNetClassifier, or a Pipeline around one
+        The joint network. Alone, the task has the same network, for as many epochs as
+        it takes to see as many rows as the joint one.
+    X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        The input.
+    y : array-like of shape (n_samples, n_tasks)
+        The labels, with NaN, None or pd.NA where missing.
+    task : str
+        The name of the task; of an array without names "task_0", "task_1", ...
+    n_labels : sequence of int, default=(10, 30, 100, 300, 1000)
+        Numbers of labels. Those that no split has are refused.
+    cv : int, splitter or iterable, default=5
+        As in `transfer_gain`.
+    scoring : str or callable, default="roc_auc_ovr"
+        As in `transfer_gain`.
+    n_repeats : int, default=1
+        As in `transfer_gain`.
+    n_jobs : int, default=None
+        Number of splits that are computed side by side.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds, the labels kept and the networks.
+
+    Returns
+    -------
+    curve : LabelCurve
+        It prints as a table, a row per number of labels.
+
+    Raises
+    ------
+    ValueError
+        If there is no such task or no other one, or if a number of labels is less than
+        1 or more than any split has.
+
+    See Also
+    --------
+    LabelCurveDisplay : Draws the curve.
+    transfer_gain : All tasks, with the labels that they have.
+
+    Notes
+    -----
+    The intervals are those of `transfer_gain`.
+
+    Examples
+    --------
+    Four tasks that ask nearly the same, of which one has few labels:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import label_curve
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(90, 6))
+    >>> Y = X[:, [0]] + 0.3 * rng.normal(size=(90, 4)) > 0
+    >>> clf = MultiTaskNetClassifier((16,), n_members=1, max_iter=10)
+    >>> curve = label_curve(clf, X, Y, "task_3", n_labels=[5, 50], cv=3, random_state=0)
+    >>> curve.joint_scores.shape
+    (3, 2)
+    """
+    X, y = indexable(X, y)
+    tasks, codes = encode_targets(y)
+    position = _position_of(task, tasks)
+    prefix, scorer = check_joint(estimator), check_scoring(scoring)
+    splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
+    sizes = _check_sizes(n_labels, codes[:, position], splits)
+    alone = _alone(estimator, prefix, tasks.names[[position]])
+    comparison = _Comparison(estimator, alone, prefix, scorer, position, sizes)
+    scores = np.array(
+        Parallel(n_jobs=n_jobs)(
+            delayed(_score_split)(comparison, X, y, codes, split) for split in splits
+        )
+    )
+    n_train = sum(len(split.train) for split in splits)
+    ratio = sum(len(split.test) for split in splits) / n_train
+    gain = corrected_gain(scores[:, 1] - scores[:, 0], ratio)
+    columns = {
+        "alone": mean_or_nan(scores[:, 0], axis=0),
+        "joint": mean_or_nan(scores[:, 1], axis=0),
+        "gain": gain.mean,
+        "ci_low": gain.low,
+        "ci_high": gain.high,
+        "n_scored": gain.n_scored,
+    }
+    return LabelCurve(
+        as_table(columns, [str(size) for size in sizes]),
+        str(tasks.names[position]),
+        sizes,
+        scores[:, 0],
+        scores[:, 1],
+        scorer._metric.name,
+        CONFIDENCE,
+    )
+
+
+class _Comparison(NamedTuple):
+    """What is the same in all splits."""
+
+    joint: Any
+    alone: Any
+    prefix: str
+    scorer: _MultiTaskScorer
+    task: int
+    sizes: NDArray
+
+
+def _position_of(task: str, tasks: Tasks) -> int:
+    names = tasks.names.tolist()
+    if task not in names:
+        raise ValueError(
+            f"task must be a name of a task of y, {names[:5]}"
+            f"{' ...' if len(names) > 5 else ''}; got {task!r}."
+        )
+    if len(names) < 2:
+        raise ValueError(
+            "y must have at least two tasks, of which the others may help; got 1. Pass "
+            "a column per task."
+        )
+    return names.index(task)
+
+
+def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
+    sizes = np.atleast_1d(np.asarray(n_labels))
+    most = max(int((codes[split.train] >= 0).sum()) for split in splits)
+    if (
+        sizes.ndim != 1
+        or len(sizes) == 0
+        or sizes.dtype.kind not in "iu"
+        or sizes.min() < 1
+        or sizes.max() > most
+    ):
+        raise ValueError(
+            "n_labels must be whole numbers of at least 1 and at most the labels of "
+            f"the task in the training rows of a split, {most}; got {n_labels!r}."
+        )
+    return np.sort(sizes)
+
+
+def _alone(estimator: Any, prefix: str, names: NDArray) -> Any:
+    """The estimator for one task: weights that name tasks are cut down to it."""
+    parameters = estimator.get_params()
+    weights = {
+        f"{prefix}{name}": weights_of_new_tasks(
+            parameters[f"{prefix}{name}"], name, names
+        )
+        for name in ("task_weight", "class_weight")
+    }
+    return clone(estimator).set_params(**weights)
+
+
+def _score_split(
+    comparison: _Comparison, X: Any, y: Any, codes: NDArray, split: Split
+) -> NDArray:
+    """(2, n_sizes): alone and joint, NaN where the split has fewer labels."""
+    task, prefix = comparison.task, comparison.prefix
+    train, test = split.train, split.test
+    order = _nested_order(codes[train, task], np.random.default_rng(split.seed))
+    X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
+    X_test, y_test = _safe_indexing(X, test), _safe_indexing(y, test)
+    scores = np.full((2, len(comparison.sizes)), np.nan)
+    for i, size in enumerate(comparison.sizes):
+        if size > len(order):
+            continue
+        removed = np.zeros((len(train), codes.shape[1]), dtype=bool)
+        removed[:, task] = True
+        kept = np.sort(order[:size])
+        removed[kept, task] = False
+        seeded = {f"{prefix}random_state": split.seed}
+        joint = clone(comparison.joint).set_params(**seeded)
+        joint.fit(X_train, mask_targets(y_train, removed))
+        scores[1, i] = comparison.scorer.score_tasks(joint, X_test, y_test)[task]
+
+        n_rows = ((codes[train] >= 0) & ~removed).any(axis=1).sum()
+        n_epochs = joint.get_params()[f"{prefix}max_iter"]
+        seeded[f"{prefix}max_iter"] = int(np.ceil(n_epochs * n_rows / size))
+        alone = clone(comparison.alone).set_params(**seeded)
+        y_alone = select_task(_safe_indexing(y_train, kept), task)
+        alone.fit(_safe_indexing(X_train, kept), y_alone)
+        scores[0, i] = comparison.scorer.score_tasks(
+            alone, X_test, select_task(y_test, task)
+        )[0]
+    return scores
+
+
+def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:
+    """Labelled rows, such that the first ones have the classes in their proportions."""
+    rows, rank = [], []
+    for code in np.unique(codes[codes >= 0]):
+        own = rng.permutation(np.flatnonzero(codes == code))
+        rows.append(own)
+        rank.append((np.arange(len(own)) + rng.random()) / len(own))
+    return np.concatenate(rows)[np.argsort(np.concatenate(rank), kind="stable")]

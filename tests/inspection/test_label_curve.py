@@ -1,0 +1,132 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskNetClassifier
+from skmtl._targets import encode_targets, mask_targets, select_task
+from skmtl.datasets import make_multitask_classification
+from skmtl.inspection import LabelCurveDisplay, label_curve
+from skmtl.inspection._label_curve import _nested_order
+from skmtl.metrics import multitask_score
+
+matplotlib.use("Agg")
+
+SETTINGS = {
+    "n_members": 1,
+    "batch_size": 32,
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "input_encoding": "none",
+    "learning_rate_init": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.array,
+        lambda y: y.astype(bool),
+        lambda y: y.astype(int).tolist(),
+        lambda y: np.ma.array(y, mask=y > 1),
+        pd.DataFrame,
+        lambda y: pd.DataFrame(y.astype(bool), columns=list("abc")),
+        lambda y: pd.DataFrame(y.astype(int)).astype("Int64"),
+        lambda y: pd.DataFrame(y.astype(int)).astype("category"),
+        lambda y: pd.DataFrame(np.where(y > 0, "yes", "no")),
+        lambda y: pl.DataFrame(y.astype(int), schema=["a", "b", "c"], orient="row"),
+        lambda y: pl.DataFrame(y > 0, schema=["a", "b", "c"], orient="row"),
+    ],
+)
+def test_masked_labels_of_any_container_are_the_others_and_holes(make):
+    rng = np.random.default_rng(0)
+    y = make(rng.integers(2, size=(20, 3)).astype(float))
+    removed = rng.random((20, 3)) < 0.4
+    tasks, codes = encode_targets(y)
+    masked_tasks, masked = encode_targets(mask_targets(y, removed))
+    assert_array_equal(masked, np.where(removed, -1, codes))
+    assert_array_equal(masked_tasks.names, tasks.names)
+    for one, other in zip(tasks.classes, masked_tasks.classes, strict=True):
+        assert_array_equal(one, other)
+    assert_array_equal(encode_targets(y)[1], codes)  # y is left as it was
+    column, column_codes = encode_targets(select_task(y, 1))
+    assert_array_equal(column_codes, codes[:, [1]])
+    assert not column.is_1d
+
+
+def test_first_labels_have_the_classes_in_their_proportions():
+    codes = np.array([-1] * 10 + [0] * 80 + [1] * 20)
+    order = _nested_order(codes, np.random.default_rng(0))
+    assert_array_equal(np.sort(order), np.flatnonzero(codes >= 0))
+    for n in (10, 25, 50):
+        assert abs((codes[order[:n]] == 1).sum() - 0.2 * n) <= 1
+
+
+def test_scores_are_those_of_two_fits_by_hand(problem):
+    X, Y = problem
+    clf = MultiTaskNetClassifier((8,), max_iter=5, **SETTINGS)
+    (pair,) = ShuffleSplit(1, test_size=0.5, random_state=0).split(X)
+    n = int(np.isfinite(Y[pair[0], 1]).sum())  # all labels: nothing is drawn
+    curve = label_curve(clf, X, Y, "task_1", n_labels=[n], cv=[pair], random_state=0)
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    (train, test), own = pair, np.isfinite(Y[pair[0], 1])
+    joint = clone(clf).set_params(random_state=seed).fit(X[train], Y[train])
+    n_rows = np.isfinite(Y[train]).any(axis=1).sum()
+    alone = clone(clf).set_params(random_state=seed, max_iter=-(-5 * n_rows // n))
+    alone.fit(X[train][own], Y[train][own][:, [1]])
+    expected = [
+        multitask_score("roc_auc", Y[test][:, [1]], p)
+        for p in (joint.predict_proba(X[test])[:, [1]], alone.predict_proba(X[test]))
+    ]
+    assert_allclose([curve.joint_scores[0, 0], curve.alone_scores[0, 0]], expected)
+
+
+def test_few_labels_gain_from_related_tasks_and_many_need_them_less():
+    X, Y = make_multitask_classification(600, 8, 6, n_hidden=1, random_state=0)
+    clf = MultiTaskNetClassifier((32,), max_iter=30, **SETTINGS)
+    frame = pd.DataFrame(Y, columns=[f"t{i}" for i in range(6)])
+    model = make_pipeline(StandardScaler(), clf)
+    curve = label_curve(model, X, frame, "t0", n_labels=[400, 20], cv=3, random_state=0)
+    assert curve.table.index.tolist() == ["20", "400"]
+    few, many = curve.table["gain"]
+    assert few > 0.2
+    assert abs(many) < few
+    assert "'t0'" in repr(curve)
+    display = LabelCurveDisplay.from_result(curve)
+    joint, alone = display.ax_.lines
+    assert_array_equal(joint.get_xdata(), [20, 400])
+    assert_allclose(joint.get_ydata(), curve.table["joint"])
+    assert_allclose(alone.get_ydata(), curve.table["alone"])
+    plt.close("all")
+
+
+def test_weights_that_name_tasks_and_labels_of_text(problem):
+    X, Y = problem
+    Y = pd.DataFrame(np.where(np.isnan(Y), None, np.where(Y > 0, "b", "a")))
+    clf = MultiTaskNetClassifier(
+        (4,), max_iter=2, task_weight={"1": 2.0, "2": 0.5}, **SETTINGS
+    )
+    curve = label_curve(clf, X, Y, "0", n_labels=[8], cv=2, random_state=0)
+    assert curve.table["n_scored"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "message"),
+    [
+        ("none such", {}, "task must be a name"),
+        ("task_0", {"n_labels": [5, 1000]}, "n_labels must be whole numbers"),
+        ("task_0", {"n_labels": [0]}, "n_labels must be whole numbers"),
+        ("task_0", {"n_labels": []}, "n_labels must be whole numbers"),
+        ("task_0", {"n_labels": [2.5]}, "n_labels must be whole numbers"),
+    ],
+)
+def test_errors(problem, task, settings, message):
+    with pytest.raises(ValueError, match=message):
+        label_curve(MultiTaskNetClassifier(), *problem, task, **settings)
