@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("*.py"))
-SLOW = {"plot_quickstart", "plot_scenes", "plot_transfer"}
+SLOW = {"plot_joint_or_separate", "plot_quickstart", "plot_scenes", "plot_transfer"}
 
 
 def as_parameter(path):

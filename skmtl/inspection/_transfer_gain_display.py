@@ -168,6 +168,11 @@ class TransferGainDisplay:
             ax.set_yticks(range(n_tasks), result.task_names[order].tolist())
         else:
             ax.set_yticks([])
-        ax.legend(title=f"Joint training, {100 * result.confidence:.0f} % interval")
+        ax.set_ylim(-0.7, 1.3 * n_tasks + 0.2)  # room for the legend
+        ax.legend(
+            loc="upper left",
+            ncols=3,
+            title=f"Joint training, {100 * result.confidence:.0f} % interval",
+        )
         self.ax_, self.figure_ = ax, ax.figure
         return self
