@@ -231,7 +231,7 @@ class MultiTaskNetClassifier(
         `early_stopping`.
     n_features_in_ : int
         Number of columns of `X`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Columns of `X` where it is a DataFrame whose columns are all strings.
 
     See Also

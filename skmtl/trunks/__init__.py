@@ -9,9 +9,9 @@ The `trunk` parameter of `MultiTaskNetClassifier` takes
 - or a module itself, which is copied: a backbone whose weights are to be used.
 
 `input_shape` is the shape of one row of `X`, `(n_features,)` for a table. The module
-gets float32 rows (batch, *input_shape), numbers of uint8 divided by 255, and must give
-(batch, width). It is built once for each member, and with `sharing="none"` for each
-task. What it draws at random, when it is built and in training, is decided by the
+gets float32 rows `(batch, *input_shape)`, numbers of uint8 divided by 255, and must
+give `(batch, width)`. It is built once for each member, and with `sharing="none"` for
+each task. What it draws at random, when it is built and in training, is decided by the
 estimator's `random_state`: `torch.nn.Dropout` is replaced by one with a generator of
 its own; a module that draws from torch's global generator in training is run with that
 generator seeded from ours and put back, under a lock, so that fits in several threads

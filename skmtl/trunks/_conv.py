@@ -97,7 +97,7 @@ class ConvTrunk(BaseEstimator):
         Returns
         -------
         module : torch.nn.Module
-            (batch, *input_shape) -> (batch, 2 * channels[-1]).
+            `(batch, *input_shape)` -> `(batch, 2 * channels[-1])`.
 
         Raises
         ------
