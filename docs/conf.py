@@ -25,6 +25,7 @@ extlinks = {
     "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
 }
 myst_heading_anchors = 3
+autodoc_typehints = "none"  # the docstrings say the types
 numpydoc_show_class_members = False  # the template of a class lists them
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -33,6 +34,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/generated/examples",
     "doc_module": ("skmtl",),
     "show_signature": False,
+    "write_computation_times": False,
 }
 
 html_theme = "pydata_sphinx_theme"
