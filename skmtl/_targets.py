@@ -191,22 +191,11 @@ def mask_targets(y: Any, removed: NDArray) -> Any:
         return frame.with_columns(*holes).to_native()
     if isinstance(y, np.ma.MaskedArray):
         return np.ma.array(y.data, mask=np.ma.getmaskarray(y) | removed)
-    array = y.toarray() if sparse.issparse(y) else _as_array(y)
+    array = y.toarray() if sparse.issparse(y) else as_array(y)
     is_float = array.dtype.kind == "f"
     array = array.astype(array.dtype if is_float else object)
     array[removed] = np.nan if is_float else None
     return array
-
-
-def select_task(y: Any, task: int) -> Any:
-    """One column of y, in two axes still."""
-    if hasattr(y, "iloc"):
-        return y.iloc[:, [task]]
-    if hasattr(y, "get_columns"):
-        return y.select(y.columns[task])
-    if isinstance(y, np.ma.MaskedArray):
-        return y[:, [task]]
-    return (y.toarray() if sparse.issparse(y) else _as_array(y))[:, [task]]
 
 
 def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
@@ -280,7 +269,7 @@ def _array_columns(y: Any) -> tuple[list[_Column], None, bool]:
     elif isinstance(y, np.ma.MaskedArray):
         mask, y = np.ma.getmaskarray(y), y.data
     else:
-        y = _as_array(y)
+        y = as_array(y)
     if y.ndim not in (1, 2):
         raise ValueError(
             "y must be array-like with one axis (n_samples,) or two (n_samples, "
@@ -295,7 +284,7 @@ def _array_columns(y: Any) -> tuple[list[_Column], None, bool]:
     return _at_least_one(columns), None, False
 
 
-def _as_array(y: Any) -> NDArray:
+def as_array(y: Any) -> NDArray:
     """As numpy reads it, but without turning numbers and NaN beside text into text."""
     if isinstance(y, np.ndarray):
         return np.asarray(y)  # a matrix becomes an array
@@ -516,7 +505,7 @@ def _given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
         )
     given = []
     for name, labels in zip(names, classes, strict=True):
-        array = _as_array(labels)
+        array = as_array(labels)
         if array.ndim != 1 or len(array) == 0 or is_missing(array).any():
             raise ValueError(
                 f"classes of task {name!r} must be one-dimensional with at least one "

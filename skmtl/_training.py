@@ -191,10 +191,13 @@ class Epoch(NamedTuple):
     @property
     def validation_score(self) -> float | None:
         """Mean over the tasks; NaN if none has a score."""
-        if self.task_scores is None:
-            return None
-        scored = self.task_scores[~np.isnan(self.task_scores)]
-        return float(scored.mean()) if len(scored) else math.nan
+        return None if self.task_scores is None else mean_score(self.task_scores)
+
+
+def mean_score(task_scores: np.ndarray) -> float:
+    """Mean over the tasks that have a score; NaN if none has."""
+    scored = task_scores[~np.isnan(task_scores)]
+    return float(scored.mean()) if len(scored) else math.nan
 
 
 def best_validation_score(epochs: list[Epoch], *, by_task: bool) -> float:
@@ -203,8 +206,8 @@ def best_validation_score(epochs: list[Epoch], *, by_task: bool) -> float:
     if not scores:
         return -math.inf
     if by_task:
-        return cast(float, Epoch(0, 0.0, np.max(scores, axis=0)).validation_score)
-    return max(cast(float, epoch.validation_score) for epoch in epochs)
+        return mean_score(np.max(scores, axis=0))
+    return max(map(mean_score, scores))
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 
 from skmtl._tables import as_table, as_text
 from skmtl.inspection._comparison import mean_or_nan, parameter_prefix
@@ -147,9 +149,8 @@ def capacity_curve(
     if not layers:
         raise ValueError("sizes must have at least one size of the trunk; got none.")
     name = f"{parameter_prefix(estimator)}hidden_layer_sizes"
-    if random_state is None or isinstance(random_state, np.random.RandomState):
-        rng = np.random.RandomState() if random_state is None else random_state
-        random_state = int(rng.randint(2**31 - 1))  # the same splits at each size
+    if not isinstance(random_state, Integral):  # the same splits at each size
+        random_state = int(check_random_state(random_state).randint(2**31 - 1))
     results = [
         transfer_gain(
             clone(estimator).set_params(**{name: size}),

@@ -3,19 +3,19 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skmtl.inspection._capacity_curve import CapacityCurve, capacity_curve
+from skmtl.inspection._capacity_curve import capacity_curve
+from skmtl.inspection._result_display import ResultDisplay
 
 
-class CapacityCurveDisplay:
+class CapacityCurveDisplay(ResultDisplay):
     """The gain from joint training against the number of units of the trunk.
 
     A thin line per task, and their mean with its confidence interval.
 
     Parameters
     ----------
-    curve : CapacityCurve
+    result : CapacityCurve
         What `capacity_curve` found.
 
     Attributes
@@ -43,81 +43,17 @@ class CapacityCurveDisplay:
     'units of the trunk'
     """
 
-    def __init__(self, curve: CapacityCurve) -> None:
-        self.curve = curve
+    _inspect = staticmethod(capacity_curve)
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **settings: Any
-    ) -> "CapacityCurveDisplay":
-        """Compare at several sizes and draw the result.
-
-        Parameters
-        ----------
-        estimator : MultiTaskNetClassifier, or a Pipeline around one
-            The joint network.
-        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
-        y : array-like of shape (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-        **settings : object
-            Keyword arguments of `capacity_curve`.
-
-        Returns
-        -------
-        display : CapacityCurveDisplay
-            The display, drawn.
-        """
-        return cls.from_result(capacity_curve(estimator, X, y, **settings), ax=ax)
-
-    @classmethod
-    def from_result(
-        cls, curve: CapacityCurve, *, ax: Any = None
-    ) -> "CapacityCurveDisplay":
-        """Draw a result.
-
-        Parameters
-        ----------
-        curve : CapacityCurve
-            What `capacity_curve` found.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : CapacityCurveDisplay
-            The display, drawn.
-        """
-        return cls(curve).plot(ax=ax)
-
-    def plot(self, ax: Any = None) -> "CapacityCurveDisplay":
-        """Draw the curve.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : CapacityCurveDisplay
-            The display itself.
-        """
-        check_matplotlib_support("CapacityCurveDisplay.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    def _draw(self, ax: Any) -> None:
         columns = ("n_units", "gain", "ci_low", "ci_high")
-        units, gain, low, high = (np.asarray(self.curve.table[c]) for c in columns)
+        units, gain, low, high = (np.asarray(self.result.table[c]) for c in columns)
         order = np.argsort(units, kind="stable")
-        units, gains = units[order], self.curve.gains[order]
+        units, gains = units[order], self.result.gains[order]
         for task, values in enumerate(gains.T):
             label = "each task" if task == 0 else None
             ax.plot(units, values, color="0.7", linewidth=0.8, label=label)
-        first = self.curve.results[0]
+        first = self.result.results[0]
         level = f"{100 * first.confidence:.0f} %"
         ax.fill_between(units, low[order], high[order], color="#0072B2", alpha=0.2)
         ax.plot(
@@ -135,5 +71,3 @@ class CapacityCurveDisplay:
             ylabel=f"gain in {first.scoring}\nof joint training",
         )
         ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

@@ -10,12 +10,12 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_consistent_length, indexable
+from sklearn.utils.validation import indexable
 
 from skmtl._classifier import MultiTaskNetClassifier
 from skmtl.metrics import multitask_scorer
 from skmtl.metrics._scorer import _MultiTaskScorer
-from skmtl.model_selection import MultiTaskStratifiedKFold
+from skmtl.model_selection._split import as_splitter
 from skmtl.sharing import NoSharing
 
 CONFIDENCE = 0.95
@@ -45,6 +45,10 @@ class Gain(NamedTuple):
     high: NDArray
     p_value: NDArray
     n_scored: NDArray  # splits in which both could be scored
+
+    def columns(self) -> dict[str, NDArray]:
+        """The gain and its interval, as tables have them."""
+        return {"gain": self.mean, "ci_low": self.low, "ci_high": self.high}
 
 
 def parameter_prefix(estimator: Any) -> str:
@@ -93,25 +97,19 @@ def repeated_splits(
             f"n_repeats must be a whole number of at least 1; got {n_repeats!r}."
         )
     rng = check_random_state(random_state)
-    pairs = None if cv is None or hasattr(cv, "split") or _is_int(cv) else list(cv)
+    if not (cv is None or isinstance(cv, Integral)):
+        cv = as_splitter(cv)  # an iterator can be read but once
     for _ in range(n_repeats):
         seed = int(rng.randint(2**31 - 1))
-        if pairs is None:
-            splitter = cv
-            if cv is None or _is_int(cv):
-                n_splits = 5 if cv is None else int(cv)
-                splitter = MultiTaskStratifiedKFold(
-                    n_splits, shuffle=True, random_state=seed
-                )
-            repeat = splitter.split(X, y)
-        else:
-            repeat = pairs
-        for train, test in repeat:
+        splitter = as_splitter(cv, shuffle=True, random_state=seed)
+        for train, test in splitter.split(X, y):
             yield Split(train, test, seed)
 
 
-def _is_int(cv: Any) -> bool:
-    return isinstance(cv, Integral)
+def rows_scored_per_row(splits: list[Split]) -> float:
+    """Rows scored for each row trained on."""
+    n_train = sum(len(split.train) for split in splits)
+    return sum(len(split.test) for split in splits) / n_train
 
 
 def paired_scores(
@@ -125,16 +123,14 @@ def paired_scores(
     """Score joint and separate networks that differ in `sharing` alone."""
     prefix = check_joint(estimator)
     X, y = indexable(X, y)
-    check_consistent_length(X, y)
     separate = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
     scores = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_score)(model, prefix, X, y, split, scorer)
         for split in splits
         for model in (estimator, separate)
     )
-    n_train = sum(len(split.train) for split in splits)
-    ratio = sum(len(split.test) for split in splits) / n_train
-    return PairedScores(np.array(scores[::2]), np.array(scores[1::2]), ratio)
+    joint, separate = np.array(scores[::2]), np.array(scores[1::2])
+    return PairedScores(joint, separate, rows_scored_per_row(splits))
 
 
 def _fit_and_score(

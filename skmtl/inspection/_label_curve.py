@@ -13,7 +13,7 @@ from sklearn.utils.validation import indexable
 
 from skmtl._classifier._transfer import weights_of_new_tasks
 from skmtl._tables import as_table, as_text
-from skmtl._targets import Tasks, encode_targets, mask_targets, select_task
+from skmtl._targets import Tasks, as_array, encode_targets, mask_targets, shorten
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Split,
@@ -22,6 +22,7 @@ from skmtl.inspection._comparison import (
     corrected_gain,
     mean_or_nan,
     repeated_splits,
+    rows_scored_per_row,
 )
 from skmtl.metrics._scorer import _MultiTaskScorer
 
@@ -164,7 +165,7 @@ def label_curve(
     >>> curve.joint_scores.shape
     (3, 2)
     """
-    X, y = indexable(X, y)
+    X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))
     tasks, codes = encode_targets(y)
     position = _position_of(task, tasks)
     prefix, scorer = check_joint(estimator), check_scoring(scoring)
@@ -177,15 +178,11 @@ def label_curve(
             delayed(_score_split)(comparison, X, y, codes, split) for split in splits
         )
     )
-    n_train = sum(len(split.train) for split in splits)
-    ratio = sum(len(split.test) for split in splits) / n_train
-    gain = corrected_gain(scores[:, 1] - scores[:, 0], ratio)
+    gain = corrected_gain(scores[:, 1] - scores[:, 0], rows_scored_per_row(splits))
     columns = {
         "alone": mean_or_nan(scores[:, 0], axis=0),
         "joint": mean_or_nan(scores[:, 1], axis=0),
-        "gain": gain.mean,
-        "ci_low": gain.low,
-        "ci_high": gain.high,
+        **gain.columns(),
         "n_scored": gain.n_scored,
     }
     return LabelCurve(
@@ -214,8 +211,7 @@ def _position_of(task: str, tasks: Tasks) -> int:
     names = tasks.names.tolist()
     if task not in names:
         raise ValueError(
-            f"task must be a name of a task of y, {names[:5]}"
-            f"{' ...' if len(names) > 5 else ''}; got {task!r}."
+            f"task must be a name of a task of y, {shorten(names)}; got {task!r}."
         )
     if len(names) < 2:
         raise ValueError(
@@ -280,11 +276,10 @@ def _score_split(
         n_epochs = joint.get_params()[f"{prefix}max_iter"]
         seeded[f"{prefix}max_iter"] = int(np.ceil(n_epochs * n_rows / size))
         alone = clone(comparison.alone).set_params(**seeded)
-        y_alone = select_task(_safe_indexing(y_train, kept), task)
-        alone.fit(_safe_indexing(X_train, kept), y_alone)
-        scores[0, i] = comparison.scorer.score_tasks(
-            alone, X_test, select_task(y_test, task)
-        )[0]
+        own_label = _safe_indexing(y_train, [task], axis=1)
+        alone.fit(_safe_indexing(X_train, kept), _safe_indexing(own_label, kept))
+        own_test = _safe_indexing(y_test, [task], axis=1)
+        scores[0, i] = comparison.scorer.score_tasks(alone, X_test, own_test)[0]
     return scores
 
 

@@ -14,7 +14,6 @@ from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
     PairedScores,
-    check_joint,
     check_scoring,
     corrected_gain,
     mean_or_nan,
@@ -208,7 +207,6 @@ def transfer_gain(
             "y must have at least two tasks, which could gain from one another; got "
             f"{tasks.n_tasks}. Pass a column per task."
         )
-    check_joint(estimator)
     scorer = check_scoring(scoring)
     splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
     scores = paired_scores(estimator, X, y, splits, scorer, n_jobs)
@@ -243,13 +241,12 @@ def _table(
         "n_labelled": n_labelled,
         "joint": mean_or_nan(np.where(both, scores.joint, np.nan), axis=0),
         "separate": mean_or_nan(np.where(both, scores.separate, np.nan), axis=0),
-        "gain": gain.mean,
-        "ci_low": gain.low,
-        "ci_high": gain.high,
+        **gain.columns(),
         "p_value": gain.p_value,
         "n_scored": gain.n_scored,
+        "verdict": verdict,
     }
-    return as_table(columns | {"verdict": verdict}, names.tolist())
+    return as_table(columns, names.tolist())
 
 
 def _warn_undefined(

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skmtl.inspection._transfer_gain import VERDICTS, TransferGain, transfer_gain
+from skmtl.inspection._result_display import ResultDisplay
+from skmtl.inspection._transfer_gain import VERDICTS, transfer_gain
 
 _MOST_NAMES = 40  # of tasks at the axis
 # Of Okabe and Ito's palette, which the colour-blind can tell apart; shapes say it too.
@@ -16,7 +16,7 @@ _STYLES = {
 }
 
 
-class TransferGainDisplay:
+class TransferGainDisplay(ResultDisplay):
     """The gain of each task from joint training, with its confidence interval.
 
     Tasks are sorted by their gain, the greatest on top.
@@ -53,106 +53,18 @@ class TransferGainDisplay:
     'gain in roc_auc_ovr of joint training'
     """
 
-    def __init__(self, result: TransferGain) -> None:
-        self.result = result
+    _inspect = staticmethod(transfer_gain)
 
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: Any,
-        *,
-        cv: Any = 5,
-        scoring: Any = "roc_auc_ovr",
-        n_repeats: int = 3,
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        ax: Any = None,
-    ) -> "TransferGainDisplay":
-        """Compare joint with separate networks and draw the result.
+    def _figure_size(self) -> tuple[float, float]:
+        return 7, 1.5 + 0.25 * min(len(self.result.task_names), _MOST_NAMES)
 
-        Parameters
-        ----------
-        estimator : MultiTaskNetClassifier, or a Pipeline around one
-            The joint network.
-        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
-        y : array-like of shape (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
-        cv : int, splitter or iterable, default=5
-            As in `transfer_gain`.
-        scoring : str or callable, default="roc_auc_ovr"
-            As in `transfer_gain`.
-        n_repeats : int, default=3
-            As in `transfer_gain`.
-        n_jobs : int, default=None
-            As in `transfer_gain`.
-        random_state : int, RandomState instance or None, default=None
-            As in `transfer_gain`.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : TransferGainDisplay
-            The display, drawn.
-        """
-        result = transfer_gain(
-            estimator,
-            X,
-            y,
-            cv=cv,
-            scoring=scoring,
-            n_repeats=n_repeats,
-            n_jobs=n_jobs,
-            random_state=random_state,
-        )
-        return cls.from_result(result, ax=ax)
-
-    @classmethod
-    def from_result(cls, result: TransferGain, *, ax: Any = None) -> Any:
-        """Draw a result.
-
-        Parameters
-        ----------
-        result : TransferGain
-            What `transfer_gain` found.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : TransferGainDisplay
-            The display, drawn.
-        """
-        return cls(result).plot(ax=ax)
-
-    def plot(self, ax: Any = None) -> "TransferGainDisplay":
-        """Draw the gains.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        display : TransferGainDisplay
-            The display itself.
-        """
-        check_matplotlib_support("TransferGainDisplay.plot")
-        import matplotlib.pyplot as plt
-
+    def _draw(self, ax: Any) -> None:
         result = self.result
         gain, low, high = (
             np.asarray(result.table[name]) for name in ("gain", "ci_low", "ci_high")
         )
         order = np.argsort(gain)  # NaN on top
         n_tasks = len(order)
-        if ax is None:
-            height = 1.5 + 0.25 * min(n_tasks, _MOST_NAMES)
-            _, ax = plt.subplots(figsize=(7, height), layout="constrained")
         verdict = np.asarray(result.table["verdict"])[order]
         for said in VERDICTS:
             rows = np.flatnonzero(verdict == said)
@@ -174,5 +86,3 @@ class TransferGainDisplay:
             ncols=3,
             title=f"Joint training, {100 * result.confidence:.0f} % interval",
         )
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import BaseShuffleSplit
+from sklearn.model_selection import BaseShuffleSplit, check_cv
 from sklearn.model_selection._split import (
     GroupsConsumerMixin,
     _BaseKFold,
@@ -27,6 +28,16 @@ from skmtl.model_selection._stratify import (
     rows_as_units,
     stratify,
 )
+
+
+def as_splitter(cv: Any, **settings: Any) -> Any:
+    """The splitter that `cv` stands for: of so many folds, 5 by default, or as it is.
+
+    `settings` are those of folds that are made here.
+    """
+    if cv is None or isinstance(cv, Integral):
+        return MultiTaskStratifiedKFold(5 if cv is None else int(cv), **settings)
+    return check_cv(cv)
 
 
 class MultiTaskStratifiedKFold(_BaseKFold):

@@ -1,6 +1,5 @@
 """Out-of-fold predictions where labels have holes."""
 
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 
 from skmtl._predictions import is_of_one_task, split_classes, split_scores
 from skmtl._targets import Tasks, encode_targets
-from skmtl.model_selection._split import MultiTaskStratifiedKFold
+from skmtl.model_selection._split import as_splitter
 
 Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
 # What a class gets that a fold's training rows did not have, as in scikit-learn.
@@ -114,9 +113,7 @@ def cross_val_predict(
 def _check_splits(
     cv: Any, X: Any, y: Any, groups: Any
 ) -> list[tuple[NDArray, NDArray]]:
-    if cv is None or isinstance(cv, Integral):
-        cv = MultiTaskStratifiedKFold(5 if cv is None else cv)
-    splits = list(cv.split(X, y, groups) if hasattr(cv, "split") else cv)
+    splits = list(as_splitter(cv).split(X, y, groups))
     tests = np.sort(np.concatenate([test for _, test in splits]))
     n_samples = _num_samples(X)
     if not np.array_equal(tests, np.arange(n_samples)):

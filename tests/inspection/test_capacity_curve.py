@@ -2,6 +2,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -12,18 +13,9 @@ from skmtl.inspection import CapacityCurveDisplay, capacity_curve, transfer_gain
 
 matplotlib.use("Agg")
 
-SETTINGS = {
-    "n_members": 1,
-    "batch_size": 32,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "input_encoding": "none",
-    "learning_rate_init": 0.01,
-}
-
 
 def test_each_size_is_a_transfer_gain_on_the_same_splits(problem):
-    clf = MultiTaskNetClassifier(max_iter=3, **SETTINGS)
+    clf = small_network(max_iter=3)
     curve = capacity_curve(clf, *problem, sizes=[2, (5, 4)], cv=2, random_state=0)
     assert_array_equal(curve.table["n_units"], [2, 9])
     for size, result in zip([(2,), (5, 4)], curve.results, strict=True):
@@ -41,7 +33,7 @@ def test_unrelated_tasks_are_hurt_less_where_the_trunk_is_large():
     X, Y = make_multitask_classification(
         400, 5, 4, relatedness=0.0, n_hidden=1, random_state=0
     )
-    clf = MultiTaskNetClassifier(max_iter=40, **SETTINGS)
+    clf = small_network(max_iter=40)
     curve = capacity_curve(clf, X, Y, sizes=[3, 64], cv=3, random_state=0)
     small, large = curve.table["gain"]
     assert small < -0.05
@@ -50,9 +42,7 @@ def test_unrelated_tasks_are_hurt_less_where_the_trunk_is_large():
 
 @pytest.mark.parametrize("random_state", [None, 0, np.random.RandomState(0)])
 def test_a_pipeline_and_the_picture(problem, random_state):
-    model = make_pipeline(
-        StandardScaler(), MultiTaskNetClassifier(max_iter=2, **SETTINGS)
-    )
+    model = make_pipeline(StandardScaler(), small_network(max_iter=2))
     curve = capacity_curve(
         model, *problem, sizes=[8, 2], cv=2, random_state=random_state
     )

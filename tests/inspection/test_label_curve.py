@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit
@@ -11,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifier
-from skmtl._targets import encode_targets, mask_targets, select_task
+from skmtl._targets import encode_targets, mask_targets
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import LabelCurveDisplay, label_curve
 from skmtl.inspection._label_curve import _nested_order
@@ -19,17 +20,7 @@ from skmtl.metrics import multitask_score
 
 matplotlib.use("Agg")
 
-SETTINGS = {
-    "n_members": 1,
-    "batch_size": 32,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "input_encoding": "none",
-    "learning_rate_init": 0.01,
-}
-
-
-@pytest.mark.parametrize(
+every_container = pytest.mark.parametrize(
     "make",
     [
         np.array,
@@ -45,6 +36,9 @@ SETTINGS = {
         lambda y: pl.DataFrame(y > 0, schema=["a", "b", "c"], orient="row"),
     ],
 )
+
+
+@every_container
 def test_masked_labels_of_any_container_are_the_others_and_holes(make):
     rng = np.random.default_rng(0)
     y = make(rng.integers(2, size=(20, 3)).astype(float))
@@ -56,9 +50,20 @@ def test_masked_labels_of_any_container_are_the_others_and_holes(make):
     for one, other in zip(tasks.classes, masked_tasks.classes, strict=True):
         assert_array_equal(one, other)
     assert_array_equal(encode_targets(y)[1], codes)  # y is left as it was
-    column, column_codes = encode_targets(select_task(y, 1))
-    assert_array_equal(column_codes, codes[:, [1]])
-    assert not column.is_1d
+
+
+@every_container
+def test_every_container_of_labels_gives_the_same_curve(make):
+    """So the columns and the rows that are taken from it are those of the array."""
+    X, Y = make_multitask_classification(40, 4, 3, random_state=0)
+    clf = small_network(4, max_iter=2)
+    settings = {"n_labels": [8], "cv": 2, "random_state": 0}
+    y = make(Y)
+    names = encode_targets(y)[0].names
+    curve = label_curve(clf, X, y, names[1], **settings)
+    plain = label_curve(clf, X, Y, "task_1", **settings)
+    assert_allclose(curve.joint_scores, plain.joint_scores)
+    assert_allclose(curve.alone_scores, plain.alone_scores)
 
 
 def test_first_labels_have_the_classes_in_their_proportions():
@@ -71,7 +76,7 @@ def test_first_labels_have_the_classes_in_their_proportions():
 
 def test_scores_are_those_of_two_fits_by_hand(problem):
     X, Y = problem
-    clf = MultiTaskNetClassifier((8,), max_iter=5, **SETTINGS)
+    clf = small_network(8, max_iter=5)
     (pair,) = ShuffleSplit(1, test_size=0.5, random_state=0).split(X)
     n = int(np.isfinite(Y[pair[0], 1]).sum())  # all labels: nothing is drawn
     curve = label_curve(clf, X, Y, "task_1", n_labels=[n], cv=[pair], random_state=0)
@@ -90,7 +95,7 @@ def test_scores_are_those_of_two_fits_by_hand(problem):
 
 def test_few_labels_gain_from_related_tasks_and_many_need_them_less():
     X, Y = make_multitask_classification(600, 8, 6, n_hidden=1, random_state=0)
-    clf = MultiTaskNetClassifier((32,), max_iter=30, **SETTINGS)
+    clf = small_network(32, max_iter=30)
     frame = pd.DataFrame(Y, columns=[f"t{i}" for i in range(6)])
     model = make_pipeline(StandardScaler(), clf)
     curve = label_curve(model, X, frame, "t0", n_labels=[400, 20], cv=3, random_state=0)
@@ -110,9 +115,7 @@ def test_few_labels_gain_from_related_tasks_and_many_need_them_less():
 def test_weights_that_name_tasks_and_labels_of_text(problem):
     X, Y = problem
     Y = pd.DataFrame(np.where(np.isnan(Y), None, np.where(Y > 0, "b", "a")))
-    clf = MultiTaskNetClassifier(
-        (4,), max_iter=2, task_weight={"1": 2.0, "2": 0.5}, **SETTINGS
-    )
+    clf = small_network(4, max_iter=2, task_weight={"1": 2.0, "2": 0.5})
     curve = label_curve(clf, X, Y, "0", n_labels=[8], cv=2, random_state=0)
     assert curve.table["n_scored"].tolist() == [2]
 

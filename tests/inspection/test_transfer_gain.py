@@ -3,6 +3,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.base import clone
@@ -11,7 +12,6 @@ from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import TransferGainDisplay, transfer_gain
 from skmtl.inspection._comparison import corrected_gain
@@ -21,26 +21,13 @@ from skmtl.sharing import NoSharing
 matplotlib.use("Agg")
 
 
-def network(size, **changes):
-    settings = {
-        "n_members": 1,
-        "max_iter": 40,
-        "batch_size": 32,
-        "dropout": 0.0,
-        "input_dropout": 0.0,
-        "input_encoding": "none",
-        "learning_rate_init": 0.01,
-    }
-    return MultiTaskNetClassifier((size,), **(settings | changes))
-
-
 def test_unrelated_tasks_are_hardly_ever_said_to_gain():
     said = []
     for seed in range(10):
         X, Y = make_multitask_classification(
             300, 6, relatedness=0.0, n_hidden=1, random_state=seed
         )
-        result = transfer_gain(network(16), X, Y, n_repeats=1, random_state=seed)
+        result = transfer_gain(small_network(16), X, Y, n_repeats=1, random_state=seed)
         said += list(result.table["verdict"])
     assert said.count("helps") <= 0.05 * len(said)
 
@@ -49,14 +36,14 @@ def test_most_of_many_related_tasks_with_few_labels_gain():
     X, Y = make_multitask_classification(
         600, 10, 8, n_hidden=1, missing_rate=0.7, random_state=0
     )
-    result = transfer_gain(network(32), X, Y, n_repeats=2, random_state=0)
+    result = transfer_gain(small_network(32), X, Y, n_repeats=2, random_state=0)
     assert len(result.tasks_with("helps")) > 4
     assert result.mean_gain[1] > 0
 
 
 def test_a_contradiction_hurts_where_the_trunk_is_tiny():
     X, Y = make_multitask_classification(400, 4, 3, n_contradictory=1, random_state=0)
-    result = transfer_gain(network(2), X, Y, n_repeats=2, random_state=0)
+    result = transfer_gain(small_network(2), X, Y, n_repeats=2, random_state=0)
     assert result.tasks_with("hurts")
 
 
@@ -95,7 +82,7 @@ def test_equal_scores_have_no_gain():
 
 def test_scores_are_those_of_two_fits_by_hand(problem):
     X, Y = problem
-    clf = network(8, max_iter=5)
+    clf = small_network(8, max_iter=5)
     pairs = list(ShuffleSplit(2, test_size=0.4, random_state=0).split(X))
     result = transfer_gain(
         clf, X, Y, cv=pairs, scoring="neg_log_loss", n_repeats=1, random_state=0
@@ -120,7 +107,7 @@ def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
     X, Y = problem
     names = ["b", "a", "mean"]
     frame = pd.DataFrame(Y, columns=names)
-    clf = network(8, max_iter=5)
+    clf = small_network(8, max_iter=5)
     settings = {"cv": 3, "n_repeats": 2, "random_state": 0}
     plain = transfer_gain(clf, StandardScaler().fit_transform(X), Y, **settings)
     piped = transfer_gain(
@@ -138,7 +125,7 @@ def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
 
 
 def test_same_seed_same_result_and_the_estimator_is_left_alone(problem):
-    clf = network(8, max_iter=3)
+    clf = small_network(8, max_iter=3)
     before = clf.get_params()
     one, other = (
         transfer_gain(clf, *problem, cv=2, n_repeats=2, random_state=0)
@@ -150,7 +137,7 @@ def test_same_seed_same_result_and_the_estimator_is_left_alone(problem):
 
 
 def test_several_classes_and_another_scorer(mixed_problem):
-    clf = network(8, max_iter=3)
+    clf = small_network(8, max_iter=3)
     result = transfer_gain(
         clf,
         *mixed_problem,
@@ -174,7 +161,7 @@ def test_tasks_that_cannot_be_scored_are_named():
         pytest.warns(UserWarning, match="fewer labels"),
     ):
         result = transfer_gain(
-            network(4, max_iter=2), X, Y, cv=2, n_repeats=1, random_state=0
+            small_network(4, max_iter=2), X, Y, cv=2, n_repeats=1, random_state=0
         )
     assert result.table["n_scored"].tolist() == [2, 0, 2]
     assert result.table["verdict"].iloc[1] == "cannot tell"
@@ -185,11 +172,12 @@ def test_tasks_that_cannot_be_scored_are_named():
 @pytest.mark.parametrize(
     ("estimator", "Y", "settings", "message"),
     [
-        (network(4, sharing="none"), 2, {}, "must share layers"),
-        (network(4, sharing=NoSharing()), 2, {}, "must share layers"),
+        (small_network(4, sharing="none"), 2, {}, "must share layers"),
+        (small_network(4, sharing=NoSharing()), 2, {}, "must share layers"),
         (StandardScaler(), 2, {}, "must be a MultiTaskNetClassifier"),
-        (network(4), 1, {}, "at least two tasks"),
-        (network(4), 2, {"n_repeats": 0}, "n_repeats must be a whole number"),
+        (small_network(4), 1, {}, "at least two tasks"),
+        (small_network(4), 2, {"cv": "five"}, "Expected `cv` as an integer"),
+        (small_network(4), 2, {"n_repeats": 0}, "n_repeats must be a whole number"),
     ],
 )
 def test_errors(estimator, Y, settings, message):
@@ -199,7 +187,7 @@ def test_errors(estimator, Y, settings, message):
 
 
 def test_an_unknown_verdict_is_refused(problem):
-    result = transfer_gain(network(4, max_iter=1), *problem, cv=2, n_repeats=1)
+    result = transfer_gain(small_network(4, max_iter=1), *problem, cv=2, n_repeats=1)
     with pytest.raises(ValueError, match="verdict must be one of"):
         result.tasks_with("maybe")
     shown = repr(result)
@@ -209,7 +197,7 @@ def test_an_unknown_verdict_is_refused(problem):
 
 def test_the_display_shows_each_task_once_in_the_order_of_gain(problem):
     result = transfer_gain(
-        network(4, max_iter=3), *problem, cv=2, n_repeats=1, random_state=0
+        small_network(4, max_iter=3), *problem, cv=2, n_repeats=1, random_state=0
     )
     figure, ax = plt.subplots()
     display = TransferGainDisplay.from_result(result, ax=ax)
