@@ -39,12 +39,17 @@ def test_most_of_many_related_tasks_with_few_labels_gain():
     result = transfer_gain(small_network(32), X, Y, n_repeats=2, random_state=0)
     assert len(result.tasks_with("helps")) > 4
     assert result.mean_gain[1] > 0
+    table = result.table
+    assert_array_equal(table["verdict"] == "helps", table["ci_low"] > 0)
+    unsure = table[table["verdict"] == "cannot tell"]
+    assert (unsure["gain"] > 0).any(), "or nothing tells a gain from a sure one"
 
 
 def test_a_contradiction_hurts_where_the_trunk_is_tiny():
     X, Y = make_multitask_classification(400, 4, 3, n_contradictory=1, random_state=0)
     result = transfer_gain(small_network(2), X, Y, n_repeats=2, random_state=0)
     assert result.tasks_with("hurts")
+    assert_array_equal(result.table["verdict"] == "hurts", result.table["ci_high"] < 0)
 
 
 def test_the_corrected_test_by_hand():
