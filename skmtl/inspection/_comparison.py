@@ -123,11 +123,11 @@ def paired_scores(
     """Score joint and separate networks that differ in `sharing` alone."""
     prefix = check_joint(estimator)
     X, y = indexable(X, y)
-    separate = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
+    unshared = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
     scores = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_score)(model, prefix, X, y, split, scorer)
         for split in splits
-        for model in (estimator, separate)
+        for model in (estimator, unshared)
     )
     joint, separate = np.array(scores[::2]), np.array(scores[1::2])
     return PairedScores(joint, separate, rows_scored_per_row(splits))
