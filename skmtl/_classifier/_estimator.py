@@ -149,7 +149,9 @@ class MultiTaskNetClassifier(
         (biases are not in it), divided by the batch's weight when added to the loss.
         "auto" is 0.03 times the loss of predicting, for all rows alike, the frequencies
         of each task's classes, times the mean weight of a row; so that it means the
-        same for one task and for hundreds, and for weights of any scale.
+        same for one task and for hundreds, and for weights of any scale. Without
+        sharing, it and what else is "auto" count the loss of one task, the mean over
+        the tasks.
     dropout : float or "auto", default="auto"
         Rate at which units of the hidden layers are dropped in training, in [0, 1).
         "auto" is 0.5 where the labels of the first call carry up to 15,000 nats (rows

@@ -91,17 +91,26 @@ def build_network(
     spec = sharing_spec(estimator)
     dropout = estimator.dropout
     if dropout == "auto":
-        dropout = _dropout_for(training_set, index)
+        dropout = _dropout_for(_network_loss(spec, training_set, index), len(index))
     tasks, columns = training_set.tasks, training_set.columns
     architecture = _architecture(estimator, tasks, columns, encoding, spec, dropout)
     network: TrunkAndHeads = spec.build(architecture, generator)
     return network.to(device)
 
 
-def _dropout_for(training_set: TrainingSet, index: NDArray) -> float:
+def _network_loss(spec: Any, training_set: TrainingSet, index: NDArray) -> float:
+    """The loss of the best constant prediction that a network can expect to see.
+
+    Without sharing, a network sees one task; what is "auto" for it must not depend on
+    how many other networks there are.
+    """
+    n_networks = training_set.tasks.n_tasks if isinstance(spec, NoSharing) else 1
+    return training_set.constant_loss(index) / n_networks
+
+
+def _dropout_for(constant_loss: float, n_rows: int) -> float:
     """Less where the labels tell more, and so can teach more units."""
-    nats = len(index) * training_set.constant_loss(index)
-    doublings = math.log2(max(nats, 1.0) / 15_000)
+    doublings = math.log2(max(n_rows * constant_loss, 1.0) / 15_000)
     return round(min(0.5, max(0.2, 0.5 - 0.1 * doublings)), 3)
 
 
@@ -148,7 +157,8 @@ def training_plan(
     if plan["solver"] == "auto":
         plan["solver"] = "sgd" if is_sparse else "adam"
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
-        _scale_by_loss(plan, training_set, index, network)
+        loss = _network_loss(sharing_spec(estimator), training_set, index)
+        _scale_by_loss(plan, loss, training_set.mean_weight(index), network)
     if plan["batch_size"] == "auto":
         plan["batch_size"] = 200 if is_sparse else min(max(100, n_rows // 20), 200)
     # A batch is never larger than the data.
@@ -180,15 +190,14 @@ def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
 
 def _scale_by_loss(
     plan: dict[str, Any],
-    training_set: TrainingSet,
-    index: NDArray,
+    constant_loss: float,
+    mean_weight: float,
     network: TrunkAndHeads,
 ) -> None:
     """Fill in the L2 term and the step, which depend on the scale of the loss."""
-    constant_loss = training_set.constant_loss(index)
     if plan["alpha"] == "auto":
         # It is divided by the weight of a batch, whose scale shall not matter.
-        plan["alpha"] = 0.03 * constant_loss * training_set.mean_weight(index)
+        plan["alpha"] = 0.03 * constant_loss * mean_weight
     if plan["learning_rate_init"] == "auto":
         # Adam's step does not depend on the scale of the loss. Heads alone take no
         # harm from a large one, and UnfreezeAfter gives the trunk a part of it.

@@ -143,6 +143,38 @@ def test_dropout_is_less_where_the_labels_tell_more(n_tasks, n_copies, weight):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_auto_means_the_same_for_each_separate_network_as_for_one_alone(solver):
+    X, Y = table_with_labels(200, 1)
+    loss = constant_loss(Y)
+    named, automatic = (
+        classifier(
+            sharing="none",
+            solver=solver,
+            alpha=alpha,
+            learning_rate_init=step,
+            max_iter=3,
+        )
+        for alpha, step in [
+            (0.03 * loss, 0.1 if solver == "sgd" else 0.002),
+            ("auto", "auto"),
+        ]
+    )
+    Y = np.tile(Y, (1, 20))
+    assert_close_parameters(automatic.fit(X, Y), named.fit(X, Y))
+
+
+def test_auto_dropout_is_the_same_for_each_separate_network_as_for_one_alone():
+    X, Y = table_with_labels(40_000, 1)
+    rates = [
+        classifier(dropout="auto", sharing="none", max_iter=0)
+        .fit(X, np.tile(Y, (1, n_copies)))
+        .network_.architecture.dropout
+        for n_copies in (1, 3)
+    ]
+    assert rates[0] == rates[1] < 0.45
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_the_automatic_step_is_that_of_the_given_solver(problem, solver):
     X, Y = problem
     step = {"adam": 0.002, "sgd": 0.1}[solver]
