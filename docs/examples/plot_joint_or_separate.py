@@ -94,4 +94,22 @@ labels = label_curve(
 )
 print(labels)
 LabelCurveDisplay.from_result(labels)
+
+# %%
+# Which tasks belong together?
+# ----------------------------
+# Three tasks of one kind beside three of another. One fit is enough to see it: a step of
+# the trunk for a task lowers the loss of its own kind.
+import numpy as np
+
+from skmtl.inspection import TaskAffinityDisplay, task_affinity
+
+kinds = [
+    make_multitask_classification(400, 6, 3, n_hidden=1, random_state=seed)
+    for seed in (0, 100)
+]
+X, Y = (np.hstack(parts) for parts in zip(*kinds, strict=True))
+affinity = task_affinity(network(32).set_params(random_state=0), X, Y)
+print(affinity.groups())
+TaskAffinityDisplay.from_result(affinity)
 plt.show()

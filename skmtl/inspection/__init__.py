@@ -6,6 +6,8 @@ from skmtl.inspection._label_curve import LabelCurve, label_curve
 from skmtl.inspection._label_curve_display import LabelCurveDisplay
 from skmtl.inspection._label_report import LabelReport, label_report
 from skmtl.inspection._label_report_display import LabelReportDisplay
+from skmtl.inspection._task_affinity import TaskAffinity, task_affinity
+from skmtl.inspection._task_affinity_display import TaskAffinityDisplay
 from skmtl.inspection._training_curve_display import TrainingCurveDisplay
 from skmtl.inspection._transfer_gain import TransferGain, transfer_gain
 from skmtl.inspection._transfer_gain_display import TransferGainDisplay
@@ -17,11 +19,14 @@ __all__ = [
     "LabelCurveDisplay",
     "LabelReport",
     "LabelReportDisplay",
+    "TaskAffinity",
+    "TaskAffinityDisplay",
     "TrainingCurveDisplay",
     "TransferGain",
     "TransferGainDisplay",
     "capacity_curve",
     "label_curve",
     "label_report",
+    "task_affinity",
     "transfer_gain",
 ]

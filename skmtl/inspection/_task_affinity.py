@@ -1,0 +1,557 @@
+"""task_affinity: how tasks pull on the layers that they share."""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
+from scipy.spatial.distance import squareform
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import _num_samples
+from torch import Tensor
+
+from skmtl._classifier import MultiTaskNetClassifier
+from skmtl._classifier._training_set import make_training_set
+from skmtl._inputs import check_inputs
+from skmtl._layers import SparseRows
+from skmtl._losses import Labels, in_task_order, task_losses
+from skmtl._tables import as_table, as_text
+from skmtl._targets import encode_targets, shorten
+from skmtl._training import CHUNK_ELEMENTS, LabelledRows, iter_chunks, mean_task_losses
+from skmtl.inspection._comparison import check_joint, mean_or_nan
+from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
+from skmtl.sharing._network import TrunkAndHeads
+
+# Length of a lookahead step, as a share of that of the trunk's parameters: short enough
+# for the loss to be nearly linear, long enough for float32 to see it change.
+STEP = 0.01
+
+
+@dataclass(frozen=True, repr=False)
+class TaskAffinity:
+    """What `task_affinity` finds.
+
+    Attributes
+    ----------
+    task_names : ndarray of shape (n_tasks,)
+        The names of the tasks.
+    epochs : ndarray of shape (n_snapshots,)
+        After how many epochs the network was looked at.
+    lookahead_by_epoch : ndarray of shape (n_snapshots, n_tasks, n_tasks)
+        Element [s, i, j] is the share of the loss of task j that a step of the trunk
+        for task i takes away; negative where it adds to it.
+    cosine_by_epoch, colabelled_cosine_by_epoch : ndarray of shape \
+            (n_snapshots, n_tasks, n_tasks)
+        Cosine of the gradients of both tasks' losses with respect to the shared
+        features, on all rows and on the rows that have labels of both.
+    n_colabelled : ndarray of shape (n_tasks, n_tasks)
+        Rows looked at that have labels of both tasks; of one task on the diagonal.
+    estimator : MultiTaskNetClassifier or Pipeline
+        The fitted estimator.
+
+    See Also
+    --------
+    task_affinity : It looks at a fit.
+    TaskAffinityDisplay : Draws it.
+
+    Examples
+    --------
+    Two tasks and their opposites; what helps one helps its opposite as well:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import task_affinity
+    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> a, b = X[:, 0] * X[:, 1], X[:, 2] * X[:, 3]
+    >>> Y = np.column_stack([a > 0, b > 0, a < 0, b < 0])
+    >>> clf = MultiTaskNetClassifier((64,), n_members=1, random_state=0)
+    >>> task_affinity(clf, X, Y).groups()
+    [['task_0', 'task_2'], ['task_1', 'task_3']]
+    """
+
+    task_names: NDArray
+    epochs: NDArray
+    lookahead_by_epoch: NDArray
+    cosine_by_epoch: NDArray
+    colabelled_cosine_by_epoch: NDArray
+    n_colabelled: NDArray
+    estimator: Any
+
+    @property
+    def lookahead(self) -> NDArray:
+        """(n_tasks, n_tasks): the mean over the epochs."""
+        return mean_or_nan(self.lookahead_by_epoch, axis=0)
+
+    @property
+    def cosine(self) -> NDArray:
+        """(n_tasks, n_tasks): the mean over the epochs."""
+        return mean_or_nan(self.cosine_by_epoch, axis=0)
+
+    @property
+    def colabelled_cosine(self) -> NDArray:
+        """(n_tasks, n_tasks): the mean over the epochs."""
+        return mean_or_nan(self.colabelled_cosine_by_epoch, axis=0)
+
+    @property
+    def table(self) -> Any:
+        """A DataFrame or dict of ndarray, with a row per task.
+
+        How many rows have a label, the task whose steps take the largest share of its
+        loss away and that whose steps take the smallest or add to it, with these
+        shares, and its group.
+        """
+        steps = self.lookahead.T.copy()  # [j, i]: what a step for i does to task j
+        np.fill_diagonal(steps, np.nan)
+        best = np.where(np.isnan(steps), -np.inf, steps).argmax(axis=1)
+        worst = np.where(np.isnan(steps), np.inf, steps).argmin(axis=1)
+        columns: dict[str, NDArray] = {"n_labelled": np.diag(self.n_colabelled)}
+        for name, other in (("best", best), ("worst", worst)):
+            affinity = np.take_along_axis(steps, other[:, None], axis=1)[:, 0]
+            is_known = np.isfinite(affinity)
+            columns[name] = self.task_names[other].astype(object)
+            columns[name][~is_known] = None
+            columns[f"affinity_of_{name}"] = affinity
+        columns["group"] = self._group_numbers()
+        return as_table(columns, self.task_names.tolist())
+
+    def groups(self, n_groups: int | None = None) -> list[list[str]]:
+        """Suggest which tasks to train together.
+
+        Average linkage on the lookahead affinity, the mean of both directions. A task
+        whose affinity is undefined is a group of its own.
+
+        Parameters
+        ----------
+        n_groups : int, default=None
+            Number of groups. By default groups are joined while the mean affinity
+            between them is positive.
+
+        Returns
+        -------
+        groups : list of list of str
+            Names of the tasks, in their order.
+        """
+        n_tasks = len(self.task_names)
+        if n_groups is not None and not 1 <= n_groups <= n_tasks:
+            raise ValueError(
+                f"n_groups must be from 1 to the number of tasks, {n_tasks}; got "
+                f"{n_groups!r}."
+            )
+        numbers = self._group_numbers(n_groups)
+        return [self.task_names[numbers == i].tolist() for i in range(max(numbers) + 1)]
+
+    def _group_numbers(self, n_groups: int | None = None) -> NDArray:
+        """(n_tasks,), counted in the order of their first tasks."""
+        labels = _cluster(symmetric(self.lookahead), n_groups).tolist()
+        number = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+        return np.array([number[label] for label in labels])
+
+    def __repr__(self) -> str:
+        epochs = ", ".join(map(str, self.epochs.tolist()))
+        between = ~np.eye(len(self.task_names), dtype=bool)
+        lines = [f"Affinity of {len(self.task_names)} tasks after epochs {epochs}"]
+        lines.append(as_text(self.table))
+        for name in ("lookahead", "cosine", "colabelled_cosine"):
+            values = getattr(self, name)[between]
+            values = values[np.isfinite(values)]
+            spread = "undefined"
+            if len(values):
+                spread = f"{values.min():.4f} to {values.max():.4f}"
+                spread += f", mean {values.mean():.4f}"
+            lines.append(f"{name} between tasks: {spread}")
+        return "\n".join(lines)
+
+
+@validate_params(
+    {
+        "n_snapshots": [Interval(Integral, 1, None, closed="left")],
+        "max_samples": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def task_affinity(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    n_snapshots: int = 5,
+    max_samples: int | None = 2000,
+    random_state: Any = None,
+) -> TaskAffinity:
+    """Look during one fit at how tasks pull on the layers that they share.
+
+    Three measures, each for every pair of tasks and at several epochs. They are cheap,
+    since one fit answers for all pairs, and they are hints: whether a task gains from
+    others is what `transfer_gain` measures.
+
+    - The lookahead affinity [1]_: a short step of the trunk for task i alone, and the
+      share of the loss of task j that it takes away. It needs no row with labels of
+      both.
+    - The cosine of both tasks' gradients at the shared features [2]_, on the rows that
+      have labels of both: whether the tasks want the same features of the same rows to
+      move the same way.
+    - The same on all rows, where a missing label pulls at nothing: nearer to 0, the
+      fewer rows the tasks have in common.
+
+    Parameters
+    ----------
+    estimator : MultiTaskNetClassifier, or a Pipeline around one
+        The joint network. A clone is fitted.
+    X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        The input.
+    y : array-like of shape (n_samples, n_tasks)
+        The labels, with NaN, None or pd.NA where missing.
+    n_snapshots : int, default=5
+        After how many epochs to look, the first and the last of `max_iter` and some
+        between them. Where the fit ends early, the later ones are missing.
+    max_samples : int or None, default=2000
+        Largest number of training rows to look at, each task with its share of labels;
+        None for all. A look takes about as long as three epochs on these rows for each
+        task.
+    random_state : int, RandomState instance or None, default=None
+        Seed of these rows. That of the fit is the estimator's own.
+
+    Returns
+    -------
+    result : TaskAffinity
+        The measures, and groups of tasks.
+
+    Raises
+    ------
+    ValueError
+        If there is no MultiTaskNetClassifier in `estimator`, if its tasks share no
+        layer that can be trained, if it trains for no epoch, or if `y` has one task.
+
+    Warns
+    -----
+    UserWarning
+        If a task has no label of positive weight in the rows looked at; what concerns
+        it is NaN.
+
+    See Also
+    --------
+    TaskAffinityDisplay : Draws the result.
+    transfer_gain : Measures what joint training is worth.
+
+    Notes
+    -----
+    The affinity is 1 - L_j(s - h g_i, t_j) / L_j(s, t_j) [1, equation 1]_, with the
+    mean loss L_j over the labels of task j, the trunk's parameters s, the head's t_j,
+    and the gradient g_i of L_i with respect to s. We differ: the step h g_i has the
+    same length for all tasks, a hundredth of that of s, so that a task of few labels
+    and a steep loss does not outweigh the others, and h does not depend on the solver;
+    and the affinity is that of some epochs, without dropout, not the mean over all
+    steps.
+
+    A gradient at the features is that of the loss of a row, one vector per row, all of
+    them side by side, and of all members of the network.
+
+    As in [1]_ it is the loss of training rows that a step takes away. Once a network
+    has learned them by heart, what is left of the loss are single rows over which even
+    related tasks compete, and affinities turn negative. Use a network with dropout, as
+    by default, or with few epochs, and look at `lookahead_by_epoch`.
+
+    References
+    ----------
+    .. [1] C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn, "Efficiently
+       Identifying Task Groupings for Multi-Task Learning", NeurIPS 2021.
+       :arxiv:`2109.04617`
+    .. [2] O. Sener, V. Koltun, "Multi-Task Learning as Multi-Objective Optimization",
+       NeurIPS 2018, section 3.3, who look at the gradients at the shared features.
+       :arxiv:`1810.04650`
+
+    Examples
+    --------
+    Tasks of two kinds; no row has labels of more than one task:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import task_affinity
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(600, 4))
+    >>> a, b = X[:, 0] * X[:, 1], X[:, 2] * X[:, 3]
+    >>> Y = np.column_stack([a > 0, a < 0, b > 0, b < 0])
+    >>> Y = np.where(np.eye(4, dtype=bool)[rng.integers(4, size=600)], Y, np.nan)
+    >>> clf = MultiTaskNetClassifier((64,), n_members=1, random_state=0)
+    >>> affinity = task_affinity(clf, X, Y)
+    >>> affinity.groups()
+    [['task_0', 'task_1'], ['task_2', 'task_3']]
+    >>> affinity.n_colabelled[0, 1]
+    np.int64(0)
+    """
+    tasks, _ = encode_targets(y)
+    if tasks.n_tasks < 2:
+        raise ValueError(
+            "y must have at least two tasks, which could pull on the same layers; got "
+            f"{tasks.n_tasks}. Pass a column per task."
+        )
+    rows = _rows_to_look_at(X, y, max_samples, random_state)
+    model, monitor = _fit_watched(estimator, X, y, rows, n_snapshots)
+    snapshots = [
+        _look(fitted, monitor.X, monitor.y) for fitted in monitor.fitted.values()
+    ]
+    lookahead, cosine, colabelled, counts = map(np.array, zip(*snapshots, strict=True))
+    n_colabelled = counts[0]
+    _warn_unlabelled(tasks.names[np.diag(n_colabelled) == 0], tasks.n_tasks, len(rows))
+    epochs = np.array(list(monitor.fitted))
+    return TaskAffinity(
+        tasks.names, epochs, lookahead, cosine, colabelled, n_colabelled, model
+    )
+
+
+def symmetric(affinity: NDArray) -> NDArray:
+    """The mean of both directions."""
+    both: NDArray = (affinity + affinity.T) / 2
+    return both
+
+
+def cluster_order(affinity: NDArray) -> NDArray:
+    """Tasks (of a symmetric matrix) so that those of a cluster stand side by side."""
+    known, unknown = _known_and_unknown(affinity)
+    if len(known) > 1:
+        tree, _ = _average_linkage(affinity[np.ix_(known, known)])
+        known = known[leaves_list(tree)]
+    return np.concatenate([known, unknown])
+
+
+def _cluster(affinity: NDArray, n_groups: int | None) -> NDArray:
+    """A label per task; without a number, of groups of positive mean affinity."""
+    known, unknown = _known_and_unknown(affinity)
+    labels = np.arange(len(affinity)) + len(affinity)  # each task alone
+    if len(known) > 1:
+        tree, greatest = _average_linkage(affinity[np.ix_(known, known)])
+        if n_groups is None:
+            n_known = len(known) - int(np.count_nonzero(tree[:, 2] < greatest))
+        else:
+            n_known = max(1, n_groups - len(unknown))
+        labels[known] = cut_tree(tree, n_known)[:, 0]
+    return labels
+
+
+def _known_and_unknown(affinity: NDArray) -> tuple[NDArray, NDArray]:
+    is_known = np.isfinite(np.diag(affinity))
+    return np.flatnonzero(is_known), np.flatnonzero(~is_known)
+
+
+def _average_linkage(affinity: NDArray) -> tuple[NDArray, float]:
+    """A tree, and the greatest affinity.
+
+    Distances are this affinity minus the mean affinity of what is joined. Tasks of
+    which nothing is known, since no row has labels of both, are neutral.
+    """
+    between = np.nan_to_num(squareform(affinity, checks=False), nan=0.0)
+    greatest = float(between.max())
+    return linkage(greatest - between, "average", optimal_ordering=True), greatest
+
+
+def _rows_to_look_at(
+    X: Any, y: Any, max_samples: int | None, random_state: Any
+) -> NDArray:
+    n_samples = _num_samples(X)
+    if max_samples is None or n_samples <= max_samples:
+        return np.arange(n_samples)
+    splitter = MultiTaskStratifiedShuffleSplit(
+        1, train_size=max_samples, random_state=random_state
+    )
+    rows, _ = next(splitter.split(X, y))
+    return np.sort(rows)
+
+
+class _Monitor:
+    """A callback that keeps the estimator of some epochs, and some rows."""
+
+    def __init__(self, rows: NDArray, epochs: NDArray) -> None:
+        self.rows = rows
+        self.epochs = epochs
+        self.fitted: dict[int, MultiTaskNetClassifier] = {}  # by number of epochs
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(
+        self, estimator, context, *, X=None, y=None, fitted_estimator=None
+    ):
+        n_epochs = context.task_id + 1
+        if context.task_name == "epoch" and n_epochs in self.epochs:
+            self.fitted[n_epochs] = fitted_estimator
+            self.X = _safe_indexing(X, self.rows)
+            self.y = _safe_indexing(y, self.rows)
+
+
+def _fit_watched(
+    estimator: Any, X: Any, y: Any, rows: NDArray, n_snapshots: int
+) -> tuple[Any, _Monitor]:
+    """A fitted clone, and what was kept of some epochs."""
+    prefix = check_joint(estimator)
+    model = clone(estimator)
+    classifier = model.get_params()[prefix.removesuffix("__")] if prefix else model
+    if classifier.max_iter < 1 or _is_without_trunk(classifier):
+        raise ValueError(
+            "estimator must train layers that its tasks share, for at least one "
+            f"epoch; got {classifier!r}. Use a hidden layer and max_iter of at least 1."
+        )
+    epochs = np.linspace(1, classifier.max_iter, n_snapshots).round().astype(int)
+    monitor = _Monitor(rows, epochs)
+    callbacks = getattr(classifier, "_skl_callbacks", [])
+    classifier.set_callbacks(*callbacks, monitor)
+    model.fit(X, y)
+    classifier.set_callbacks(*callbacks)
+    return model, monitor
+
+
+def _is_without_trunk(classifier: MultiTaskNetClassifier) -> bool:
+    return classifier.trunk is None and np.size(classifier.hidden_layer_sizes) == 0
+
+
+class _Look(NamedTuple):
+    """Affinities of all pairs of tasks at one epoch; all (n_tasks, n_tasks)."""
+
+    lookahead: NDArray
+    cosine: NDArray
+    colabelled_cosine: NDArray
+    n_colabelled: NDArray
+
+
+def _look(classifier: MultiTaskNetClassifier, X: Any, y: Any) -> _Look:
+    X, columns = check_inputs(classifier, X, classifier._columns)
+    tasks, codes = encode_targets(y, tasks=classifier._tasks)
+    data = make_training_set(
+        X,
+        columns,
+        codes,
+        tasks,
+        sample_weight=None,
+        task_weight=None,  # of a mean loss, it changes nothing
+        class_weight=classifier.class_weight,
+    ).data
+    index = torch.arange(len(codes))
+    network = classifier.network_
+    return _Look(
+        lookahead_affinity(network, data, index),
+        *feature_cosines(network, data, index),
+    )
+
+
+def lookahead_affinity(
+    network: TrunkAndHeads, data: LabelledRows, index: Tensor
+) -> NDArray:
+    """(n_tasks, n_tasks): share of the loss of j that a step for i takes away."""
+    before = mean_task_losses(network, data, index)
+    affinity = np.full((len(before), len(before)), np.nan)
+    frozen = {id(p) for p in network.trunk.frozen_parameters()}
+    parameters = [p for p in network.trunk.parameters() if id(p) not in frozen]
+    if not parameters:
+        return affinity
+    for task in np.flatnonzero(np.isfinite(before)):
+        gradient = _trunk_gradient(network, data, index, int(task), parameters)
+        with _stepped(parameters, gradient):
+            after = mean_task_losses(network, data, index)
+        affinity[task] = 1.0 - after / before
+    return affinity
+
+
+def _trunk_gradient(
+    network: TrunkAndHeads,
+    data: LabelledRows,
+    index: Tensor,
+    task: int,
+    parameters: Sequence[Tensor],
+) -> list[Tensor]:
+    """That of the sum of a task's losses, whose length does not matter."""
+    total = [torch.zeros_like(p) for p in parameters]
+    for chunk in iter_chunks(network, data.rows, len(index)):
+        x, labels, _ = data.read(index[chunk], network.like, network.groups)
+        loss = task_losses(network(x), labels, network.groups)[task]
+        gradient = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        for part, more in zip(total, gradient, strict=True):
+            part += more
+    return total
+
+
+@contextmanager
+def _stepped(
+    parameters: Sequence[Tensor], gradient: Sequence[Tensor]
+) -> Iterator[None]:
+    """The parameters a short step down the gradient, and back afterwards."""
+    values = [p.detach().clone() for p in parameters]
+    length, slope = _length(values), _length(gradient)
+    step = STEP * length / slope if slope > 0 else 0.0
+    with torch.no_grad():
+        for parameter, part in zip(parameters, gradient, strict=True):
+            parameter.sub_(part, alpha=step)
+        try:
+            yield
+        finally:
+            for parameter, value in zip(parameters, values, strict=True):
+                parameter.copy_(value)
+
+
+def _length(parts: Sequence[Tensor]) -> float:
+    return math.hypot(*(float(part.norm()) for part in parts))
+
+
+def feature_cosines(
+    network: TrunkAndHeads, data: LabelledRows, index: Tensor
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Cosines of the tasks' gradients at the features, all (n_tasks, n_tasks).
+
+    On all rows, and on those with labels of both tasks, whose number is the third.
+    """
+    n_tasks = data.codes.shape[1]
+    products = torch.zeros(n_tasks, n_tasks, dtype=torch.float64)
+    squares = torch.zeros_like(products)  # [i, j]: of i on the rows with a label of j
+    counts = torch.zeros_like(products)
+    n_rows = max(1, CHUNK_ELEMENTS // (n_tasks * network.n_features_out))
+    for rows in index.split(n_rows):
+        x, labels, _ = data.read(rows, network.like, network.groups)
+        gradients = _feature_gradients(network, x, labels).double().cpu()
+        weights = labels.weights.T.contiguous()
+        is_labelled = in_task_order(weights > 0, network.groups).double().cpu()
+        products += gradients.flatten(1) @ gradients.flatten(1).T
+        squares += gradients.square().sum(2) @ is_labelled.T
+        counts += is_labelled @ is_labelled.T
+    total = squares.diagonal().sqrt()
+    cosine = products / torch.outer(total, total)
+    colabelled = products / (squares * squares.T).sqrt()
+    return cosine.numpy(), colabelled.numpy(), counts.numpy().astype(int)
+
+
+def _feature_gradients(
+    network: TrunkAndHeads, x: Tensor | SparseRows, labels: Labels
+) -> Tensor:
+    """(n_tasks, batch, n_members * width): gradients of each task's losses."""
+    with torch.no_grad():
+        features = network.encode(x)
+    features = cast(Tensor, features).requires_grad_()
+    losses = task_losses(network.decode(features), labels, network.groups)
+    gradients = [
+        torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in losses
+    ]
+    return torch.stack(gradients).movedim(-2, 1).flatten(2)
+
+
+def _warn_unlabelled(unlabelled: NDArray, n_tasks: int, n_rows: int) -> None:
+    if len(unlabelled):
+        warnings.warn(
+            f"{len(unlabelled)} of {n_tasks} tasks have no label of positive weight in "
+            f"the {n_rows} rows looked at: {shorten(unlabelled)}. What concerns them "
+            "is NaN. Use a larger max_samples.",
+            UserWarning,
+            stacklevel=3,
+        )
