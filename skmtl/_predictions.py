@@ -32,7 +32,7 @@ def split_scores(scores: Any, tasks: Tasks) -> list[NDArray]:
     if len(parts) != tasks.n_tasks:
         raise ValueError(
             f"y_pred must have a column or an array for each of the {tasks.n_tasks} "
-            f"tasks of y_true; got {len(parts)}."
+            f"tasks of y_true; got {len(parts)}. Pass what predict_proba gives."
         )
     return parts
 
@@ -57,4 +57,13 @@ def split_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
 def _as_floats(scores: Any) -> NDArray:
     """In their own precision, which decides where metrics clip."""
     array = np.asarray(scores)
-    return array if array.dtype.kind == "f" else array.astype(float)
+    if array.dtype.kind == "f":
+        return array
+    try:
+        return array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "y_pred must be numbers, a column per task or a list with an array per "
+            f"task; got {type(scores).__name__} that cannot be read as such: {error}. "
+            "Pass what predict_proba or decision_function gives."
+        ) from error

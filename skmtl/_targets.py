@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-# What `str` makes of NaN and pd.NA: text that hardly ever is meant to be a label.
-_TEXT_OF_MISSING = ("nan", "<NA>")
+# What files and `str` make of a hole: text that hardly ever is meant to be a label.
+_TEXT_OF_MISSING = "", "?", "nan", "NaN", "<NA>", "NA", "N/A", "n/a", "None", "null"
+# From so many labels on scikit-learn says that a target could be a regression problem,
+# if more than half of the labels are different.
+_MIN_LABELS_TO_DOUBT = 21
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def encode_targets(
         columns = _tidy_columns(columns, task_names)
         if classes is None:
             learned = _learn_classes(columns, is_1d)
-            _warn_of_text_nan(learned, task_names)
+            _warn_of_text_of_missing(learned, task_names)
         else:
             learned = _given_classes(classes, task_names, is_1d)
         tasks = Tasks(task_names, learned, names is not None, is_1d)
@@ -213,6 +216,21 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
             "them; their probabilities are uniform. Drop the columns or add labels.",
             UserWarning,
             stacklevel=4,  # the caller of fit, past scikit-learn's wrapper
+        )
+
+
+def warn_of_many_classes(tasks: Tasks, codes: NDArray) -> None:
+    """Name the tasks whose labels look like measurements."""
+    n_labels = (codes >= 0).sum(axis=0)
+    is_odd = (n_labels >= _MIN_LABELS_TO_DOUBT) & (tasks.n_classes > 0.5 * n_labels)
+    if is_odd.any():
+        counts = tasks.n_classes[is_odd].tolist()
+        warnings.warn(
+            "The number of classes is greater than 50% of the number of labels in "
+            f"tasks {shorten(tasks.names[is_odd])}: {shorten(counts)} classes. y could "
+            "represent a regression problem there; bin such a column into classes.",
+            UserWarning,
+            stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
         )
 
 
@@ -465,17 +483,17 @@ def _learn_classes(columns: list[_Column], is_1d: bool) -> list[NDArray]:
     return learned
 
 
-def _warn_of_text_nan(classes: list[NDArray], names: NDArray) -> None:
-    suspects = [
-        name
+def _warn_of_text_of_missing(classes: list[NDArray], names: NDArray) -> None:
+    suspects = {
+        name: sorted(set(_TEXT_OF_MISSING) & set(labels.tolist()))
         for name, labels in zip(names, classes, strict=True)
         if labels.dtype.kind in "UO" and np.isin(_TEXT_OF_MISSING, labels).any()
-    ]
+    }
     if suspects:
         warnings.warn(
-            f"y has the text 'nan' or '<NA>' as a label of {shorten(suspects)}, which "
-            "is taken as a class. If missing labels are meant, use None or NaN in an "
-            "object array or a DataFrame.",
+            f"y has labels that look like holes, {shorten(suspects.items())}, but are "
+            "taken as classes. If missing labels are meant, use None or NaN in an "
+            "object array or a DataFrame, for instance y.replace('NA', None).",
             UserWarning,
             stacklevel=2,
         )

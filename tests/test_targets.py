@@ -1,3 +1,4 @@
+import re
 import sys
 
 import numpy as np
@@ -296,10 +297,16 @@ def test_unusable_targets_are_refused(y, message):
 
 
 def test_text_that_looks_like_a_hole_is_pointed_out():
-    with pytest.warns(UserWarning, match="the text 'nan'.*'task_0'"):
+    with pytest.warns(UserWarning, match="look like holes.*'task_0'.*'nan'"):
         tasks, codes = encode_targets(np.array(["a", np.nan, "b"]))
     assert tasks.classes[0].tolist() == ["a", "b", "nan"]
     assert codes.tolist() == [[0], [2], [1]]
+
+
+@pytest.mark.parametrize("mark", ["", "?", "NA", "null"])
+def test_every_mark_of_a_hole_is_pointed_out(mark):
+    with pytest.warns(UserWarning, match=re.escape(f"('b', [{mark!r}])")):
+        encode_targets(pd.DataFrame({"a": ["x", "y"], "b": ["x", mark]}))
 
 
 def test_pandas_is_not_imported_to_read_targets():

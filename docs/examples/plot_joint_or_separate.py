@@ -98,8 +98,8 @@ LabelCurveDisplay.from_result(labels)
 # %%
 # Which tasks belong together?
 # ----------------------------
-# Three tasks of one kind beside three of another. One fit is enough to see it: a step of
-# the trunk for a task lowers the loss of its own kind.
+# Three tasks of one kind beside three of another. One fit is enough to see it: a step
+# of the trunk for a task lowers the loss of its own kind.
 import numpy as np
 
 from skmtl.inspection import TaskAffinityDisplay, task_affinity

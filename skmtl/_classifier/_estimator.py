@@ -57,6 +57,7 @@ from skmtl._targets import (
     encode_targets,
     joined_tasks,
     shorten,
+    warn_of_many_classes,
     without_tasks,
 )
 from skmtl._training import (
@@ -430,7 +431,9 @@ class MultiTaskNetClassifier(
             the weights of the best epoch so far, by its validation score or else its
             loss. Inside a search this ends one fit and not the search.
         UserWarning
-            If a task has no observed label, or too few to hold one out.
+            If a task has no observed label, or too few to hold one out, if a label
+            looks like a mark for a hole ("NA", "?" and the like), or if more than half
+            of a task's labels are different.
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
         with torch.inference_mode(False), _restored_on_error(self):
@@ -748,6 +751,8 @@ class MultiTaskNetClassifier(
                 check_same_classes(classes, tasks)
         else:
             tasks, codes = encode_targets(y, classes=classes)
+            if classes is None:
+                warn_of_many_classes(tasks, codes)
         check_consistent_length(X, codes)
         return make_training_set(
             X,

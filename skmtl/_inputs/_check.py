@@ -19,8 +19,9 @@ _SHARED_DTYPES += [np.uint8, np.int8, np.int16, np.int32, np.int64]
 _LARGEST = np.finfo(np.float32).max
 _TEXT_ADVICE = (
     "Make text a category, X[column].astype('category'), or encode it, for instance "
-    "with OneHotEncoder or skrub's TableVectorizer."
+    "with OneHotEncoder or skrub's TableVectorizer; make text of numbers numbers."
 )
+_TIME_ADVICE = "Make times numbers, for instance (X[column] - X[column].min()).dt.days."
 # Code of a category that the first call did not show.
 UNKNOWN = -1
 
@@ -291,12 +292,14 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
         elif isinstance(dtype, nw.Object) and _are_numbers(values[~missing]):
             numbers[j] = np.where(missing, np.nan, values).astype(np.float64)
         elif not isinstance(dtype, nw.Unknown):  # scikit-learn may know it
-            refused.append(f"{name} ({type(dtype).__name__})")
+            refused.append((name, dtype))
     if refused:
+        are_times = [dtype.is_temporal() for _, dtype in refused]
+        advice = [_TEXT_ADVICE] * (not all(are_times)) + [_TIME_ADVICE] * any(are_times)
+        shown = [f"{name} ({type(dtype).__name__})" for name, dtype in refused]
         raise ValueError(
-            "Columns of X must be numbers, booleans, or categories where "
-            "categorical_features found them in the first call, but got "
-            f"{shorten(refused)}. {_TEXT_ADVICE}"
+            "Columns of X must be numbers, booleans or (those that `fit` found to be) "
+            f"categories, but got {shorten(shown)}. {' '.join(advice)}"
         )
     return _with_columns(X, numbers) if numbers else X
 

@@ -83,6 +83,12 @@ def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
             scorer._kwargs | kwargs,
             as_tuple(scorer._response_method),
         )
+    if not callable(metric):
+        raise TypeError(
+            "metric must be the name of a scorer of scikit-learn, a scorer, or a "
+            f"function of y_true and y_pred; got {type(metric).__name__}. It is the "
+            "first argument."
+        )
     _, response = _known_functions().get(metric, (1, None))
     name = getattr(metric, "__name__", repr(metric))
     return Metric(name, metric, 1, kwargs, response)

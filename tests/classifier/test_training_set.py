@@ -68,3 +68,18 @@ def test_the_fraction_asked_for_is_held_out(problem, monkeypatch, fraction):
     n_rows = (~np.isnan(Y)).any(axis=1).sum()
     classifier(early_stopping=True, validation_fraction=fraction, max_iter=1).fit(X, Y)
     assert sizes == [int(np.ceil(fraction * n_rows))]
+
+
+def test_a_task_of_measurements_is_doubted_as_scikit_learn_does():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    Y = np.full((40, 3), np.nan)
+    Y[:, 0] = rng.integers(0, 2, size=40)
+    Y[:22, 1] = np.arange(22) % 12  # 12 classes of 22 labels
+    Y[:22, 2] = np.arange(22) % 11
+    clf = classifier(max_iter=1)
+    with pytest.warns(UserWarning, match=r"\['task_1'\]: \[12\] classes.*regression"):
+        clf.fit(X, Y)
+    clf.fit(X[:20], Y[:20])  # too few labels to say so
+    clf.partial_fit(X, Y)
+    classifier().partial_fit(X, Y, classes=[[0, 1], range(12), range(11)])

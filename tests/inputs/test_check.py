@@ -142,18 +142,23 @@ TEXT = {
 }
 
 
-@pytest.mark.parametrize("column", TEXT.values(), ids=TEXT)
-def test_text_and_dates_in_a_frame_are_refused_with_advice(column):
+@pytest.mark.parametrize("kind", TEXT)
+def test_text_and_dates_in_a_frame_are_refused_with_advice(kind):
+    column, is_text = TEXT[kind], not kind.startswith("date")
     module = pl if isinstance(column, pl.Series) else pd
     frame = module.DataFrame({"number": [0.0, 1.0, 2.0], "city": column})
-    message = r"got \['city .*astype\('category'\).*TableVectorizer"
-    with pytest.raises(ValueError, match=message):
+    text, time = r"astype\('category'\).*TableVectorizer", r"numbers.*dt\.days"
+    with pytest.raises(ValueError, match=rf"got \['city .*{text if is_text else time}"):
         read(frame)
+    both = module.DataFrame({"text": ["a", "b", "c"], "city": column})
+    with pytest.raises(ValueError, match=rf"\['text.*'city.*{text}") as refused:
+        read(both)
+    assert ("dt.days" in str(refused.value)) != is_text
 
 
 def test_categories_that_are_left_out_are_refused():
     frame = pd.DataFrame({"a": pd.Categorical(["x", "y"]), "b": [1, 2]})
-    with pytest.raises(ValueError, match=r"categorical_features found.*'a \(Categ"):
+    with pytest.raises(ValueError, match=r"found to be\) categories.*'a \(Categ"):
         read(frame, categorical_features=None)
     with pytest.raises(ValueError, match=r"'a \(Categ"):
         read(frame, categorical_features=["b"])

@@ -504,6 +504,8 @@ def test_one_dimensional_targets():
         ({"classes": [[0, 1]] * 3}, "one array per task of y_true, 4; got 3"),
         ({"task_names": ["a"]}, "each of the 4 tasks"),
         ({"metric": "no such metric"}, "not a valid scoring"),
+        ({"y_pred": {"a": 1}}, r"got dict that.*Pass what predict_proba"),
+        ({"y_pred": np.full((60, 4), "yes")}, r"'yes'.*Pass what predict_proba"),
         ({"y_pred": [np.ones((60, 3))] * 4}, "a column for each of its classes"),
         ({"sample_weight": np.ones(3)}, "sample_weight must have shape"),
     ],
@@ -513,6 +515,12 @@ def test_unusable_arguments_are_refused(change, message):
     arguments = {"metric": "roc_auc", "y_true": Y, "y_pred": P} | change
     with pytest.raises(ValueError, match=message):
         multitask_score(**arguments)
+
+
+def test_another_order_of_the_arguments_is_pointed_out():
+    Y, P = binary_problem()
+    with pytest.raises(TypeError, match=r"got ndarray. It is the first argument"):
+        multitask_score(Y, P, "roc_auc")
 
 
 def test_multiclass_tasks_are_not_pooled():
