@@ -8,7 +8,15 @@ import matplotlib
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("*.py"))
-SLOW = {"plot_joint_or_separate", "plot_quickstart", "plot_scenes", "plot_transfer"}
+SLOW = {
+    "plot_joint_or_separate",
+    "plot_many_tasks",
+    "plot_missing_labels",
+    "plot_quickstart",
+    "plot_scenes",
+    "plot_search_heads",
+    "plot_transfer",
+}
 
 
 def as_parameter(path):

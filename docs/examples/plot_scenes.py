@@ -79,7 +79,7 @@ figure.tight_layout()
 # `sharing="none"` gives each question a trunk of its own, all trained in one pass.
 
 
-def network(seed, sharing="hard", n_epochs=80):
+def network(seed, sharing="hard", n_epochs=60):
     return MultiTaskNetClassifier(
         trunk=ConvTrunk((16, 32, 64), dropout=0.5),
         sharing=sharing,
@@ -105,10 +105,10 @@ def compare(seed):
     rng = np.random.default_rng(seed)
     X, Y = make_scenes(800, train, rng)
     Y = Y.mask(rng.random(Y.shape) < 0.75)
-    X_test, Y_test = make_scenes(1000, test, rng)
+    X_test, Y_test = make_scenes(500, test, rng)
     joint = network(seed).fit(X, Y)
-    separate = network(seed, "none", n_epochs=40).fit(X, Y)
-    softmax = network(seed, n_epochs=40).fit(X, one_answer(Y, rng))
+    separate = network(seed, "none", n_epochs=30).fit(X, Y)
+    softmax = network(seed, n_epochs=30).fit(X, one_answer(Y, rng))
     columns = [list(softmax.classes_).index(kind) for kind in KINDS]
     p = {
         "joint": joint.predict_proba(X_test),
@@ -118,7 +118,7 @@ def compare(seed):
     return {way: multitask_score("roc_auc", Y_test, table) for way, table in p.items()}
 
 
-results = pd.DataFrame([compare(seed) for seed in range(5)])
+results = pd.DataFrame([compare(seed) for seed in range(3)])
 print(results.round(3))
 gain = results["joint"] - results["separate"]
 print(f"joint - separate: {gain.mean():.3f}, standard deviation {gain.std():.3f}")
