@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmtl._classifier import MultiTaskNetClassifier
+    from skmtl._persistence import load, save
 
 __version__ = "0.1.0"
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "__version__",
     "datasets",
     "inspection",
+    "load",
     "metrics",
     "model_selection",
+    "save",
     "sharing",
     "trunks",
 ]
@@ -37,6 +40,8 @@ def __getattr__(name: str) -> Any:
     # Lazy, so that `import skmtl.model_selection` does not load torch.
     if name == "MultiTaskNetClassifier":
         return import_module("skmtl._classifier").MultiTaskNetClassifier
+    if name in ("load", "save"):
+        return getattr(import_module("skmtl._persistence"), name)
     if name in _SUBMODULES:
         return import_module(f"skmtl.{name}")
     raise AttributeError(f"module 'skmtl' has no attribute {name!r}")

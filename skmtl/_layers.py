@@ -291,7 +291,7 @@ def dropout_factors(
 
 def _buffer(array: NDArray) -> nn.Buffer:
     """What never changes, and so need not be kept with the best parameters."""
-    return nn.Buffer(torch.from_numpy(array), persistent=False)
+    return nn.Buffer(torch.from_numpy(np.array(array)), persistent=False)
 
 
 class ColumnEncoder(nn.Module):
@@ -312,7 +312,9 @@ class ColumnEncoder(nn.Module):
         numeric, categorical = encoding.numeric, encoding.categorical
         self.n_curved = n_curved = numeric.n_curved
         self.n_bins = numeric.bin_means.shape[1]
-        self.reads_all = np.array_equal(numeric.positions, range(encoding.n_features))
+        n_numeric = len(numeric.positions)
+        is_in_order = np.array_equal(numeric.positions, np.arange(n_numeric))
+        self.reads_all = is_in_order and n_numeric == encoding.n_features
         self.numeric = _buffer(numeric.positions)
         self.first_score = _buffer(numeric.scores[:, 0].astype(np.float32))
         begin, width, rise = _bins(numeric)
@@ -402,7 +404,7 @@ class _Bins(nn.Module):
 
     def __init__(self, begin: NDArray, width: NDArray, rise: NDArray) -> None:
         super().__init__()
-        self.begin, self.width = _buffer(begin.copy()), _buffer(width.copy())
+        self.begin, self.width = _buffer(begin), _buffer(width)
         self.rise = _buffer(rise.astype(np.float32))
 
     def forward(self, x: Tensor) -> Tensor:

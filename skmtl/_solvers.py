@@ -105,7 +105,7 @@ class Adam:
             ],
         }
         if state is not None:
-            self.state = _on_device(state, flat)
+            self.state = state
         self._flat = flat
         # What the kernel takes, for each group.
         self._arguments: list[Any] = [
@@ -146,7 +146,7 @@ class NesterovSGD:
         self._momentum = momentum
         self.state: dict[str, list[Tensor]] = {"velocity": []}
         if momentum > 0 and state is not None:
-            self.state = _on_device(state, flat)
+            self.state = state
 
     def step(self, step_size: float, weight_decay: float) -> None:
         """One step."""
@@ -167,13 +167,3 @@ class NesterovSGD:
                 maximize=False,
                 is_first_step=is_first,
             )
-
-
-def _on_device(
-    state: dict[str, list[Tensor]], flat: FlatParameters
-) -> dict[str, list[Tensor]]:
-    """A copy: the run that goes on from a state may fail."""
-    device = flat.values[0].device
-    return {
-        name: [t.to(device).clone() for t in parts] for name, parts in state.items()
-    }

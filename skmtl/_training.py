@@ -6,7 +6,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, NamedTuple, cast
 
@@ -216,19 +216,33 @@ class SolverState:
 
     solver: str
     freeze: Freeze
-    moments: dict[str, list[Tensor]]
-    generator: Tensor
+    moments: dict[str, list[np.ndarray]]
+    generator: np.ndarray  # of uint8
 
     def fits(self, plan: TrainingPlan) -> bool:
         """Whether its moments are of the same kind, and of the same parameters."""
         return self.solver == plan.solver and self.freeze == plan.freeze
 
-    def cpu(self) -> "SolverState":
-        """The same, on the CPU."""
-        moments = {
-            name: [part.cpu() for part in parts] for name, parts in self.moments.items()
+    def is_of(self, network: TrunkAndHeads) -> bool:
+        """Whether the moments have the sizes of the network's parameters."""
+        network.trunk.n_frozen_layers = self.freeze.n_layers
+        try:
+            groups = _parameter_groups(network, self.freeze)
+        finally:
+            network.trunk.n_frozen_layers = 0
+        vectors = [(sum(p.numel() for p in group.parameters),) for group in groups]
+        shapes = {
+            name: [part.shape for part in parts if part.dtype == np.float32]
+            for name, parts in self.moments.items()
         }
-        return replace(self, moments=moments)
+        if self.solver == "adam":
+            numbers: list[tuple] = [()] * len(vectors)
+            return shapes == {"mean": vectors, "square": vectors, "n_steps": numbers}
+        if self.solver != "sgd" or set(shapes) != {"velocity"}:
+            return False
+        # A group that has not been trained yet has no velocity, without momentum none.
+        velocity = shapes["velocity"]
+        return velocity == vectors[: len(velocity)]
 
 
 @dataclass(frozen=True)
@@ -455,7 +469,11 @@ class _Steps:
         moments = None
         if solver_state is not None and solver_state.fits(plan):
             # The moments alone: step size, momentum and the like are those of `plan`.
-            moments = solver_state.moments
+            moments = {
+                # A copy, since the run may fail.
+                name: [torch.tensor(part, device=self.like.device) for part in parts]
+                for name, parts in solver_state.moments.items()
+            }
         self.solver = make_solver(flat, plan, moments)
         # A row's share of a block: its features, labels (three fields) and logits.
         n_logits = sum(len(g.tasks) * g.n_logits for g in network.groups)
@@ -464,9 +482,13 @@ class _Steps:
         self.rows_per_block = plan.batch_size * max(1, n_batches)
 
     def state(self) -> SolverState:
-        plan = self.plan
-        moments, generator = self.solver.state, self.generator.get_state()
-        return SolverState(plan.solver, plan.freeze, moments, generator)
+        """The moments are the solver's own, which are copied where they are used."""
+        moments = {
+            name: [part.cpu().numpy() for part in parts]
+            for name, parts in self.solver.state.items()
+        }
+        generator = self.generator.get_state().numpy()
+        return SolverState(self.plan.solver, self.plan.freeze, moments, generator)
 
     def run_epoch(self, index: Tensor, number: int) -> float:
         """One pass over the rows `index`; returns its mean loss with the L2 term."""

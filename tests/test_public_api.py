@@ -33,10 +33,13 @@ LAYERS = {
     "metrics": 2,
     "model_selection": 2,
     "_classifier": 3,
+    "_files": 0,
+    "_persistence": 4,
     "inspection": 4,
 }
 WITHOUT_TORCH = [
     "datasets",
+    "_files",
     "_predictions",
     "_tables",
     "_targets",

@@ -24,6 +24,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from skmtl._classifier._epochs import EpochReports
+from skmtl._classifier._network_state import (
+    NetworkState,
+    build_from_state,
+    network_state,
+)
 from skmtl._classifier._parameters import (
     PARAMETER_CONSTRAINTS,
     build_network,
@@ -725,13 +730,23 @@ class MultiTaskNetClassifier(
         return tags
 
     def __getstate__(self):
-        state = super().__getstate__()
-        if "network_" in state and state["network_"].like.device.type != "cpu":
-            # So that it can be read on a machine without this device.
-            state["network_"] = copy.deepcopy(state["network_"]).cpu()
-            if "_solver_state" in state:
-                state["_solver_state"] = state["_solver_state"].cpu()
+        state = dict(super().__getstate__())  # it may be the __dict__ itself
+        if "network_" in state:
+            network = state["network_"]
+            as_arrays = network_state(network, self.trunk)
+            if as_arrays is not None:
+                state["network_"] = as_arrays
+            elif network.like.device.type != "cpu":
+                # So that it can be read on a machine without this device.
+                state["network_"] = copy.deepcopy(network).cpu()
         return state
+
+    def __setstate__(self, state):
+        network = state.get("network_")
+        if isinstance(network, NetworkState):
+            network = build_from_state(network, state["trunk"], state["_columns"])
+            state = state | {"network_": network}
+        super().__setstate__(state)
 
     # Before the training ----------------------------------------------------------
 
@@ -812,7 +827,7 @@ class MultiTaskNetClassifier(
             generator = _seeded_generator(rng)
         else:
             generator = torch.Generator()
-            generator.set_state(state.generator)
+            generator.set_state(as_tensor(state.generator))
         index = training_set.rows()
         network = self._network(training_set, index, rng, generator, continues)
         plan = replace(
@@ -886,7 +901,7 @@ class MultiTaskNetClassifier(
     def _set_tasks(
         self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
     ) -> None:
-        self.__dict__.update(_attributes_of(tasks, network, is_labelled))
+        self.__dict__.update(attributes_of(tasks, network, is_labelled))
         # Its moments are those of another network.
         self.__dict__.pop("_solver_state", None)
 
@@ -922,7 +937,7 @@ class MultiTaskNetClassifier(
     ) -> dict[str, Any]:
         """What a prediction needs."""
         is_labelled = self._labelled_so_far(training_set, continues)
-        attributes = _attributes_of(training_set.tasks, network, is_labelled)
+        attributes = attributes_of(training_set.tasks, network, is_labelled)
         return attributes | {"_columns": training_set.columns}
 
     def _labelled_so_far(self, training_set: TrainingSet, continues: bool) -> NDArray:
@@ -986,7 +1001,7 @@ class MultiTaskNetClassifier(
         return self._predict_by_task(X, all_classes)
 
 
-def _attributes_of(
+def attributes_of(
     tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
 ) -> dict[str, Any]:
     """All that is said about the tasks."""

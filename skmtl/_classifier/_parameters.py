@@ -272,15 +272,22 @@ def _architecture(
     )
     if estimator.trunk is None:
         return architecture
-    shape = columns.row_shape or (estimator.n_features_in_,)
+    return with_own_trunk(architecture, estimator.trunk, columns)
+
+
+def with_own_trunk(
+    architecture: Architecture, trunk: Any, columns: InputColumns
+) -> Architecture:
+    """With the parameter `trunk` in place of hidden layers."""
+    shape = columns.row_shape or (architecture.n_features,)
     scale = 1 / 255 if columns.is_uint8 else 1.0
     return replace(
         architecture,
         hidden_layer_sizes=(),
         input_dropout=0.0,
-        trunk=trunk_label(estimator.trunk),
+        trunk=trunk_label(trunk),
         input_shape=shape,
-        make_trunk=partial(build_module_trunk, estimator.trunk, shape, scale),
+        make_trunk=partial(build_module_trunk, trunk, shape, scale),
     )
 
 

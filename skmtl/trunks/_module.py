@@ -249,7 +249,9 @@ def _make(
             f"{type(module).__name__}. Return the module."
         )
     # A factory may return the same module again and again.
-    module = copy.deepcopy(module).cpu().float()
+    module = copy.deepcopy(module).float()
+    if torch.get_default_device().type != "meta":  # there the sizes alone are wanted
+        module = module.cpu()
     for parent in list(module.modules()):
         for name, child in list(parent._modules.items()):  # also one that comes twice
             if type(child) is nn.Dropout and child.p < 1:
