@@ -217,8 +217,10 @@ class _Writer:
             return {"tuple": self._encode_all(value, path)}
         if kind is dict:
             return {"dict": self._encode_pairs(value, path)}
-        if isinstance(value, np.ndarray | np.generic):
-            return self._encode_array(np.asarray(value), path)
+        if isinstance(value, np.generic):
+            return {"scalar": self._encode_array(np.asarray(value), path)}
+        if isinstance(value, np.ndarray):
+            return self._encode_array(value, path)
         if kind in (datetime, date):
             return {kind.__name__: value.isoformat()}
         if kind is timedelta:
@@ -315,6 +317,7 @@ class _Reader:
             "tuple": lambda content: tuple(self._decode_all(content)),
             "dict": self._decode_dict,
             "array": self._decode_array,
+            "scalar": self._decode_scalar,
             "text": self._decode_text,
             "objects": self._decode_objects,
             "datetime": datetime.fromisoformat,
@@ -360,17 +363,22 @@ class _Reader:
             raise FileError("it has a key twice")
         return result
 
-    def _decode_array(self, name: Any) -> Any:
-        array = self.arrays.pop(name)
-        return array[()] if array.ndim == 0 else array
+    def _decode_array(self, name: Any) -> NDArray:
+        return self.arrays.pop(name)
 
-    def _decode_text(self, name: Any) -> Any:
+    def _decode_scalar(self, node: Any) -> Any:
+        array = self.decode(node)
+        if not isinstance(array, np.ndarray) or array.ndim > 0:
+            raise FileError("it has an array where a number must be")
+        return array[()]
+
+    def _decode_text(self, name: Any) -> NDArray:
         codes = self.arrays.pop(name)
         if codes.dtype != np.uint32 or codes.ndim < 1 or codes.shape[-1] < 1:
             raise FileError("it has text that is none")
         if (codes > 0x10FFFF).any():
             raise FileError("it has letters that are none")
-        return codes.view(f"=U{codes.shape[-1]}")[..., 0][()]
+        return np.asarray(codes.view(f"=U{codes.shape[-1]}")[..., 0])
 
     def _decode_objects(self, content: Any) -> NDArray:
         items = self._decode_all(content["items"])

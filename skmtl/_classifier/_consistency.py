@@ -53,6 +53,14 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
     if solver_state is None:
         return
     _require(type(solver_state) is SolverState, "_solver_state is no solver's state")
+    _require(
+        type(solver_state.moments) is dict
+        and all(
+            type(parts) is list and all(isinstance(part, np.ndarray) for part in parts)
+            for parts in solver_state.moments.values()
+        ),
+        "the moments are no lists of arrays",
+    )
     _require(solver_state.is_of(network), "_solver_state is that of another network")
     generator = torch.Generator()
     size = (generator.get_state().numel(),)
@@ -164,9 +172,8 @@ def _check_own_trunk(state: NetworkState, columns: InputColumns, trunk: Any) -> 
     n_layers = len(a.hidden_layer_sizes) + len(a.head_hidden_layer_sizes)
     n_modules = 0
     if a.trunk is not None:
-        n_modules = a.n_members * len(
-            a.n_classes if a.sharing == "NoSharing()" else "1"
-        )
+        n_trunks = len(a.n_classes) if a.sharing == "NoSharing()" else 1
+        n_modules = a.n_members * n_trunks * len(trunk.channels)
         shape = columns.row_shape or (a.n_features,)
         _require(a.input_shape == shape, "the trunk reads rows of another shape")
     _require(

@@ -162,7 +162,7 @@ def training_plan(
     if plan["batch_size"] == "auto":
         plan["batch_size"] = 200 if is_sparse else min(max(100, n_rows // 20), 200)
     # A batch is never larger than the data.
-    plan["batch_size"] = max(1, min(plan["batch_size"], n_rows))
+    plan["batch_size"] = max(1, min(int(plan["batch_size"]), n_rows))
     return TrainingPlan(**plan)
 
 
@@ -260,14 +260,14 @@ def _architecture(
     architecture = Architecture(
         sharing=repr(spec),
         n_features=estimator.n_features_in_,
-        n_bins=estimator.n_bins if is_encoded else None,
+        n_bins=int(estimator.n_bins) if is_encoded else None,
         n_classes=tuple(tasks.n_classes.tolist()),
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
         head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
         activation=estimator.activation,
         dropout=dropout,
         input_dropout=estimator.input_dropout,
-        n_members=estimator.n_members,
+        n_members=int(estimator.n_members),
         encoding=encoding,
     )
     if estimator.trunk is None:
