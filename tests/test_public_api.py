@@ -29,6 +29,7 @@ LAYERS = {
     "datasets": 1,
     "_weights": 2,
     "_solvers": 1,
+    "_rows": 1,
     "_training": 2,
     "metrics": 2,
     "model_selection": 2,

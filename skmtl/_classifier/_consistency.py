@@ -168,7 +168,14 @@ def _check_own_trunk(state: NetworkState, columns: InputColumns, trunk: Any) -> 
         (a.trunk is None) == (trunk is None) and type(a.trunk) in (str, type(None)),
         "the parameter trunk asks for another network than was fitted",
     )
-    _require(type(state.arrays) is dict, "the network has no arrays")
+    _require(
+        type(state.arrays) is dict
+        and all(
+            isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+            for array in state.arrays.values()
+        ),
+        "the network has no arrays",
+    )
     n_layers = len(a.hidden_layer_sizes) + len(a.head_hidden_layer_sizes)
     n_modules = 0
     if a.trunk is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skmtl._classifier._parameters import with_own_trunk
 from skmtl._inputs import InputColumns
-from skmtl._training import as_tensor
+from skmtl._rows import as_tensor
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 from skmtl.trunks import ConvTrunk

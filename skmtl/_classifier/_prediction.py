@@ -9,7 +9,8 @@ from torch import Tensor
 
 from skmtl._layers import OutputGroup
 from skmtl._products import without_derivatives
-from skmtl._training import Rows, iter_chunks, thread_limit
+from skmtl._rows import Rows
+from skmtl._training import iter_chunks, thread_limit
 from skmtl.sharing._network import TrunkAndHeads
 
 

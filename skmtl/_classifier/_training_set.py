@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 from skmtl._inputs import ColumnEncoding, InputColumns, learn_encoding
+from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._targets import Tasks, shorten
-from skmtl._training import LabelledRows, Rows, as_tensor
 from skmtl._weights import (
     check_sample_weight,
     class_weights,

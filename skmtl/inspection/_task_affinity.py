@@ -24,9 +24,10 @@ from skmtl._classifier._training_set import make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._layers import SparseRows
 from skmtl._losses import Labels, in_task_order, task_losses
+from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._tables import as_table, as_text
 from skmtl._targets import encode_targets, shorten
-from skmtl._training import CHUNK_ELEMENTS, LabelledRows, iter_chunks, mean_task_losses
+from skmtl._training import iter_chunks, mean_task_losses
 from skmtl.inspection._comparison import check_joint, mean_or_nan
 from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
 from skmtl.sharing._network import TrunkAndHeads

@@ -1,0 +1,97 @@
+"""Rows of X with their labels and weights, read block by block."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmtl._layers import OutputGroup, SparseRows
+from skmtl._losses import Labels, weigh_labels
+
+# Of what is read and computed at once, batches in training and rows in a forward pass
+# without gradient: 4 MiB of float32, so that the caches hold a good part of them.
+CHUNK_ELEMENTS = 1_048_576
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """A tensor on the array's memory where torch can read it, else on a copy."""
+    steps_forward = all(
+        stride >= 0 and stride % array.itemsize == 0 for stride in array.strides
+    )
+    if not (steps_forward and array.dtype.isnative):
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    # Unlike from_numpy, from_dlpack shares read-only memory without a warning.
+    return torch.from_dlpack(array)
+
+
+class Block(NamedTuple):
+    """Some rows, on the network's device and in its precision."""
+
+    x: Tensor | SparseRows
+    labels: Labels
+    row_weight: Tensor | None  # (n_rows,), None: each row counts 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of X, dense or CSR, read part by part."""
+
+    X: Any  # Tensor or scipy CSR, (n_samples, n_features)
+    encoded: bool  # by an input layer, which reads dense rows in their own precision
+
+    @classmethod
+    def of(cls, X: Any, *, encoded: bool) -> "Rows":
+        """The rows of an ndarray or CSR matrix."""
+        return cls(as_tensor(X) if isinstance(X, np.ndarray) else X, encoded)
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Numbers that a row takes; of CSR, the mean."""
+        if isinstance(self.X, Tensor):
+            return int(self.X.shape[1])
+        return int(self.X.nnz // max(1, len(self)))
+
+    def read(self, rows: Tensor | slice, like: Tensor) -> Tensor | SparseRows:
+        """These rows, on the device of the parameter `like` and as its layer reads."""
+        if isinstance(self.X, Tensor):
+            if isinstance(rows, slice):
+                part = self.X[rows]
+            else:
+                part = self.X.index_select(0, rows)
+            return part.to(like.device, part.dtype if self.encoded else like.dtype)
+        part = self.X[rows if isinstance(rows, slice) else rows.numpy()]
+        if self.encoded:
+            return as_tensor(part.toarray()).to(like.device)
+        return SparseRows(
+            as_tensor(part.indices).to(like.device),
+            as_tensor(part.indptr).to(like.device),
+            as_tensor(part.data).to(like.device, like.dtype),
+        )
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows with their codes and weights."""
+
+    rows: Rows
+    codes: Tensor  # (n_samples, n_tasks)
+    weight_table: Tensor  # (n_tasks, 1 + n_classes), see `label_weights`
+    sample_weight: Tensor | None  # (n_samples, 1) or (n_samples, n_tasks)
+    row_weight: Tensor | None  # (n_samples,), None: each row counts 1
+
+    def read(self, index: Tensor, like: Tensor, groups: list[OutputGroup]) -> Block:
+        """These rows, their labels in the order of the groups."""
+        codes = self.codes.index_select(0, index).to(like.device)
+        sample_weight = row_weight = None
+        if self.sample_weight is not None:
+            sample_weight = self.sample_weight.index_select(0, index).to(like)
+        if self.row_weight is not None:
+            row_weight = self.row_weight.index_select(0, index)
+        table = self.weight_table.to(like)
+        labels = weigh_labels(codes, table, sample_weight, groups)
+        return Block(self.rows.read(index, like), labels, row_weight)
