@@ -1,14 +1,14 @@
 """The one training loop. It knows networks and tensors, not estimators."""
 
 import contextlib
-import copy
 import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 from skmtl._layers import SparseRows, split_rows
 from skmtl._losses import Labels, in_task_order, logit_gradient, task_losses
 from skmtl._products import without_derivatives
-from skmtl._rows import CHUNK_ELEMENTS, LabelledRows, Rows
+from skmtl._progress import Epoch, Progress, StoppedBy, as_arrays, as_tensors
+from skmtl._rows import CHUNK_ELEMENTS, LabelledRows, Rows, as_tensor
 from skmtl._solvers import (
     Adam,
     FlatParameters,
@@ -90,36 +91,6 @@ class TrainingPlan:
     freeze: Freeze
 
 
-class Epoch(NamedTuple):
-    """What one pass over the training rows gave."""
-
-    number: int  # from 0
-    loss: float
-    # (n_tasks,): minus the mean loss of the held-out labels, NaN of a task without any.
-    task_scores: np.ndarray | None = None
-
-    @property
-    def validation_score(self) -> float | None:
-        """Mean over the tasks; NaN if none has a score."""
-        return None if self.task_scores is None else mean_score(self.task_scores)
-
-
-def mean_score(task_scores: np.ndarray) -> float:
-    """Mean over the tasks that have a score; NaN if none has."""
-    scored = task_scores[~np.isnan(task_scores)]
-    return float(scored.mean()) if len(scored) else math.nan
-
-
-def best_validation_score(epochs: list[Epoch], *, by_task: bool) -> float:
-    """That of the best epoch, or the mean over the tasks of that of each task's own."""
-    scores = [epoch.task_scores for epoch in epochs if epoch.task_scores is not None]
-    if not scores:
-        return -math.inf
-    if by_task:
-        return mean_score(np.max(scores, axis=0))
-    return max(map(mean_score, scores))
-
-
 @dataclass(frozen=True)
 class SolverState:
     """What a later run needs to go on as if there had been no break."""
@@ -156,11 +127,22 @@ class SolverState:
 
 
 @dataclass(frozen=True)
+class TrainingState:
+    """What a run needs to go on with its next epoch, to the last bit."""
+
+    network: dict[str, np.ndarray]
+    solver: SolverState
+    dropout_generator: np.ndarray
+    progress: dict[str, np.ndarray]
+    stopped_by: StoppedBy | None  # None: it has not ended
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """What a run of `train` did; the parameters are in the network itself."""
 
     epochs: list[Epoch]
-    stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
+    stopped_by: StoppedBy
     solver_state: SolverState
 
 
@@ -173,29 +155,53 @@ def train(
     *,
     held_out: Tensor | None = None,
     solver_state: SolverState | None = None,
+    resumed: TrainingState | None = None,
     catches_interrupt: bool = True,
     on_epoch_begin: Callable[[int], None] = lambda epoch: None,
     on_epoch_end: Callable[[Epoch], bool] = lambda epoch: False,
+    on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None = None,
 ) -> TrainingResult:
     """Train `network` in place on the rows `index` of `data`.
 
     With rows `held_out`, the parameters of the epoch with the best score on them are
     restored; after an interrupt, those of the best epoch so far. `on_epoch_end` stops
-    the run by returning True.
+    the run by returning True. `on_state` is called after each epoch with its number,
+    whether it was the last, and a function that gives the state, from which another
+    run may be `resumed`.
     """
+    if resumed is not None:
+        solver_state = resumed.solver
     network.trunk.n_frozen_layers = plan.freeze.n_layers
     flat = FlatParameters(_parameter_groups(network, plan.freeze))
     try:
         steps = _Steps(network, flat, data, plan, generator, solver_state)
-        progress = _Progress(network, flat, plan, validating=held_out is not None)
+        validating = held_out is not None
+        progress = Progress(
+            network,
+            flat,
+            validating=validating,
+            # A cosine schedule is worth its last epochs, in which the step is
+            # smallest: only a validation score may cut it short.
+            may_stall=validating or plan.learning_rate == "constant",
+            tol=plan.tol,
+            n_iter_no_change=plan.n_iter_no_change,
+        )
         if catches_interrupt or held_out is not None:
             progress.keep_parameters()
-        stopped_by: Literal["max_iter", "tol", "callback", "interrupt"]
+        if resumed is not None:
+            _restore(resumed, steps, progress)
+        stopped_by: StoppedBy
         device, work = steps.like.device, plan.batch_size * network.work_per_row
         with without_derivatives(device), thread_limit(work):
             try:
                 stopped_by = _run_epochs(
-                    steps, progress, index, held_out, on_epoch_begin, on_epoch_end
+                    steps,
+                    progress,
+                    index,
+                    held_out,
+                    on_epoch_begin,
+                    on_epoch_end,
+                    on_state,
                 )
             except KeyboardInterrupt:
                 if not catches_interrupt:
@@ -233,14 +239,18 @@ def _parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
 
 def _run_epochs(
     steps: "_Steps",
-    progress: "_Progress",
+    progress: Progress,
     index: Tensor,
     held_out: Tensor | None,
     on_epoch_begin: Callable[[int], None],
     on_epoch_end: Callable[[Epoch], bool],
-) -> Literal["max_iter", "tol", "callback"]:
+    on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None,
+) -> StoppedBy:
     """Epoch after epoch; returns what ended them."""
-    for number in range(steps.plan.max_iter):
+    max_iter = steps.plan.max_iter
+    for number in range(len(progress.epochs), max_iter):
+        if progress.stopped_by is not None:
+            break
         on_epoch_begin(number)
         loss, scores = steps.run_epoch(index, number), None
         if held_out is not None:
@@ -249,111 +259,32 @@ def _run_epochs(
         _check_finite(epoch, steps.plan)
         progress.update(epoch)
         if on_epoch_end(epoch):
-            return "callback"
-        if progress.has_stalled():
-            return "tol"
-    return "max_iter"
+            progress.stopped_by = "callback"
+        elif progress.has_stalled():
+            progress.stopped_by = "tol"
+        if on_state is not None:
+            is_last = progress.stopped_by is not None or number + 1 == max_iter
+            on_state(number, is_last, partial(_state_of, steps, progress))
+    return progress.stopped_by or "max_iter"
 
 
-class _Progress:
-    """Epochs so far, when to stop, and the parameters of the best one."""
-
-    def __init__(
-        self,
-        network: TrunkAndHeads,
-        flat: FlatParameters,
-        plan: TrainingPlan,
-        validating: bool,
-    ) -> None:
-        self.flat = flat
-        # Batch statistics belong to the parameters that they were seen with. By name: a
-        # module may put another tensor in the place of its buffer.
-        self.statistics = [
-            (module, name)
-            for module in network.modules()
-            for name, _ in module.named_buffers(recurse=False)
-            if name not in module._non_persistent_buffers_set
-        ]
-        self.plan = plan
-        self.validating = validating
-        self.epochs: list[Epoch] = []
-        self.n_stalled = 0
-        self.best = -math.inf
-        self.best_values: list[Tensor] | None = None
-        self.own_best: _OwnBest | None = None
-        if validating and network.n_trunks > 1:
-            self.own_best = _OwnBest(network)
-
-    @property
-    def current(self) -> list[Tensor]:
-        """Parameters and statistics."""
-        buffers = [getattr(module, name) for module, name in self.statistics]
-        return [*self.flat.values, *buffers]
-
-    def keep_parameters(self) -> None:
-        """Copy the parameters as the best ones; from now on those of better epochs."""
-        if self.own_best is not None:
-            return
-        if self.best_values is None:
-            self.best_values = [values.clone() for values in self.current]
-        else:
-            _copy(self.best_values, self.current)
-
-    def update(self, epoch: Epoch) -> None:
-        score = epoch.validation_score
-        if score is None:
-            score = -epoch.loss
-        elif self.own_best is not None:
-            score = self.own_best.update(cast(np.ndarray, epoch.task_scores), score)
-        improved = score >= self.best + self.plan.tol
-        self.n_stalled = 0 if improved else self.n_stalled + 1
-        if score > self.best:
-            self.best = score
-            if self.best_values is not None:
-                self.keep_parameters()
-        self.epochs.append(epoch)
-
-    def has_stalled(self) -> bool:
-        # A cosine schedule is worth its last epochs, in which the step is smallest:
-        # only a validation score may cut it short.
-        watches = self.validating or self.plan.learning_rate == "constant"
-        return watches and self.n_stalled > self.plan.n_iter_no_change
-
-    def restore_best(self) -> None:
-        if self.own_best is not None:
-            self.own_best.restore()
-        elif self.best_values is not None:
-            _copy(self.current, self.best_values)
+def _state_of(steps: "_Steps", progress: Progress) -> TrainingState:
+    """On the memory of the CPU's tensors: to be written before the next step."""
+    return TrainingState(
+        as_arrays(steps.network.state_dict()),
+        steps.state(),
+        steps.dropout_generator.get_state().numpy(),
+        progress.state(),
+        progress.stopped_by,
+    )
 
 
-class _OwnBest:
-    """Of separate networks, each task's at the epoch that was best for the task.
-
-    A task without a score counts the mean over the others as its own.
-    """
-
-    def __init__(self, network: TrunkAndHeads) -> None:
-        self.network = network
-        self.kept = copy.deepcopy(network)
-        self.scores = np.full(len(network.architecture.n_classes), -math.inf)
-
-    def update(self, scores: np.ndarray, mean: float) -> float:
-        """Keep the tasks that have improved; the mean of the best scores."""
-        is_scored = ~np.isnan(scores)
-        scores = np.where(is_scored, scores, mean)
-        for task in np.flatnonzero(scores > self.scores).tolist():
-            self.kept.take_task(task, self.network, task)
-        self.scores = np.maximum(self.scores, scores)
-        return float(self.scores[is_scored].mean())
-
-    def restore(self) -> None:
-        for task in range(len(self.scores)):
-            self.network.take_task(task, self.kept, task)
-
-
-def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
-    for target, source in zip(targets, sources, strict=True):
-        target.copy_(source)
+def _restore(state: TrainingState, steps: "_Steps", progress: Progress) -> None:
+    steps.network.load_state_dict(as_tensors(state.network))
+    steps.generator.set_state(as_tensor(state.solver.generator))
+    steps.dropout_generator.set_state(as_tensor(state.dropout_generator))
+    progress.restore(state.progress)
+    progress.stopped_by = state.stopped_by
 
 
 class _Steps:
@@ -423,7 +354,9 @@ class _Steps:
     def _begin_epoch(self, number: int) -> None:
         """Release the trunk where its time has come."""
         self.flat.begin_epoch(number)
-        if number == self.plan.freeze.n_epochs:
+        n_epochs = self.plan.freeze.n_epochs
+        waits = self.network.trunk.n_frozen_layers > 0
+        if waits and n_epochs is not None and number >= n_epochs:
             self.network.trunk.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
 

@@ -30,6 +30,7 @@ LAYERS = {
     "_weights": 2,
     "_solvers": 1,
     "_rows": 1,
+    "_progress": 2,
     "_training": 2,
     "metrics": 2,
     "model_selection": 2,

@@ -23,12 +23,11 @@ from _properties import (
 from numpy.testing import assert_allclose
 from scipy import sparse
 
+from skmtl._progress import Epoch, best_validation_score
 from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._training import (
-    Epoch,
     Freeze,
     TrainingPlan,
-    best_validation_score,
     iter_chunks,
     mean_task_losses,
     step_size,

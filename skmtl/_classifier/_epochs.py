@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.callback import CallbackContext
 
-from skmtl._training import Epoch
+from skmtl._progress import Epoch
 
 
 class EpochReports:

@@ -53,6 +53,7 @@ from skmtl._losses import (
     positive_probabilities,
     probabilities,
 )
+from skmtl._progress import Epoch, best_validation_score
 from skmtl._rows import as_tensor
 from skmtl._targets import (
     Tasks,
@@ -66,7 +67,7 @@ from skmtl._targets import (
     warn_of_many_classes,
     without_tasks,
 )
-from skmtl._training import Epoch, TrainingResult, best_validation_score, train
+from skmtl._training import TrainingResult, train
 from skmtl._weights import check_sample_weight
 from skmtl.sharing._network import TrunkAndHeads
 
