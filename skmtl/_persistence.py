@@ -80,7 +80,8 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     """Write a fitted classifier to a file that can be loaded without running code.
 
     The file holds the weights in the safetensors format and all else as JSON in its
-    header. It is written whole or not at all.
+    header, but for `checkpoint_dir`, which is a place on this machine. It is written
+    whole or not at all.
 
     Parameters
     ----------
@@ -265,6 +266,7 @@ class _Writer:
     def _encode_classifier(self, estimator: Any, path: str) -> dict[str, Any]:
         check_is_fitted(estimator)
         params = estimator.get_params(deep=False)
+        params["checkpoint_dir"] = None  # a place on this machine
         known = {*params, *_FITTED, *_OPTIONAL, *_DERIVED}
         unknown = sorted(set(vars(estimator)) - known)
         if unknown:
@@ -398,6 +400,8 @@ class _Reader:
     def _decode_classifier(self, content: Any) -> MultiTaskNetClassifier:
         estimator = MultiTaskNetClassifier(**self._decode_fields(content["params"]))
         estimator._validate_params()
+        if estimator.checkpoint_dir is not None:
+            raise FileError("it names a folder to write to")
         fitted = self._decode_fields(content["fitted"])
         if not set(_FITTED) <= set(fitted) <= {*_FITTED, *_OPTIONAL}:
             raise FileError("the classifier has other attributes than it must have")

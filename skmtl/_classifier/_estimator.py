@@ -23,6 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
+from skmtl._classifier._checkpoint import Checkpoint
 from skmtl._classifier._epochs import EpochReports
 from skmtl._classifier._network_state import (
     NetworkState,
@@ -200,6 +201,14 @@ class MultiTaskNetClassifier(
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted network. Tasks, classes and sizes must be
         the same; what the input layer has learned of the columns is kept.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder in which `fit` keeps its state, in one file. A fit that was killed and is
+        called again, with the same parameters and data, goes on from there and ends
+        with the same weights, to the last bit, as one that was never killed. Each fit
+        needs a folder of its own; one whose file is whole is over at once when it is
+        called again. Files of another fit and damaged ones are refused.
+    checkpoint_every : int, default=1
+        Number of epochs from one checkpoint to the next.
     momentum : float, default=0.9
         Momentum of the solver "sgd".
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -355,6 +364,8 @@ class MultiTaskNetClassifier(
         validation_fraction=0.1,
         n_iter_no_change=10,
         warm_start=False,
+        checkpoint_dir=None,
+        checkpoint_every=1,
         device="auto",
         random_state=None,
         verbose=False,
@@ -390,6 +401,8 @@ class MultiTaskNetClassifier(
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -419,8 +432,9 @@ class MultiTaskNetClassifier(
         Raises
         ------
         ValueError
-            If X, y or a weight cannot be used, or if the loss diverges; the estimator
-            is then as it was before the call.
+            If X, y or a weight cannot be used, if the loss diverges, or if
+            `checkpoint_dir` has the checkpoint of another fit or a damaged one; the
+            estimator is then as it was before the call.
 
         Warns
         -----
@@ -781,9 +795,15 @@ class MultiTaskNetClassifier(
         self, training_set: TrainingSet, reports: EpochReports, continues: bool
     ) -> TrainingResult:
         rng = check_random_state(self.random_state)
+        checkpoint = resumed = None
+        if self.checkpoint_dir is not None:
+            checkpoint = Checkpoint(self, rng)
+            rng = checkpoint.rng
         generator = _seeded_generator(rng)
         index, held_out = self._train_and_held_out(training_set, rng)
         network = self._network(training_set, index, rng, generator, continues)
+        if checkpoint is not None:
+            resumed = checkpoint.resume(training_set, network)
 
         def fitted_attributes() -> dict:
             # A callback may keep what it is given, and the training goes on.
@@ -798,8 +818,10 @@ class MultiTaskNetClassifier(
             training_plan(self, training_set, index, network, freeze=self.freeze),
             generator,
             held_out=held_out,
+            resumed=resumed,
             on_epoch_begin=reports.begin,
             on_epoch_end=lambda epoch: reports.end(epoch, fitted_attributes),
+            on_state=None if checkpoint is None else checkpoint.write,
         )
         self._set_fitted(training_set, network, result.epochs, continues)
         self.__dict__.pop("_solver_state", None)

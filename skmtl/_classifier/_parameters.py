@@ -6,6 +6,7 @@ import re
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import torch
@@ -73,6 +74,8 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "warm_start": ["boolean"],
+    "checkpoint_dir": [str, PathLike, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     "device": [str],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

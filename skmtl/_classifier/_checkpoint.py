@@ -1,0 +1,225 @@
+"""The state of a fit in a file, so that a killed one goes on where it was."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from skmtl._classifier._training_set import TrainingSet
+from skmtl._files import FileError, read_file, write_file
+from skmtl._training import Freeze, SolverState, TrainingState
+from skmtl.sharing._network import TrunkAndHeads
+from skmtl.trunks._module import trunk_label
+
+_KIND = "skmtl.checkpoint"
+# What may be another when a fit goes on: it changes nothing of the result.
+_OF_NO_EFFECT = {"checkpoint_dir", "checkpoint_every", "verbose"}
+_ADVICE = "Delete it to begin anew, or pass another checkpoint_dir."
+# Rows of X that are read at once to tell one X from another.
+_ROWS_AT_ONCE = 8192
+
+
+class Checkpoint:
+    """The file of one fit: what it says, and what is written to it.
+
+    The state of the random numbers at the beginning of the fit is part of it. With it
+    all that comes before the first epoch (held-out rows, bins, random weights) is done
+    again as it was, and need not be in the file.
+    """
+
+    def __init__(self, estimator: Any, rng: np.random.RandomState) -> None:
+        folder = Path(estimator.checkpoint_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "fit.safetensors"
+        self.every = int(estimator.checkpoint_every)
+        self.parameters = _describe(estimator)
+        for part in folder.glob(f".{self.path.name}.*.part"):  # of a killed fit
+            part.unlink(missing_ok=True)
+        self.document: dict[str, Any] | None = None
+        self.arrays: dict[str, NDArray] = {}
+        if self.path.exists():
+            self._read()
+        self.rng = self._random_numbers(rng)
+        self.fingerprint: dict[str, Any] = {}
+
+    def _read(self) -> None:
+        try:
+            self.document, self.arrays = read_file(self.path, _KIND)
+        except FileError as error:
+            raise ValueError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but {error}. "
+                f"{_ADVICE}"
+            ) from error
+
+    def _random_numbers(self, rng: np.random.RandomState) -> np.random.RandomState:
+        """Those that the fit began with, in a generator of their own."""
+        if self.document is not None:
+            with self._damage_named():
+                name, position, has_gauss, gauss = self.document["random_numbers"]
+                state = name, self.arrays["random_numbers"], position, has_gauss, gauss
+                rng = np.random.RandomState()
+                rng.set_state(state)
+        state: Any = rng.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
+            raise ValueError(
+                "With checkpoint_dir, random_state must be None, an integer or a "
+                f"RandomState on MT19937; got one on {state['bit_generator']}. Pass an "
+                "integer."
+            )
+        self._began_with: dict[str, Any] = state
+        return rng
+
+    def resume(
+        self, training_set: TrainingSet, network: TrunkAndHeads
+    ) -> TrainingState | None:
+        """The state to go on from, None where the file is yet to be written.
+
+        It must be of a fit of the same parameters on the same data, which began with
+        the same network.
+        """
+        self.fingerprint = {
+            "parameters": self.parameters,
+            "data": _digest_of_data(training_set),
+            "network": _digest_of_network(network),
+        }
+        if self.document is None:
+            return None
+        with self._damage_named():
+            self._compare(self.document["fingerprint"])
+            return _state(self.document, self.arrays)
+
+    def _compare(self, fingerprint: dict[str, Any]) -> None:
+        there, here = fingerprint["parameters"], self.parameters
+        different = [
+            f"{name} ({there.get(name)} there, {here.get(name)} here)"
+            for name in sorted(set(there) | set(here))
+            if there.get(name) != here.get(name)
+        ]
+        parts = {"data": "X, y or the weights", "network": "the network"}
+        different += [
+            name
+            for key, name in parts.items()
+            if fingerprint[key] != self.fingerprint[key]
+        ]
+        if different:
+            raise _ForeignError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
+                f"with other values of: {', '.join(different)}. {_ADVICE}"
+            )
+
+    @contextlib.contextmanager
+    def _damage_named(self) -> Any:
+        """What fails here is a file that was not written by `write`."""
+        try:
+            yield
+        except _ForeignError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but its content "
+                f"cannot be read: {error!r}. {_ADVICE}"
+            ) from error
+
+    def write(
+        self, epoch: int, is_last: bool, state: Callable[[], TrainingState]
+    ) -> None:
+        """Write the state after every so many epochs, and after the last."""
+        if not is_last and (epoch + 1) % self.every:
+            return
+        current, began = state(), self._began_with
+        document: dict[str, Any] = {
+            "fingerprint": self.fingerprint,
+            "random_numbers": [
+                began["bit_generator"],
+                int(began["state"]["pos"]),
+                int(began["has_gauss"]),
+                float(began["gauss"]),
+            ],
+            "solver": current.solver.solver,
+            "freeze": list(current.solver.freeze),
+            "stopped_by": current.stopped_by,
+        }
+        arrays = {
+            "random_numbers": began["state"]["key"],
+            "generator": current.solver.generator,
+            "dropout_generator": current.dropout_generator,
+        }
+        for name, parts in current.solver.moments.items():
+            document[f"n_{name}"] = len(parts)
+            arrays |= {f"moments/{name}/{i}": part for i, part in enumerate(parts)}
+        document["moments"] = list(current.solver.moments)
+        arrays |= {f"network/{name}": a for name, a in current.network.items()}
+        arrays |= {f"progress/{name}": a for name, a in current.progress.items()}
+        write_file(self.path, _KIND, document, arrays)
+
+
+class _ForeignError(ValueError):
+    """The checkpoint is whole, and that of another fit."""
+
+
+def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingState:
+    moments = {
+        name: [arrays[f"moments/{name}/{i}"] for i in range(document[f"n_{name}"])]
+        for name in document["moments"]
+    }
+    freeze = Freeze(*document["freeze"])
+    return TrainingState(
+        _below("network/", arrays),
+        SolverState(document["solver"], freeze, moments, arrays["generator"]),
+        arrays["dropout_generator"],
+        _below("progress/", arrays),
+        document["stopped_by"],
+    )
+
+
+def _below(prefix: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+# What tells one fit from another ----------------------------------------------------
+
+
+def _describe(estimator: Any) -> dict[str, str]:
+    """Each parameter as text, the same in another process."""
+    described = {}
+    for name, value in estimator.get_params(deep=False).items():
+        if name in _OF_NO_EFFECT:
+            continue
+        # A generator has an address; its state is written beside.
+        text = trunk_label(value) if name == "trunk" else repr(value)
+        described[name] = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+    return described
+
+
+def _digest_of_data(training_set: TrainingSet) -> str:
+    digest = hashlib.sha256()
+    data, tasks, X = training_set.data, training_set.tasks, training_set.X
+    parts = [X.data, X.indices, X.indptr] if sparse.issparse(X) else [X]
+    parts += [data.codes.numpy(), data.weight_table.numpy()]
+    parts += [w.numpy() for w in (data.sample_weight, data.row_weight) if w is not None]
+    for part in parts:
+        digest.update(f"{part.dtype} {part.shape}".encode())
+        for start in range(0, len(part), _ROWS_AT_ONCE):  # no copy as large as X
+            block = np.ascontiguousarray(part[start : start + _ROWS_AT_ONCE])
+            digest.update(block.data)
+    classes = [classes.tolist() for classes in tasks.classes]
+    digest.update(repr((tasks.names.tolist(), classes)).encode())
+    return digest.hexdigest()
+
+
+def _digest_of_network(network: TrunkAndHeads) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return digest.hexdigest()
