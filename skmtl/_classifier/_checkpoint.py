@@ -62,9 +62,9 @@ class Checkpoint:
         if self.document is not None:
             with self._damage_named():
                 name, position, has_gauss, gauss = self.document["random_numbers"]
-                state = name, self.arrays["random_numbers"], position, has_gauss, gauss
+                key = self.arrays["random_numbers"]
                 rng = np.random.RandomState()
-                rng.set_state(state)
+                rng.set_state((name, key, position, has_gauss, gauss))
         state: Any = rng.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise ValueError(
