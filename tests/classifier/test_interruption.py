@@ -1,0 +1,145 @@
+"""Ctrl-C at any moment leaves the best weights so far, or the estimator as it was."""
+
+import copy
+import os
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from _classifiers import assert_same_parameters, classifier
+
+import skmtl
+
+PACKAGE = str(Path(skmtl.__file__).parent)
+METHODS = {
+    "fit": lambda clf, X, Y: clf.fit(X, Y),
+    "partial_fit": lambda clf, X, Y: clf.partial_fit(X, Y),
+    "add_tasks": lambda clf, X, Y: clf.add_tasks(X, Y[:, 0]),
+}
+
+
+class InterruptAtLine:
+    """Raise KeyboardInterrupt where so many lines of the package have been run."""
+
+    def __init__(self, line):
+        self.line = line
+        self.n_lines = 0
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.on_call)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self.before)
+
+    def on_call(self, frame, event, argument):
+        inside = frame.f_code.co_filename.startswith(PACKAGE)
+        return self.on_line if inside else None
+
+    def on_line(self, frame, event, argument):
+        if event == "line":
+            self.n_lines += 1
+            if self.n_lines == self.line:
+                raise KeyboardInterrupt
+        return self.on_line
+
+
+def global_state():
+    return (
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+    )
+
+
+def fresh(method, X, Y):
+    """An estimator to call the method of; for fit it begins unfitted."""
+    settings = {"hidden_layer_sizes": (4,), "n_members": 2, "early_stopping": False}
+    if method == "fit":
+        settings |= {"early_stopping": True, "validation_fraction": 0.3}
+    clf = classifier(max_iter=3, batch_size=20, dropout=0.2, **settings)
+    return clf if method == "fit" else clf.fit(X, Y)
+
+
+def n_lines_of(method, X, Y):
+    clf = fresh(method, X, Y)
+    METHODS[method](copy.deepcopy(clf), X, Y)  # what is made once has been made
+    with InterruptAtLine(None) as trace:
+        METHODS[method](clf, X, Y)
+    return trace.n_lines
+
+
+def is_as_before(clf, before):
+    after = vars(clf)
+    return after.keys() == before.keys() and all(after[k] is before[k] for k in after)
+
+
+def assert_interrupted_well(method, X, Y, line):
+    clf = fresh(method, X, Y)
+    before, state = dict(vars(clf)), global_state()
+    raised = False
+    with warnings.catch_warnings(record=True) as caught, InterruptAtLine(line):
+        warnings.simplefilter("always")
+        try:
+            METHODS[method](clf, X, Y)
+        except KeyboardInterrupt:
+            raised = True
+    assert global_state() == state, f"line {line}"
+    if raised and is_as_before(clf, before):
+        return "as before"
+    if raised:  # in the last lines, when all was done
+        assert_same_parameters(clf, METHODS[method](fresh(method, X, Y), X, Y))
+        return "done"
+    for p in np.atleast_3d(clf.predict_proba(X)):
+        assert np.isfinite(p).all()
+    messages = [str(warning.message) for warning in caught]
+    assert any("was interrupted" in message for message in messages), f"line {line}"
+    return "best so far"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupt_at_any_line(problem, method):
+    X, Y = problem
+    n_lines = n_lines_of(method, X, Y)
+    lines = np.linspace(1, n_lines - 1, 60).astype(int).tolist()
+    outcomes = {assert_interrupted_well(method, X, Y, line) for line in lines}
+    assert "as before" in outcomes
+    assert ("best so far" in outcomes) == (method != "partial_fit")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupt_at_every_seventh_line(problem, method):
+    X, Y = problem
+    for line in range(1, n_lines_of(method, X, Y), 7):
+        assert_interrupted_well(method, X, Y, line)
+
+
+def test_an_interrupt_from_the_keyboard(problem):
+    """The signal itself, at moments that no line of Python decides on."""
+    X, Y = np.tile(problem[0], (40, 1)), np.tile(problem[1], (40, 1))
+    rng = np.random.default_rng(0)
+    outcomes = []
+    for seconds in rng.uniform(0, 0.3, size=12):
+        clf = classifier(hidden_layer_sizes=(64,), max_iter=100_000)
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            with pytest.warns(RuntimeWarning, match="was interrupted"):
+                clf.fit(X, Y)
+        except KeyboardInterrupt:
+            assert not hasattr(clf, "network_")
+            outcomes.append("as before")
+            continue
+        finally:
+            timer.join()
+        assert np.isfinite(clf.predict_proba(X)).all()
+        outcomes.append("best so far")
+    assert "best so far" in outcomes
