@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from skmtl._layers import apply_dropout
 
 _random_lock = threading.RLock()
+
+
+def _begin_anew_in_child() -> None:
+    """After a fork: another thread of the parent may have had the lock."""
+    global _random_lock
+    _random_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 class ModuleTrunk(nn.Module):
