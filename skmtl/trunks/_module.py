@@ -281,9 +281,11 @@ class _Measured(NamedTuple):
 def _run_dry(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Run a module on two rows; returns the width of what it gives."""
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    x = torch.zeros(2, *input_shape, device=device)
+    # As in training, whatever the caller's default or autocast is.
+    x = torch.zeros(2, *input_shape, device=device, dtype=torch.float32)
     try:
-        out = module(x)
+        with torch.autocast(device.type, enabled=False):
+            out = module(x)
     except Exception as error:
         raise ValueError(
             f"The trunk must read rows of shape {input_shape}, but with a batch of "
