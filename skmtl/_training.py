@@ -514,7 +514,7 @@ class _Steps:
         plan = self.plan
         self._begin_epoch(number)
         if plan.shuffle:
-            index = index[torch.randperm(len(index), generator=self.generator)]
+            index = index[self._random_order(len(index))]
         n_batches = -(-len(index) // plan.batch_size)
         step_sizes = (
             plan.learning_rate_init
@@ -528,6 +528,10 @@ class _Steps:
             loss += block_loss
             weight += block_weight
         return (float(loss) + self._penalty() * n_batches) / weight
+
+    def _random_order(self, n_rows: int) -> Tensor:
+        generator = self.generator
+        return torch.randperm(n_rows, generator=generator, device=generator.device)
 
     def _begin_epoch(self, number: int) -> None:
         """Release the trunk where its time has come."""
@@ -638,7 +642,7 @@ def _generator_beside(like: Tensor, generator: torch.Generator) -> torch.Generat
     """The generator for dropout, on the network's device."""
     if like.device == generator.device:
         return generator
-    seed = torch.randint(2**62, (), generator=generator)
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     return torch.Generator(like.device).manual_seed(int(seed))
 
 

@@ -452,6 +452,7 @@ AMBIENTS = {
     "inference_mode": torch.inference_mode,
     "enable_grad": torch.enable_grad,
     "autocast": lambda: torch.autocast("cpu"),
+    "another device": lambda: torch.device("meta"),
     "unusual": unusual_settings,
 }
 TRUNKS = {"layers": {}, "module": {"trunk": WithStatistics}}

@@ -245,7 +245,8 @@ def _make(
     generator: torch.Generator,
 ) -> nn.Module:
     try:
-        module = make(input_shape, generator)
+        with torch.device("cpu"):  # whose generator is seeded; it is moved later
+            module = make(input_shape, generator)
     except TypeError as error:
         if isinstance(error, ValueError):  # a parameter of the spec is not legal
             raise
