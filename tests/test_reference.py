@@ -392,9 +392,12 @@ def compare_with_plain_loop(clf, X, Y, weight, *, atol, **loop):
 
 @every_sharing
 @every_solver
-@some_members
-@pytest.mark.parametrize(("trunk", "head"), [((), (4,)), ((6, 5), ())], ids=str)
-def test_training_is_a_plain_loop_of_torch(sharing, solver, n_members, trunk, head):
+@pytest.mark.parametrize(
+    ("trunk", "head", "n_members"),
+    [((), (4,), 1), ((6,), (4,), 1), ((6, 5), (), 3)],
+    ids=str,
+)
+def test_training_is_a_plain_loop_of_torch(sharing, solver, trunk, head, n_members):
     X, Y = labelled_rows(64)
     loop = {"batch_size": 16, "solver": solver, "alpha": 0.05}
     clf = initial(
