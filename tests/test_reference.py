@@ -139,9 +139,7 @@ def assert_a_step_is_along_the_differences(clf, X, Y, sample_weight=None):
     if sample_weight is not None:
         weight = sample_weight.reshape(len(Y), -1) * weight
     m = row_weight(weight, observed).sum()
-    if sample_weight is None:
-        m = observed.any(axis=1).sum()
-    label_weight = weight * observed * clf_weights(clf, Y)
+    label_weight = weight * observed * task_and_class_weights(clf, Y)
 
     def loss():
         return stated_loss(clf, X, Y, label_weight, m, clf.alpha)
@@ -158,7 +156,7 @@ def assert_a_step_is_along_the_differences(clf, X, Y, sample_weight=None):
         assert_allclose(slope, expected, rtol=1e-6, atol=1e-7 * size)
 
 
-def clf_weights(clf, Y):
+def task_and_class_weights(clf, Y):
     """(n, n_tasks): task weight times class weight of each label."""
     weight = np.ones(Y.shape)
     if clf.task_weight is not None:
@@ -334,7 +332,7 @@ def train_plainly(clf, X, Y, sample_weight, *, n_epochs, batch_size, solver, alp
     """The members, trained as any torch user would; the probabilities' mean."""
     kept = ~np.isnan(Y).all(axis=1) & (sample_weight > 0)
     X, Y, sample_weight = X[kept], Y[kept], sample_weight[kept]
-    weight = torch.from_numpy(sample_weight[:, None] * clf_weights(clf, Y))
+    weight = torch.from_numpy(sample_weight[:, None] * task_and_class_weights(clf, Y))
     x = torch.from_numpy(X).to(clf.network_.like)
     y, rows_weight = torch.from_numpy(Y), torch.from_numpy(sample_weight)
     batches = torch.arange(len(x)).split(batch_size)
