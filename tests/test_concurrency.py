@@ -24,6 +24,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
+from skmtl._products import without_derivatives
 from skmtl._training import thread_limit
 
 can_fork = pytest.mark.skipif(
@@ -49,15 +50,23 @@ def one_thread():
 
 
 def in_threads(functions):
-    """What each gives, all begun at the same time in threads of their own."""
+    """What each gives, all begun at the same time in threads of their own.
+
+    Python goes from one to another as often as it can, so that they meet everywhere.
+    """
     barrier = threading.Barrier(len(functions))
+    interval = sys.getswitchinterval()
 
     def run(function):
         barrier.wait(60)
         return function()
 
-    with ThreadPoolExecutor(len(functions)) as pool:
-        return list(pool.map(run, functions))
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(functions)) as pool:
+            return list(pool.map(run, functions))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def in_a_new_thread(function):
@@ -126,7 +135,10 @@ def test_one_model_predicts_in_many_threads(problem, kind, one_thread):
     def work(i):
         rows = slice(i, 60 - i)
         part = X.iloc[rows] if kind == "categories" else X[rows]
-        results = [(clf.predict_proba(part), clf.transform(part)) for _ in range(2)]
+        n_times = 2 if kind == "categories" else 15
+        results = [
+            (clf.predict_proba(part), clf.transform(part)) for _ in range(n_times)
+        ]
         return [*results, (clf.predict(part), clf.score(part, Y[rows]))]
 
     one_by_one = [work(i) for i in range(16)]
@@ -155,6 +167,35 @@ def test_a_model_predicts_while_a_copy_of_it_goes_on(problem, one_thread):
     for of_thread in predictions[1:]:
         for p in of_thread:
             assert_array_equal(p, expected)
+
+
+def test_derivatives_beside_a_thread_that_needs_none(one_thread):
+    # The kernels that may stand in there have none.
+    X, Y = wide_problem()
+    network = classifier(**WIDE, input_encoding="none").fit(X, Y).network_
+    held, done = threading.Event(), threading.Event()
+
+    def predict_slowly():
+        with without_derivatives(torch.device("cpu")):
+            held.set()
+            done.wait(60)
+
+    def gradients():
+        network.zero_grad()
+        network(torch.from_numpy(X)).square().sum().backward()
+        return [p.grad.clone() for p in network.parameters()]
+
+    expected = gradients()
+    other = threading.Thread(target=predict_slowly)
+    other.start()
+    held.wait(60)
+    try:
+        beside = gradients()
+    finally:
+        done.set()
+        other.join(60)
+    for a, b in zip(beside, expected, strict=True):
+        assert_array_equal(a, b)
 
 
 def test_every_thread_keeps_its_number_of_threads(problem, two_threads):
@@ -424,6 +465,10 @@ def global_state():
 
 @contextlib.contextmanager
 def nothing_changes():
+    # Or a seed that every call sets would be there before it.
+    random.seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    torch.manual_seed(5)
     before = global_state()
     yield
     after = global_state()
