@@ -121,6 +121,11 @@ def without_empty(rows: SparseRows) -> tuple[Tensor, SparseRows]:
     return filled, rows._replace(offsets=offsets)
 
 
+def _empty(*shape: int) -> Tensor:
+    """Memory for parameters, whatever the caller's default dtype and device are."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
+
+
 class LinearBank(nn.Module):
     """`n_inputs * n_readers` linear maps, each input read by `n_readers` of them.
 
@@ -138,13 +143,9 @@ class LinearBank(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(
-            torch.empty(
-                n_inputs, in_features, n_readers, out_features, dtype=torch.float32
-            )
+            _empty(n_inputs, in_features, n_readers, out_features)
         )
-        self.bias = nn.Parameter(
-            torch.empty(n_inputs, 1, n_readers, out_features, dtype=torch.float32)
-        )
+        self.bias = nn.Parameter(_empty(n_inputs, 1, n_readers, out_features))
 
     @torch.no_grad()
     def initialize(self, activation: str, generator: torch.Generator) -> None:
@@ -451,9 +452,9 @@ class ColumnBank(nn.Module):
             len(categorical.row_column),
         ]
         shape = (1, sum(self.sizes), n_readers, out_features)
-        self.weight = nn.Parameter(torch.empty(shape, dtype=torch.float32))
+        self.weight = nn.Parameter(_empty(*shape))
         shape = (1, 1, n_readers, out_features)
-        self.bias = nn.Parameter(torch.empty(shape, dtype=torch.float32))
+        self.bias = nn.Parameter(_empty(*shape))
 
     @torch.no_grad()
     def initialize(self, activation: str, generator: torch.Generator) -> None:

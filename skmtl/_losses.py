@@ -124,8 +124,8 @@ def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:
     """(n_tasks,), group by group -> (n_tasks,)."""
     if len(groups) == 1:
         return values
-    tasks = torch.tensor([task for group in groups for task in group.tasks])
-    return values[tasks.argsort().to(values.device)]
+    tasks = [task for group in groups for task in group.tasks]
+    return values[torch.tensor(tasks, device=values.device).argsort()]
 
 
 def _by_group(

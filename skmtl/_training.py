@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,29 +39,69 @@ MIN_WORK_PER_THREAD = 5_000_000
 
 _thread_lock = threading.Lock()
 _thread_users = 0
-_threads_on_entry = 1
+_threads_of_first_user = 1
+_has_had_threads = False
+
+
+class _ThisThread(threading.local):
+    depth = 0  # of limits around one another, as where a callback predicts
+    own_threads: int | None = None  # of torch outside of them; None: never been inside
+
+
+_this_thread = _ThisThread()
 
 
 @contextlib.contextmanager
 def thread_limit(work: float) -> Iterator[None]:
     """Use as many of torch's threads as `work` multiply-adds a step can keep busy.
 
-    The number of threads belongs to the process: users are counted, and what the first
-    of them found is what everyone leaves behind.
+    Each thread has a number of its own, and leaves with the one that it came with. But
+    where it first uses torch while others are here, it may have come with their limit:
+    a new thread takes over what any thread has set last. Then it leaves with what the
+    first of them had.
     """
-    global _thread_users, _threads_on_entry
+    global _thread_users, _threads_of_first_user, _has_had_threads
+    this = _this_thread
     with _thread_lock:
+        # Also where it is not used: a new thread takes the number over when it asks for
+        # it, which must not happen between the lines of another one here.
+        before = torch.get_num_threads()
         if _thread_users == 0:
-            _threads_on_entry = torch.get_num_threads()
+            _threads_of_first_user = before
+        if this.depth == 0:
+            if this.own_threads is None and _thread_users > 0:
+                before = max(before, _threads_of_first_user)
+            this.own_threads = before
+        this.depth += 1
         _thread_users += 1
+        own = cast(int, this.own_threads)
+        _has_had_threads |= own > 1
         wanted = max(1, int(work // MIN_WORK_PER_THREAD))
-        torch.set_num_threads(min(_threads_on_entry, wanted))
+        torch.set_num_threads(min(own, wanted))
     try:
         yield
     finally:
         with _thread_lock:
+            this.depth -= 1
             _thread_users -= 1
-            torch.set_num_threads(_threads_on_entry)
+            torch.set_num_threads(before)
+
+
+def _begin_anew_in_child() -> None:
+    """After a fork: of all threads, this one alone is here.
+
+    The others will not give the lock back, and torch would wait forever for those of
+    its own that the parent has had.
+    """
+    global _thread_lock, _thread_users
+    _thread_lock, _thread_users = threading.Lock(), _this_thread.depth
+    if _has_had_threads:
+        torch.set_num_threads(1)
+        _this_thread.own_threads = 1
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 class Freeze(NamedTuple):
@@ -336,7 +377,7 @@ class _Steps:
         plan = self.plan
         self._begin_epoch(number)
         if plan.shuffle:
-            index = index[torch.randperm(len(index), generator=self.generator)]
+            index = index[self._random_order(len(index))]
         n_batches = -(-len(index) // plan.batch_size)
         step_sizes = (
             plan.learning_rate_init
@@ -350,6 +391,10 @@ class _Steps:
             loss += block_loss
             weight += block_weight
         return (float(loss) + self._penalty() * n_batches) / weight
+
+    def _random_order(self, n_rows: int) -> Tensor:
+        generator = self.generator
+        return torch.randperm(n_rows, generator=generator, device=generator.device)
 
     def _begin_epoch(self, number: int) -> None:
         """Release the trunk where its time has come."""
@@ -462,7 +507,7 @@ def _generator_beside(like: Tensor, generator: torch.Generator) -> torch.Generat
     """The generator for dropout, on the network's device."""
     if like.device == generator.device:
         return generator
-    seed = torch.randint(2**62, (), generator=generator)
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     return torch.Generator(like.device).manual_seed(int(seed))
 
 

@@ -294,7 +294,8 @@ class MultiTaskNetClassifier(
 
     Training and prediction use torch's threads, and fewer of them for small networks.
     Where other programs keep the cores busy, threads that wait for one another take far
-    longer than one alone: call `torch.set_num_threads(1)`.
+    longer than one alone: call `torch.set_num_threads(1)`. A process that is forked off
+    after a fit or a prediction has one thread: torch's others are not there.
 
     scikit-learn's callbacks are supported, an epoch per task: see `set_callbacks` and
     `sklearn.callback`.

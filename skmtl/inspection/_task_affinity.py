@@ -441,7 +441,7 @@ def _look(classifier: MultiTaskNetClassifier, X: Any, y: Any) -> _Look:
         task_weight=None,  # of a mean loss, it changes nothing
         class_weight=classifier.class_weight,
     ).data
-    index = torch.arange(len(codes))
+    index = torch.arange(len(codes), device="cpu")
     network = classifier.network_
     return _Look(
         lookahead_affinity(network, data, index),
@@ -515,7 +515,7 @@ def feature_cosines(
     On all rows, and on those with labels of both tasks, whose number is the third.
     """
     n_tasks = data.codes.shape[1]
-    products = torch.zeros(n_tasks, n_tasks, dtype=torch.float64)
+    products = torch.zeros(n_tasks, n_tasks, dtype=torch.float64, device="cpu")
     squares = torch.zeros_like(products)  # [i, j]: of i on the rows with a label of j
     counts = torch.zeros_like(products)
     n_rows = max(1, CHUNK_ELEMENTS // (n_tasks * network.n_features_out))

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from skmtl._layers import apply_dropout
 
 _random_lock = threading.RLock()
+
+
+def _begin_anew_in_child() -> None:
+    """After a fork: another thread of the parent may have had the lock."""
+    global _random_lock
+    _random_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 class ModuleTrunk(nn.Module):
@@ -234,7 +245,8 @@ def _make(
     generator: torch.Generator,
 ) -> nn.Module:
     try:
-        module = make(input_shape, generator)
+        with torch.device("cpu"):  # whose generator is seeded; it is moved later
+            module = make(input_shape, generator)
     except TypeError as error:
         if isinstance(error, ValueError):  # a parameter of the spec is not legal
             raise
@@ -272,9 +284,11 @@ class _Measured(NamedTuple):
 def _run_dry(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Run a module on two rows; returns the width of what it gives."""
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    x = torch.zeros(2, *input_shape, device=device)
+    # As in training, whatever the caller's default or autocast is.
+    x = torch.zeros(2, *input_shape, device=device, dtype=torch.float32)
     try:
-        out = module(x)
+        with torch.autocast(device.type, enabled=False):
+            out = module(x)
     except Exception as error:
         raise ValueError(
             f"The trunk must read rows of shape {input_shape}, but with a batch of "
