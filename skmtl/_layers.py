@@ -1,7 +1,9 @@
 """The bank, many linear maps in one call, and the small blocks around it."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -121,9 +123,27 @@ def without_empty(rows: SparseRows) -> tuple[Tensor, SparseRows]:
     return filled, rows._replace(offsets=offsets)
 
 
+# Where parameters are made, "cpu", or "meta": there they have sizes and no memory.
+_parameter_device = ContextVar("parameter_device", default="cpu")
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Networks that are built here have sizes alone."""
+    token = _parameter_device.set("meta")
+    try:
+        yield
+    finally:
+        _parameter_device.reset(token)
+
+
+def parameter_device() -> torch.device:
+    """Where to make parameters, whatever the caller's default device is."""
+    return torch.device(_parameter_device.get())
+
+
 def _empty(*shape: int) -> Tensor:
-    """Memory for parameters, whatever the caller's default dtype and device are."""
-    return torch.empty(shape, dtype=torch.float32, device="cpu")
+    return torch.empty(shape, dtype=torch.float32, device=parameter_device())
 
 
 class LinearBank(nn.Module):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skmtl._classifier._parameters import with_own_trunk
 from skmtl._inputs import InputColumns
+from skmtl._layers import without_memory
 from skmtl._rows import as_tensor
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture, TrunkAndHeads
@@ -33,7 +34,7 @@ def network_state(network: Any, trunk: Any) -> NetworkState | None:
     """The state of a network that the estimator's parameter `trunk` made.
 
     None where only code could make it again: of a module or a sharing of the user's
-    own.
+    own, or of another precision.
     """
     if type(network) is not TrunkAndHeads:
         return None
@@ -44,6 +45,8 @@ def network_state(network: Any, trunk: Any) -> NetworkState | None:
         type(trunk) is not ConvTrunk or trunk_label(trunk) != architecture.trunk
     ):
         return None
+    if any(p.dtype != torch.float32 for p in network.parameters()):
+        return None  # the user has converted it
     tensors = network.state_dict()
     return NetworkState(
         architecture, {name: t.detach().cpu().numpy() for name, t in tensors.items()}
@@ -64,7 +67,7 @@ def build_from_state(
         raise ValueError(
             f"sharing must be one of {sorted(_SPECS)}; got {architecture.sharing!r}."
         )
-    with torch.device("meta"):  # shapes without memory
+    with without_memory():
         network = _SPECS[architecture.sharing].build(architecture, torch.Generator())
     expected = {
         name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()
@@ -75,7 +78,7 @@ def build_from_state(
     }
     found = {name: (tuple(t.shape), t.dtype) for name, t in tensors.items()}
     if found != expected:
-        different = sorted(set(found.items()) ^ set(expected.items()))[0][0]
+        different = min(name for name, _ in found.items() ^ expected.items())
         raise ValueError(
             f"The arrays must be those of {architecture}, but {different!r} is "
             f"{found.get(different, 'missing')} and must be "

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmtl._layers import apply_dropout
+from skmtl._layers import apply_dropout, parameter_device
 
 _random_lock = threading.RLock()
 
@@ -245,7 +245,8 @@ def _make(
     generator: torch.Generator,
 ) -> nn.Module:
     try:
-        with torch.device("cpu"):  # whose generator is seeded; it is moved later
+        # Of the CPU the generator is seeded; the network is moved later.
+        with torch.device(parameter_device()):
             module = make(input_shape, generator)
     except TypeError as error:
         if isinstance(error, ValueError):  # a parameter of the spec is not legal
@@ -262,7 +263,7 @@ def _make(
         )
     # A factory may return the same module again and again.
     module = copy.deepcopy(module).float()
-    if torch.get_default_device().type != "meta":  # there the sizes alone are wanted
+    if parameter_device().type == "cpu":
         module = module.cpu()
     for parent in list(module.modules()):
         for name, child in list(parent._modules.items()):  # also one that comes twice
@@ -287,7 +288,9 @@ def _run_dry(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     # As in training, whatever the caller's default or autocast is.
     x = torch.zeros(2, *input_shape, device=device, dtype=torch.float32)
     try:
-        with torch.autocast(device.type, enabled=False):
+        with contextlib.ExitStack() as stack:
+            if torch.amp.is_autocast_available(device.type):
+                stack.enter_context(torch.autocast(device.type, enabled=False))
             out = module(x)
     except Exception as error:
         raise ValueError(
