@@ -20,6 +20,8 @@ _TEXT_OF_MISSING = "", "?", "nan", "NaN", "<NA>", "NA", "N/A", "n/a", "None", "n
 # From so many labels on scikit-learn says that a target could be a regression problem,
 # if more than half of the labels are different.
 _MIN_LABELS_TO_DOUBT = 21
+# Of a table of 0 and 1, so that what is in between takes little memory.
+_CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,15 @@ def _encode_zero_one(y: Any) -> tuple[Tasks, NDArray] | None:
         return None
     if values.dtype.kind not in "biuf":
         return None
-    is_one = values == 1
-    is_known = is_one | (values == 0)
-    if not (is_known | np.isnan(values)).all():
-        return None
-    codes = is_one.astype(np.int8)
-    codes[~is_known] = -1
+    codes = np.empty(values.shape, np.int8)
+    n_rows = max(1, _CELLS_AT_ONCE // values.shape[1])
+    for start in range(0, len(values), n_rows):
+        part = values[start : start + n_rows]
+        is_one = part == 1
+        is_known = is_one | (part == 0)
+        if not (is_known | np.isnan(part)).all():
+            return None
+        codes[start : start + n_rows] = np.where(is_known, is_one, -1)
     dtype = np.int64 if values.dtype.kind == "f" else values.dtype
     n_tasks = values.shape[1]
     classes = [np.array([0, 1], dtype) for _ in range(n_tasks)]
@@ -221,13 +226,17 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
 
 def warn_of_many_classes(tasks: Tasks, codes: NDArray) -> None:
     """Name the tasks whose labels look like measurements."""
-    n_labels = (codes >= 0).sum(axis=0)
-    is_odd = (n_labels >= _MIN_LABELS_TO_DOUBT) & (tasks.n_classes > 0.5 * n_labels)
-    if is_odd.any():
-        counts = tasks.n_classes[is_odd].tolist()
+    # Fewer classes are more than half of too few labels.
+    candidates = np.flatnonzero(tasks.n_classes > 0.5 * _MIN_LABELS_TO_DOUBT)
+    n_labels = (codes[:, candidates] >= 0).sum(axis=0)
+    is_odd = n_labels >= _MIN_LABELS_TO_DOUBT
+    is_odd &= tasks.n_classes[candidates] > 0.5 * n_labels
+    odd = candidates[is_odd]
+    if len(odd):
+        counts = tasks.n_classes[odd].tolist()
         warnings.warn(
             "The number of classes is greater than 50% of the number of labels in "
-            f"tasks {shorten(tasks.names[is_odd])}: {shorten(counts)} classes. y could "
+            f"tasks {shorten(tasks.names[odd])}: {shorten(counts)} classes. y could "
             "represent a regression problem there; bin such a column into classes.",
             UserWarning,
             stacklevel=5,  # the caller of fit, past scikit-learn's wrapper

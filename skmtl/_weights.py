@@ -70,16 +70,22 @@ def row_weights(codes: NDArray, sample_weight: NDArray | None) -> NDArray | None
 
 
 def label_totals(
-    codes: NDArray, sample_weight: NDArray | None, n_classes: NDArray
+    codes: NDArray,
+    sample_weight: NDArray | None,
+    n_classes: NDArray,
+    rows: NDArray | slice = slice(None),
 ) -> NDArray:
-    """(n_tasks, most classes): the weight of the labels of each class of each task."""
+    """(n_tasks, most classes): the weight of the labels of each class of each task.
+
+    `rows` are those that count. They are read task by task: no copy of the codes.
+    """
     totals = np.zeros((codes.shape[1], int(n_classes.max())))
     for t in range(codes.shape[1]):
         weights = None
         if sample_weight is not None:
-            weights = sample_weight[:, min(t, sample_weight.shape[1] - 1)]
+            weights = sample_weight[rows, min(t, sample_weight.shape[1] - 1)]
         counts = np.bincount(
-            codes[:, t].astype(np.intp) + 1,
+            codes[rows, t].astype(np.intp) + 1,
             weights=weights,
             minlength=totals.shape[1] + 1,
         )

@@ -37,7 +37,7 @@ class TrainingSet:
 
     def rows(self) -> NDArray:
         """Rows with a label; the others never enter a batch."""
-        return np.flatnonzero((self.counted >= 0).any(axis=1))
+        return np.flatnonzero(self.counted.max(axis=1) >= 0)
 
     def constant_loss(self, rows: NDArray) -> float:
         """The loss J, on these rows, of the best prediction that is the same for all.
@@ -47,9 +47,10 @@ class TrainingSet:
         """
         sample_weight = self.data.sample_weight
         totals = label_totals(
-            self.counted[rows],
-            None if sample_weight is None else sample_weight.numpy()[rows],
+            self.counted,
+            None if sample_weight is None else sample_weight.numpy(),
             self.tasks.n_classes,
+            rows,
         )
         totals = totals * self.data.weight_table.numpy()[:, 1:]
         per_task = totals.sum(axis=1, keepdims=True)
