@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 
 from skmtl._tables import as_table, as_text
-from skmtl.inspection._comparison import mean_or_nan, parameter_prefix
-from skmtl.inspection._transfer_gain import TransferGain, transfer_gain
+from skmtl.inspection._comparison import (
+    check_scoring,
+    mean_or_nan,
+    parameter_prefix,
+    repeated_splits,
+)
+from skmtl.inspection._transfer_gain import TransferGain, gain_on_splits
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,21 +152,12 @@ def capacity_curve(
     if not layers:
         raise ValueError("sizes must have at least one size of the trunk; got none.")
     name = f"{parameter_prefix(estimator)}hidden_layer_sizes"
-    if not isinstance(random_state, Integral):  # the same splits at each size
-        random_state = int(check_random_state(random_state).randint(2**31 - 1))
-    results = [
-        transfer_gain(
-            clone(estimator).set_params(**{name: size}),
-            X,
-            y,
-            cv=cv,
-            scoring=scoring,
-            n_repeats=n_repeats,
-            n_jobs=n_jobs,
-            random_state=random_state,
-        )
-        for size in layers
-    ]
+    models = [clone(estimator).set_params(**{name: size}) for size in layers]
+    splits = repeated_splits(cv, X, y, n_repeats, random_state)
+    scorer = check_scoring(scoring)
+    results = []
+    for model in models:
+        results.append(gain_on_splits(model, X, y, splits, scorer, n_jobs))
     return CapacityCurve(_table(layers, results), layers, results)
 
 

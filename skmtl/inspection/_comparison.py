@@ -1,6 +1,5 @@
 """Joint and separate networks on the same splits, and what paired scores say."""
 
-from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -8,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.base import clone
+from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import indexable
+from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._classifier import MultiTaskNetClassifier
 from skmtl.metrics import multitask_scorer
@@ -90,7 +90,7 @@ def check_scoring(scoring: Any) -> _MultiTaskScorer:
 
 def repeated_splits(
     cv: Any, X: Any, y: Any, n_repeats: int, random_state: Any
-) -> Iterator[Split]:
+) -> list[Split]:
     """All splits of all repetitions; an integer `cv` makes new folds each time."""
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(
@@ -99,11 +99,38 @@ def repeated_splits(
     rng = check_random_state(random_state)
     if not (cv is None or isinstance(cv, Integral)):
         cv = as_splitter(cv)  # an iterator can be read but once
+    if isinstance(cv, GroupsConsumerMixin):
+        raise ValueError(
+            "cv must make splits from X and y alone, since no groups are passed to "
+            f"it; got {cv}. Pass its splits, cv.split(X, y, groups)."
+        )
+    splits = []
     for _ in range(n_repeats):
         seed = int(rng.randint(2**31 - 1))
         splitter = as_splitter(cv, shuffle=True, random_state=seed)
-        for train, test in splitter.split(X, y):
-            yield Split(train, test, seed)
+        for pair in splitter.split(X, y):
+            train, test = (_row_numbers(rows, _num_samples(X)) for rows in pair)
+            splits.append(Split(train, test, seed))
+    if not splits:
+        raise ValueError(
+            "cv must make at least one split; got none. Pass pairs of training and "
+            "test rows, or a number of folds."
+        )
+    return splits
+
+
+def _row_numbers(rows: Any, n_samples: int) -> NDArray:
+    """Rows as numbers, where a split has a mask of booleans too."""
+    rows = np.asarray(rows)
+    if rows.dtype != bool:
+        return rows
+    if rows.shape != (n_samples,):
+        raise ValueError(
+            "A mask of rows in cv must have a value for each of the "
+            f"{n_samples} rows; got shape {rows.shape}. Pass such masks, or the "
+            "numbers of the rows."
+        )
+    return np.flatnonzero(rows)
 
 
 def rows_scored_per_row(splits: list[Split]) -> float:

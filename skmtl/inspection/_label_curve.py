@@ -169,7 +169,7 @@ def label_curve(
     tasks, codes = encode_targets(y)
     position = _position_of(task, tasks)
     prefix, scorer = check_joint(estimator), check_scoring(scoring)
-    splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
+    splits = repeated_splits(cv, X, y, n_repeats, random_state)
     sizes = _check_sizes(n_labels, codes[:, position], splits)
     alone = _alone(estimator, prefix, tasks.names[[position]])
     comparison = _Comparison(estimator, alone, prefix, scorer, position, sizes)

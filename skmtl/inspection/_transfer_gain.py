@@ -14,12 +14,14 @@ from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
     PairedScores,
+    Split,
     check_scoring,
     corrected_gain,
     mean_or_nan,
     paired_scores,
     repeated_splits,
 )
+from skmtl.metrics._scorer import _MultiTaskScorer
 
 VERDICTS = ("helps", "hurts", "cannot tell")
 
@@ -135,7 +137,8 @@ def transfer_gain(
     cv : int, splitter or iterable, default=5
         A number of folds for `MultiTaskStratifiedKFold`, which are new in each
         repetition; a splitter, asked in each repetition; or pairs of training and test
-        rows.
+        rows, their numbers or masks. Of a splitter of groups pass what its `split`
+        gives.
     scoring : str or callable, default="roc_auc_ovr"
         What `multitask_scorer` takes, or what it made. The default is the ROC AUC, of
         tasks with more than two classes that of each against the rest.
@@ -201,14 +204,25 @@ def transfer_gain(
     >>> result.table.shape
     (4, 9)
     """
+    splits = repeated_splits(cv, X, y, n_repeats, random_state)
+    return gain_on_splits(estimator, X, y, splits, check_scoring(scoring), n_jobs)
+
+
+def gain_on_splits(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    splits: list[Split],
+    scorer: _MultiTaskScorer,
+    n_jobs: int | None,
+) -> TransferGain:
+    """`transfer_gain` on these splits."""
     tasks, codes = encode_targets(y)
     if tasks.n_tasks < 2:
         raise ValueError(
             "y must have at least two tasks, which could gain from one another; got "
             f"{tasks.n_tasks}. Pass a column per task."
         )
-    scorer = check_scoring(scoring)
-    splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
     scores = paired_scores(estimator, X, y, splits, scorer, n_jobs)
     gain = corrected_gain(scores.joint - scores.separate, scores.test_ratio)
     _warn_undefined(scorer._metric.name, tasks.names, gain.n_scored, len(splits))
@@ -259,5 +273,5 @@ def _warn_undefined(
             f"the {n_splits} splits, whose test rows have labels of one class or none: "
             f"{shorten(partly)}. Their gain is over the other splits, see n_scored.",
             UndefinedMetricWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller of transfer_gain or capacity_curve
         )

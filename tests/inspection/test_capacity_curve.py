@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GroupKFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -53,6 +54,26 @@ def test_a_pipeline_and_the_picture(problem, random_state):
     assert_array_equal(mean.get_xdata(), [2, 8])
     assert_allclose(mean.get_ydata(), curve.table["gain"].to_numpy()[::-1])
     plt.close("all")
+
+
+def test_an_iterator_of_splits_is_read_once_for_all_sizes(problem):
+    X, Y = problem
+    pairs = list(GroupKFold(3).split(X, Y, np.repeat(np.arange(12), 5)))
+    of_list, of_iterator = (
+        capacity_curve(
+            small_network(max_iter=2), X, Y, sizes=[2, 3], cv=cv, random_state=0
+        )
+        for cv in (pairs, iter(pairs))
+    )
+    assert_array_equal(of_iterator.gains, of_list.gains)
+
+
+def test_a_splitter_without_a_seed_gives_the_same_splits_at_each_size(problem):
+    splitter = ShuffleSplit(2, random_state=np.random.RandomState(0))
+    curve = capacity_curve(
+        small_network(max_iter=2), *problem, sizes=[3, 3], cv=splitter, random_state=0
+    )
+    assert_array_equal(*curve.gains)
 
 
 def test_no_size_is_refused(problem):

@@ -93,6 +93,24 @@ def test_scores_are_those_of_two_fits_by_hand(problem):
     assert_allclose([curve.joint_scores[0, 0], curve.alone_scores[0, 0]], expected)
 
 
+def test_splits_as_masks_are_those_of_their_rows(problem):
+    pairs = list(ShuffleSplit(2, test_size=0.3, random_state=0).split(problem[0]))
+    pairs = [[np.sort(rows) for rows in pair] for pair in pairs]
+    masks = [[np.isin(np.arange(60), rows) for rows in pair] for pair in pairs]
+    by_number, by_mask = (
+        label_curve(
+            small_network(4, max_iter=2),
+            *problem,
+            "task_0",
+            n_labels=[8],
+            cv=cv,
+            random_state=0,
+        )
+        for cv in (pairs, masks)
+    )
+    assert_array_equal(by_mask.table, by_number.table)
+
+
 def test_few_labels_gain_from_related_tasks_and_many_need_them_less():
     X, Y = make_multitask_classification(600, 8, 6, n_hidden=1, random_state=0)
     clf = small_network(32, max_iter=30)

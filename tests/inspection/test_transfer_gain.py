@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.model_selection import ShuffleSplit
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -107,6 +107,21 @@ def test_scores_are_those_of_two_fits_by_hand(problem):
     )
 
 
+def test_splits_as_masks_are_those_of_their_rows(problem):
+    pairs = list(KFold(3).split(problem[0]))
+    masks = [[np.isin(np.arange(60), rows) for rows in pair] for pair in pairs]
+    by_number, by_mask = (
+        transfer_gain(
+            small_network(4, max_iter=3), *problem, cv=cv, n_repeats=1, random_state=0
+        )
+        for cv in (pairs, masks)
+    )
+    assert_array_equal(by_mask.joint_scores, by_number.joint_scores)
+    for name in ("ci_low", "ci_high", "p_value"):
+        assert_array_equal(by_mask.table[name], by_number.table[name])
+    assert by_mask.mean_gain == by_number.mean_gain
+
+
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
     X, Y = problem
@@ -182,6 +197,9 @@ def test_tasks_that_cannot_be_scored_are_named():
         (StandardScaler(), 2, {}, "must be a MultiTaskNetClassifier"),
         (small_network(4), 1, {}, "at least two tasks"),
         (small_network(4), 2, {"cv": "five"}, "Expected `cv` as an integer"),
+        (small_network(4), 2, {"cv": []}, "cv must make at least one split"),
+        (small_network(4), 2, {"cv": GroupKFold(3)}, r"cv.split\(X, y, groups\)"),
+        (small_network(4), 2, {"cv": [([True], [True])]}, "each of the 20 rows"),
         (small_network(4), 2, {"n_repeats": 0}, "n_repeats must be a whole number"),
     ],
 )
