@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from skmtl._tables import as_table, as_text
 from skmtl.inspection._comparison import (
+    check_joint,
     check_scoring,
     mean_or_nan,
     parameter_prefix,
@@ -123,7 +124,8 @@ def capacity_curve(
     Raises
     ------
     ValueError
-        If there is no size, or if `transfer_gain` refuses the estimator.
+        If there is no size, if the estimator has a `trunk` of the user's own, which no
+        size changes, or if `transfer_gain` refuses the estimator.
 
     See Also
     --------
@@ -148,17 +150,44 @@ def capacity_curve(
     >>> curve.hidden_layer_sizes
     [(2,), (8, 8)]
     """
-    layers = [tuple(np.atleast_1d(size).tolist()) for size in sizes]
-    if not layers:
-        raise ValueError("sizes must have at least one size of the trunk; got none.")
-    name = f"{parameter_prefix(estimator)}hidden_layer_sizes"
-    models = [clone(estimator).set_params(**{name: size}) for size in layers]
+    layers = _check_sizes(sizes)
+    models = _of_sizes(estimator, layers)
     splits = repeated_splits(cv, X, y, n_repeats, random_state)
     scorer = check_scoring(scoring)
     results = []
     for model in models:
         results.append(gain_on_splits(model, X, y, splits, scorer, n_jobs))
     return CapacityCurve(_table(layers, results), layers, results)
+
+
+def _check_sizes(sizes: Any) -> list[tuple[int, ...]]:
+    """Values of `hidden_layer_sizes`."""
+    if not np.iterable(sizes) or isinstance(sizes, str):
+        raise ValueError(
+            "sizes must be a sequence of sizes of the trunk, of which each is a number "
+            f"or a tuple of numbers; got {sizes!r}. Use for instance [4, 16, (64, 64)]."
+        )
+    layers = [tuple(np.atleast_1d(size).tolist()) for size in sizes]
+    if not layers:
+        raise ValueError("sizes must have at least one size of the trunk; got none.")
+    return layers
+
+
+def _of_sizes(estimator: Any, layers: list[tuple[int, ...]]) -> list[Any]:
+    """The estimator at each size, or why it has none."""
+    prefix = parameter_prefix(estimator)
+    trunk = estimator.get_params()[f"{prefix}trunk"]
+    if trunk is not None:
+        raise ValueError(
+            "estimator must have a trunk of hidden_layer_sizes, which the sizes are; "
+            f"got trunk={trunk!r}, which ignores them. Use trunk=None, or call "
+            "transfer_gain with a trunk of each size."
+        )
+    name = f"{prefix}hidden_layer_sizes"
+    models = [clone(estimator).set_params(**{name: size}) for size in layers]
+    for model in models:
+        check_joint(model)
+    return models
 
 
 def _table(layers: list[tuple[int, ...]], results: list[TransferGain]) -> Any:

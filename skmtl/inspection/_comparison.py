@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.base import clone
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -53,30 +54,56 @@ class Gain(NamedTuple):
 
 def parameter_prefix(estimator: Any) -> str:
     """What stands before the classifier's parameters, as `set_params` reads them."""
-    if isinstance(estimator, MultiTaskNetClassifier):
-        return ""
-    found = [
-        name
-        for name, value in estimator.get_params(deep=True).items()
-        if isinstance(value, MultiTaskNetClassifier) and "pretrained" not in name
-    ]
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise ValueError(
+            "estimator must be a MultiTaskNetClassifier, or a Pipeline around one; got "
+            f"{estimator!r}. Pass such an object."
+        )
+    parts = {"": estimator} | {
+        f"{name}__": part for name, part in estimator.get_params(deep=True).items()
+    }
+    searches = [part for part in parts.values() if isinstance(part, BaseSearchCV)]
+    if searches:
+        raise ValueError(
+            "estimator must be one network, not a search, whose fits may differ in "
+            f"more than is compared; got {type(searches[0]).__name__}. Pass its "
+            "best_estimator_ after fit."
+        )
+    networks = [p for p, part in parts.items() if _is_network(part)]
+    # Not what belongs to another one, which began with it: `pretrained`.
+    found = [p for p in networks if not any(_is_within(p, q) for q in networks)]
     if len(found) != 1:
         raise ValueError(
             "estimator must be a MultiTaskNetClassifier, or have one in it such as a "
-            f"Pipeline has; got {type(estimator).__name__} with {len(found)}: {found}. "
-            "Pass one."
+            f"Pipeline has; got {type(estimator).__name__} with {len(found)}: "
+            f"{[p.removesuffix('__') for p in found]}. Pass one."
         )
-    return f"{found[0]}__"
+    return found[0]
+
+
+def _is_network(part: Any) -> bool:
+    return isinstance(part, MultiTaskNetClassifier)
+
+
+def _is_within(prefix: str, other: str) -> bool:
+    return prefix != other and prefix.startswith(other)
 
 
 def check_joint(estimator: Any) -> str:
     """The prefix of an estimator whose tasks share layers."""
     prefix = parameter_prefix(estimator)
-    sharing = estimator.get_params()[f"{prefix}sharing"]
+    parameters = estimator.get_params()
+    sharing = parameters[f"{prefix}sharing"]
     if sharing == "none" or isinstance(sharing, NoSharing):
         raise ValueError(
             "estimator must share layers, since it is compared with sharing='none'; "
             f"got sharing={sharing!r}. Use sharing='hard'."
+        )
+    sizes = parameters[f"{prefix}hidden_layer_sizes"]
+    if parameters[f"{prefix}trunk"] is None and np.size(sizes) == 0:
+        raise ValueError(
+            "estimator must share layers, but has none that its tasks could share; got "
+            f"hidden_layer_sizes={sizes!r}. Use a hidden layer."
         )
     return prefix
 

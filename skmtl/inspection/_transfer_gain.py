@@ -157,8 +157,8 @@ def transfer_gain(
     Raises
     ------
     ValueError
-        If there is no MultiTaskNetClassifier in `estimator`, if its tasks share
-        nothing, or if `y` has one task.
+        If there is no MultiTaskNetClassifier in `estimator`, if it is a search, if its
+        tasks share nothing, or if `y` has one task.
 
     Warns
     -----

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import CapacityCurveDisplay, capacity_curve, transfer_gain
+from skmtl.trunks import ConvTrunk
 
 matplotlib.use("Agg")
 
@@ -76,6 +77,22 @@ def test_a_splitter_without_a_seed_gives_the_same_splits_at_each_size(problem):
     assert_array_equal(*curve.gains)
 
 
-def test_no_size_is_refused(problem):
-    with pytest.raises(ValueError, match="at least one size"):
-        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=[])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([], "at least one size"),
+        (5, "sizes must be a sequence"),
+        (None, "sizes must be a sequence"),
+        ("large", "sizes must be a sequence"),
+        ([4, ()], r"must share layers.*hidden_layer_sizes=\(\)"),
+    ],
+)
+def test_sizes_that_are_refused(problem, sizes, message):
+    with pytest.raises(ValueError, match=message):
+        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=sizes)
+
+
+def test_a_trunk_that_no_size_changes_is_refused(problem):
+    clf = MultiTaskNetClassifier(trunk=ConvTrunk((4,)))
+    with pytest.raises(ValueError, match=r"got trunk=ConvTrunk.*Use trunk=None"):
+        capacity_curve(clf, *problem, sizes=[4])

@@ -208,6 +208,11 @@ def test_weights_that_name_tasks_and_labels_of_text(problem):
     assert curve.table["n_scored"].tolist() == [2]
 
 
+def test_a_network_without_shared_layers_is_refused(problem):
+    with pytest.raises(ValueError, match="must share layers"):
+        label_curve(small_network(), *problem, "task_0", n_labels=[5])
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [

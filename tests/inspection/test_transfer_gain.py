@@ -8,13 +8,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
-from sklearn.pipeline import make_pipeline
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import TransferGainDisplay, transfer_gain
-from skmtl.inspection._comparison import corrected_gain
+from skmtl.inspection._comparison import corrected_gain, parameter_prefix
 from skmtl.metrics import multitask_score, multitask_scorer
 from skmtl.sharing import NoSharing
 
@@ -144,6 +146,17 @@ def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
     assert_array_equal(piped.table["n_labelled"], frame.notna().sum())
 
 
+@pytest.mark.parametrize("name", ["pretrained", "pretrained_net", "net"])
+def test_the_network_is_found_by_what_it_is_and_not_by_its_name(problem, name):
+    source = FrozenEstimator(small_network(4, max_iter=1).fit(*problem))
+    clf = small_network(4, max_iter=1, pretrained=source)
+    model = Pipeline([("scale", StandardScaler()), (name, clf)])
+    assert parameter_prefix(clf) == ""
+    assert parameter_prefix(model) == f"{name}__"
+    nested = Pipeline([("inner", model)])
+    assert parameter_prefix(nested) == f"inner__{name}__"
+
+
 def test_same_seed_same_result_and_the_estimator_is_left_alone(problem):
     clf = small_network(8, max_iter=3)
     before = clf.get_params()
@@ -194,6 +207,18 @@ def test_tasks_that_cannot_be_scored_are_named():
     [
         (small_network(4, sharing="none"), 2, {}, "must share layers"),
         (small_network(4, sharing=NoSharing()), 2, {}, "must share layers"),
+        (small_network(), 2, {}, r"must share layers.*hidden_layer_sizes=\(\)"),
+        (GridSearchCV(small_network(4), {}), 2, {}, "GridSearchCV.*best_estimator_"),
+        (
+            make_pipeline(StandardScaler(), GridSearchCV(small_network(4), {})),
+            2,
+            {},
+            "not a search.*GridSearchCV",
+        ),
+        ("net", 2, {}, "must be a MultiTaskNetClassifier.*got 'net'"),
+        (None, 2, {}, "must be a MultiTaskNetClassifier.*got None"),
+        (MultiTaskNetClassifier, 2, {}, "must be a MultiTask.*got <class"),
+        (make_pipeline(small_network(4), small_network(4)), 2, {}, "with 2: "),
         (StandardScaler(), 2, {}, "must be a MultiTaskNetClassifier"),
         (small_network(4), 1, {}, "at least two tasks"),
         (small_network(4), 2, {"cv": "five"}, "Expected `cv` as an integer"),
