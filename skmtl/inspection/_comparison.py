@@ -20,6 +20,8 @@ from skmtl.model_selection._split import as_splitter
 from skmtl.sharing import NoSharing
 
 CONFIDENCE = 0.95
+MIN_SPLITS = 3  # with a score, for an interval
+SAME = 1e-9  # standard deviation of gains that differ by rounding alone
 
 
 class Split(NamedTuple):
@@ -201,8 +203,9 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
     """Corrected resampled t-test of paired differences (n_splits, n_tasks).
 
     The variance of the mean over n splits is taken as (1 / n + test_ratio) times that
-    of a split, since the training rows of the splits overlap. NaN where fewer than two
-    splits have a difference.
+    of a split, since the training rows of the splits overlap. The interval and the
+    p-value are NaN where fewer than three splits have a difference, or all have the
+    same: scores of a few labels take few values, and that some are equal is no proof.
     """
     scored = np.isfinite(differences)
     n_scored = scored.sum(axis=0)
@@ -214,11 +217,9 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
     error = np.sqrt((1 / known + test_ratio) * variance)
     degrees = np.maximum(n_scored - 1, 1)
     width = error * stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = 2 * stats.t.sf(np.abs(mean) / error, degrees)
-    p_value = np.where((error == 0) & (mean == 0), 1.0, p_value)
+    unknown = (n_scored < MIN_SPLITS) | (variance < SAME**2)
+    p_value = 2 * stats.t.sf(np.abs(mean) / np.where(unknown, 1.0, error), degrees)
     mean = np.where(n_scored > 0, mean, np.nan)
-    unknown = n_scored < 2
     low, high, p_value = (
         np.where(unknown, np.nan, x) for x in (mean - width, mean + width, p_value)
     )

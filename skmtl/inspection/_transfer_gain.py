@@ -35,7 +35,8 @@ class TransferGain:
     table : DataFrame or dict of ndarray
         A row per task: `n_labelled`, the mean scores `joint` and `separate`, their
         difference `gain`, its confidence interval from `ci_low` to `ci_high`, the
-        `p_value` of no difference, `n_scored` (splits in which the metric was defined)
+        `p_value` of no difference (NaN where fewer than three splits have a score, or
+        all have the same gain), `n_scored` (splits in which the metric was defined)
         and the `verdict`: "helps", "hurts" or "cannot tell".
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
@@ -124,7 +125,7 @@ def transfer_gain(
 
     Both have the same sizes, epochs, splits and seeds; they differ in `sharing` alone.
     The answer is a gain per task with its uncertainty, and a verdict, which is "cannot
-    tell" where the interval of the gain contains 0.
+    tell" where the interval of the gain contains 0, or where there is none.
 
     Parameters
     ----------
@@ -177,6 +178,10 @@ def transfer_gain(
     the mean over n splits is (1 / n + n_test / n_train) times that of a split, because
     training sets overlap. Each task is tested by itself: of many tasks without any
     difference, one in forty is said to gain and one in forty to lose.
+
+    There is no interval (NaN) where fewer than three splits have a score of the task,
+    or where its gain is the same in all of them: scores of a few test labels take few
+    values, and that chance brought the same one each time is no certainty.
 
     With `early_stopping=True` each separate network, as the joint one, keeps the epoch
     that did best on its own held-out labels.

@@ -82,9 +82,49 @@ def test_chance_is_called_a_gain_as_often_as_it_says():
     assert_allclose((gain.low > 0).mean(), 0.025, atol=0.0034)
 
 
-def test_equal_scores_have_no_gain():
-    gain = corrected_gain(np.zeros((5, 1)), 0.25)
-    assert (gain.mean, gain.low, gain.high, gain.p_value) == (0, 0, 0, 1)
+@pytest.mark.parametrize(
+    "differences",
+    [
+        np.zeros(5),
+        np.full(5, 0.5),
+        1 / np.array([3, 3, 3]) - np.array([0, 1e-17, 0]),
+        [2 / 3 - 1 / 3, 1 - 2 / 3, 1 / 3 - 0],  # equal but for rounding
+        [0.1, 0.2],
+        [0.1, np.nan, 0.2, np.nan],
+        [0.1],
+    ],
+)
+def test_without_a_spread_there_is_no_certainty(differences):
+    gain = corrected_gain(np.reshape(differences, (-1, 1)), 0.25)
+    assert_allclose(gain.mean, np.nanmean(differences))
+    assert np.isnan([gain.low, gain.high, gain.p_value]).all()
+
+
+@pytest.mark.filterwarnings(
+    # Six labels cannot always be spread over three folds.
+    "ignore:roc_auc_ovr is undefined:sklearn.exceptions.UndefinedMetricWarning"
+)
+def test_one_test_label_of_each_class_never_tells():
+    """The AUC is 0, 1/2 or 1 then, and three such gains are the same or far apart."""
+    said = set()
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.normal(size=(60, 4)), np.full((60, 24), np.nan)
+        for column in Y.T:
+            column[rng.permutation(60)[:6]] = [0, 0, 0, 1, 1, 1]
+        clf = small_network(8, max_iter=5)
+        result = transfer_gain(clf, X, Y, cv=3, n_repeats=1, random_state=seed)
+        said |= set(result.table["verdict"])
+    assert said == {"cannot tell"}
+
+
+def test_two_splits_are_too_few_for_a_verdict(problem):
+    result = transfer_gain(
+        small_network(4, max_iter=2), *problem, cv=2, n_repeats=1, random_state=0
+    )
+    assert set(result.table["verdict"]) == {"cannot tell"}
+    assert np.isnan(result.table["p_value"]).all()
+    assert np.isnan(result.mean_gain[1:]).all()
 
 
 def test_scores_are_those_of_two_fits_by_hand(problem):
@@ -199,7 +239,7 @@ def test_tasks_that_cannot_be_scored_are_named():
     assert result.table["n_scored"].tolist() == [2, 0, 2]
     assert result.table["verdict"].iloc[1] == "cannot tell"
     assert np.isnan(result.table["gain"].iloc[1])
-    assert np.isfinite(result.mean_gain).all()
+    assert_allclose(result.mean_gain[0], np.nanmean(result.table["gain"]))
 
 
 @pytest.mark.parametrize(
