@@ -28,8 +28,8 @@ class CapacityCurve:
     table : DataFrame or dict of ndarray
         A row per size of the trunk: `n_units` of its layers, the mean scores `joint`
         and `separate` over the tasks, their difference `gain` with its interval from
-        `ci_low` to `ci_high`, and the numbers of tasks that joint training `helps` and
-        `hurts`.
+        `ci_low` to `ci_high` (NaN where `transfer_gain` has none), and the numbers of
+        tasks that joint training `helps` and `hurts`.
     hidden_layer_sizes : list of tuple of int
         The sizes.
     results : list of TransferGain

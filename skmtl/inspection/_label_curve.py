@@ -159,7 +159,8 @@ def label_curve(
 
     Notes
     -----
-    The intervals are those of `transfer_gain`.
+    The intervals are those of `transfer_gain`: NaN where fewer than three splits have a
+    score, or all the same gain.
 
     A fit with few labels of the task takes as long as one with many: the joint network
     is trained on all labels of the others, and the other one sees as many rows.

@@ -62,10 +62,17 @@ def test_an_iterator_of_splits_is_read_once_for_all_sizes(problem):
     pairs = list(GroupKFold(3).split(X, Y, np.repeat(np.arange(12), 5)))
     of_list, of_iterator = (
         capacity_curve(
-            small_network(max_iter=2), X, Y, sizes=[2, 3], cv=cv, random_state=0
+            small_network(max_iter=2),
+            X,
+            Y,
+            sizes=[2, 3],
+            cv=cv,
+            n_repeats=2,
+            random_state=0,
         )
         for cv in (pairs, iter(pairs))
     )
+    assert of_list.results[1].joint_scores.shape == (6, 3)
     assert_array_equal(of_iterator.gains, of_list.gains)
 
 
@@ -88,8 +95,9 @@ def test_a_splitter_without_a_seed_gives_the_same_splits_at_each_size(problem):
     ],
 )
 def test_sizes_that_are_refused(problem, sizes, message):
+    """Before anything is fitted, or even split."""
     with pytest.raises(ValueError, match=message):
-        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=sizes)
+        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=sizes, cv=[])
 
 
 def test_a_trunk_that_no_size_changes_is_refused(problem):
