@@ -60,7 +60,9 @@ def make_multitask_classification(
     n_tasks : int, default=4
         Number of columns of y.
     n_hidden : int, default=2
-        Number of products that a task is made of.
+        Number of products that a task is made of. With 1 there is nothing to weigh:
+        tasks of `relatedness=1` are all the same column, but for `label_noise`, and a
+        contradictory task is its opposite.
     relatedness : float, default=1.0
         Squared cosine of a task's directions with those that all tasks share, in
         [0, 1]: at 1 they are the same, at 0 each task has directions of its own, drawn
@@ -76,8 +78,8 @@ def make_multitask_classification(
     mechanism : {"completely_at_random", "at_random", "not_at_random"}, \
             default="completely_at_random"
         Why labels are missing: by chance alone; by the first column of X, more often
-        where it is small; or by the label itself, positive ones twice as often as
-        negative ones, as far as the rate allows.
+        where it is small; or by the label itself, positive ones with twice the odds of
+        negative ones.
     return_complete : bool, default=False
         Whether to return the labels before any were taken away, too.
     random_state : int, RandomState instance or None, default=None

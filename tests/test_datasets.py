@@ -99,6 +99,21 @@ def test_mechanisms_differ_in_what_missing_labels_depend_on(mechanism):
     assert (abs(by_label) > 0.1) == (mechanism == "not_at_random")
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.8])
+def test_a_positive_label_is_missing_with_twice_the_odds(rate):
+    _, y, complete = make_multitask_classification(
+        50000,
+        missing_rate=rate,
+        mechanism="not_at_random",
+        return_complete=True,
+        random_state=0,
+    )
+    p, q = (np.isnan(y)[complete == label].mean() for label in (1, 0))
+    # Four standard errors of a log odds ratio of 25,000 labels of each class and task.
+    error = 4 * np.sqrt(2 / (100000 * rate * (1 - rate)))
+    assert_allclose(np.log(p / (1 - p)) - np.log(q / (1 - q)), np.log(2), atol=error)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

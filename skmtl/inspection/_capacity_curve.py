@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 
 from skmtl._tables import as_table, as_text
-from skmtl.inspection._comparison import mean_or_nan, parameter_prefix
-from skmtl.inspection._transfer_gain import TransferGain, transfer_gain
+from skmtl.inspection._comparison import (
+    check_joint,
+    check_scoring,
+    mean_or_nan,
+    parameter_prefix,
+    repeated_splits,
+)
+from skmtl.inspection._transfer_gain import TransferGain, gain_on_splits
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,8 +28,8 @@ class CapacityCurve:
     table : DataFrame or dict of ndarray
         A row per size of the trunk: `n_units` of its layers, the mean scores `joint`
         and `separate` over the tasks, their difference `gain` with its interval from
-        `ci_low` to `ci_high`, and the numbers of tasks that joint training `helps` and
-        `hurts`.
+        `ci_low` to `ci_high` (NaN where `transfer_gain` has none), and the numbers of
+        tasks that joint training `helps` and `hurts`.
     hidden_layer_sizes : list of tuple of int
         The sizes.
     results : list of TransferGain
@@ -120,7 +124,8 @@ def capacity_curve(
     Raises
     ------
     ValueError
-        If there is no size, or if `transfer_gain` refuses the estimator.
+        If there is no size, if the estimator has a `trunk` of the user's own, which no
+        size changes, or if `transfer_gain` refuses the estimator.
 
     See Also
     --------
@@ -145,26 +150,44 @@ def capacity_curve(
     >>> curve.hidden_layer_sizes
     [(2,), (8, 8)]
     """
+    layers = _check_sizes(sizes)
+    models = _of_sizes(estimator, layers)
+    splits = repeated_splits(cv, X, y, n_repeats, random_state)
+    scorer = check_scoring(scoring)
+    results = []
+    for model in models:
+        results.append(gain_on_splits(model, X, y, splits, scorer, n_jobs))
+    return CapacityCurve(_table(layers, results), layers, results)
+
+
+def _check_sizes(sizes: Any) -> list[tuple[int, ...]]:
+    """Values of `hidden_layer_sizes`."""
+    if not np.iterable(sizes) or isinstance(sizes, str):
+        raise ValueError(
+            "sizes must be a sequence of sizes of the trunk, of which each is a number "
+            f"or a tuple of numbers; got {sizes!r}. Use for instance [4, 16, (64, 64)]."
+        )
     layers = [tuple(np.atleast_1d(size).tolist()) for size in sizes]
     if not layers:
         raise ValueError("sizes must have at least one size of the trunk; got none.")
-    name = f"{parameter_prefix(estimator)}hidden_layer_sizes"
-    if not isinstance(random_state, Integral):  # the same splits at each size
-        random_state = int(check_random_state(random_state).randint(2**31 - 1))
-    results = [
-        transfer_gain(
-            clone(estimator).set_params(**{name: size}),
-            X,
-            y,
-            cv=cv,
-            scoring=scoring,
-            n_repeats=n_repeats,
-            n_jobs=n_jobs,
-            random_state=random_state,
+    return layers
+
+
+def _of_sizes(estimator: Any, layers: list[tuple[int, ...]]) -> list[Any]:
+    """The estimator at each size, or why it has none."""
+    prefix = parameter_prefix(estimator)
+    trunk = estimator.get_params()[f"{prefix}trunk"]
+    if trunk is not None:
+        raise ValueError(
+            "estimator must have a trunk of hidden_layer_sizes, which the sizes are; "
+            f"got trunk={trunk!r}, which ignores them. Use trunk=None, or call "
+            "transfer_gain with a trunk of each size."
         )
-        for size in layers
-    ]
-    return CapacityCurve(_table(layers, results), layers, results)
+    name = f"{prefix}hidden_layer_sizes"
+    models = [clone(estimator).set_params(**{name: size}) for size in layers]
+    for model in models:
+        check_joint(model)
+    return models
 
 
 def _table(layers: list[tuple[int, ...]], results: list[TransferGain]) -> Any:

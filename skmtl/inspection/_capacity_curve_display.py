@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from skmtl.inspection._capacity_curve import capacity_curve
-from skmtl.inspection._result_display import ResultDisplay
+from skmtl.inspection._capacity_curve import CapacityCurve, capacity_curve
+from skmtl.inspection._result_display import ResultDisplay, log_ticks
 
 
 class CapacityCurveDisplay(ResultDisplay):
     """The gain from joint training against the number of units of the trunk.
 
-    A thin line per task, and their mean with its confidence interval.
+    A thin line per task, and their mean with its confidence interval. Where two sizes
+    have as many units, each size has a place of its own, in the order of the units.
 
     Parameters
     ----------
@@ -44,30 +45,36 @@ class CapacityCurveDisplay(ResultDisplay):
     """
 
     _inspect = staticmethod(capacity_curve)
+    _result_class = CapacityCurve
 
     def _draw(self, ax: Any) -> None:
         columns = ("n_units", "gain", "ci_low", "ci_high")
         units, gain, low, high = (np.asarray(self.result.table[c]) for c in columns)
         order = np.argsort(units, kind="stable")
         units, gains = units[order], self.result.gains[order]
+        is_repeated = len(np.unique(units)) < len(units)
+        places = np.arange(len(units)) if is_repeated else units
         for task, values in enumerate(gains.T):
             label = "each task" if task == 0 else None
-            ax.plot(units, values, color="0.7", linewidth=0.8, label=label)
+            ax.plot(places, values, color="0.7", linewidth=0.8, label=label)
         first = self.result.results[0]
         level = f"{100 * first.confidence:.0f} %"
-        ax.fill_between(units, low[order], high[order], color="#0072B2", alpha=0.2)
+        ax.fill_between(places, low[order], high[order], color="#0072B2", alpha=0.2)
         ax.plot(
-            units,
+            places,
             gain[order],
             color="#0072B2",
             marker="o",
             label=f"mean of the tasks, {level} interval",
         )
         ax.axhline(0.0, color="black", linewidth=0.8)
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(units, [str(n) for n in units])
+        if is_repeated:
+            sizes = [str(self.result.hidden_layer_sizes[i]) for i in order]
+            ax.set_xticks(places, sizes, rotation=30, ha="right")
+        else:
+            log_ticks(ax, units)
         ax.set(
-            xlabel="units of the trunk",
+            xlabel="layers of the trunk" if is_repeated else "units of the trunk",
             ylabel=f"gain in {first.scoring}\nof joint training",
         )
         ax.legend()

@@ -1,6 +1,5 @@
 """Joint and separate networks on the same splits, and what paired scores say."""
 
-from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -8,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.base import clone
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import indexable
+from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._classifier import MultiTaskNetClassifier
 from skmtl.metrics import multitask_scorer
@@ -19,6 +20,8 @@ from skmtl.model_selection._split import as_splitter
 from skmtl.sharing import NoSharing
 
 CONFIDENCE = 0.95
+MIN_SPLITS = 3  # with a score, for an interval
+SAME = 1e-9  # standard deviation of gains that differ by rounding alone
 
 
 class Split(NamedTuple):
@@ -53,30 +56,56 @@ class Gain(NamedTuple):
 
 def parameter_prefix(estimator: Any) -> str:
     """What stands before the classifier's parameters, as `set_params` reads them."""
-    if isinstance(estimator, MultiTaskNetClassifier):
-        return ""
-    found = [
-        name
-        for name, value in estimator.get_params(deep=True).items()
-        if isinstance(value, MultiTaskNetClassifier) and "pretrained" not in name
-    ]
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise ValueError(
+            "estimator must be a MultiTaskNetClassifier, or a Pipeline around one; got "
+            f"{estimator!r}. Pass such an object."
+        )
+    parts = {"": estimator} | {
+        f"{name}__": part for name, part in estimator.get_params(deep=True).items()
+    }
+    searches = [part for part in parts.values() if isinstance(part, BaseSearchCV)]
+    if searches:
+        raise ValueError(
+            "estimator must be one network, not a search, whose fits may differ in "
+            f"more than is compared; got {type(searches[0]).__name__}. Pass its "
+            "best_estimator_ after fit."
+        )
+    networks = [p for p, part in parts.items() if _is_network(part)]
+    # Not what belongs to another one, which began with it: `pretrained`.
+    found = [p for p in networks if not any(_is_within(p, q) for q in networks)]
     if len(found) != 1:
         raise ValueError(
             "estimator must be a MultiTaskNetClassifier, or have one in it such as a "
-            f"Pipeline has; got {type(estimator).__name__} with {len(found)}: {found}. "
-            "Pass one."
+            f"Pipeline has; got {type(estimator).__name__} with {len(found)}: "
+            f"{[p.removesuffix('__') for p in found]}. Pass one."
         )
-    return f"{found[0]}__"
+    return found[0]
+
+
+def _is_network(part: Any) -> bool:
+    return isinstance(part, MultiTaskNetClassifier)
+
+
+def _is_within(prefix: str, other: str) -> bool:
+    return prefix != other and prefix.startswith(other)
 
 
 def check_joint(estimator: Any) -> str:
     """The prefix of an estimator whose tasks share layers."""
     prefix = parameter_prefix(estimator)
-    sharing = estimator.get_params()[f"{prefix}sharing"]
+    parameters = estimator.get_params()
+    sharing = parameters[f"{prefix}sharing"]
     if sharing == "none" or isinstance(sharing, NoSharing):
         raise ValueError(
             "estimator must share layers, since it is compared with sharing='none'; "
             f"got sharing={sharing!r}. Use sharing='hard'."
+        )
+    sizes = parameters[f"{prefix}hidden_layer_sizes"]
+    if parameters[f"{prefix}trunk"] is None and np.size(sizes) == 0:
+        raise ValueError(
+            "estimator must share layers, but has none that its tasks could share; got "
+            f"hidden_layer_sizes={sizes!r}. Use a hidden layer."
         )
     return prefix
 
@@ -90,7 +119,7 @@ def check_scoring(scoring: Any) -> _MultiTaskScorer:
 
 def repeated_splits(
     cv: Any, X: Any, y: Any, n_repeats: int, random_state: Any
-) -> Iterator[Split]:
+) -> list[Split]:
     """All splits of all repetitions; an integer `cv` makes new folds each time."""
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(
@@ -99,11 +128,38 @@ def repeated_splits(
     rng = check_random_state(random_state)
     if not (cv is None or isinstance(cv, Integral)):
         cv = as_splitter(cv)  # an iterator can be read but once
+    if isinstance(cv, GroupsConsumerMixin):
+        raise ValueError(
+            "cv must make splits from X and y alone, since no groups are passed to "
+            f"it; got {cv}. Pass its splits, cv.split(X, y, groups)."
+        )
+    splits = []
     for _ in range(n_repeats):
         seed = int(rng.randint(2**31 - 1))
         splitter = as_splitter(cv, shuffle=True, random_state=seed)
-        for train, test in splitter.split(X, y):
-            yield Split(train, test, seed)
+        for pair in splitter.split(X, y):
+            train, test = (_row_numbers(rows, _num_samples(X)) for rows in pair)
+            splits.append(Split(train, test, seed))
+    if not splits:
+        raise ValueError(
+            "cv must make at least one split; got none. Pass pairs of training and "
+            "test rows, or a number of folds."
+        )
+    return splits
+
+
+def _row_numbers(rows: Any, n_samples: int) -> NDArray:
+    """Rows as numbers, where a split has a mask of booleans too."""
+    rows = np.asarray(rows)
+    if rows.dtype != bool:
+        return rows
+    if rows.shape != (n_samples,):
+        raise ValueError(
+            "A mask of rows in cv must have a value for each of the "
+            f"{n_samples} rows; got shape {rows.shape}. Pass such masks, or the "
+            "numbers of the rows."
+        )
+    return np.flatnonzero(rows)
 
 
 def rows_scored_per_row(splits: list[Split]) -> float:
@@ -147,8 +203,9 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
     """Corrected resampled t-test of paired differences (n_splits, n_tasks).
 
     The variance of the mean over n splits is taken as (1 / n + test_ratio) times that
-    of a split, since the training rows of the splits overlap. NaN where fewer than two
-    splits have a difference.
+    of a split, since the training rows of the splits overlap. The interval and the
+    p-value are NaN where fewer than three splits have a difference, or all have the
+    same: scores of a few labels take few values, and that some are equal is no proof.
     """
     scored = np.isfinite(differences)
     n_scored = scored.sum(axis=0)
@@ -160,11 +217,9 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
     error = np.sqrt((1 / known + test_ratio) * variance)
     degrees = np.maximum(n_scored - 1, 1)
     width = error * stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = 2 * stats.t.sf(np.abs(mean) / error, degrees)
-    p_value = np.where((error == 0) & (mean == 0), 1.0, p_value)
+    unknown = (n_scored < MIN_SPLITS) | (variance < SAME**2)
+    p_value = 2 * stats.t.sf(np.abs(mean) / np.where(unknown, 1.0, error), degrees)
     mean = np.where(n_scored > 0, mean, np.nan)
-    unknown = n_scored < 2
     low, high, p_value = (
         np.where(unknown, np.nan, x) for x in (mean - width, mean + width, p_value)
     )

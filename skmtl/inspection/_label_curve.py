@@ -1,5 +1,6 @@
 """label_curve: what the labels of the other tasks are worth to one task."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ from skmtl.inspection._comparison import (
     rows_scored_per_row,
 )
 from skmtl.metrics._scorer import _MultiTaskScorer
+
+DEFAULT_SIZES = (10, 30, 100, 300, 1000)
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,7 +94,7 @@ def label_curve(
     y: Any,
     task: str,
     *,
-    n_labels: Sequence[int] = (10, 30, 100, 300, 1000),
+    n_labels: Sequence[int] | None = None,
     cv: Any = 5,
     scoring: Any = "roc_auc_ovr",
     n_repeats: int = 1,
@@ -102,23 +105,26 @@ def label_curve(
 
     The question of a task with few labels whose neighbours have many: how many more
     labels of its own would do as much as the labels of the others? In each split so
-    many labels of the task are kept, the classes in their proportions and the smaller
-    sets within the larger ones; one network learns the task from them alone, and one
-    all tasks, with every label of the other tasks.
+    many labels of the task are kept: the classes in their proportions, but at least one
+    label of each, and the smaller sets within the larger ones. One network learns the
+    task from them alone, and one all tasks, with every label of the other tasks.
 
     Parameters
     ----------
     estimator : MultiTaskNetClassifier, or a Pipeline around one
         The joint network. Alone, the task has the same network, for as many epochs as
-        it takes to see as many rows as the joint one.
+        it takes to see as many rows as the joint one: `max_iter` is multiplied by the
+        ratio of their training rows, and so is `n_iter_no_change`.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples, n_tasks)
         The labels, with NaN, None or pd.NA where missing.
     task : str
         The name of the task; of an array without names "task_0", "task_1", ...
-    n_labels : sequence of int, default=(10, 30, 100, 300, 1000)
-        Numbers of labels. Those that no split has are refused.
+    n_labels : sequence of int, default=None
+        Numbers of labels, each at least the number of the task's classes. Those that
+        no split has are refused. None for 10, 30, 100, 300 and 1000, of which those
+        that no split has are left out.
     cv : int, splitter or iterable, default=5
         As in `transfer_gain`.
     scoring : str or callable, default="roc_auc_ovr"
@@ -139,7 +145,12 @@ def label_curve(
     ------
     ValueError
         If there is no such task or no other one, or if a number of labels is less than
-        1 or more than any split has.
+        the number of classes or more than any split has.
+
+    Warns
+    -----
+    UserWarning
+        If numbers of the default are left out.
 
     See Also
     --------
@@ -148,7 +159,11 @@ def label_curve(
 
     Notes
     -----
-    The intervals are those of `transfer_gain`.
+    The intervals are those of `transfer_gain`: NaN where fewer than three splits have a
+    score, or all the same gain.
+
+    A fit with few labels of the task takes as long as one with many: the joint network
+    is trained on all labels of the others, and the other one sees as many rows.
 
     Examples
     --------
@@ -169,7 +184,7 @@ def label_curve(
     tasks, codes = encode_targets(y)
     position = _position_of(task, tasks)
     prefix, scorer = check_joint(estimator), check_scoring(scoring)
-    splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
+    splits = repeated_splits(cv, X, y, n_repeats, random_state)
     sizes = _check_sizes(n_labels, codes[:, position], splits)
     alone = _alone(estimator, prefix, tasks.names[[position]])
     comparison = _Comparison(estimator, alone, prefix, scorer, position, sizes)
@@ -222,20 +237,39 @@ def _position_of(task: str, tasks: Tasks) -> int:
 
 
 def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
-    sizes = np.atleast_1d(np.asarray(n_labels))
+    """Numbers of labels, sorted; `codes` are those of the task."""
     most = max(int((codes[split.train] >= 0).sum()) for split in splits)
+    least = max(1, len(np.unique(codes[codes >= 0])))
+    if n_labels is None:
+        n_labels = _default_sizes(most)
+    sizes = np.atleast_1d(np.asarray(n_labels))
     if (
         sizes.ndim != 1
         or len(sizes) == 0
         or sizes.dtype.kind not in "iu"
-        or sizes.min() < 1
+        or sizes.min() < least
         or sizes.max() > most
     ):
         raise ValueError(
-            "n_labels must be whole numbers of at least 1 and at most the labels of "
-            f"the task in the training rows of a split, {most}; got {n_labels!r}."
+            f"n_labels must be whole numbers of at least the classes of the task, "
+            f"{least}, and at most its labels in the training rows of a split, {most}; "
+            f"got {n_labels!r}. Choose numbers between them."
         )
     return np.sort(sizes)
+
+
+def _default_sizes(most: int) -> list[int]:
+    sizes = [n for n in DEFAULT_SIZES if n <= most]
+    left_out = [n for n in DEFAULT_SIZES if n > most]
+    if sizes and left_out:
+        warnings.warn(
+            f"The task has at most {most} labels in the training rows of a split: of "
+            f"the default n_labels {left_out} are left out. Pass n_labels to choose "
+            "others.",
+            UserWarning,
+            stacklevel=4,  # the caller of label_curve
+        )
+    return sizes or list(DEFAULT_SIZES)  # which are refused
 
 
 def _alone(estimator: Any, prefix: str, names: NDArray) -> Any:
@@ -273,9 +307,8 @@ def _score_split(
         scores[1, i] = comparison.scorer.score_tasks(joint, X_test, y_test)[task]
 
         n_rows = ((codes[train] >= 0) & ~removed).any(axis=1).sum()
-        n_epochs = joint.get_params()[f"{prefix}max_iter"]
-        seeded[f"{prefix}max_iter"] = int(np.ceil(n_epochs * n_rows / size))
-        alone = clone(comparison.alone).set_params(**seeded)
+        longer = _scaled_epochs(joint, prefix, n_rows / size)
+        alone = clone(comparison.alone).set_params(**seeded, **longer)
         own_label = _safe_indexing(y_train, [task], axis=1)
         alone.fit(_safe_indexing(X_train, kept), _safe_indexing(own_label, kept))
         own_test = _safe_indexing(y_test, [task], axis=1)
@@ -283,11 +316,23 @@ def _score_split(
     return scores
 
 
+def _scaled_epochs(estimator: Any, prefix: str, factor: float) -> dict[str, int]:
+    """So many more epochs, and as many more of them to wait for a better one."""
+    parameters = estimator.get_params()
+    names = (f"{prefix}max_iter", f"{prefix}n_iter_no_change")
+    return {name: int(np.ceil(parameters[name] * factor)) for name in names}
+
+
 def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:
-    """Labelled rows, such that the first ones have the classes in their proportions."""
+    """Labelled rows, such that the first ones have the classes in their proportions.
+
+    One of each class comes before all others, so that every number of labels that is
+    allowed teaches all classes.
+    """
     rows, rank = [], []
     for code in np.unique(codes[codes >= 0]):
         own = rng.permutation(np.flatnonzero(codes == code))
         rows.append(own)
         rank.append((np.arange(len(own)) + rng.random()) / len(own))
+        rank[-1][0] -= 1.0
     return np.concatenate(rows)[np.argsort(np.concatenate(rank), kind="stable")]

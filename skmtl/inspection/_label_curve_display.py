@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from skmtl.inspection._comparison import mean_or_nan
-from skmtl.inspection._label_curve import label_curve
-from skmtl.inspection._result_display import ResultDisplay
+from skmtl.inspection._label_curve import LabelCurve, label_curve
+from skmtl.inspection._result_display import ResultDisplay, drawn_names, log_ticks
 
 
 class LabelCurveDisplay(ResultDisplay):
@@ -47,6 +47,7 @@ class LabelCurveDisplay(ResultDisplay):
     """
 
     _inspect = staticmethod(label_curve)
+    _result_class = LabelCurve
 
     def _draw(self, ax: Any) -> None:
         curve = self.result
@@ -59,8 +60,7 @@ class LabelCurveDisplay(ResultDisplay):
             low, high = mean - spread, mean + spread
             ax.fill_between(curve.n_labels, low, high, color=color, alpha=0.2)
             ax.plot(curve.n_labels, mean, label=label, color=color, marker=marker)
-        ax.set_xscale("log")
-        ax.set_xticks(curve.n_labels, [str(n) for n in curve.n_labels])
-        ax.minorticks_off()
-        ax.set(xlabel=f"labels of task {curve.task_name!r}", ylabel=curve.scoring)
+        log_ticks(ax, curve.n_labels)
+        (name,) = drawn_names([curve.task_name])
+        ax.set(xlabel=f"labels of task '{name}'", ylabel=curve.scoring)
         ax.legend()

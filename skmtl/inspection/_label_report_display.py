@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skmtl.inspection._label_report import LabelReport, label_report
+from skmtl.inspection._result_display import drawn_names
 
 _MOST_BANDS = 200  # of rows in the picture; more rows are averaged
 _MOST_NAMES = 40  # of tasks at the axes
@@ -103,7 +104,7 @@ class LabelReportDisplay:
         )
         rows.figure.colorbar(image, ax=list(axes))
         if n_tasks <= _MOST_NAMES:
-            names = report.task_names.tolist()
+            names = drawn_names(report.task_names)
             rows.set_xticks(range(n_tasks), names, rotation=90)
             tasks.set_xticks(range(n_tasks), names, rotation=90)
             tasks.set_yticks(range(n_tasks), names)

@@ -1,18 +1,58 @@
-"""ResultDisplay: what the displays of results on one pair of axes have in common."""
+"""What displays have in common: names as they are drawn, ticks, results on axes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+LONGEST_NAME = 20  # characters of a task's name that are drawn
+
+
+def drawn_text(text: str) -> str:
+    """For matplotlib, which takes what is between two dollar signs for a formula."""
+    return text.replace("$", r"\$")
+
+
+def drawn_names(names: Iterable[Any]) -> list[str]:
+    """Names of tasks for a picture, of long ones the beginning and the end."""
+    texts = [str(name) for name in names]
+    return [
+        drawn_text(text if len(text) <= LONGEST_NAME else f"{text[:12]}…{text[-7:]}")
+        for text in texts
+    ]
+
+
+def log_ticks(ax: Any, positions: NDArray) -> None:
+    """A tick at each of these sorted numbers, labelled where there is room for it."""
+    ax.set_xscale("log")
+    width = ax.bbox.width / ax.figure.dpi  # inches
+    place = np.log(positions / positions[0])
+    place = place / max(place[-1], 1e-9) * 0.9 * width  # between the margins
+    labels, end = [], -np.inf
+    for middle, number in zip(place, positions, strict=True):
+        half = 0.05 * len(str(number))  # a digit of the default size is 0.09 inches
+        fits = middle - half > end
+        labels.append(str(number) if fits else "")
+        end = middle + half if fits else end
+    ax.set_xticks(positions, labels)
+    ax.minorticks_off()
 
 
 class ResultDisplay:
     """A result of a function of this module, and how it is drawn."""
 
     _inspect: ClassVar[Callable[..., Any]]  # estimator, X, y, ... -> the result
+    _result_class: ClassVar[type]
 
     def __init__(self, result: Any) -> None:
-        self.result = result
+        if not isinstance(result, self._result_class):
+            raise TypeError(
+                f"{type(self).__name__} draws a {self._result_class.__name__}; got "
+                f"{type(result).__name__}. Pass what {self._inspect.__name__} returns."
+            )
+        self.result: Any = result
 
     @classmethod
     def from_estimator(

@@ -142,10 +142,13 @@ class TaskAffinity:
             Names of the tasks, in their order.
         """
         n_tasks = len(self.task_names)
-        if n_groups is not None and not 1 <= n_groups <= n_tasks:
+        if n_groups is not None and (
+            not isinstance(n_groups, Integral) or not 1 <= n_groups <= n_tasks
+        ):
             raise ValueError(
-                f"n_groups must be from 1 to the number of tasks, {n_tasks}; got "
-                f"{n_groups!r}."
+                "n_groups must be a whole number from 1 to the number of tasks, "
+                f"{n_tasks}; got {n_groups!r}. Leave it out for groups that pull the "
+                "same way."
             )
         numbers = self._group_numbers(n_groups)
         return [self.task_names[numbers == i].tolist() for i in range(max(numbers) + 1)]
@@ -214,7 +217,8 @@ def task_affinity(
         The labels, with NaN, None or pd.NA where missing.
     n_snapshots : int, default=5
         After how many epochs to look, the first and the last of `max_iter` and some
-        between them. Where the fit ends early, the later ones are missing.
+        between them; 1 looks after the first alone. Where the fit ends early, the later
+        ones are missing.
     max_samples : int or None, default=2000
         Largest number of training rows to look at, each task with its share of labels;
         None for all. A look takes about as long as three epochs on these rows for each
@@ -298,12 +302,14 @@ def task_affinity(
         )
     rows = _rows_to_look_at(X, y, max_samples, random_state)
     model, monitor = _fit_watched(estimator, X, y, rows, n_snapshots)
+    _check_trunk_is_trained(monitor)
     snapshots = [
         _look(fitted, monitor.X, monitor.y) for fitted in monitor.fitted.values()
     ]
     lookahead, cosine, colabelled, counts = map(np.array, zip(*snapshots, strict=True))
     n_colabelled = counts[0]
-    _warn_unlabelled(tasks.names[np.diag(n_colabelled) == 0], tasks.n_tasks, len(rows))
+    unlabelled = tasks.names[np.diag(n_colabelled) == 0]
+    _warn_unlabelled(unlabelled, tasks.n_tasks, len(rows), _num_samples(X))
     epochs = np.array(list(monitor.fitted))
     return TaskAffinity(
         tasks.names, epochs, lookahead, cosine, colabelled, n_colabelled, model
@@ -402,10 +408,10 @@ def _fit_watched(
     prefix = check_joint(estimator)
     model = clone(estimator)
     classifier = model.get_params()[prefix.removesuffix("__")] if prefix else model
-    if classifier.max_iter < 1 or _is_without_trunk(classifier):
+    if classifier.max_iter < 1:
         raise ValueError(
-            "estimator must train layers that its tasks share, for at least one "
-            f"epoch; got {classifier!r}. Use a hidden layer and max_iter of at least 1."
+            "estimator must train for at least one epoch; got max_iter="
+            f"{classifier.max_iter}. Use max_iter of at least 1."
         )
     epochs = np.linspace(1, classifier.max_iter, n_snapshots).round().astype(int)
     monitor = _Monitor(rows, epochs)
@@ -416,8 +422,14 @@ def _fit_watched(
     return model, monitor
 
 
-def _is_without_trunk(classifier: MultiTaskNetClassifier) -> bool:
-    return classifier.trunk is None and np.size(classifier.hidden_layer_sizes) == 0
+def _check_trunk_is_trained(monitor: _Monitor) -> None:
+    fitted = monitor.fitted.values()
+    if not any(_trained_parameters(classifier.network_) for classifier in fitted):
+        raise ValueError(
+            "estimator must train layers that its tasks share, but they are all "
+            f"frozen after epochs {list(monitor.fitted)}, which were looked at. Use "
+            "freeze='none', or more snapshots where they are trained later on."
+        )
 
 
 class _Look(NamedTuple):
@@ -455,8 +467,7 @@ def lookahead_affinity(
     """(n_tasks, n_tasks): share of the loss of j that a step for i takes away."""
     before = mean_task_losses(network, data, index)
     affinity = np.full((len(before), len(before)), np.nan)
-    frozen = {id(p) for p in network.trunk.frozen_parameters()}
-    parameters = [p for p in network.trunk.parameters() if id(p) not in frozen]
+    parameters = _trained_parameters(network)
     if not parameters:
         return affinity
     for task in np.flatnonzero(np.isfinite(before)):
@@ -465,6 +476,12 @@ def lookahead_affinity(
             after = mean_task_losses(network, data, index)
         affinity[task] = 1.0 - after / before
     return affinity
+
+
+def _trained_parameters(network: TrunkAndHeads) -> list[Tensor]:
+    """Those of the trunk that are not frozen."""
+    frozen = {id(p) for p in network.trunk.frozen_parameters()}
+    return [p for p in network.trunk.parameters() if id(p) not in frozen]
 
 
 def _trunk_gradient(
@@ -547,12 +564,18 @@ def _feature_gradients(
     return torch.stack(gradients).movedim(-2, 1).flatten(2)
 
 
-def _warn_unlabelled(unlabelled: NDArray, n_tasks: int, n_rows: int) -> None:
+def _warn_unlabelled(
+    unlabelled: NDArray, n_tasks: int, n_rows: int, n_samples: int
+) -> None:
     if len(unlabelled):
+        if n_rows < n_samples:
+            remedy = "Use a larger max_samples."
+        else:
+            remedy = "Drop these columns, or add labels."
         warnings.warn(
             f"{len(unlabelled)} of {n_tasks} tasks have no label of positive weight in "
             f"the {n_rows} rows looked at: {shorten(unlabelled)}. What concerns them "
-            "is NaN. Use a larger max_samples.",
+            f"is NaN. {remedy}",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller of task_affinity, past scikit-learn's wrapper
         )

@@ -4,14 +4,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from skmtl.inspection._result_display import ResultDisplay
-from skmtl.inspection._task_affinity import cluster_order, symmetric, task_affinity
+from skmtl.inspection._result_display import ResultDisplay, drawn_names
+from skmtl.inspection._task_affinity import (
+    TaskAffinity,
+    cluster_order,
+    symmetric,
+    task_affinity,
+)
 
 _MOST_NAMES = 40
 _TITLES = {
-    "lookahead": "Share of the loss that a step for another task takes away",
-    "cosine": "Cosine of gradients at the features, all rows",
-    "colabelled_cosine": "Cosine of gradients at the features, rows with both labels",
+    "lookahead": "Lookahead affinity",
+    "cosine": "Cosine of gradients",
+    "colabelled_cosine": "Cosine of gradients,\nrows with both labels",
 }
 
 
@@ -56,6 +61,7 @@ class TaskAffinityDisplay(ResultDisplay):
     """
 
     _inspect = staticmethod(task_affinity)
+    _result_class = TaskAffinity
     _kind = "lookahead"
 
     def plot(self, ax: Any = None, *, kind: str = "lookahead") -> Self:
@@ -79,7 +85,10 @@ class TaskAffinityDisplay(ResultDisplay):
         return super().plot(ax)
 
     def _figure_size(self) -> tuple[float, float]:
-        side = 3 + 0.3 * min(len(self.result.task_names), _MOST_NAMES)
+        names = drawn_names(self.result.task_names)
+        side = 3 + 0.3 * min(len(names), _MOST_NAMES)
+        if len(names) <= _MOST_NAMES:
+            side += 0.08 * max(map(len, names))  # inches of a letter
         return side + 1, side
 
     def _draw(self, ax: Any) -> None:
@@ -91,8 +100,9 @@ class TaskAffinityDisplay(ResultDisplay):
         limit = known.max() if known.any() else 1.0
         ax.set_facecolor("0.8")
         image = ax.imshow(shown, cmap="RdBu", vmin=-limit, vmax=limit)
-        ax.figure.colorbar(image, ax=ax)
         is_lookahead = self._kind == "lookahead"
+        meaning = "share of the loss taken away" if is_lookahead else "cosine"
+        ax.figure.colorbar(image, ax=ax, label=meaning)
         ax.set(
             title=_TITLES[self._kind],
             xlabel="loss of task" if is_lookahead else "task",
@@ -101,6 +111,6 @@ class TaskAffinityDisplay(ResultDisplay):
         ax.set_xticks([])
         ax.set_yticks([])
         if len(shown) <= _MOST_NAMES:
-            names = [str(name) for name in self.result.task_names[self.order_]]
+            names = drawn_names(self.result.task_names[self.order_])
             ax.set_xticks(range(len(names)), names, rotation=90)
             ax.set_yticks(range(len(names)), names)

@@ -7,6 +7,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.inspection._comparison import parameter_prefix
+from skmtl.inspection._result_display import drawn_names
 
 _MOST_NAMES = 10  # of tasks in the legend
 
@@ -116,7 +117,7 @@ class TrainingCurveDisplay:
             )
         n_axes = 1 + validates
         if axes is None:
-            size = (4.5 * n_axes, 4)
+            size = (4.5 * n_axes + 2 * per_task, 4)
             _, axes = plt.subplots(1, n_axes, figsize=size, layout="constrained")
         axes = np.atleast_1d(axes)
         if len(axes) != n_axes:
@@ -136,18 +137,23 @@ class TrainingCurveDisplay:
         losses = -self.task_validation_scores
         epochs = epochs[len(epochs) - len(losses) :]  # those of the last fit
         is_scored = ~np.isnan(losses).all(axis=0)
+        names = self.task_names[is_scored]
+        losses = losses[:, is_scored]
+        is_named = per_task and len(names) <= _MOST_NAMES
+        lines = []
         if per_task:
-            for name, column in zip(
-                self.task_names[is_scored], losses.T[is_scored], strict=True
-            ):
-                many = is_scored.sum() > _MOST_NAMES
-                style: dict[str, Any] = {"color": "0.7"} if many else {"label": name}
-                ax.plot(epochs, column, linewidth=0.8, **style)
-        mean = losses[:, is_scored].mean(axis=1)
-        ax.plot(epochs, mean, color="black", linewidth=2, label="mean of the tasks")
+            style: dict[str, Any] = {} if is_named else {"color": "0.7"}
+            lines = ax.plot(epochs, losses, linewidth=0.8, **style)
+        if is_named:
+            for line, name in zip(lines, drawn_names(names), strict=True):
+                line.set_label(name)
+        mean = losses.mean(axis=1)
+        lines += ax.plot(
+            epochs, mean, color="black", linewidth=2, label="mean of the tasks"
+        )
         if len(mean):
             best = int(mean.argmin())
-            ax.plot(
+            lines += ax.plot(
                 epochs[best],
                 mean[best],
                 color="#D55E00",
@@ -156,4 +162,16 @@ class TrainingCurveDisplay:
                 label=f"best, epoch {epochs[best]}",
             )
         ax.set(xlabel="epoch", ylabel="validation loss")
-        ax.legend()
+        if is_named:
+            _legend_beside(ax, lines)
+        else:
+            ax.legend()
+
+
+def _legend_beside(ax: Any, lines: list[Any]) -> None:
+    """A legend to the right of the axes."""
+    numbers = [str(i) for i in range(len(lines))]
+    legend = ax.legend(lines, numbers, loc="upper left", bbox_to_anchor=(1, 1))
+    # Only now, since labels that begin with "_" are left out of a legend.
+    for text, line in zip(legend.get_texts(), lines, strict=True):
+        text.set_text(line.get_label())

@@ -14,12 +14,14 @@ from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
     PairedScores,
+    Split,
     check_scoring,
     corrected_gain,
     mean_or_nan,
     paired_scores,
     repeated_splits,
 )
+from skmtl.metrics._scorer import _MultiTaskScorer
 
 VERDICTS = ("helps", "hurts", "cannot tell")
 
@@ -33,7 +35,8 @@ class TransferGain:
     table : DataFrame or dict of ndarray
         A row per task: `n_labelled`, the mean scores `joint` and `separate`, their
         difference `gain`, its confidence interval from `ci_low` to `ci_high`, the
-        `p_value` of no difference, `n_scored` (splits in which the metric was defined)
+        `p_value` of no difference (NaN where fewer than three splits have a score, or
+        all have the same gain), `n_scored` (splits in which the metric was defined)
         and the `verdict`: "helps", "hurts" or "cannot tell".
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
@@ -122,7 +125,7 @@ def transfer_gain(
 
     Both have the same sizes, epochs, splits and seeds; they differ in `sharing` alone.
     The answer is a gain per task with its uncertainty, and a verdict, which is "cannot
-    tell" where the interval of the gain contains 0.
+    tell" where the interval of the gain contains 0, or where there is none.
 
     Parameters
     ----------
@@ -135,7 +138,8 @@ def transfer_gain(
     cv : int, splitter or iterable, default=5
         A number of folds for `MultiTaskStratifiedKFold`, which are new in each
         repetition; a splitter, asked in each repetition; or pairs of training and test
-        rows.
+        rows, their numbers or masks. Of a splitter of groups pass what its `split`
+        gives.
     scoring : str or callable, default="roc_auc_ovr"
         What `multitask_scorer` takes, or what it made. The default is the ROC AUC, of
         tasks with more than two classes that of each against the rest.
@@ -154,8 +158,8 @@ def transfer_gain(
     Raises
     ------
     ValueError
-        If there is no MultiTaskNetClassifier in `estimator`, if its tasks share
-        nothing, or if `y` has one task.
+        If there is no MultiTaskNetClassifier in `estimator`, if it is a search, if its
+        tasks share nothing, or if `y` has one task.
 
     Warns
     -----
@@ -174,6 +178,10 @@ def transfer_gain(
     the mean over n splits is (1 / n + n_test / n_train) times that of a split, because
     training sets overlap. Each task is tested by itself: of many tasks without any
     difference, one in forty is said to gain and one in forty to lose.
+
+    There is no interval (NaN) where fewer than three splits have a score of the task,
+    or where its gain is the same in all of them: scores of a few test labels take few
+    values, and that chance brought the same one each time is no certainty.
 
     With `early_stopping=True` each separate network, as the joint one, keeps the epoch
     that did best on its own held-out labels.
@@ -201,14 +209,25 @@ def transfer_gain(
     >>> result.table.shape
     (4, 9)
     """
+    splits = repeated_splits(cv, X, y, n_repeats, random_state)
+    return gain_on_splits(estimator, X, y, splits, check_scoring(scoring), n_jobs)
+
+
+def gain_on_splits(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    splits: list[Split],
+    scorer: _MultiTaskScorer,
+    n_jobs: int | None,
+) -> TransferGain:
+    """`transfer_gain` on these splits."""
     tasks, codes = encode_targets(y)
     if tasks.n_tasks < 2:
         raise ValueError(
             "y must have at least two tasks, which could gain from one another; got "
             f"{tasks.n_tasks}. Pass a column per task."
         )
-    scorer = check_scoring(scoring)
-    splits = list(repeated_splits(cv, X, y, n_repeats, random_state))
     scores = paired_scores(estimator, X, y, splits, scorer, n_jobs)
     gain = corrected_gain(scores.joint - scores.separate, scores.test_ratio)
     _warn_undefined(scorer._metric.name, tasks.names, gain.n_scored, len(splits))
@@ -259,5 +278,5 @@ def _warn_undefined(
             f"the {n_splits} splits, whose test rows have labels of one class or none: "
             f"{shorten(partly)}. Their gain is over the other splits, see n_scored.",
             UndefinedMetricWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller of transfer_gain or capacity_curve
         )

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from skmtl.inspection._result_display import ResultDisplay
-from skmtl.inspection._transfer_gain import VERDICTS, transfer_gain
+from skmtl.inspection._result_display import ResultDisplay, drawn_names
+from skmtl.inspection._transfer_gain import VERDICTS, TransferGain, transfer_gain
 
 _MOST_NAMES = 40  # of tasks at the axis
 # Of Okabe and Ito's palette, which the colour-blind can tell apart; shapes say it too.
@@ -54,6 +54,7 @@ class TransferGainDisplay(ResultDisplay):
     """
 
     _inspect = staticmethod(transfer_gain)
+    _result_class = TransferGain
 
     def _figure_size(self) -> tuple[float, float]:
         return 7, 1.5 + 0.25 * min(len(self.result.task_names), _MOST_NAMES)
@@ -77,7 +78,7 @@ class TransferGainDisplay(ResultDisplay):
         ax.axvline(0.0, color="black", linewidth=0.8)
         ax.set(xlabel=f"gain in {result.scoring} of joint training", ylabel="task")
         if n_tasks <= _MOST_NAMES:
-            ax.set_yticks(range(n_tasks), result.task_names[order].tolist())
+            ax.set_yticks(range(n_tasks), drawn_names(result.task_names[order]))
         else:
             ax.set_yticks([])
         ax.set_ylim(-0.7, 1.3 * n_tasks + 0.2)  # room for the legend

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GroupKFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import CapacityCurveDisplay, capacity_curve, transfer_gain
+from skmtl.trunks import ConvTrunk
 
 matplotlib.use("Agg")
 
@@ -55,6 +57,50 @@ def test_a_pipeline_and_the_picture(problem, random_state):
     plt.close("all")
 
 
-def test_no_size_is_refused(problem):
-    with pytest.raises(ValueError, match="at least one size"):
-        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=[])
+def test_an_iterator_of_splits_is_read_once_for_all_sizes(problem):
+    X, Y = problem
+    pairs = list(GroupKFold(3).split(X, Y, np.repeat(np.arange(12), 5)))
+    of_list, of_iterator = (
+        capacity_curve(
+            small_network(max_iter=2),
+            X,
+            Y,
+            sizes=[2, 3],
+            cv=cv,
+            n_repeats=2,
+            random_state=0,
+        )
+        for cv in (pairs, iter(pairs))
+    )
+    assert of_list.results[1].joint_scores.shape == (6, 3)
+    assert_array_equal(of_iterator.gains, of_list.gains)
+
+
+def test_a_splitter_without_a_seed_gives_the_same_splits_at_each_size(problem):
+    splitter = ShuffleSplit(2, random_state=np.random.RandomState(0))
+    curve = capacity_curve(
+        small_network(max_iter=2), *problem, sizes=[3, 3], cv=splitter, random_state=0
+    )
+    assert_array_equal(*curve.gains)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([], "at least one size"),
+        (5, "sizes must be a sequence"),
+        (None, "sizes must be a sequence"),
+        ("large", "sizes must be a sequence"),
+        ([4, ()], r"must share layers.*hidden_layer_sizes=\(\)"),
+    ],
+)
+def test_sizes_that_are_refused(problem, sizes, message):
+    """Before anything is fitted, or even split."""
+    with pytest.raises(ValueError, match=message):
+        capacity_curve(MultiTaskNetClassifier(), *problem, sizes=sizes, cv=[])
+
+
+def test_a_trunk_that_no_size_changes_is_refused(problem):
+    clf = MultiTaskNetClassifier(trunk=ConvTrunk((4,)))
+    with pytest.raises(ValueError, match=r"got trunk=ConvTrunk.*Use trunk=None"):
+        capacity_curve(clf, *problem, sizes=[4])

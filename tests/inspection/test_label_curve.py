@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,6 +76,13 @@ def test_first_labels_have_the_classes_in_their_proportions():
         assert abs((codes[order[:n]] == 1).sum() - 0.2 * n) <= 1
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_first_labels_have_all_classes(seed):
+    codes = np.repeat([-1, 0, 1, 2], [10, 500, 5, 1])
+    order = _nested_order(codes, np.random.default_rng(seed))
+    assert sorted(codes[order[:3]]) == [0, 1, 2]
+
+
 def test_scores_are_those_of_two_fits_by_hand(problem):
     X, Y = problem
     clf = small_network(8, max_iter=5)
@@ -91,6 +100,85 @@ def test_scores_are_those_of_two_fits_by_hand(problem):
         for p in (joint.predict_proba(X[test])[:, [1]], alone.predict_proba(X[test]))
     ]
     assert_allclose([curve.joint_scores[0, 0], curve.alone_scores[0, 0]], expected)
+
+
+class KeptFits(MultiTaskNetClassifier):
+    """A network that remembers its clones' fits: all that were made from it."""
+
+    fits: ClassVar[list] = []
+
+    def fit(self, X, y):
+        self.fits.append(super().fit(X, y))
+        return self
+
+
+@pytest.fixture
+def fits():
+    KeptFits.fits.clear()
+    yield KeptFits.fits
+    KeptFits.fits.clear()
+
+
+def test_alone_the_network_waits_as_many_rows_for_a_better_epoch(fits):
+    X, Y = make_multitask_classification(200, 5, 3, n_hidden=1, random_state=0)
+    plain = small_network(8, early_stopping=True, max_iter=4, n_iter_no_change=2)
+    clf = KeptFits(**plain.get_params())
+    (pair,) = ShuffleSplit(1, test_size=0.5, random_state=0).split(X)
+    label_curve(clf, X, Y, "task_0", n_labels=[20, 30], cv=[pair], random_state=0)
+    scaled = [(fit.max_iter, fit.n_iter_no_change) for fit in fits]
+    # 100 rows: five times, and ten thirds of the epochs, rounded up.
+    assert scaled == [(4, 2), (20, 10), (4, 2), (14, 7)]
+
+
+@pytest.mark.parametrize("task", ["text", "truth", "number"])
+def test_both_networks_know_the_same_classes(fits, task):
+    """Of columns that declare no classes and of which one is rare."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 4))
+    is_rare = X[:, 0] > 1.2
+    frame = pd.DataFrame(
+        {
+            "text": np.where(is_rare, "yes", "no"),
+            "truth": is_rare,
+            "number": np.where(is_rare, 1, 0),
+        }
+    )
+    clf = KeptFits(**small_network(4, max_iter=2).get_params())
+    label_curve(clf, X, frame, task, n_labels=[2, 5], cv=3, random_state=0)
+    position = frame.columns.get_loc(task)
+    for joint, alone in zip(fits[::2], fits[1::2], strict=True):
+        assert_array_equal(joint.classes_[position], alone.classes_[0])
+        assert len(alone.classes_[0]) == 2
+
+
+def test_numbers_of_the_default_that_no_split_has_are_left_out(problem):
+    clf = small_network(4, max_iter=1)
+    message = r"\[30, 100, 300, 1000\] are left out"
+    with pytest.warns(UserWarning, match=message) as seen:
+        curve = label_curve(clf, *problem, "task_0", cv=2, random_state=0)
+    assert seen[0].filename == __file__
+    assert_array_equal(curve.n_labels, [10])
+    X, Y = problem
+    with pytest.raises(ValueError, match="n_labels must be whole numbers"):
+        label_curve(clf, X[:12], Y[:12], "task_0", cv=2)
+
+
+def test_splits_as_masks_are_those_of_their_rows(problem):
+    pairs = list(ShuffleSplit(2, test_size=0.3, random_state=0).split(problem[0]))
+    pairs = [[np.sort(rows) for rows in pair] for pair in pairs]
+    masks = [[np.isin(np.arange(60), rows) for rows in pair] for pair in pairs]
+    by_number, by_mask = (
+        label_curve(
+            small_network(4, max_iter=2),
+            *problem,
+            "task_0",
+            n_labels=[8],
+            cv=cv,
+            random_state=0,
+        )
+        for cv in (pairs, masks)
+    )
+    assert_array_equal(by_mask.table, by_number.table)
 
 
 def test_few_labels_gain_from_related_tasks_and_many_need_them_less():
@@ -120,11 +208,17 @@ def test_weights_that_name_tasks_and_labels_of_text(problem):
     assert curve.table["n_scored"].tolist() == [2]
 
 
+def test_a_network_without_shared_layers_is_refused(problem):
+    with pytest.raises(ValueError, match="must share layers"):
+        label_curve(small_network(), *problem, "task_0", n_labels=[5])
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [
         ("none such", {}, "task must be a name"),
         ("task_0", {"n_labels": [5, 1000]}, "n_labels must be whole numbers"),
+        ("task_0", {"n_labels": [1]}, "at least the classes of the task, 2"),
         ("task_0", {"n_labels": [0]}, "n_labels must be whole numbers"),
         ("task_0", {"n_labels": []}, "n_labels must be whole numbers"),
         ("task_0", {"n_labels": [2.5]}, "n_labels must be whole numbers"),

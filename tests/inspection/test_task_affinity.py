@@ -8,6 +8,7 @@ from _classifiers import AtEpoch, assert_same_parameters, classifier, small_netw
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -230,9 +231,12 @@ def test_a_task_without_labels_is_said_and_stands_alone():
     Y[:, 1] = np.nan
     with (
         pytest.warns(UserWarning, match="have no observed label"),
-        pytest.warns(UserWarning, match=r"400 rows looked at: \['task_1'\].*NaN"),
+        pytest.warns(
+            UserWarning, match=r"400 rows looked at: \['task_1'\].*NaN. Drop"
+        ) as seen,
     ):
         found = task_affinity(small_network(32, random_state=0), X, Y)
+    assert seen[-1].filename == __file__
     for measure in (found.lookahead, found.cosine, found.colabelled_cosine):
         others = np.delete(np.delete(measure, 1, 0), 1, 1)
         assert np.isfinite(others).all()
@@ -258,6 +262,13 @@ def test_fewer_rows_are_enough_to_see_it():
     assert some.groups(2) == all_rows.groups(2)
 
 
+def test_labels_that_were_not_looked_at_are_a_matter_of_max_samples():
+    X, Y = two_kinds(0)
+    Y = np.where(np.eye(400, 6), Y, np.nan)  # a label per task, in rows of their own
+    with pytest.warns(UserWarning, match=r"4 rows looked at.*Use a larger max_samples"):
+        task_affinity(small_network(8, max_iter=1), X, Y, max_samples=4, random_state=0)
+
+
 @pytest.mark.parametrize(
     ("estimator", "settings", "message"),
     [
@@ -274,6 +285,14 @@ def test_what_cannot_be_looked_at_is_refused(problem, estimator, settings, messa
     X, Y = problem
     with pytest.raises(ValueError, match=message):
         task_affinity(estimator, X, settings.pop("y", Y), **settings)
+
+
+@pytest.mark.parametrize("freeze", ["trunk", 1, UnfreezeAfter(9)])
+def test_a_trunk_that_is_never_trained_is_refused(problem, freeze):
+    source = FrozenEstimator(small_network(8, max_iter=2).fit(*problem))
+    clf = small_network(8, pretrained=source, freeze=freeze, max_iter=3)
+    with pytest.raises(ValueError, match=r"all frozen after epochs \[1, 2, 3\]"):
+        task_affinity(clf, *problem)
 
 
 def made_affinity(lookahead):
@@ -300,8 +319,8 @@ def test_groups_are_joined_while_their_mean_affinity_is_positive():
     assert found.table["best"].tolist() == ["t1", "t0", "t3", "t2"]
     assert_allclose(found.table["affinity_of_best"], [0.5, 0.3, 0.2, 0.2])
     assert found.table["worst"].tolist() == ["t2", "t2", "t1", "t1"]
-    for n_groups in (0, 5):
-        with pytest.raises(ValueError, match=f"from 1 to .* 4; got {n_groups}"):
+    for n_groups in (0, 5, 1.5, "a"):
+        with pytest.raises(ValueError, match=f"from 1 to .* 4; got {n_groups!r}"):
             found.groups(n_groups)
 
 

@@ -8,13 +8,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.model_selection import ShuffleSplit
-from sklearn.pipeline import make_pipeline
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import TransferGainDisplay, transfer_gain
-from skmtl.inspection._comparison import corrected_gain
+from skmtl.inspection._comparison import corrected_gain, parameter_prefix
 from skmtl.metrics import multitask_score, multitask_scorer
 from skmtl.sharing import NoSharing
 
@@ -80,9 +82,49 @@ def test_chance_is_called_a_gain_as_often_as_it_says():
     assert_allclose((gain.low > 0).mean(), 0.025, atol=0.0034)
 
 
-def test_equal_scores_have_no_gain():
-    gain = corrected_gain(np.zeros((5, 1)), 0.25)
-    assert (gain.mean, gain.low, gain.high, gain.p_value) == (0, 0, 0, 1)
+@pytest.mark.parametrize(
+    "differences",
+    [
+        np.zeros(5),
+        np.full(5, 0.5),
+        1 / np.array([3, 3, 3]) - np.array([0, 1e-17, 0]),
+        [2 / 3 - 1 / 3, 1 - 2 / 3, 1 / 3 - 0],  # equal but for rounding
+        [0.1, 0.2],
+        [0.1, np.nan, 0.2, np.nan],
+        [0.1],
+    ],
+)
+def test_without_a_spread_there_is_no_certainty(differences):
+    gain = corrected_gain(np.reshape(differences, (-1, 1)), 0.25)
+    assert_allclose(gain.mean, np.nanmean(differences))
+    assert np.isnan([gain.low, gain.high, gain.p_value]).all()
+
+
+@pytest.mark.filterwarnings(
+    # Six labels cannot always be spread over three folds.
+    "ignore:roc_auc_ovr is undefined:sklearn.exceptions.UndefinedMetricWarning"
+)
+def test_one_test_label_of_each_class_never_tells():
+    """The AUC is 0, 1/2 or 1 then, and three such gains are the same or far apart."""
+    said = set()
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.normal(size=(60, 4)), np.full((60, 24), np.nan)
+        for column in Y.T:
+            column[rng.permutation(60)[:6]] = [0, 0, 0, 1, 1, 1]
+        clf = small_network(8, max_iter=5)
+        result = transfer_gain(clf, X, Y, cv=3, n_repeats=1, random_state=seed)
+        said |= set(result.table["verdict"])
+    assert said == {"cannot tell"}
+
+
+def test_two_splits_are_too_few_for_a_verdict(problem):
+    result = transfer_gain(
+        small_network(4, max_iter=2), *problem, cv=2, n_repeats=1, random_state=0
+    )
+    assert set(result.table["verdict"]) == {"cannot tell"}
+    assert np.isnan(result.table["p_value"]).all()
+    assert np.isnan(result.mean_gain[1:]).all()
 
 
 def test_scores_are_those_of_two_fits_by_hand(problem):
@@ -107,6 +149,21 @@ def test_scores_are_those_of_two_fits_by_hand(problem):
     )
 
 
+def test_splits_as_masks_are_those_of_their_rows(problem):
+    pairs = list(KFold(3).split(problem[0]))
+    masks = [[np.isin(np.arange(60), rows) for rows in pair] for pair in pairs]
+    by_number, by_mask = (
+        transfer_gain(
+            small_network(4, max_iter=3), *problem, cv=cv, n_repeats=1, random_state=0
+        )
+        for cv in (pairs, masks)
+    )
+    assert_array_equal(by_mask.joint_scores, by_number.joint_scores)
+    for name in ("ci_low", "ci_high", "p_value"):
+        assert_array_equal(by_mask.table[name], by_number.table[name])
+    assert by_mask.mean_gain == by_number.mean_gain
+
+
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
     X, Y = problem
@@ -127,6 +184,17 @@ def test_a_pipeline_beside_pandas_says_the_same(problem, n_jobs):
     # The scaler of the pipeline sees other rows: nearly the same, and not by chance.
     assert_allclose(piped.table["gain"], plain.table["gain"], atol=0.2)
     assert_array_equal(piped.table["n_labelled"], frame.notna().sum())
+
+
+@pytest.mark.parametrize("name", ["pretrained", "pretrained_net", "net"])
+def test_the_network_is_found_by_what_it_is_and_not_by_its_name(problem, name):
+    source = FrozenEstimator(small_network(4, max_iter=1).fit(*problem))
+    clf = small_network(4, max_iter=1, pretrained=source)
+    model = Pipeline([("scale", StandardScaler()), (name, clf)])
+    assert parameter_prefix(clf) == ""
+    assert parameter_prefix(model) == f"{name}__"
+    nested = Pipeline([("inner", model)])
+    assert parameter_prefix(nested) == f"inner__{name}__"
 
 
 def test_same_seed_same_result_and_the_estimator_is_left_alone(problem):
@@ -171,7 +239,7 @@ def test_tasks_that_cannot_be_scored_are_named():
     assert result.table["n_scored"].tolist() == [2, 0, 2]
     assert result.table["verdict"].iloc[1] == "cannot tell"
     assert np.isnan(result.table["gain"].iloc[1])
-    assert np.isfinite(result.mean_gain).all()
+    assert_allclose(result.mean_gain[0], np.nanmean(result.table["gain"]))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +247,24 @@ def test_tasks_that_cannot_be_scored_are_named():
     [
         (small_network(4, sharing="none"), 2, {}, "must share layers"),
         (small_network(4, sharing=NoSharing()), 2, {}, "must share layers"),
+        (small_network(), 2, {}, r"must share layers.*hidden_layer_sizes=\(\)"),
+        (GridSearchCV(small_network(4), {}), 2, {}, "GridSearchCV.*best_estimator_"),
+        (
+            make_pipeline(StandardScaler(), GridSearchCV(small_network(4), {})),
+            2,
+            {},
+            "not a search.*GridSearchCV",
+        ),
+        ("net", 2, {}, "must be a MultiTaskNetClassifier.*got 'net'"),
+        (None, 2, {}, "must be a MultiTaskNetClassifier.*got None"),
+        (MultiTaskNetClassifier, 2, {}, "must be a MultiTask.*got <class"),
+        (make_pipeline(small_network(4), small_network(4)), 2, {}, "with 2: "),
         (StandardScaler(), 2, {}, "must be a MultiTaskNetClassifier"),
         (small_network(4), 1, {}, "at least two tasks"),
         (small_network(4), 2, {"cv": "five"}, "Expected `cv` as an integer"),
+        (small_network(4), 2, {"cv": []}, "cv must make at least one split"),
+        (small_network(4), 2, {"cv": GroupKFold(3)}, r"cv.split\(X, y, groups\)"),
+        (small_network(4), 2, {"cv": [([True], [True])]}, "each of the 20 rows"),
         (small_network(4), 2, {"n_repeats": 0}, "n_repeats must be a whole number"),
     ],
 )
