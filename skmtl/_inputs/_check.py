@@ -131,9 +131,7 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
     if isinstance(X, nw.DataFrame):
         frame = _replace_objects(X).to_native()
         return check_array(frame, estimator=estimator, input_name="X", **settings)
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2:
-        holes = is_missing(X.ravel()).reshape(X.shape)
-        X = np.where(holes, np.nan, X)
+    X = _fill_holes_of_objects(X)
     try:
         X = validate_data(estimator, X, reset=reset, **settings)
     except ValueError as error:
@@ -144,6 +142,21 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
         X = X.copy()
         X.sum_duplicates()  # True twice is True, where the layer would read 2
     return X
+
+
+def _fill_holes_of_objects(X: Any) -> Any:
+    """NaN for None and pd.NA in an array, or a nested list, of Python's objects."""
+    objects = X
+    if isinstance(X, list | tuple):
+        try:
+            objects = np.asarray(X)
+        except ValueError:  # rows of several lengths: scikit-learn says it
+            return X
+    if not (isinstance(objects, np.ndarray) and objects.dtype == object):
+        return X
+    if objects.ndim != 2:
+        return X
+    return np.where(is_missing(objects.ravel()).reshape(objects.shape), np.nan, objects)
 
 
 # Which columns are categories -----------------------------------------------------

@@ -65,6 +65,8 @@ def test_columns_are_learned_and_then_required():
 
 FRAMES = {
     "numpy": lambda x: np.array([[np.nan if v is None else v] for v in x]),
+    "list": lambda x: [[v] for v in x],
+    "list of pd.NA": lambda x: [[pd.NA if v is None else v] for v in x],
     "float": lambda x: pd.DataFrame({"a": np.array(x, dtype=float)}),
     "Int64": lambda x: pd.DataFrame({"a": pd.array(x, dtype="Int64")}),
     "arrow": lambda x: pd.DataFrame({"a": pd.array(x, dtype="int64[pyarrow]")}),
