@@ -121,6 +121,8 @@ def _is_sparse_frame(X: Any) -> bool:
     return bool(dtypes) and all(type(d).__name__ == "SparseDtype" for d in dtypes)
 
 
+# scikit-learn looks for infinity in a sum, where large numbers may give inf - inf.
+@np.errstate(over="ignore", invalid="ignore")
 def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
     """Numbers as ndarray or CSR; NaN is legal and infinity is not."""
     settings: dict[str, Any] = {

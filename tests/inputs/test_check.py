@@ -131,6 +131,13 @@ def test_values_beyond_float32_are_refused_by_a_linear_layer(make, value):
 # Text -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_large_numbers_of_both_signs_are_read_without_a_warning(make):
+    X = np.full((64, 64), 3e38, dtype=np.float32)
+    X[:, ::2] *= -1  # the partial sums overflow both ways
+    assert np.shape(read(make(X))) == X.shape
+
+
 TEXT = {
     "object": pd.Series(["x", None, "y"], dtype=object),
     "object and numbers": pd.Series(["x", 1.5, None], dtype=object),
