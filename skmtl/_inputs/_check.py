@@ -249,8 +249,10 @@ def _learn_codes(values: NDArray, missing: NDArray) -> Codes:
 def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
     """(n_samples,) values of a column, and which of them are missing."""
     if isinstance(X, nw.DataFrame):
-        values = X[:, j].to_numpy()
         missing = X[:, j].is_null().to_numpy().astype(bool)
+        if missing.all():  # pyarrow cannot convert a column without categories
+            return np.full(len(missing), None, dtype=object), missing
+        values = X[:, j].to_numpy()
     else:
         values = np.asarray(X)[:, j]
         missing = np.zeros(len(values), dtype=bool)

@@ -206,6 +206,9 @@ NOTHING = {
     "NaT": lambda: pd.DataFrame({"a": [1.5, 2.5], "b": [pd.NaT, pd.NaT]}),
     "polars": lambda: pl.DataFrame({"a": [1.5, 2.5], "b": [None, None]}),
     "pyarrow": lambda: pa.table({"a": [1.5, 2.5], "b": pa.nulls(2)}),
+    "pyarrow category": lambda: pa.table(
+        {"a": [1.5, 2.5], "b": pa.nulls(2, pa.string()).dictionary_encode()}
+    ),
     "array": lambda: np.array([[1.5, None], [2.5, pd.NA]], dtype=object),
 }
 
