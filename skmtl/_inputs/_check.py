@@ -47,6 +47,8 @@ def check_inputs(
     of several axes, pictures, become flat.
     """
     reset = columns is None
+    if isinstance(X, np.ma.MaskedArray):
+        X = _without_mask(X)
     X, row_shape = _flatten_rows(X)
     if columns is not None:
         _check_row_shape(row_shape, columns)
@@ -80,6 +82,17 @@ def check_inputs(
             columns = replace(columns, row_shape=row_shape, is_uint8=is_uint8)
         _check_scale(X, columns)
     return X, columns
+
+
+def _without_mask(X: Any) -> NDArray:
+    """NaN in masked cells, whose values mean nothing; numpy would read them."""
+    if not np.ma.is_masked(X):
+        return np.asarray(X.data)
+    if X.dtype.kind in "biu":
+        X = X.astype(np.float64)
+    elif X.dtype.kind in "US":
+        X = X.astype(object)
+    return np.asarray(X.filled(np.nan))
 
 
 def _flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:

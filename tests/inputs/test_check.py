@@ -65,6 +65,9 @@ def test_columns_are_learned_and_then_required():
 
 FRAMES = {
     "numpy": lambda x: np.array([[np.nan if v is None else v] for v in x]),
+    "masked": lambda x: np.ma.array(
+        [[7 if v is None else v] for v in x], mask=[[v is None] for v in x]
+    ),
     "list": lambda x: [[v] for v in x],
     "list of pd.NA": lambda x: [[pd.NA if v is None else v] for v in x],
     "float": lambda x: pd.DataFrame({"a": np.array(x, dtype=float)}),
