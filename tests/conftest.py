@@ -13,7 +13,12 @@ from hypothesis import HealthCheck, settings
 
 # `--hypothesis-profile=long` takes the other one.
 settings.register_profile(
-    "quick", max_examples=60, derandomize=True, database=None, deadline=None
+    "quick",
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "long",

@@ -1,5 +1,6 @@
 """Any input gives a documented error or sound predictions; hypothesis draws it."""
 
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -326,9 +327,10 @@ def check_parts(clf, case: Case, data: Data, probabilities) -> None:
 
 
 def magnitude(clf, case: Case, data: Data) -> float:
-    """About how large the terms of the network's sums are, whose order may change."""
+    """A bound on the terms of the network's sums, whose order is another in a part."""
     x = 1.0 if is_encoded(case) else np.abs(data.numbers).max(initial=1.0)
-    return x * max(np.abs(p).max(initial=1.0) for p in parameters_of(clf))
+    largest = [float(np.abs(p).max(initial=1.0)) for p in parameters_of(clf)]
+    return float(x) * math.prod(largest)
 
 
 def assert_same(clf, X, expected, tolerance: float) -> None:
