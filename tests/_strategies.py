@@ -545,6 +545,7 @@ def cases(draw: Callable) -> Case:
         holes = draw(st.sampled_from(["none", *HOLES]))
     if x_form in TABLES and (is_encoded or is_careless):
         n_categories = draw(st.integers(0, min(3, n_columns)))
+    flaws = st.sampled_from(list(FLAWS))  # what is put in X is no category
     labels = draw(_label_kinds())
     patterns = ["none", "some", "most", "rows", "tasks"]
     if draw(seldom):
@@ -574,7 +575,7 @@ def cases(draw: Callable) -> Case:
         class_weight=draw(
             st.sampled_from(["none", "none", "balanced", "dict", "dict with zeros"])
         ),
-        flaw=draw(st.sampled_from(list(FLAWS))) if draw(seldom) else "none",
+        flaw=draw(flaws) if n_categories == 0 and draw(seldom) else "none",
         parameters=draw(st.fixed_dictionaries(PARAMETERS))
         | {"input_encoding": encoding},
     )
