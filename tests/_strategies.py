@@ -260,6 +260,7 @@ LABELS: dict[str, list] = {
     "three": [0, 1, 2],
     "negative": [-5, -1, 7],
     "many": list(range(-20, 20)),
+    "hundreds": list(range(500)),
     "one class": [3],
     "large": [2**40, -(2**40)],
     "odd text": ["", "NA", " é", "a" * 50],

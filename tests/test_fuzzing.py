@@ -113,8 +113,8 @@ def errors_due(case: Case, data: Data) -> list[str]:
         due.append("task_weight must not be negative and not 0 for every task")
     if not data.has_weight.any():
         due.append(NO_LABEL)
-    elif case.parameters["early_stopping"] and data.has_weight.any(axis=1).sum() == 1:
-        due.append(ONE_SIDED)
+    elif case.parameters["early_stopping"] and not has_zero_weights(case):
+        due += [ONE_SIDED] * (data.has_weight.any(axis=1).sum() == 1)
     return due
 
 
