@@ -114,7 +114,8 @@ def errors_due(case: Case, data: Data) -> list[str]:
     if not data.has_weight.any():
         due.append(NO_LABEL)
     elif case.parameters["early_stopping"] and not has_zero_weights(case):
-        due += [ONE_SIDED] * (data.has_weight.any(axis=1).sum() == 1)
+        if data.has_weight.any(axis=1).sum() == 1:
+            due.append(ONE_SIDED)
     return due
 
 
