@@ -111,11 +111,12 @@ def errors_due(case: Case, data: Data) -> list[str]:
         due.append("Sample weights must contain at least one non-zero")
     if case.task_weight == "array" and not np.any(data.parameters["task_weight"]):
         due.append("task_weight must not be negative and not 0 for every task")
-    if not data.has_weight.any():
+    n_labelled_rows = data.has_weight.any(axis=1).sum()
+    if n_labelled_rows == 0:
         due.append(NO_LABEL)
-    elif case.parameters["early_stopping"] and not has_zero_weights(case):
-        if data.has_weight.any(axis=1).sum() == 1:
-            due.append(ONE_SIDED)
+    stops_early = case.parameters["early_stopping"]
+    if stops_early and n_labelled_rows == 1 and not has_zero_weights(case):
+        due.append(ONE_SIDED)
     return due
 
 
