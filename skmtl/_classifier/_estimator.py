@@ -416,8 +416,8 @@ class MultiTaskNetClassifier(
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input: numbers, booleans and, in a DataFrame, category columns. NaN,
-            None and pd.NA are missing values, legal in dense input that is encoded
-            (see `input_encoding`). Sparse input is never made dense.
+            None, pd.NA and masked cells are missing values, legal in dense input that
+            is encoded (see `input_encoding`). Sparse input is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, a column per task; NaN, None, pd.NA, pd.NaT and masked cells
             are missing labels.

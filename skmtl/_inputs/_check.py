@@ -47,6 +47,8 @@ def check_inputs(
     of several axes, pictures, become flat.
     """
     reset = columns is None
+    if isinstance(X, np.ma.MaskedArray):
+        X = _without_mask(X)
     X, row_shape = _flatten_rows(X)
     if columns is not None:
         _check_row_shape(row_shape, columns)
@@ -80,6 +82,17 @@ def check_inputs(
             columns = replace(columns, row_shape=row_shape, is_uint8=is_uint8)
         _check_scale(X, columns)
     return X, columns
+
+
+def _without_mask(X: Any) -> NDArray:
+    """NaN in masked cells, whose values mean nothing; numpy would read them."""
+    if not np.ma.is_masked(X):
+        return np.asarray(X.data)
+    if X.dtype.kind in "biu":
+        X = X.astype(np.float64)
+    elif X.dtype.kind in "US":
+        X = X.astype(object)
+    return np.asarray(X.filled(np.nan))
 
 
 def _flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
@@ -121,6 +134,8 @@ def _is_sparse_frame(X: Any) -> bool:
     return bool(dtypes) and all(type(d).__name__ == "SparseDtype" for d in dtypes)
 
 
+# scikit-learn looks for infinity in a sum, where large numbers may give inf - inf.
+@np.errstate(over="ignore", invalid="ignore")
 def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
     """Numbers as ndarray or CSR; NaN is legal and infinity is not."""
     settings: dict[str, Any] = {
@@ -131,9 +146,7 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
     if isinstance(X, nw.DataFrame):
         frame = _replace_objects(X).to_native()
         return check_array(frame, estimator=estimator, input_name="X", **settings)
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2:
-        holes = is_missing(X.ravel()).reshape(X.shape)
-        X = np.where(holes, np.nan, X)
+    X = _fill_holes_of_objects(X)
     try:
         X = validate_data(estimator, X, reset=reset, **settings)
     except ValueError as error:
@@ -144,6 +157,21 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
         X = X.copy()
         X.sum_duplicates()  # True twice is True, where the layer would read 2
     return X
+
+
+def _fill_holes_of_objects(X: Any) -> Any:
+    """NaN for None and pd.NA in an array, or a nested list, of Python's objects."""
+    objects = X
+    if isinstance(X, list | tuple):
+        try:
+            objects = np.asarray(X)
+        except ValueError:  # rows of several lengths: scikit-learn says it
+            return X
+    if not (isinstance(objects, np.ndarray) and objects.dtype == object):
+        return X
+    if objects.ndim != 2:
+        return X
+    return np.where(is_missing(objects.ravel()).reshape(objects.shape), np.nan, objects)
 
 
 # Which columns are categories -----------------------------------------------------
@@ -234,8 +262,10 @@ def _learn_codes(values: NDArray, missing: NDArray) -> Codes:
 def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
     """(n_samples,) values of a column, and which of them are missing."""
     if isinstance(X, nw.DataFrame):
-        values = X[:, j].to_numpy()
         missing = X[:, j].is_null().to_numpy().astype(bool)
+        if missing.all():  # pyarrow cannot convert a column without categories
+            return np.full(len(missing), None, dtype=object), missing
+        values = X[:, j].to_numpy()
     else:
         values = np.asarray(X)[:, j]
         missing = np.zeros(len(values), dtype=bool)

@@ -203,7 +203,13 @@ def _bin_means(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
 
 def _position(knots: NDArray, values: NDArray) -> NDArray:
     """Number of bins that lie below each value, the last one in part."""
-    return np.interp(values, knots, np.arange(len(knots)))
+    if len(knots) < 2:
+        return np.zeros(len(values))
+    below = np.searchsorted(knots, values, side="right") - 1
+    below = below.clip(0, len(knots) - 2)
+    # A quotient: a slope, as of np.interp, is infinite in the narrowest of bins.
+    filled = (values - knots[below]) / (knots[below + 1] - knots[below])
+    return below + filled.clip(0.0, 1.0)
 
 
 # Categories -----------------------------------------------------------------------

@@ -65,6 +65,11 @@ def test_columns_are_learned_and_then_required():
 
 FRAMES = {
     "numpy": lambda x: np.array([[np.nan if v is None else v] for v in x]),
+    "masked": lambda x: np.ma.array(
+        [[7 if v is None else v] for v in x], mask=[[v is None] for v in x]
+    ),
+    "list": lambda x: [[v] for v in x],
+    "list of pd.NA": lambda x: [[pd.NA if v is None else v] for v in x],
     "float": lambda x: pd.DataFrame({"a": np.array(x, dtype=float)}),
     "Int64": lambda x: pd.DataFrame({"a": pd.array(x, dtype="Int64")}),
     "arrow": lambda x: pd.DataFrame({"a": pd.array(x, dtype="int64[pyarrow]")}),
@@ -127,6 +132,13 @@ def test_values_beyond_float32_are_refused_by_a_linear_layer(make, value):
 
 
 # Text -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_large_numbers_of_both_signs_are_read_without_a_warning(make):
+    X = np.full((64, 64), 3e38, dtype=np.float32)
+    X[:, ::2] *= -1  # the partial sums overflow both ways
+    assert np.shape(read(make(X))) == X.shape
 
 
 TEXT = {
@@ -197,6 +209,9 @@ NOTHING = {
     "NaT": lambda: pd.DataFrame({"a": [1.5, 2.5], "b": [pd.NaT, pd.NaT]}),
     "polars": lambda: pl.DataFrame({"a": [1.5, 2.5], "b": [None, None]}),
     "pyarrow": lambda: pa.table({"a": [1.5, 2.5], "b": pa.nulls(2)}),
+    "pyarrow category": lambda: pa.table(
+        {"a": [1.5, 2.5], "b": pa.nulls(2, pa.string()).dictionary_encode()}
+    ),
     "array": lambda: np.array([[1.5, None], [2.5, pd.NA]], dtype=object),
 }
 

@@ -213,6 +213,14 @@ def mixed_columns(n, seed=0):
     return X
 
 
+def test_the_narrowest_bins_are_bins():
+    x = 2.0 * np.random.default_rng(0).permutation(100)[:, None]
+    wide, narrow = learn(x).numeric, learn(x * 2.0**-1074).numeric
+    assert_array_equal(knots_of(narrow), knots_of(wide) * 2.0**-1074)
+    assert_array_equal(narrow.scores, wide.scores)
+    assert_array_equal(narrow.bin_means, wide.bin_means)
+
+
 def test_weights_of_2_equal_repeated_rows():
     X = mixed_columns(100)
     weight = np.random.default_rng(1).integers(1, 4, size=100)
