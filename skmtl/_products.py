@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skmtl._cleanup import at_the_end
+
 # Multiply-adds from which oneDNN makes up for what it takes to be called, and for the
 # copy of a transposed matrix.
 MIN_WORK = 1_500_000
@@ -32,13 +34,20 @@ def without_derivatives(device: torch.device) -> Iterator[None]:
     The kernels of oneDNN have no derivatives, forward or backward, and cannot be
     traced: outside of this context, products are those of torch.
     """
-    before = getattr(_thread, "may_use_onednn", False)
-    _thread.may_use_onednn = HAS_ONEDNN
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        _thread.may_use_onednn = before
+    may_use_onednn = getattr(_thread, "may_use_onednn", False)
+    has_grad = torch.is_grad_enabled()
+    has_autocast = torch.is_autocast_enabled(device.type)
+
+    def restore() -> None:
+        _thread.may_use_onednn = may_use_onednn
+        torch.set_grad_enabled(has_grad)
+        torch.set_autocast_enabled(device.type, has_autocast)
+
+    with at_the_end(restore):
+        _thread.may_use_onednn = HAS_ONEDNN
+        torch.set_grad_enabled(False)
+        torch.set_autocast_enabled(device.type, False)
+        yield
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

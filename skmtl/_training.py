@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmtl._cleanup import at_the_end
 from skmtl._layers import SparseRows, split_rows
 from skmtl._losses import Labels, in_task_order, logit_gradient, task_losses
 from skmtl._products import without_derivatives
@@ -38,14 +39,17 @@ WARM_UP = 0.1
 MIN_WORK_PER_THREAD = 5_000_000
 
 _thread_lock = threading.Lock()
-_thread_users = 0
+_thread_users: set[object] = set()
 _threads_of_first_user = 1
 _has_had_threads = False
 
 
 class _ThisThread(threading.local):
-    depth = 0  # of limits around one another, as where a callback predicts
-    own_threads: int | None = None  # of torch outside of them; None: never been inside
+    def __init__(self) -> None:
+        # Several, one around another, where a callback predicts.
+        self.users: set[object] = set()
+        # Of torch outside of all limits; None: it has never been inside.
+        self.own_threads: int | None = None
 
 
 _this_thread = _ThisThread()
@@ -60,31 +64,34 @@ def thread_limit(work: float) -> Iterator[None]:
     a new thread takes over what any thread has set last. Then it leaves with what the
     first of them had.
     """
-    global _thread_users, _threads_of_first_user, _has_had_threads
-    this = _this_thread
+    global _threads_of_first_user, _has_had_threads
+    this, user = _this_thread, object()
+    wanted = max(1, int(work // MIN_WORK_PER_THREAD))
+
+    def leave() -> None:
+        with _thread_lock:
+            this.users.discard(user)
+            _thread_users.discard(user)
+            torch.set_num_threads(before)
+
     with _thread_lock:
         # Also where it is not used: a new thread takes the number over when it asks for
         # it, which must not happen between the lines of another one here.
         before = torch.get_num_threads()
-        if _thread_users == 0:
+        if not _thread_users:
             _threads_of_first_user = before
-        if this.depth == 0:
-            if this.own_threads is None and _thread_users > 0:
+        if not this.users:
+            if this.own_threads is None and _thread_users:
                 before = max(before, _threads_of_first_user)
             this.own_threads = before
-        this.depth += 1
-        _thread_users += 1
         own = cast(int, this.own_threads)
         _has_had_threads |= own > 1
-        wanted = max(1, int(work // MIN_WORK_PER_THREAD))
-        torch.set_num_threads(min(own, wanted))
-    try:
-        yield
-    finally:
+    with at_the_end(leave):
         with _thread_lock:
-            this.depth -= 1
-            _thread_users -= 1
-            torch.set_num_threads(before)
+            this.users.add(user)
+            _thread_users.add(user)
+            torch.set_num_threads(min(own, wanted))
+        yield
 
 
 def _begin_anew_in_child() -> None:
@@ -94,7 +101,7 @@ def _begin_anew_in_child() -> None:
     its own that the parent has had.
     """
     global _thread_lock, _thread_users
-    _thread_lock, _thread_users = threading.Lock(), _this_thread.depth
+    _thread_lock, _thread_users = threading.Lock(), set(_this_thread.users)
     if _has_had_threads:
         torch.set_num_threads(1)
         _this_thread.own_threads = 1
