@@ -17,6 +17,7 @@ import skmtl
 PACKAGE = Path(skmtl.__file__).parent
 # Arrows point down only: a module imports from lower layers or from its own folder.
 LAYERS = {
+    "_cleanup": 0,
     "_layers": 0,
     "_products": 0,
     "_tables": 0,
@@ -40,6 +41,7 @@ LAYERS = {
     "inspection": 4,
 }
 WITHOUT_TORCH = [
+    "_cleanup",
     "datasets",
     "_files",
     "_predictions",

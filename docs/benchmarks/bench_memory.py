@@ -1,7 +1,7 @@
 """Peak memory of a fit on two million rows, from memory and from a mapped file.
 
-Each case runs in a process of its own. What counts is memory that belongs to the process
-alone (RssAnon of Linux): pages of a mapped file can be dropped at any time.
+Each case runs in a process of its own. What counts is memory of the process alone
+(RssAnon of Linux): pages of a mapped file can be dropped at any time.
 """
 
 import platform

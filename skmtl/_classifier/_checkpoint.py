@@ -91,10 +91,17 @@ class Checkpoint:
         if self.document is None:
             return None
         with self._damage_named():
-            self._compare(self.document["fingerprint"])
-            return _state(self.document, self.arrays)
+            different = self._differences(self.document["fingerprint"])
+            state = None if different else _state(self.document, self.arrays)
+        if different:
+            raise ValueError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
+                f"with other values of: {', '.join(different)}. {_ADVICE}"
+            )
+        return state
 
-    def _compare(self, fingerprint: dict[str, Any]) -> None:
+    def _differences(self, fingerprint: dict[str, Any]) -> list[str]:
+        """What of the fit is not as in this one."""
         there, here = fingerprint["parameters"], self.parameters
         different = [
             f"{name} ({there.get(name)} there, {here.get(name)} here)"
@@ -107,19 +114,13 @@ class Checkpoint:
             for key, name in parts.items()
             if fingerprint[key] != self.fingerprint[key]
         ]
-        if different:
-            raise _ForeignError(
-                f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
-                f"with other values of: {', '.join(different)}. {_ADVICE}"
-            )
+        return different
 
     @contextlib.contextmanager
     def _damage_named(self) -> Any:
         """What fails here is a file that was not written by `write`."""
         try:
             yield
-        except _ForeignError:
-            raise
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{str(self.path)!r} must be a checkpoint of this fit, but its content "
@@ -157,10 +158,6 @@ class Checkpoint:
         arrays |= {f"network/{name}": a for name, a in current.network.items()}
         arrays |= {f"progress/{name}": a for name, a in current.progress.items()}
         write_file(self.path, _KIND, document, arrays)
-
-
-class _ForeignError(ValueError):
-    """The checkpoint is whole, and that of another fit."""
 
 
 def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingState:
