@@ -1041,7 +1041,8 @@ def _restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
     attributes = dict(estimator.__dict__)
     try:
         yield
-    except BaseException:
+    except (Exception, KeyboardInterrupt, SystemExit):
+        # Not GeneratorExit, which Python may raise here long after the call.
         estimator.__dict__.clear()
         estimator.__dict__.update(attributes)
         raise
