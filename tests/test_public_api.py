@@ -7,9 +7,12 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from sklearn.base import BaseEstimator
 
 import skmtl
@@ -52,6 +55,8 @@ WITHOUT_TORCH = [
     "metrics",
     "model_selection",
 ]
+# What checks the code and not what it does: the newest is right.
+TOOLS = {"ruff", "mypy"}
 PUBLIC_MODULES = [
     "skmtl.datasets",
     "skmtl.inspection",
@@ -194,3 +199,22 @@ def test_estimator_parameters_are_all_constrained():
 
 def test_version_is_a_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", skmtl.__version__)
+
+
+def test_lower_bounds_are_the_oldest_versions_that_the_tests_run_with():
+    root = PACKAGE.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    texts = [*project["dependencies"], *extras["plot"], *extras["progress"]]
+    texts += [text for text in extras["test"] if text.split(">")[0] not in TOOLS]
+    bounds = {
+        required.name: Version(next(iter(required.specifier)).version)
+        for required in map(Requirement, texts)
+    }
+    pinned = {
+        name: Version(version)
+        for name, version in re.findall(
+            r"^([\w-]+)==(.*)$", (root / "constraints-oldest.txt").read_text(), re.M
+        )
+    }
+    assert bounds == {name: pinned[name] for name in bounds}
