@@ -12,10 +12,12 @@ SLOW = {
     "plot_joint_or_separate",
     "plot_many_tasks",
     "plot_missing_labels",
+    "plot_new_task",
     "plot_quickstart",
     "plot_scenes",
     "plot_search_heads",
     "plot_transfer",
+    "raw_tables",
 }
 
 

@@ -93,7 +93,7 @@ def test_drug_consumption_with_strings_through_a_column_transformer(load_real):
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), text), remainder=StandardScaler()
     )
-    clf = MultiTaskNetClassifier(max_iter=20, random_state=0)
+    clf = MultiTaskNetClassifier(n_members=1, max_iter=20, random_state=0)
     model = make_pipeline(columns, clf)
     with pytest.warns(UserWarning, match="fewer labels than n_splits"):
         scores = cross_val_score(
@@ -133,6 +133,7 @@ def test_support2_with_text_missing_in_y(load_real):
     assert recall.mean() > 1.3 / len(recall)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["support2", "adult"])
 def test_a_raw_table_goes_in_as_well_as_an_encoded_one(load_real, name):
     X, Y, _ = load_real(name)
