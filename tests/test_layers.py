@@ -69,7 +69,7 @@ def test_gradients_of_sparse_rows_forget_the_batch_before():
     rng = np.random.default_rng(0)
     # Few columns, others, most of them, none at all, and few again.
     for density in (0.05, 0.05, 0.9, 0.05, 0.0, 0.05):
-        X = sparse.random_array((6, 50), density=density, rng=rng).tocsr()
+        X = sparse.random_array((6, 50), density=density, random_state=rng).tocsr()
         rows = SparseRows(*map(torch.from_numpy, (X.indices, X.indptr, X.data)))
         gradient = torch.randn(6, 6, dtype=torch.float64)
         with torch.no_grad():
@@ -140,7 +140,7 @@ def test_output_groups_hold_every_task_and_column_once():
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 def test_weighted_sum_is_a_product_with_its_gradient(index):
-    X = sparse.random_array((9, 7), density=0.3, rng=np.random.default_rng(0)).tocsr()
+    X = sparse.random_array((9, 7), density=0.3, random_state=0).tocsr()
     # Unsorted and repeated indices, an explicit zero and an empty row.
     X.indices[:4] = [6, 2, 2, 0]
     X.data[5] = 0

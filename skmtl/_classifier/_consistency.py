@@ -122,6 +122,7 @@ def _check_tasks(tasks: Tasks) -> None:
 
 def _check_columns(columns: InputColumns, n_features: int) -> None:
     _require(type(columns) is InputColumns, "_columns are no columns")
+    _require(type(columns.encoding) is str, "the encoding is no text")
     _require(columns.encoding in ("piecewise", "none"), "the encoding is unknown")
     _require(type(columns.is_uint8) is bool, "is_uint8 is no flag")
     shape = columns.row_shape
@@ -144,14 +145,15 @@ def _check_architecture(
 ) -> None:
     _require(type(architecture) is Architecture, "the network has no architecture")
     a = architecture
-    _require(a.n_features == n_features, "the network reads other columns")
     _require(_is_count(a.n_features), "n_features is no number of columns")
+    _require(a.n_features == n_features, "the network reads other columns")
     _require(
-        a.n_classes == tuple(tasks.n_classes.tolist()) and _are_counts(a.n_classes),
+        _are_counts(a.n_classes) and a.n_classes == tuple(tasks.n_classes.tolist()),
         "the network has other classes than the tasks",
     )
     sizes = a.hidden_layer_sizes, a.head_hidden_layer_sizes
     _require(all(map(_are_counts, sizes)), "sizes of layers must be at least 1")
+    _require(type(a.activation) is str, "activation is no text")
     _require(a.activation in ACTIVATIONS, f"activation {a.activation!r} is unknown")
     for rate in (a.dropout, a.input_dropout):
         is_rate = isinstance(rate, int | float) and 0 <= rate < 1
@@ -182,6 +184,7 @@ def _check_own_trunk(state: NetworkState, columns: InputColumns, trunk: Any) -> 
         n_trunks = len(a.n_classes) if a.sharing == "NoSharing()" else 1
         n_modules = a.n_members * n_trunks * len(trunk.channels)
         shape = columns.row_shape or (a.n_features,)
+        _require(_are_counts(a.input_shape), "the shape of the trunk's rows is none")
         _require(a.input_shape == shape, "the trunk reads rows of another shape")
     _require(
         max(n_layers, n_modules) <= len(state.arrays), "the network has too few arrays"
@@ -197,6 +200,7 @@ def _check_encoding(architecture: Architecture, columns: InputColumns) -> None:
         return
     _require(_is_count(architecture.n_bins), "n_bins must be at least 1")
     _require(type(encoding) is ColumnEncoding, "the encoding is none")
+    _require(_is_count(encoding.n_features), "its number of columns is none")
     _require(encoding.n_features == architecture.n_features, "it has other columns")
     _check_numeric(encoding.numeric, architecture.n_features)
     _check_categorical(encoding.categorical, columns)
@@ -263,8 +267,8 @@ def _check_history(fitted: dict[str, Any], n_tasks: int) -> None:
     """The losses of the epochs."""
     losses = fitted["loss_curve_"]
     _require(_are_floats(losses), "loss_curve_ is no list of numbers")
-    _require(fitted["n_iter_"] == len(losses), "n_iter_ is not that of the losses")
     _require(_is_count(fitted["n_iter_"], 0), "n_iter_ is no number of epochs")
+    _require(fitted["n_iter_"] == len(losses), "n_iter_ is not that of the losses")
     _require(_are_floats([fitted["loss_"]]), "loss_ is no number")
     scores, by_task = fitted["validation_scores_"], fitted["task_validation_scores_"]
     best = fitted["best_validation_score_"], fitted["best_loss_"]

@@ -262,10 +262,17 @@ def _learn_codes(values: NDArray, missing: NDArray) -> Codes:
 def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
     """(n_samples,) values of a column, and which of them are missing."""
     if isinstance(X, nw.DataFrame):
-        missing = X[:, j].is_null().to_numpy().astype(bool)
+        column = X[:, j]
+        missing = column.is_null().to_numpy().astype(bool)
         if missing.all():  # pyarrow cannot convert a column without categories
             return np.full(len(missing), None, dtype=object), missing
-        values = X[:, j].to_numpy()
+        # Nor, before version 23, categories with the unsigned codes of polars.
+        is_pyarrow = X.implementation.is_pyarrow() and _is_category(column.dtype)
+        values = (
+            np.array(column.to_list(), dtype=object)
+            if is_pyarrow
+            else column.to_numpy()
+        )
     else:
         values = np.asarray(X)[:, j]
         missing = np.zeros(len(values), dtype=bool)

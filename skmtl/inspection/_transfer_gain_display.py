@@ -72,6 +72,7 @@ class TransferGainDisplay(ResultDisplay):
             if len(rows):
                 tasks = order[rows]
                 errors = [gain[tasks] - low[tasks], high[tasks] - gain[tasks]]
+                errors = [side.tolist() for side in errors]  # older Matplotlib warns
                 label = f"{said} ({len(rows)})"
                 style = {"linestyle": "none", "capsize": 2} | _STYLES[said]
                 ax.errorbar(gain[tasks], rows, xerr=errors, label=label, **style)
