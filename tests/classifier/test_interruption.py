@@ -125,13 +125,22 @@ def test_an_interrupt_at_every_moment(problem, method):
         assert_interrupted_well(method, X, Y, moment)
 
 
+@pytest.fixture
+def interrupts_are_heard():
+    """A shell that starts the tests in the background has them ignored."""
+    handler_before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler_before)
+
+
+@pytest.mark.usefixtures("interrupts_are_heard")
 def test_an_interrupt_from_the_keyboard(problem):
     """The signal itself, at moments that no line of Python decides on."""
     X, Y = np.tile(problem[0], (40, 1)), np.tile(problem[1], (40, 1))
     rng = np.random.default_rng(0)
     outcomes = []
     for seconds in rng.uniform(0, 0.3, size=12):
-        clf = classifier(hidden_layer_sizes=(64,), max_iter=100_000)
+        clf = classifier(hidden_layer_sizes=(64,), max_iter=5000)
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         try:
