@@ -104,9 +104,10 @@ def test_every_module_has_a_layer():
     assert {unit_of(path) for path in MODULES} <= set(LAYERS)
 
 
-@pytest.mark.parametrize("module", WITHOUT_TORCH)
-def test_modules_that_load_no_torch(module):
-    program = f"import sys, skmtl.{module}; assert 'torch' not in sys.modules"
+def test_modules_that_load_no_torch():
+    program = "import sys\n"
+    for module in WITHOUT_TORCH:
+        program += f"import skmtl.{module}\nassert 'torch' not in sys.modules\n"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
