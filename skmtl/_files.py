@@ -74,6 +74,9 @@ def read_file(path: str | os.PathLike, kind: str) -> tuple[Any, dict[str, NDArra
         raise FileError(f"its arrays cannot be read: {error}") from error
     if _digest(kind, metadata["document"], arrays) != metadata["sha256"]:
         raise FileError("its checksum does not fit its content: it is damaged")
+    flags = [array for array in arrays.values() if array.dtype == bool]
+    if any((array.reshape(-1).view(np.uint8) > 1).any() for array in flags):
+        raise FileError("it has a flag that is neither true nor false")
     return _parse(metadata["document"]), arrays
 
 

@@ -161,9 +161,10 @@ class SolverState:
             network.trunk.n_frozen_layers = 0
         vectors = [(sum(p.numel() for p in group.parameters),) for group in groups]
         shapes = {
-            name: [part.shape for part in parts if part.dtype == np.float32]
-            for name, parts in self.moments.items()
+            name: [part.shape for part in parts] for name, parts in self.moments.items()
         }
+        if any(p.dtype != np.float32 for parts in self.moments.values() for p in parts):
+            return False
         if self.solver == "adam":
             numbers: list[tuple] = [()] * len(vectors)
             return shapes == {"mean": vectors, "square": vectors, "n_steps": numbers}

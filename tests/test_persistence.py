@@ -490,6 +490,95 @@ def test_pictures_that_the_arrays_do_not_have_take_no_memory(tmp_path, channels,
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
+def test_many_layers_of_heads_must_have_arrays(tmp_path):
+    """Heads of tasks of other numbers of classes are layers of their own."""
+    Y = np.column_stack([np.arange(60) % n for n in range(2, 12)])
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    path = saved(classifier(max_iter=1).fit(X, Y), tmp_path)
+    document, arrays = read_file(path, _KIND)
+    state = functools.reduce(lambda node, key: node[key], ARCHITECTURE[:-2], document)
+    for i in range(1000):
+        arrays[f"none {i}"] = np.empty(0, np.float32)
+        state["arrays"]["dict"].append([f"none {i}", {"array": f"none {i}"}])
+    write_file(path, _KIND, document, arrays)
+    sizes = {"tuple": [1] * 1000}
+    changed_by(path, (*ARCHITECTURE, "head_hidden_layer_sizes", sizes))
+    with pytest.raises(ValueError, match="too few arrays"):
+        skmtl.load(path)
+
+
+def set_numbers(value, *, dtype=None):
+    """A change of an array: all of it is this number."""
+
+    def change(array):
+        return np.full_like(array, value, dtype=dtype)
+
+    return change
+
+
+SOLVER = "estimator/_solver_state/moments"
+NUMERIC = "estimator/network_/architecture/encoding/numeric"
+CATEGORICAL = "estimator/network_/architecture/encoding/categorical"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (f"{SOLVER}/mean/0", set_numbers(0, dtype=np.float64), "another network"),
+        (f"{SOLVER}/mean/0", set_numbers(np.nan), "must be finite"),
+        (f"{SOLVER}/square/0", set_numbers(-1), "must be finite"),
+        (f"{SOLVER}/n_steps/0", set_numbers(-1), "must be finite"),
+        (f"{NUMERIC}/scores", set_numbers(1e300), "scores must be finite"),
+        (f"{NUMERIC}/bin_means", set_numbers(1e300), "from 0 to 1"),
+        (f"{CATEGORICAL}/row_share", set_numbers(-5), "from 0 to 1"),
+        (
+            "estimator/_is_labelled",
+            lambda flags: np.full(flags.shape, 2, np.uint8).view(bool),
+            "neither true nor false",
+        ),
+    ],
+)
+def test_values_that_no_fit_gives_are_refused(
+    small_files, tmp_path, name, change, message
+):
+    document, arrays = read_file(small_files[0][0], _KIND)
+    arrays[name] = change(arrays[name])
+    write_file(tmp_path / "changed", _KIND, document, arrays)
+    with pytest.raises(ValueError, match=message):
+        skmtl.load(tmp_path / "changed")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (*FITTED, "_solver_state", "SolverState", "freeze", "Freeze", "n_layers", -1),
+        (*FITTED, "_solver_state", "SolverState", "freeze", "Freeze", "step_factor", 0),
+        (*ARCHITECTURE, "activation", ["relu"]),
+        (*ARCHITECTURE, "n_members", True),
+        (*FITTED, "_columns", "InputColumns", "encoding", ["piecewise"]),
+    ],
+    ids=lambda change: f"{change[-2]}={change[-1]}",
+)
+def test_fields_that_no_fit_gives_are_refused(small_files, tmp_path, change):
+    path = tmp_path / "changed"
+    path.write_bytes(small_files[0][0].read_bytes())
+    changed_by(path, change)
+    with pytest.raises(ValueError, match=NOT_SAVED):
+        skmtl.load(path)
+
+
+def test_a_trunk_of_pictures_with_encoded_columns_is_refused(small_files, tmp_path):
+    path = tmp_path / "changed"
+    path.write_bytes(small_files[1][0].read_bytes())
+    changed_by(
+        path,
+        (*FITTED, "_columns", "InputColumns", "encoding", "piecewise"),
+        (*ARCHITECTURE, "n_bins", 3),
+    )
+    with pytest.raises(ValueError, match="reads no encoded columns"):
+        skmtl.load(path)
+
+
 def with_header(path, change):
     """The file with another header, in bytes."""
     content = path.read_bytes()

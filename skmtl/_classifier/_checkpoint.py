@@ -1,6 +1,7 @@
 """The state of a fit in a file, so that a killed one goes on where it was."""
 
 import contextlib
+import copy
 import hashlib
 import re
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "fit.safetensors"
         self.every = int(estimator.checkpoint_every)
-        self.parameters = _describe(estimator)
+        self.parameters = _describe(estimator, rng)
         for part in folder.glob(f".{self.path.name}.*.part"):  # of a killed fit
             part.unlink(missing_ok=True)
         self.document: dict[str, Any] | None = None
@@ -186,15 +187,17 @@ def _below(prefix: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
 # What tells one fit from another ----------------------------------------------------
 
 
-def _describe(estimator: Any) -> dict[str, str]:
+def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
     """Each parameter as text, the same in another process."""
     described = {}
     for name, value in estimator.get_params(deep=False).items():
         if name in _OF_NO_EFFECT:
             continue
-        # A generator has an address; its state is written beside.
         text = trunk_label(value) if name == "trunk" else repr(value)
-        described[name] = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+        described[name] = re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # of this process
+    if isinstance(estimator.random_state, np.random.RandomState):
+        first = copy.deepcopy(rng).bytes(8).hex()
+        described["random_state"] = f"RandomState that begins with {first}"
     return described
 
 

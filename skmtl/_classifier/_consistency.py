@@ -21,7 +21,7 @@ from skmtl._inputs import (
 )
 from skmtl._layers import ACTIVATIONS
 from skmtl._targets import Tasks
-from skmtl._training import SolverState
+from skmtl._training import Freeze, SolverState
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 
 
@@ -61,11 +61,34 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
         ),
         "the moments are no lists of arrays",
     )
+    _check_freeze(solver_state.freeze, network.trunk.n_layers)
     _require(solver_state.is_of(network), "_solver_state is that of another network")
+    for name, parts in solver_state.moments.items():
+        least = -np.inf if name in ("mean", "velocity") else 0
+        for part in parts:
+            _require(
+                bool((np.isfinite(part) & (part >= least)).all()),
+                f"the solver's {name} must be finite, and no square or count below 0",
+            )
     generator = torch.Generator()
     size = (generator.get_state().numel(),)
     _check_array(solver_state.generator, np.uint8, size, "the generator's state")
     generator.set_state(torch.from_numpy(solver_state.generator))
+
+
+def _check_freeze(freeze: Any, n_layers: int) -> None:
+    _require(type(freeze) is Freeze, "what is frozen is not said")
+    _require(
+        _is_count(freeze.n_layers, 0) and freeze.n_layers <= n_layers,
+        "more layers are frozen than there are",
+    )
+    _require(
+        freeze.n_epochs is None or _is_count(freeze.n_epochs, 0),
+        "the epochs of the freeze are no number",
+    )
+    factor = freeze.step_factor
+    is_factor = isinstance(factor, int | float) and 0 < factor < math.inf
+    _require(is_factor, "step_factor must be a number above 0")
 
 
 def _require(holds: Any, otherwise: str) -> None:
@@ -74,8 +97,7 @@ def _require(holds: Any, otherwise: str) -> None:
 
 
 def _is_count(value: Any, least: int = 1) -> bool:
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return is_integer and bool(value >= least)
+    return type(value) is int and value >= least
 
 
 def _are_counts(values: Any) -> bool:
@@ -135,7 +157,8 @@ def _check_columns(columns: InputColumns, n_features: int) -> None:
         _require(is_position, f"{position!r} is no column with categories")
         _require(type(codes) is dict, "the categories of a column are no dict")
         _require(
-            list(codes.values()) == list(range(len(codes))),
+            all(type(code) is int for code in codes.values())
+            and list(codes.values()) == list(range(len(codes))),
             f"the codes of column {position} must count up from 0",
         )
 
@@ -178,17 +201,17 @@ def _check_own_trunk(state: NetworkState, columns: InputColumns, trunk: Any) -> 
         ),
         "the network has no arrays",
     )
-    n_layers = len(a.hidden_layer_sizes) + len(a.head_hidden_layer_sizes)
-    n_modules = 0
+    # Tasks of as many classes have their heads in the same layers.
+    n_head_layers = len(set(a.n_classes)) * (len(a.head_hidden_layer_sizes) + 1)
+    n_modules = len(a.hidden_layer_sizes) + n_head_layers
     if a.trunk is not None:
+        _require(columns.encoding == "none", "the trunk reads no encoded columns")
         n_trunks = len(a.n_classes) if a.sharing == "NoSharing()" else 1
-        n_modules = a.n_members * n_trunks * len(trunk.channels)
+        n_modules += a.n_members * n_trunks * len(trunk.channels)
         shape = columns.row_shape or (a.n_features,)
         _require(_are_counts(a.input_shape), "the shape of the trunk's rows is none")
         _require(a.input_shape == shape, "the trunk reads rows of another shape")
-    _require(
-        max(n_layers, n_modules) <= len(state.arrays), "the network has too few arrays"
-    )
+    _require(n_modules <= len(state.arrays), "the network has too few arrays")
 
 
 def _check_encoding(architecture: Architecture, columns: InputColumns) -> None:
@@ -224,8 +247,10 @@ def _check_numeric(numeric: NumericColumns, n_features: int) -> None:
     _check_array(numeric.knots, np.float64, (n_columns, n_bins + 1), "knots")
     _check_array(numeric.scores, np.float64, (n_columns, n_bins + 1), "scores")
     _check_array(numeric.has_missing, np.bool_, (n_columns,), "has_missing")
-    for table in (numeric.scores, numeric.bin_means):
-        _require(np.isfinite(table).all(), "scores and bins must be finite")
+    _require(_within(numeric.bin_means, 0, 1 + 1e-6), "bins are filled from 0 to 1")
+    # The layers hold them in single precision, and their differences.
+    largest = float(np.finfo(np.float32).max) / 2
+    _require(_within(numeric.scores, -largest, largest), "scores must be finite")
     # Ascending, and then infinity to the end.
     left, right = numeric.knots[:, :-1], numeric.knots[:, 1:]
     _require(
@@ -256,11 +281,11 @@ def _check_categorical(categorical: CategoricalColumns, columns: InputColumns) -
     _check_array(categorical.row_share, np.float64, (n_rows,), "row_share")
     _require(_within(categorical.slot_row, -1, n_rows), "a slot has no such row")
     _require(_within(categorical.row_column, 0, n_columns), "a row has no such column")
-    _require(np.isfinite(categorical.row_share).all(), "shares must be finite")
+    _require(_within(categorical.row_share, 0, 1 + 1e-6), "shares are from 0 to 1")
 
 
-def _within(index: NDArray, least: int, end: int) -> bool:
-    return bool(((index >= least) & (index < end)).all())
+def _within(values: NDArray, least: float, end: float) -> bool:
+    return bool(((values >= least) & (values < end)).all())
 
 
 def _check_history(fitted: dict[str, Any], n_tasks: int) -> None:

@@ -577,9 +577,11 @@ class MultiTaskNetClassifier(
         Raises
         ------
         ValueError
-            If there is no task of such a name, or if none would be left.
+            If there is no task of such a name, if none would be left, or if parameters
+            that make the network are others than in `fit`.
         """
         check_is_fitted(self)
+        check_unchanged(self, self._tasks)
         tasks, kept = without_tasks(self._tasks, names)
         network = network_for(self, tasks)
         for task, fitted_task in enumerate(kept):

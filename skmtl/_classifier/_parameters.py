@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
@@ -137,7 +138,7 @@ def check_unchanged(estimator: Any, tasks: Tasks) -> None:
     )
     if wanted != fitted:
         raise ValueError(
-            f"To go on training, the network must stay what it is, {fitted}; the "
+            f"To go on with a network, it must stay what it is, {fitted}; the "
             f"parameters now ask for {wanted}. Set them back, or begin anew with a "
             "clone."
         )
@@ -180,7 +181,7 @@ def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
         )
     if isinstance(freeze, UnfreezeAfter):
         freeze._validate_params()
-        return Freeze(n_layers, freeze.n_epochs, freeze.step_factor)
+        return Freeze(n_layers, int(freeze.n_epochs), float(freeze.step_factor))
     if freeze == "trunk":
         return Freeze(n_layers)
     if freeze > n_layers:
@@ -188,7 +189,7 @@ def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
             f"freeze must be at most the number of the trunk's layers, {n_layers}; got "
             f"{freeze}. Use freeze='trunk' for all of them."
         )
-    return Freeze(freeze)
+    return Freeze(int(freeze))
 
 
 def _scale_by_loss(
@@ -296,7 +297,7 @@ def with_own_trunk(
 
 def _layer_sizes(estimator: Any, parameter: str) -> tuple[int, ...]:
     given = getattr(estimator, parameter)
-    sizes = (given,) if isinstance(given, Integral) else tuple(given)
+    sizes = (given,) if np.ndim(given) == 0 else tuple(given)
     if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
             f"{parameter} must be a list of layer sizes, integers of at least 1; got "

@@ -144,6 +144,17 @@ def test_random_numbers_are_those_that_the_fit_began_with(
     assert_same_parameters(resumed.fit(X, Y), expected)
 
 
+def test_other_random_numbers_are_another_fit(problem, tmp_path):
+    def seeded(seed):
+        rng = np.random.RandomState(seed)
+        return made("adam", random_state=rng, checkpoint_dir=tmp_path)
+
+    first = seeded(3).fit(*problem)
+    assert_same_parameters(seeded(3).fit(*problem), first)
+    with pytest.raises(ValueError, match=r"other values of: random_state"):
+        seeded(4).fit(*problem)
+
+
 def test_random_numbers_that_cannot_be_written_are_refused(problem, tmp_path):
     rng = np.random.RandomState(np.random.PCG64(0))
     clf = made("adam", checkpoint_dir=tmp_path, random_state=rng)

@@ -403,6 +403,15 @@ def test_a_changed_network_takes_no_tasks(problem):
         clf.add_tasks(*few_rows(problem))
 
 
+@pytest.mark.parametrize(("before", "after"), [("none", "hard"), ("hard", "none")])
+def test_a_changed_network_drops_no_tasks(problem, before, after):
+    clf = fitted(problem, sharing=before).set_params(sharing=after)
+    expected = clf.predict_proba(problem[0])
+    with pytest.raises(ValueError, match="must stay what it is"):
+        clf.drop_tasks("task_0")
+    assert_array_equal(clf.predict_proba(problem[0]), expected)
+
+
 def test_dropping_what_is_not_there_or_all_is_refused(problem):
     clf = fitted(problem)
     with pytest.raises(ValueError, match=r"got \['nobody'\].*task_names_"):
