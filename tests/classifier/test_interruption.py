@@ -142,8 +142,8 @@ def test_an_interrupt_from_the_keyboard(problem):
     for seconds in rng.uniform(0, 0.3, size=12):
         clf = classifier(hidden_layer_sizes=(64,), max_iter=5000)
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         try:
+            timer.start()  # it may be over before this line is
             with pytest.warns(RuntimeWarning, match="was interrupted"):
                 clf.fit(X, Y)
         except KeyboardInterrupt:
