@@ -1,6 +1,7 @@
 """The one training loop. It knows networks and tensors, not estimators."""
 
 import contextlib
+import copy
 import math
 import os
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -185,6 +186,38 @@ class TrainingState:
     progress: dict[str, np.ndarray]
     stopped_by: StoppedBy | None  # None: it has not ended
 
+    def is_of(
+        self, network: TrunkAndHeads, plan: TrainingPlan, *, validating: bool
+    ) -> bool:
+        """Whether a run of this plan can go on from it.
+
+        The kernels of the solver do not look at sizes.
+        """
+        n_epochs = len(self.progress["losses"])
+        n_tasks = len(network.architecture.n_classes)
+        twin = copy.deepcopy(network)
+        progress = _new_progress(twin, _flat(twin, plan), plan, validating=validating)
+        progress.keep_parameters()
+        progress.epochs = [Epoch(0, 0.0, np.zeros(n_tasks))] * n_epochs
+        generator = torch.Generator()
+        generator.set_state(as_tensor(self.solver.generator))
+        _generator_beside(network.like, generator).set_state(
+            as_tensor(self.dropout_generator)
+        )
+        return (
+            _layout(self.network) == _layout(as_arrays(network.state_dict()))
+            and _layout(self.progress) == _layout(progress.state())
+            and 0 < n_epochs <= plan.max_iter
+            and bool(np.isfinite(self.progress["losses"]).all())
+            and self.stopped_by in (None, *get_args(StoppedBy))
+            and self.solver.fits(plan)
+            and self.solver.is_of(network)
+        )
+
+
+def _layout(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
+    return {name: (array.dtype, array.shape) for name, array in arrays.items()}
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -220,21 +253,11 @@ def train(
     """
     if resumed is not None:
         solver_state = resumed.solver
-    network.trunk.n_frozen_layers = plan.freeze.n_layers
-    flat = FlatParameters(_parameter_groups(network, plan.freeze))
+    flat = _flat(network, plan)
     try:
         steps = _Steps(network, flat, data, plan, generator, solver_state)
         validating = held_out is not None
-        progress = Progress(
-            network,
-            flat,
-            validating=validating,
-            # A cosine schedule is worth its last epochs, in which the step is
-            # smallest: only a validation score may cut it short.
-            may_stall=validating or plan.learning_rate == "constant",
-            tol=plan.tol,
-            n_iter_no_change=plan.n_iter_no_change,
-        )
+        progress = _new_progress(network, flat, plan, validating=validating)
         if catches_interrupt or held_out is not None:
             progress.keep_parameters()
         if resumed is not None:
@@ -269,6 +292,30 @@ def train(
         network.trunk.n_frozen_layers = 0
     _check_parameters(network, len(progress.epochs), plan)
     return TrainingResult(progress.epochs, stopped_by, steps.state())
+
+
+def _flat(network: TrunkAndHeads, plan: TrainingPlan) -> FlatParameters:
+    network.trunk.n_frozen_layers = plan.freeze.n_layers
+    return FlatParameters(_parameter_groups(network, plan.freeze))
+
+
+def _new_progress(
+    network: TrunkAndHeads,
+    flat: FlatParameters,
+    plan: TrainingPlan,
+    *,
+    validating: bool,
+) -> Progress:
+    return Progress(
+        network,
+        flat,
+        validating=validating,
+        # A cosine schedule is worth its last epochs, in which the step is smallest:
+        # only a validation score may cut it short.
+        may_stall=validating or plan.learning_rate == "constant",
+        tol=plan.tol,
+        n_iter_no_change=plan.n_iter_no_change,
+    )
 
 
 def _parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:

@@ -525,9 +525,9 @@ CATEGORICAL = "estimator/network_/architecture/encoding/categorical"
     ("name", "change", "message"),
     [
         (f"{SOLVER}/mean/0", set_numbers(0, dtype=np.float64), "another network"),
-        (f"{SOLVER}/mean/0", set_numbers(np.nan), "must be finite"),
-        (f"{SOLVER}/square/0", set_numbers(-1), "must be finite"),
-        (f"{SOLVER}/n_steps/0", set_numbers(-1), "must be finite"),
+        (f"{SOLVER}/mean/0", set_numbers(np.nan), "must be numbers"),
+        (f"{SOLVER}/square/0", set_numbers(-1), "must be numbers"),
+        (f"{SOLVER}/n_steps/0", set_numbers(-1), "must be numbers"),
         (f"{NUMERIC}/scores", set_numbers(1e300), "scores must be finite"),
         (f"{NUMERIC}/bin_means", set_numbers(1e300), "from 0 to 1"),
         (f"{CATEGORICAL}/row_share", set_numbers(-5), "from 0 to 1"),

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from skmtl._classifier._training_set import TrainingSet
 from skmtl._files import FileError, read_file, write_file
-from skmtl._training import Freeze, SolverState, TrainingState
+from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
 from skmtl.sharing._network import TrunkAndHeads
 from skmtl.trunks._module import trunk_label
 
@@ -52,6 +52,8 @@ class Checkpoint:
     def _read(self) -> None:
         try:
             self.document, self.arrays = read_file(self.path, _KIND)
+            if not isinstance(self.document, dict):
+                raise FileError("it has no fields")
         except FileError as error:
             raise ValueError(
                 f"{str(self.path)!r} must be a checkpoint of this fit, but {error}. "
@@ -77,7 +79,12 @@ class Checkpoint:
         return rng
 
     def resume(
-        self, training_set: TrainingSet, network: TrunkAndHeads
+        self,
+        training_set: TrainingSet,
+        network: TrunkAndHeads,
+        plan: TrainingPlan,
+        *,
+        validating: bool,
     ) -> TrainingState | None:
         """The state to go on from, None where the file is yet to be written.
 
@@ -94,6 +101,8 @@ class Checkpoint:
         with self._damage_named():
             different = self._differences(self.document["fingerprint"])
             state = None if different else _state(self.document, self.arrays)
+            if state and not state.is_of(network, plan, validating=validating):
+                raise FileError("it holds the state of another run")
         if different:
             raise ValueError(
                 f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
@@ -122,7 +131,14 @@ class Checkpoint:
         """What fails here is a file that was not written by `write`."""
         try:
             yield
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise ValueError(
                 f"{str(self.path)!r} must be a checkpoint of this fit, but its content "
                 f"cannot be read: {error!r}. {_ADVICE}"

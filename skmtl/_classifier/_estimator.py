@@ -805,8 +805,11 @@ class MultiTaskNetClassifier(
         generator = _seeded_generator(rng)
         index, held_out = self._train_and_held_out(training_set, rng)
         network = self._network(training_set, index, rng, generator, continues)
+        plan = training_plan(self, training_set, index, network, freeze=self.freeze)
         if checkpoint is not None:
-            resumed = checkpoint.resume(training_set, network)
+            resumed = checkpoint.resume(
+                training_set, network, plan, validating=held_out is not None
+            )
 
         def fitted_attributes() -> dict:
             # A callback may keep what it is given, and the training goes on.
@@ -818,7 +821,7 @@ class MultiTaskNetClassifier(
             network,
             training_set.data,
             as_tensor(index),
-            training_plan(self, training_set, index, network, freeze=self.freeze),
+            plan,
             generator,
             held_out=held_out,
             resumed=resumed,
