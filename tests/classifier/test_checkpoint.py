@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 
 import skmtl
+from skmtl._files import read_file, write_file
 from skmtl.trunks import UnfreezeAfter
 
 
@@ -237,6 +239,73 @@ def test_a_damaged_checkpoint_is_refused(problem, tmp_path):
         with pytest.raises(ValueError, match="must be a checkpoint of this fit, but"):
             clf.fit(X, Y)
         assert path.read_bytes() == content
+
+
+SIGNED_CHANGES = {
+    "moments of one number": (
+        "moments/(mean|square|velocity)/",
+        lambda a: np.ones(1, "f4"),
+    ),
+    "moments in float64": ("moments/", lambda a: a.astype("f8")),
+    "no moments": ("moments/", None),
+    "another network": ("network/", lambda a: a[:0]),
+    "no network": ("network/", None),
+    "random state": ("^generator$", lambda a: a[:7]),
+    "random state of dropout": ("dropout_generator", lambda a: a.astype("f4")),
+    "first random state": ("random_numbers", lambda a: a[:9]),
+    "one loss": ("progress/losses", lambda a: a[0]),
+    "many losses": ("progress/losses", lambda a: np.zeros(10**6)),
+    "no losses": ("progress/losses", lambda a: a[:0]),
+    "losses of nothing": ("progress/losses", lambda a: a * np.nan),
+    "kept": ("progress/kept", lambda a: a[:0]),
+    "best": ("progress/best", None),
+}
+
+
+@pytest.mark.parametrize("settings", ["adam", "sgd", "separate, validated"])
+@pytest.mark.parametrize("name", SIGNED_CHANGES)
+def test_a_checkpoint_that_somebody_has_signed_again_is_refused(
+    problem, tmp_path, name, settings
+):
+    X, Y = problem
+    fit_and_fail(made(settings, checkpoint_dir=tmp_path), X, Y, 3)
+    path = tmp_path / "fit.safetensors"
+    document, arrays = read_file(path, "skmtl.checkpoint")
+    pattern, change = SIGNED_CHANGES[name]
+    chosen = [key for key in arrays if re.search(pattern, key)]
+    assert chosen
+    for key in chosen:
+        array = arrays.pop(key)
+        if change is not None:
+            arrays[key] = change(array)
+    write_file(path, "skmtl.checkpoint", document, arrays)
+    with pytest.raises(ValueError, match="must be a checkpoint of this fit, but"):
+        made(settings, checkpoint_dir=tmp_path).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        {"solver": "x"},
+        {"freeze": [1, None, 1.0]},
+        {"stopped_by": "x"},
+        {"stopped_by": 0},
+        {"random_numbers": ["MT19937", 10**30, 0, 0.0]},
+    ],
+    ids=str,
+)
+def test_a_document_that_somebody_has_signed_again_is_refused(
+    problem, tmp_path, change
+):
+    X, Y = problem
+    fit_and_fail(made("adam", checkpoint_dir=tmp_path), X, Y, 3)
+    path = tmp_path / "fit.safetensors"
+    document, arrays = read_file(path, "skmtl.checkpoint")
+    document = change if change is None else document | change
+    write_file(path, "skmtl.checkpoint", document, arrays)
+    with pytest.raises(ValueError, match="must be a checkpoint of this fit, but"):
+        made("adam", checkpoint_dir=tmp_path).fit(X, Y)
 
 
 def test_a_saved_model_is_no_checkpoint(problem, tmp_path):
