@@ -138,7 +138,7 @@ def check_unchanged(estimator: Any, tasks: Tasks) -> None:
     )
     if wanted != fitted:
         raise ValueError(
-            f"To go on with a network, it must stay what it is, {fitted}; the "
+            f"To go on, the network must stay what it is, {fitted}; the "
             f"parameters now ask for {wanted}. Set them back, or begin anew with a "
             "clone."
         )
