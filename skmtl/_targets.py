@@ -163,6 +163,11 @@ def joined_tasks(tasks: Tasks, new: Tasks) -> Tasks:
 
 def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
     """The tasks without those of these names, and their positions before."""
+    if not isinstance(names, Iterable):
+        raise ValueError(
+            f"names must be a name of a task or a list of them; got {names!r}. See "
+            "task_names_."
+        )
     dropped = [names] if isinstance(names, str) else list(names)
     known = set(tasks.names)
     unknown = [name for name in dropped if name not in known]

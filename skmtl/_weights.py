@@ -107,9 +107,14 @@ def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
         weights = [by_name.get(name, 1.0) for name in tasks.names]
     else:
         weights = task_weight
-    weights = check_array(
-        weights, ensure_2d=False, dtype=np.float64, input_name="task_weight"
-    )
+    try:
+        numbers = np.atleast_1d(np.asarray(weights, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"task_weight must be numbers; got {weights!r}. Pass one per task, or a "
+            "mapping from task name to number."
+        ) from error
+    weights = check_array(numbers, ensure_2d=False, input_name="task_weight")
     if weights.shape != (tasks.n_tasks,):
         raise ValueError(
             f"task_weight must have one weight per task, shape ({tasks.n_tasks},); got "

@@ -126,6 +126,9 @@ def test_balanced_classes_are_those_that_occur():
         ([1, -1], "must not be negative"),
         ([0, 0], "not 0 for every task"),
         ([1, np.nan], "NaN"),
+        (np.array(1.0), r"one weight per task, shape \(2,\); got shape \(1,\)"),
+        ({"task_0": {}}, r"must be numbers; got \[\{\}, 1.0\]"),
+        (["much", "little"], r"must be numbers; got \['much', 'little'\]"),
     ],
 )
 def test_unusable_task_weights_are_refused(weight, message):

@@ -22,15 +22,19 @@ class EpochReports:
         self._estimator = estimator
         self._context = context
         self._epoch: CallbackContext | None = None
+        self._n_epochs = 0
         self._data = {"estimator": estimator, "X": X, "y": y}
         if sample_weight is not None:
             self._data["metadata"] = {"sample_weight": sample_weight}
         context.call_on_fit_task_begin(**self._data)
 
     def begin(self, number: int) -> None:
-        """Announce an epoch."""
-        self._epoch = self._context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._data)
+        """Announce an epoch; those that ran before the fit was killed keep theirs."""
+        for _ in range(self._n_epochs, number + 1):
+            epoch = self._context.subcontext(task_name="epoch")
+        self._n_epochs = number + 1
+        epoch.call_on_fit_task_begin(**self._data)
+        self._epoch = epoch
 
     def end(self, epoch: Epoch, fitted_attributes: Callable[[], dict]) -> bool:
         """Report an epoch; True where a callback asks to stop.

@@ -45,7 +45,7 @@ from skmtl._classifier._transfer import (
     pretrained_classifier,
     take_columns,
     take_trunk,
-    weights_of_new_tasks,
+    weights_of_tasks,
 )
 from skmtl._inputs import check_inputs
 from skmtl._layers import OutputGroup
@@ -545,13 +545,17 @@ class MultiTaskNetClassifier(
             one, or if parameters of the network were changed since `fit`.
         """
         check_is_fitted(self)
+        if not isinstance(freeze_trunk, bool | np.bool):
+            raise ValueError(
+                f"freeze_trunk must be True or False; got {freeze_trunk!r}."
+            )
         with torch.inference_mode(False), _restored_on_error(self):
             check_unchanged(self, self._tasks)
             X, columns = check_inputs(self, X, self._columns)
             new, codes = encode_new_tasks(y_new, self._tasks)
             check_consistent_length(X, codes)
             weights = {
-                name: weights_of_new_tasks(getattr(self, name), name, new.names)
+                name: weights_of_tasks(getattr(self, name), name, new.names)
                 for name in ("task_weight", "class_weight")
             }
             training_set = make_training_set(

@@ -103,7 +103,7 @@ def network_for(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
     return network.to(fitted.like.device)
 
 
-def weights_of_new_tasks(weight: Any, parameter: str, names: NDArray) -> Any:
+def weights_of_tasks(weight: Any, parameter: str, names: NDArray) -> Any:
     """`task_weight` or `class_weight` as far as they are about these tasks."""
     if weight is None or isinstance(weight, str):
         return weight
@@ -111,7 +111,7 @@ def weights_of_new_tasks(weight: Any, parameter: str, names: NDArray) -> Any:
         known = set(names)
         return {key: w for key, w in weight.items() if str(key) in known}
     raise ValueError(
-        f"{parameter} must be None, 'balanced' or a mapping by name to add tasks; got "
-        f"{shorten(np.asarray(weight).tolist())}, a weight for each old task. Set "
-        f"{parameter} to a mapping."
+        f"{parameter} must be None, 'balanced' or a mapping by name for a network of "
+        f"other tasks; got {shorten(np.asarray(weight).tolist())}, a weight for each "
+        f"task. Set {parameter} to a mapping."
     )

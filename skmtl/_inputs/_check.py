@@ -326,14 +326,19 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
         values, missing = _read_column(X, j)
         if missing.all():
             numbers[j] = np.full(len(X), np.nan)
-        elif isinstance(dtype, nw.Object) and _are_numbers(values[~missing]):
+        elif isinstance(dtype, nw.Unknown) and values.dtype != object:
+            continue  # sparse columns, which scikit-learn knows
+        elif isinstance(dtype, nw.Object | nw.Unknown) and _are_numbers(
+            values[~missing]
+        ):
             numbers[j] = np.where(missing, np.nan, values).astype(np.float64)
-        elif not isinstance(dtype, nw.Unknown):  # scikit-learn may know it
-            refused.append((name, dtype))
+        else:
+            is_known = not isinstance(dtype, nw.Unknown)
+            kind = type(dtype if is_known else values[~missing][0]).__name__
+            refused.append((f"{name} ({kind})", dtype.is_temporal()))
     if refused:
-        are_times = [dtype.is_temporal() for _, dtype in refused]
+        shown, are_times = zip(*refused, strict=True)
         advice = [_TEXT_ADVICE] * (not all(are_times)) + [_TIME_ADVICE] * any(are_times)
-        shown = [f"{name} ({type(dtype).__name__})" for name, dtype in refused]
         raise ValueError(
             "Columns of X must be numbers, booleans or (those that `fit` found to be) "
             f"categories, but got {shorten(shown)}. {' '.join(advice)}"

@@ -16,7 +16,11 @@ from skmtl.inspection._comparison import (
     parameter_prefix,
     repeated_splits,
 )
-from skmtl.inspection._transfer_gain import TransferGain, gain_on_splits
+from skmtl.inspection._transfer_gain import (
+    TransferGain,
+    gain_on_splits,
+    warn_undefined,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,6 +161,7 @@ def capacity_curve(
     results = []
     for model in models:
         results.append(gain_on_splits(model, X, y, splits, scorer, n_jobs))
+    warn_undefined(results)
     return CapacityCurve(_table(layers, results), layers, results)
 
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
-from skmtl._classifier._transfer import weights_of_new_tasks
+from skmtl._classifier._transfer import weights_of_tasks
 from skmtl._tables import as_table, as_text
 from skmtl._targets import Tasks, as_array, encode_targets, mask_targets, shorten
 from skmtl.inspection._comparison import (
@@ -151,6 +152,8 @@ def label_curve(
     -----
     UserWarning
         If numbers of the default are left out.
+    UndefinedMetricWarning
+        If the metric is undefined in some splits (`n_scored`).
 
     See Also
     --------
@@ -193,6 +196,7 @@ def label_curve(
             delayed(_score_split)(comparison, X, y, codes, split) for split in splits
         )
     )
+    _warn_undefined(scores, sizes, codes[:, position], splits, scorer._metric.name)
     gain = corrected_gain(scores[:, 1] - scores[:, 0], rows_scored_per_row(splits))
     columns = {
         "alone": mean_or_nan(scores[:, 0], axis=0),
@@ -272,13 +276,28 @@ def _default_sizes(most: int) -> list[int]:
     return sizes or list(DEFAULT_SIZES)  # which are refused
 
 
+def _warn_undefined(
+    scores: NDArray, sizes: NDArray, codes: NDArray, splits: list[Split], metric: str
+) -> None:
+    """`codes` are those of the task."""
+    n_labels = np.array([(codes[split.train] >= 0).sum() for split in splits])
+    undefined = np.isnan(scores).any(axis=1) & (sizes <= n_labels[:, None])
+    n_undefined = int(undefined.any(axis=1).sum())
+    if n_undefined:
+        warnings.warn(
+            f"{metric} is undefined in {n_undefined} of {len(splits)} splits, whose "
+            "test rows have labels of one class of the task or none. The means are "
+            "over the other splits, see n_scored.",
+            UndefinedMetricWarning,
+            stacklevel=3,  # the caller of label_curve
+        )
+
+
 def _alone(estimator: Any, prefix: str, names: NDArray) -> Any:
     """The estimator for one task: weights that name tasks are cut down to it."""
     parameters = estimator.get_params()
     weights = {
-        f"{prefix}{name}": weights_of_new_tasks(
-            parameters[f"{prefix}{name}"], name, names
-        )
+        f"{prefix}{name}": weights_of_tasks(parameters[f"{prefix}{name}"], name, names)
         for name in ("task_weight", "class_weight")
     }
     return clone(estimator).set_params(**weights)

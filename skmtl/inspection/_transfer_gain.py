@@ -210,7 +210,9 @@ def transfer_gain(
     (4, 9)
     """
     splits = repeated_splits(cv, X, y, n_repeats, random_state)
-    return gain_on_splits(estimator, X, y, splits, check_scoring(scoring), n_jobs)
+    result = gain_on_splits(estimator, X, y, splits, check_scoring(scoring), n_jobs)
+    warn_undefined([result])
+    return result
 
 
 def gain_on_splits(
@@ -230,7 +232,6 @@ def gain_on_splits(
         )
     scores = paired_scores(estimator, X, y, splits, scorer, n_jobs)
     gain = corrected_gain(scores.joint - scores.separate, scores.test_ratio)
-    _warn_undefined(scorer._metric.name, tasks.names, gain.n_scored, len(splits))
     return TransferGain(
         _table(gain, scores, (codes >= 0).sum(axis=0), tasks.names),
         tasks.names,
@@ -268,15 +269,17 @@ def _table(
     return as_table(columns, names.tolist())
 
 
-def _warn_undefined(
-    metric: str, names: NDArray, n_scored: NDArray, n_splits: int
-) -> None:
-    partly = names[n_scored < n_splits].tolist()
+def warn_undefined(results: list[TransferGain]) -> None:
+    """Name the tasks that some splits, the same for all results, cannot score."""
+    n_splits, n_tasks = results[0].joint_scores.shape
+    n_scored = np.min([result.table["n_scored"] for result in results], axis=0)
+    partly = results[0].task_names[n_scored < n_splits].tolist()
     if partly:
         warnings.warn(
-            f"{metric} is undefined for {len(partly)} of {len(names)} tasks in some of "
-            f"the {n_splits} splits, whose test rows have labels of one class or none: "
-            f"{shorten(partly)}. Their gain is over the other splits, see n_scored.",
+            f"{results[0].scoring} is undefined for {len(partly)} of {n_tasks} tasks "
+            f"in some of the {n_splits} splits, whose test rows have labels of one "
+            f"class or none: {shorten(partly)}. Their gain is over the other splits, "
+            "see n_scored.",
             UndefinedMetricWarning,
-            stacklevel=4,  # the caller of transfer_gain or capacity_curve
+            stacklevel=3,  # the caller of transfer_gain or capacity_curve
         )

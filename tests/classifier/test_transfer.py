@@ -365,7 +365,7 @@ def test_a_first_task_of_one_axis_becomes_the_first_of_several(problem):
     assert clf.predict(X).shape == (60, 2)
 
 
-def test_weights_of_new_tasks(problem):
+def test_weights_of_tasks(problem):
     X, _ = problem
     weight = np.r_[np.zeros(30), np.ones(30)]
     clf, other = fitted(problem), fitted(problem)
@@ -376,7 +376,7 @@ def test_weights_of_new_tasks(problem):
     named = fitted(problem, task_weight={"task_0": 2.0})
     named.set_params(task_weight={"task_0": 2.0, "new": 3.0}).add_tasks(X, y_new)
     by_position = fitted(problem, task_weight=[1, 2, 3])
-    with pytest.raises(ValueError, match="mapping by name to add tasks"):
+    with pytest.raises(ValueError, match="mapping by name for a network of other"):
         by_position.add_tasks(X, y_new)
 
 
@@ -418,6 +418,15 @@ def test_dropping_what_is_not_there_or_all_is_refused(problem):
         clf.drop_tasks(["task_0", "nobody"])
     with pytest.raises(ValueError, match="At least one task must be left"):
         clf.drop_tasks(clf.task_names_)
+    with pytest.raises(ValueError, match="a name of a task or a list of them; got 0"):
+        clf.drop_tasks(0)
+    assert clf.n_outputs_ == 3
+
+
+def test_a_trunk_is_frozen_or_not(problem):
+    clf = fitted(problem)
+    with pytest.raises(ValueError, match="must be True or False; got 'no'"):
+        clf.add_tasks(*few_rows(problem), freeze_trunk="no")
     assert clf.n_outputs_ == 3
 
 

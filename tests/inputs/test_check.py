@@ -196,6 +196,21 @@ def test_objects_that_are_no_numbers_are_refused_with_advice(values):
         read(pd.DataFrame({"thing": pd.Series(column, dtype=object)}))
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.period_range("2020", periods=3, freq="D"),
+        pd.interval_range(0, periods=3),
+        pd.arrays.SparseArray(["a", "b", "c"]),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_columns_that_only_pandas_knows_are_refused_with_advice(column):
+    frame = pd.DataFrame({"number": [0.0, 1.0, 2.0], "thing": column})
+    with pytest.raises(ValueError, match=r"numbers, booleans.*got \['thing \("):
+        read(frame)
+
+
 @pytest.mark.parametrize("make", [np.array, list, pd.DataFrame])
 def test_text_in_an_array_is_refused_with_advice(make):
     X = np.array([[1.5, "a"], [2.5, "b"]], dtype=object)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.model_selection import GroupKFold, ShuffleSplit
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -104,3 +105,15 @@ def test_a_trunk_that_no_size_changes_is_refused(problem):
     clf = MultiTaskNetClassifier(trunk=ConvTrunk((4,)))
     with pytest.raises(ValueError, match=r"got trunk=ConvTrunk.*Use trunk=None"):
         capacity_curve(clf, *problem, sizes=[4])
+
+
+def test_tasks_that_cannot_be_scored_are_named_once():
+    X, Y = make_multitask_classification(60, 4, 3, random_state=0)
+    Y[:, 1] = np.arange(60) == 0
+    clf = small_network(max_iter=2)
+    with pytest.warns(UndefinedMetricWarning) as caught:
+        capacity_curve(clf, X, Y, sizes=[2, 4], cv=KFold(2), n_repeats=1)
+    said = [str(w.message) for w in caught if w.category is UndefinedMetricWarning]
+    assert len(said) == 1
+    assert "['task_1']" in said[0]
+    assert caught[0].filename == __file__

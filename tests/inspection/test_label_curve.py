@@ -9,6 +9,7 @@ import pytest
 from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -208,6 +209,23 @@ def test_weights_that_name_tasks_and_labels_of_text(problem):
     assert curve.table["n_scored"].tolist() == [2]
 
 
+def test_splits_that_cannot_be_scored_are_counted(problem):
+    """Not those that have fewer labels of the task than are asked for."""
+    X, Y = (array.copy() for array in problem)
+    Y[:, 0] = np.nan
+    Y[::2, 0] = np.arange(30) % 2
+    Y[40:, 0] = np.where(np.isnan(Y[40:, 0]), np.nan, 1.0)
+    rows = np.arange(60)
+    cv = [(rows[:40], rows[40:]), (rows[20:], rows[:20]), (rows[4:40], rows[:20])]
+    clf = small_network(4, max_iter=2)
+    settings = {"n_labels": [4, 20], "random_state": 0}
+    with pytest.warns(UndefinedMetricWarning, match="undefined in 1 of 3 splits"):
+        curve = label_curve(clf, X, Y, "task_0", cv=cv, **settings)
+    assert curve.table["n_scored"].tolist() == [2, 1]
+    curve = label_curve(clf, X, Y, "task_0", cv=cv[1:], **settings)
+    assert curve.table["n_scored"].tolist() == [2, 1]
+
+
 def test_a_network_without_shared_layers_is_refused(problem):
     with pytest.raises(ValueError, match="must share layers"):
         label_curve(small_network(), *problem, "task_0", n_labels=[5])
@@ -227,3 +245,11 @@ def test_a_network_without_shared_layers_is_refused(problem):
 def test_errors(problem, task, settings, message):
     with pytest.raises(ValueError, match=message):
         label_curve(MultiTaskNetClassifier(), *problem, task, **settings)
+
+
+def test_weights_of_tasks_by_position_are_refused(problem):
+    clf = small_network(4, task_weight=np.ones(problem[1].shape[1]))
+    with pytest.raises(
+        ValueError, match=r"task_weight must be None.*a mapping by name"
+    ):
+        label_curve(clf, *problem, "task_0", n_labels=[5])
