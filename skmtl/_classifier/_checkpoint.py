@@ -4,15 +4,17 @@ import contextlib
 import copy
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy import sparse
 
 from skmtl._classifier._training_set import TrainingSet
+from skmtl._cleanup import at_the_end
 from skmtl._files import FileError, read_file, write_file
 from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
 from skmtl.sharing._network import TrunkAndHeads
@@ -26,6 +28,28 @@ _ADVICE = "Delete it to begin anew, or pass another checkpoint_dir."
 _ROWS_AT_ONCE = 8192
 
 
+@contextlib.contextmanager
+def checkpoint_of(
+    estimator: Any, rng: np.random.RandomState
+) -> Iterator["Checkpoint | None"]:
+    """The checkpoint of a fit, from whose folder others are kept out meanwhile."""
+    if estimator.checkpoint_dir is None:
+        yield None
+        return
+    folder = Path(estimator.checkpoint_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "fit.lock")  # the system opens it where a fit is killed
+    with at_the_end(lock.release):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(
+                "checkpoint_dir must be a folder of this fit alone, but another fit "
+                f"is at work in {str(folder)!r}. Pass a folder for each fit."
+            ) from error
+        yield Checkpoint(estimator, folder, rng)
+
+
 class Checkpoint:
     """The file of one fit: what it says, and what is written to it.
 
@@ -34,9 +58,9 @@ class Checkpoint:
     again as it was, and need not be in the file.
     """
 
-    def __init__(self, estimator: Any, rng: np.random.RandomState) -> None:
-        folder = Path(estimator.checkpoint_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self, estimator: Any, folder: Path, rng: np.random.RandomState
+    ) -> None:
         self.path = folder / "fit.safetensors"
         self.every = int(estimator.checkpoint_every)
         self.parameters = _describe(estimator, rng)

@@ -23,7 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
-from skmtl._classifier._checkpoint import Checkpoint
+from skmtl._classifier._checkpoint import Checkpoint, checkpoint_of
 from skmtl._classifier._epochs import EpochReports
 from skmtl._classifier._network_state import (
     NetworkState,
@@ -206,7 +206,8 @@ class MultiTaskNetClassifier(
         called again, with the same parameters and data, goes on from there and ends
         with the same weights, to the last bit, as one that was never killed. Each fit
         needs a folder of its own; one whose file is whole is over at once when it is
-        called again. Files of another fit and damaged ones are refused.
+        called again. Files of another fit and damaged ones are refused, and folders
+        in which another fit is at work.
     checkpoint_every : int, default=1
         Number of epochs from one checkpoint to the next.
     momentum : float, default=0.9
@@ -434,8 +435,9 @@ class MultiTaskNetClassifier(
         ------
         ValueError
             If X, y or a weight cannot be used, if the loss diverges, or if
-            `checkpoint_dir` has the checkpoint of another fit or a damaged one; the
-            estimator is then as it was before the call.
+            `checkpoint_dir` has the checkpoint of another fit or a damaged one, or
+            another fit is at work in it; the estimator is then as it was before the
+            call.
 
         Warns
         -----
@@ -459,7 +461,11 @@ class MultiTaskNetClassifier(
                 training_set.tasks, self._labelled_so_far(training_set, continues)
             )
             reports = EpochReports(self, context, X, y, sample_weight)
-            result = self._fit_network(training_set, reports, continues)
+            rng = check_random_state(self.random_state)
+            with checkpoint_of(self, rng) as checkpoint:
+                result = self._fit_network(
+                    training_set, reports, continues, rng, checkpoint
+                )
         self._warn_if_still_improving(result)
         return self
 
@@ -799,12 +805,15 @@ class MultiTaskNetClassifier(
     # The training -----------------------------------------------------------------
 
     def _fit_network(
-        self, training_set: TrainingSet, reports: EpochReports, continues: bool
+        self,
+        training_set: TrainingSet,
+        reports: EpochReports,
+        continues: bool,
+        rng: np.random.RandomState,
+        checkpoint: Checkpoint | None,
     ) -> TrainingResult:
-        rng = check_random_state(self.random_state)
-        checkpoint = resumed = None
-        if self.checkpoint_dir is not None:
-            checkpoint = Checkpoint(self, rng)
+        resumed = None
+        if checkpoint is not None:
             rng = checkpoint.rng
         generator = _seeded_generator(rng)
         index, held_out = self._train_and_held_out(training_set, rng)

@@ -207,6 +207,22 @@ def test_a_checkpoint_of_another_fit_is_refused(problem, tmp_path, name):
     assert (tmp_path / "fit.safetensors").read_bytes() == before
 
 
+def test_a_folder_in_which_a_fit_is_at_work_is_refused(problem, tmp_path):
+    other = made("adam", checkpoint_dir=tmp_path)
+
+    def fit_other():
+        with pytest.raises(ValueError, match=r"another fit is at work in .*a folder"):
+            other.fit(*problem)
+
+    clf = made("adam", checkpoint_dir=tmp_path).set_callbacks(AtEpoch(3, fit_other))
+    clf.fit(*problem)
+    assert not hasattr(other, "network_")
+    expected = made("adam").fit(*problem)
+    assert_same_parameters(clf, expected)
+    again = made("adam", checkpoint_dir=tmp_path).fit(*problem)  # the folder is free
+    assert_same_parameters(again, expected)
+
+
 def test_a_checkpoint_of_other_sparse_rows_is_refused(problem, tmp_path):
     _, Y = problem
     X = sparse.random_array((60, 5), density=0.3, format="csr", random_state=0)
@@ -356,4 +372,5 @@ def test_twenty_kills_lose_nothing(tmp_path):
     assert killed.keys() == whole.keys()
     for name, array in whole.items():
         np.testing.assert_array_equal(killed[name], array)
-    assert [path.name for path in folder.iterdir()] == ["fit.safetensors"]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["fit.lock", "fit.safetensors"]
