@@ -136,6 +136,7 @@ def _update(digest: Any, part: Any) -> None:
 
 def _replace_file(path: Path, content: bytes) -> None:
     """In one step, which a kill or a loss of power cannot halve."""
+    path = path.resolve()  # a link stays one
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(part, "wb") as file:

@@ -265,6 +265,7 @@ class _Writer:
 
     def _encode_classifier(self, estimator: Any, path: str) -> dict[str, Any]:
         check_is_fitted(estimator)
+        estimator._validate_params()  # they may have been set since, and load does too
         params = estimator.get_params(deep=False)
         params["checkpoint_dir"] = None  # a place on this machine
         known = {*params, *_FITTED, *_OPTIONAL, *_DERIVED}

@@ -28,7 +28,13 @@ def check_sample_weight(
                 "or pass an array."
             )
     n_samples, n_tasks = codes.shape
-    shape = np.asarray(sample_weight).shape
+    given = np.asarray(sample_weight)
+    shape, is_masked = given.shape, np.ma.is_masked(sample_weight)
+    if given.dtype.kind in "USMm" or is_masked:
+        raise ValueError(
+            f"sample_weight must be numbers; got {'masked ' * is_masked}values of "
+            f"{given.dtype}. Use 0 for rows that shall not count."
+        )
     if shape not in {(n_samples,), (n_samples, n_tasks)}:
         raise ValueError(
             f"sample_weight must have shape (n_samples,) = ({n_samples},) or "
@@ -150,12 +156,14 @@ def _weights_of_task(
     weights = np.ones(len(classes))
     if class_weight is None:
         return weights
-    if class_weight == "balanced":
+    if isinstance(class_weight, str) and class_weight == "balanced":
         # n / (classes * count), as scikit-learn has it, over the classes that occur.
         seen = totals > 0
         mean = totals.sum() / max(seen.sum(), 1)
         return np.divide(mean, totals, out=weights, where=seen)
-    if not isinstance(class_weight, Mapping):
+    if hasattr(class_weight, "items"):  # a mapping, or a Series of pandas
+        class_weight = dict(class_weight.items())
+    else:
         raise ValueError(
             f"class_weight of task {name!r} must be None, 'balanced' or a mapping from "
             f"class to weight; got {class_weight!r}."

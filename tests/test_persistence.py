@@ -218,6 +218,14 @@ def test_what_cannot_be_saved_is_refused(problem, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("changes", [{"alpha": -5.0}, {"activation": "none"}])
+def test_parameters_that_are_illegal_by_now_are_refused(problem, tmp_path, changes):
+    clf = classifier(max_iter=1).fit(*problem).set_params(**changes)
+    with pytest.raises(ValueError, match=f"The '{next(iter(changes))}' parameter"):
+        skmtl.save(clf, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(problem, tmp_path, monkeypatch):
     old = classifier(max_iter=1).fit(*problem)
     path = saved(old, tmp_path)
@@ -230,6 +238,17 @@ def test_a_file_is_replaced_whole_or_not_at_all(problem, tmp_path, monkeypatch):
         skmtl.save(classifier(max_iter=2).fit(*problem), path)
     assert [path] == list(tmp_path.iterdir())
     assert_same_parameters(skmtl.load(path), old)
+
+
+def test_a_file_is_written_where_a_link_leads(problem, tmp_path):
+    clf = classifier(max_iter=1).fit(*problem)
+    (tmp_path / "models").mkdir()
+    target, link = tmp_path / "models" / "model", tmp_path / "link"
+    link.symlink_to(target)
+    skmtl.save(clf, link)
+    assert link.is_symlink()
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["model"]
+    assert_same_parameters(skmtl.load(target), clf)
 
 
 def test_load_says_what_it_was_given(tmp_path):

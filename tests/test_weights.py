@@ -46,6 +46,18 @@ def test_row_weight_is_the_mean_over_the_observed_labels():
     assert row_weights(CODES, two).tolist() == [2, 5, 2, 2, 0]
 
 
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (["a"] * 5, "must be numbers; got values of <U1"),
+        (np.ma.array(np.ones(5), mask=[1, 0, 0, 0, 0]), "got masked values of float64"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(weight, message):
+    with pytest.raises(ValueError, match=f"sample_weight .*{message}"):
+        check_weight(weight)
+
+
 def test_labels_of_weight_zero_are_as_missing():
     weight = check_weight([[0, 3], [5, 1], [1, 0], [1, 1], [1, 1]])
     masked = mask_weightless(CODES, weight)
@@ -134,6 +146,11 @@ def test_balanced_classes_are_those_that_occur():
 def test_unusable_task_weights_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         task_weights(weight, TASKS, UNWEIGHTED)
+
+
+def test_class_weights_of_a_task_may_be_a_series():
+    weight = {"task_0": pd.Series({"b": 3.0})}
+    assert class_weights(weight, TASKS, UNWEIGHTED)[0, :2].tolist() == [1, 3]
 
 
 def test_balanced_classes_count_the_same_and_keep_the_tasks_total():

@@ -36,7 +36,7 @@ def checkpoint_of(
     if estimator.checkpoint_dir is None:
         yield None
         return
-    folder = Path(estimator.checkpoint_dir)
+    folder = Path(estimator.checkpoint_dir).absolute()  # callbacks may change directory
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "fit.lock")  # the system opens it where a fit is killed
     with at_the_end(lock.release):
@@ -70,6 +70,7 @@ class Checkpoint:
         self.arrays: dict[str, NDArray] = {}
         if self.path.exists():
             self._read()
+        self._given_rng = rng
         self.rng = self._random_numbers(rng)
         self.fingerprint: dict[str, Any] = {}
 
@@ -92,6 +93,7 @@ class Checkpoint:
                 key = self.arrays["random_numbers"]
                 rng = np.random.RandomState()
                 rng.set_state((name, key, position, has_gauss, gauss))
+        self._began_as_given = _next_bytes(rng) == _next_bytes(self._given_rng)
         state: Any = rng.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise ValueError(
@@ -113,7 +115,7 @@ class Checkpoint:
         """The state to go on from, None where the file is yet to be written.
 
         It must be of a fit of the same parameters on the same data, which began with
-        the same network.
+        the same network. All random numbers have been drawn before.
         """
         self.fingerprint = {
             "parameters": self.parameters,
@@ -132,6 +134,8 @@ class Checkpoint:
                 f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
                 f"with other values of: {', '.join(different)}. {_ADVICE}"
             )
+        if self._began_as_given:  # the script goes on as after the whole fit
+            self._given_rng.set_state(self.rng.get_state())
         return state
 
     def _differences(self, fingerprint: dict[str, Any]) -> list[str]:
@@ -234,11 +238,20 @@ def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
         if name in _OF_NO_EFFECT:
             continue
         text = trunk_label(value) if name == "trunk" else repr(value)
-        described[name] = re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # of this process
+        described[name] = _without_addresses(text)
     if isinstance(estimator.random_state, np.random.RandomState):
-        first = copy.deepcopy(rng).bytes(8).hex()
-        described["random_state"] = f"RandomState that begins with {first}"
+        described["random_state"] = f"RandomState that begins with {_next_bytes(rng)}"
     return described
+
+
+def _without_addresses(text: str) -> str:
+    """Text that is the same in another process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def _next_bytes(rng: np.random.RandomState) -> str:
+    """What tells one generator from another, which it leaves as it is."""
+    return copy.deepcopy(rng).bytes(8).hex()
 
 
 def _digest_of_data(training_set: TrainingSet) -> str:
@@ -258,7 +271,8 @@ def _digest_of_data(training_set: TrainingSet) -> str:
 
 
 def _digest_of_network(network: TrunkAndHeads) -> str:
-    digest = hashlib.sha256()
+    # Modules tell activations apart, and other things that have no parameters.
+    digest = hashlib.sha256(_without_addresses(repr(network)).encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)

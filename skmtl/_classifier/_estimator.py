@@ -25,6 +25,7 @@ from torch import Tensor
 
 from skmtl._classifier._checkpoint import Checkpoint, checkpoint_of
 from skmtl._classifier._epochs import EpochReports
+from skmtl._classifier._interrupts import catches_interrupts
 from skmtl._classifier._network_state import (
     NetworkState,
     build_from_state,
@@ -253,7 +254,8 @@ class MultiTaskNetClassifier(
         that of each task's own best epoch.
     task_validation_scores_ : ndarray of shape (n_epochs, n_tasks)
         Validation score of each task in each of these epochs: minus the mean loss of
-        its held-out labels, NaN where it has none. None without `early_stopping`.
+        its held-out labels, NaN where it has none and for tasks that were added since.
+        None without `early_stopping`.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -453,7 +455,7 @@ class MultiTaskNetClassifier(
             looks like a mark for a hole ("NA", "?" and the like), or if more than half
             of a task's labels are different.
         """
-        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context = self._init_callback_context(max_subtasks=int(self.max_iter))
         with torch.inference_mode(False), _restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
             training_set = self._check_training_set(X, y, sample_weight, continues)
@@ -596,7 +598,7 @@ class MultiTaskNetClassifier(
         network = network_for(self, tasks)
         for task, fitted_task in enumerate(kept):
             network.take_task(task, self.network_, int(fitted_task))
-        self._set_tasks(tasks, network, self._is_labelled[kept])
+        self._set_tasks(tasks, network, self._is_labelled[kept], kept)
         return self
 
     def predict(self, X):
@@ -838,6 +840,7 @@ class MultiTaskNetClassifier(
             generator,
             held_out=held_out,
             resumed=resumed,
+            catches_interrupt=catches_interrupts(),
             on_epoch_begin=reports.begin,
             on_epoch_end=lambda epoch: reports.end(epoch, fitted_attributes),
             on_state=None if checkpoint is None else checkpoint.write,
@@ -853,7 +856,7 @@ class MultiTaskNetClassifier(
         """Rows to train on, and rows to validate on with early stopping."""
         if not self.early_stopping:
             return training_set.rows(), None
-        index, held_out = training_set.hold_out(self.validation_fraction, rng)
+        index, held_out = training_set.hold_out(float(self.validation_fraction), rng)
         return index, as_tensor(held_out)
 
     def _partial_fit_network(self, training_set: TrainingSet) -> None:
@@ -897,7 +900,7 @@ class MultiTaskNetClassifier(
             return copy_network(self, training_set.tasks)
         pretrained = pretrained_classifier(self)
         if pretrained is None:
-            encoding = training_set.learn_encoding(index, self.n_bins, rng)
+            encoding = training_set.learn_encoding(index, int(self.n_bins), rng)
         else:
             encoding = pretrained.network_.architecture.encoding
         network = build_network(self, training_set, index, encoding, generator)
@@ -933,12 +936,24 @@ class MultiTaskNetClassifier(
         for task, (source, source_task) in enumerate(sources):
             joined.take_task(task, source, source_task)
         is_labelled = np.concatenate([self._is_labelled, training_set.is_labelled])
-        self._set_tasks(tasks, joined, is_labelled)
+        fitted_tasks = np.r_[: self._tasks.n_tasks, np.full(new.n_tasks, -1)]
+        self._set_tasks(tasks, joined, is_labelled, fitted_tasks)
 
     def _set_tasks(
-        self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
+        self,
+        tasks: Tasks,
+        network: TrunkAndHeads,
+        is_labelled: NDArray,
+        fitted_tasks: NDArray,
     ) -> None:
-        self.__dict__.update(attributes_of(tasks, network, is_labelled))
+        """`fitted_tasks` are their positions before, -1 for new ones."""
+        attributes = attributes_of(tasks, network, is_labelled)
+        # An estimator that a callback has kept has no scores yet.
+        scores: Any = getattr(self, "task_validation_scores_", None)
+        if scores is not None:
+            by_task = np.where(fitted_tasks < 0, np.nan, scores[:, fitted_tasks])
+            attributes["task_validation_scores_"] = by_task
+        self.__dict__.update(attributes)
         # Its moments are those of another network.
         self.__dict__.pop("_solver_state", None)
 

@@ -93,7 +93,7 @@ def build_network(
     """A new network, to be trained on the rows `index`."""
     device = _check_device(estimator.device)
     spec = sharing_spec(estimator)
-    dropout = estimator.dropout
+    dropout = as_python(estimator.dropout)
     if dropout == "auto":
         dropout = _dropout_for(_network_loss(spec, training_set, index), len(index))
     tasks, columns = training_set.tasks, training_set.columns
@@ -154,7 +154,8 @@ def training_plan(
 ) -> TrainingPlan:
     """The parameters that the loop needs to train on the rows `index`."""
     plan = {
-        field.name: getattr(estimator, field.name) for field in fields(TrainingPlan)
+        field.name: as_python(getattr(estimator, field.name))
+        for field in fields(TrainingPlan)
     }
     plan["freeze"] = _frozen_layers(freeze, network)
     n_rows, is_sparse = len(index), sparse.issparse(training_set.X)
@@ -168,6 +169,13 @@ def training_plan(
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), n_rows))
     return TrainingPlan(**plan)
+
+
+def as_python(value: Any) -> Any:
+    """A parameter from an array, as searches pass them, as torch and JSON take it."""
+    if isinstance(value, np.floating):  # `item` leaves a long double as it is
+        return float(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
@@ -214,7 +222,8 @@ def _scale_by_loss(
 
 
 def check_partial_fit_parameters(estimator: Any) -> None:
-    """Refuse what needs all rows at once."""
+    """Refuse what needs all rows at once, and what was set since the last call."""
+    estimator._validate_params()  # scikit-learn looks before the first call alone
     if estimator.early_stopping:
         raise ValueError(
             "partial_fit has no rows to hold out, but early_stopping is True. Set "
@@ -268,9 +277,9 @@ def _architecture(
         n_classes=tuple(tasks.n_classes.tolist()),
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
         head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
-        activation=estimator.activation,
-        dropout=dropout,
-        input_dropout=estimator.input_dropout,
+        activation=str(estimator.activation),
+        dropout=as_python(dropout),
+        input_dropout=as_python(estimator.input_dropout),
         n_members=int(estimator.n_members),
         encoding=encoding,
     )

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from numbers import Number
 from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
@@ -61,7 +63,13 @@ def check_inputs(
     is_sparse = sparse.issparse(X) or _is_sparse_frame(X)
     if not is_sparse:
         # One interface to the data frames of all libraries.
-        X = nw.from_native(X, eager_only=True, pass_through=True)
+        try:
+            X = nw.from_native(X, eager_only=True, pass_through=True)
+        except DuplicateError as error:
+            raise ValueError(
+                f"The columns of X must have different names. {error}. Rename or drop "
+                "some."
+            ) from error
     if isinstance(X, nw.DataFrame):
         # The names first: the columns are read by position.
         validate_data(estimator, X.to_native(), reset=reset, skip_check_array=True)
@@ -297,7 +305,7 @@ def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
     positions = [j for j in categories if j < _n_columns(X)]
     if not positions:
         return X
-    codes = {j: _encode(*_read_categories(X, j), categories[j]) for j in positions}
+    codes = {j: _encode(X, j, categories[j]) for j in positions}
     if isinstance(X, nw.DataFrame):
         # As narrow as possible, since all columns become one array.
         exact = max(len(categories[j]) for j in positions) < 2**24
@@ -310,11 +318,29 @@ def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
     return X
 
 
-def _encode(values: NDArray, missing: NDArray, codes: Codes) -> NDArray:
+def _encode(X: Any, j: int, codes: Codes) -> NDArray:
+    values, missing = _read_categories(X, j)
     found = (codes.get(value, UNKNOWN) for value in values.tolist())
     result = np.fromiter(found, np.float64, len(values))
+    if (result == UNKNOWN).all():
+        _check_kinds(values[~missing].tolist(), codes, j)
     result[missing] = np.nan
     return result
+
+
+def _check_kinds(values: list, codes: Codes, j: int) -> None:
+    """Unknown categories are legal, but not numbers that have become text."""
+    kinds, known = {_kind(value) for value in values}, {_kind(value) for value in codes}
+    if kinds and known and not kinds & known:
+        raise ValueError(
+            f"Column {j} of X must hold categories of the kind that `fit` got, such as "
+            f"{next(iter(codes))!r}; got {shorten(values)}. Convert the column."
+        )
+
+
+def _kind(value: Any) -> type:
+    """Numbers that are equal are the same category, whatever their type."""
+    return Number if isinstance(value, Number) else type(value)
 
 
 def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:

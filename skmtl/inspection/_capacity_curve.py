@@ -13,8 +13,8 @@ from skmtl.inspection._comparison import (
     check_joint,
     check_scoring,
     mean_or_nan,
-    parameter_prefix,
     repeated_splits,
+    trainable_parameters,
 )
 from skmtl.inspection._transfer_gain import (
     TransferGain,
@@ -180,8 +180,8 @@ def _check_sizes(sizes: Any) -> list[tuple[int, ...]]:
 
 def _of_sizes(estimator: Any, layers: list[tuple[int, ...]]) -> list[Any]:
     """The estimator at each size, or why it has none."""
-    prefix = parameter_prefix(estimator)
-    trunk = estimator.get_params()[f"{prefix}trunk"]
+    prefix, parameters = trainable_parameters(estimator)
+    trunk = parameters[f"{prefix}trunk"]
     if trunk is not None:
         raise ValueError(
             "estimator must have a trunk of hidden_layer_sizes, which the sizes are; "

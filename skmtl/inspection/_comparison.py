@@ -1,5 +1,6 @@
 """Joint and separate networks on the same splits, and what paired scores say."""
 
+import reprlib
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._classifier import MultiTaskNetClassifier
+from skmtl._classifier._interrupts import call_uncaught
 from skmtl.metrics import multitask_scorer
 from skmtl.metrics._scorer import _MultiTaskScorer
 from skmtl.model_selection._split import as_splitter
@@ -91,10 +93,26 @@ def _is_within(prefix: str, other: str) -> bool:
     return prefix != other and prefix.startswith(other)
 
 
+def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:
+    """All parameters, and what stands before those of the network."""
+    prefix, parameters = parameter_prefix(estimator), estimator.get_params()
+    if f"{prefix}sharing" not in parameters:
+        raise ValueError(
+            "estimator must have a network that its clones train, but it keeps the one "
+            f"it was given; got {type(estimator).__name__}. Pass the network itself."
+        )
+    if parameters[f"{prefix}checkpoint_dir"] is not None:
+        raise ValueError(
+            "estimator must have checkpoint_dir=None, since its fits here are many and "
+            f"a folder is for one; got {parameters[f'{prefix}checkpoint_dir']!r}. Set "
+            "it to None."
+        )
+    return prefix, parameters
+
+
 def check_joint(estimator: Any) -> str:
     """The prefix of an estimator whose tasks share layers."""
-    prefix = parameter_prefix(estimator)
-    parameters = estimator.get_params()
+    prefix, parameters = trainable_parameters(estimator)
     sharing = parameters[f"{prefix}sharing"]
     if sharing == "none" or isinstance(sharing, NoSharing):
         raise ValueError(
@@ -114,6 +132,12 @@ def check_scoring(scoring: Any) -> _MultiTaskScorer:
     """A scorer that tells the tasks apart."""
     if isinstance(scoring, _MultiTaskScorer):
         return scoring
+    if not (isinstance(scoring, str) or callable(scoring)):
+        raise TypeError(
+            "scoring must be the name of a scorer of scikit-learn, a function of "
+            "y_true and y_pred, or what multitask_scorer made; got "
+            f"{type(scoring).__name__}. Pass one, such as 'roc_auc_ovr'."
+        )
     return multitask_scorer(scoring)
 
 
@@ -138,8 +162,7 @@ def repeated_splits(
         seed = int(rng.randint(2**31 - 1))
         splitter = as_splitter(cv, shuffle=True, random_state=seed)
         for pair in splitter.split(X, y):
-            train, test = (_row_numbers(rows, _num_samples(X)) for rows in pair)
-            splits.append(Split(train, test, seed))
+            splits.append(Split(*_rows_of(pair, _num_samples(X)), seed))
     if not splits:
         raise ValueError(
             "cv must make at least one split; got none. Pass pairs of training and "
@@ -148,18 +171,28 @@ def repeated_splits(
     return splits
 
 
+def _rows_of(pair: Any, n_samples: int) -> tuple[NDArray, NDArray]:
+    """Rows to train on and rows to score, where they are of use."""
+    try:
+        train, test = (_row_numbers(rows, n_samples) for rows in pair)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "cv must make pairs of training and test rows, each as row numbers from 0 "
+            f"to {n_samples - 1} or as a mask of {n_samples} booleans; got "
+            f"{reprlib.repr(pair)}. Pass such pairs, a splitter or a number of folds."
+        ) from error
+    return train, test
+
+
 def _row_numbers(rows: Any, n_samples: int) -> NDArray:
     """Rows as numbers, where a split has a mask of booleans too."""
     rows = np.asarray(rows)
-    if rows.dtype != bool:
-        return rows
-    if rows.shape != (n_samples,):
-        raise ValueError(
-            "A mask of rows in cv must have a value for each of the "
-            f"{n_samples} rows; got shape {rows.shape}. Pass such masks, or the "
-            "numbers of the rows."
-        )
-    return np.flatnonzero(rows)
+    if rows.dtype == bool and rows.shape == (n_samples,):
+        rows = np.flatnonzero(rows)
+    is_used = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
+    if not is_used or rows.min() < 0 or rows.max() >= n_samples:
+        raise ValueError("no such rows")
+    return rows
 
 
 def rows_scored_per_row(splits: list[Split]) -> float:
@@ -193,7 +226,9 @@ def _fit_and_score(
     estimator: Any, prefix: str, X: Any, y: Any, split: Split, scorer: _MultiTaskScorer
 ) -> NDArray:
     model = clone(estimator).set_params(**{f"{prefix}random_state": split.seed})
-    model.fit(_safe_indexing(X, split.train), _safe_indexing(y, split.train))
+    call_uncaught(
+        model.fit, _safe_indexing(X, split.train), _safe_indexing(y, split.train)
+    )
     return scorer.score_tasks(
         model, _safe_indexing(X, split.test), _safe_indexing(y, split.test)
     )

@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
+from skmtl._classifier._interrupts import call_uncaught
 from skmtl._classifier._transfer import weights_of_tasks
 from skmtl._tables import as_table, as_text
 from skmtl._targets import Tasks, as_array, encode_targets, mask_targets, shorten
@@ -183,8 +184,8 @@ def label_curve(
     >>> curve.joint_scores.shape
     (3, 2)
     """
-    X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))
     tasks, codes = encode_targets(y)
+    X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))
     position = _position_of(task, tasks)
     prefix, scorer = check_joint(estimator), check_scoring(scoring)
     splits = repeated_splits(cv, X, y, n_repeats, random_state)
@@ -244,6 +245,11 @@ def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
     """Numbers of labels, sorted; `codes` are those of the task."""
     most = max(int((codes[split.train] >= 0).sum()) for split in splits)
     least = max(1, len(np.unique(codes[codes >= 0])))
+    if most < least:
+        raise ValueError(
+            f"The task must have at least {least} labels in the training rows of a "
+            f"split, as many as classes; got {most}. Pass another cv or another task."
+        )
     if n_labels is None:
         n_labels = _default_sizes(most)
     sizes = np.atleast_1d(np.asarray(n_labels))
@@ -265,7 +271,7 @@ def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
 def _default_sizes(most: int) -> list[int]:
     sizes = [n for n in DEFAULT_SIZES if n <= most]
     left_out = [n for n in DEFAULT_SIZES if n > most]
-    if sizes and left_out:
+    if left_out:
         warnings.warn(
             f"The task has at most {most} labels in the training rows of a split: of "
             f"the default n_labels {left_out} are left out. Pass n_labels to choose "
@@ -273,7 +279,7 @@ def _default_sizes(most: int) -> list[int]:
             UserWarning,
             stacklevel=4,  # the caller of label_curve
         )
-    return sizes or list(DEFAULT_SIZES)  # which are refused
+    return sizes or [most]
 
 
 def _warn_undefined(
@@ -322,14 +328,15 @@ def _score_split(
         removed[kept, task] = False
         seeded = {f"{prefix}random_state": split.seed}
         joint = clone(comparison.joint).set_params(**seeded)
-        joint.fit(X_train, mask_targets(y_train, removed))
+        call_uncaught(joint.fit, X_train, mask_targets(y_train, removed))
         scores[1, i] = comparison.scorer.score_tasks(joint, X_test, y_test)[task]
 
         n_rows = ((codes[train] >= 0) & ~removed).any(axis=1).sum()
         longer = _scaled_epochs(joint, prefix, n_rows / size)
         alone = clone(comparison.alone).set_params(**seeded, **longer)
         own_label = _safe_indexing(y_train, [task], axis=1)
-        alone.fit(_safe_indexing(X_train, kept), _safe_indexing(own_label, kept))
+        own = _safe_indexing(X_train, kept), _safe_indexing(own_label, kept)
+        call_uncaught(alone.fit, *own)
         own_test = _safe_indexing(y_test, [task], axis=1)
         scores[0, i] = comparison.scorer.score_tasks(alone, X_test, own_test)[0]
     return scores

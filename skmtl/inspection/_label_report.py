@@ -200,6 +200,8 @@ def label_report(
     if n_splits < 2:
         raise ValueError(f"n_splits must be at least 2, folds; got {n_splits}.")
     tasks, codes = encode_targets(y)
+    if not len(codes):
+        raise ValueError("y must have at least one row; got none. Pass the labels.")
     observed = codes >= 0
     counts = [
         np.bincount(column[column >= 0], minlength=n)

@@ -16,10 +16,11 @@ from scipy.spatial.distance import squareform
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils.validation import _num_samples
+from sklearn.utils.validation import _num_samples, indexable
 from torch import Tensor
 
 from skmtl._classifier import MultiTaskNetClassifier
+from skmtl._classifier._interrupts import call_uncaught
 from skmtl._classifier._training_set import make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._layers import SparseRows
@@ -181,7 +182,7 @@ class TaskAffinity:
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
     },
-    prefer_skip_nested_validation=True,
+    prefer_skip_nested_validation=False,  # the estimator is yet to be fitted
 )
 def task_affinity(
     estimator: Any,
@@ -397,8 +398,9 @@ class _Monitor:
         n_epochs = context.task_id + 1
         if context.task_name == "epoch" and n_epochs in self.epochs:
             self.fitted[n_epochs] = fitted_estimator
-            self.X = _safe_indexing(X, self.rows)
-            self.y = _safe_indexing(y, self.rows)
+            self.X, self.y = (
+                _safe_indexing(part, self.rows) for part in indexable(X, y)
+            )
 
 
 def _fit_watched(
@@ -408,6 +410,7 @@ def _fit_watched(
     prefix = check_joint(estimator)
     model = clone(estimator)
     classifier = model.get_params()[prefix.removesuffix("__")] if prefix else model
+    classifier._validate_params()
     if classifier.max_iter < 1:
         raise ValueError(
             "estimator must train for at least one epoch; got max_iter="
@@ -417,7 +420,7 @@ def _fit_watched(
     monitor = _Monitor(rows, epochs)
     callbacks = getattr(classifier, "_skl_callbacks", [])
     classifier.set_callbacks(*callbacks, monitor)
-    model.fit(X, y)
+    call_uncaught(model.fit, X, y)
     classifier.set_callbacks(*callbacks)
     return model, monitor
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl.inspection._comparison import parameter_prefix
+from skmtl.inspection._comparison import mean_or_nan, parameter_prefix
 from skmtl.inspection._result_display import drawn_names
 
 _MOST_NAMES = 10  # of tasks in the legend
@@ -147,11 +147,11 @@ class TrainingCurveDisplay:
         if is_named:
             for line, name in zip(lines, drawn_names(names), strict=True):
                 line.set_label(name)
-        mean = losses.mean(axis=1)
+        mean = mean_or_nan(losses, axis=1)
         lines += ax.plot(
             epochs, mean, color="black", linewidth=2, label="mean of the tasks"
         )
-        if len(mean):
+        if losses.size:
             best = int(mean.argmin())
             lines += ax.plot(
                 epochs[best],

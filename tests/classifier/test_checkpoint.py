@@ -15,7 +15,9 @@ from _classifiers import AtEpoch, assert_same_parameters, classifier
 from _trunks import WithStatistics
 from safetensors.numpy import load_file
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from torch import nn
 
 import skmtl
 from skmtl._files import read_file, write_file
@@ -143,6 +145,46 @@ def test_random_numbers_are_those_that_the_fit_began_with(
     assert_same_parameters(resumed.fit(X, Y), expected)
 
 
+@pytest.mark.parametrize("random_state", ["global", "instance"])
+@pytest.mark.parametrize("n_epochs", [4, 10])
+def test_a_script_begun_again_goes_on_with_the_same_random_numbers(
+    problem, tmp_path, random_state, n_epochs
+):
+    """Those after the fit are not those that it began with."""
+
+    def script(n_epochs):
+        np.random.seed(3)  # noqa: NPY002
+        rng = np.random.RandomState(3) if random_state == "instance" else None
+        first = made("validated", checkpoint_dir=tmp_path / "1", random_state=rng)
+        if n_epochs is not None:
+            return fit_and_fail(first, *problem, n_epochs)
+        first.fit(*problem)
+        second = made("adam", checkpoint_dir=tmp_path / "2", random_state=rng)
+        after = np.random if rng is None else rng
+        return second.fit(*problem), after.randint(2**31)
+
+    def without_kills():
+        np.random.seed(3)  # noqa: NPY002
+        rng = np.random.RandomState(3) if random_state == "instance" else None
+        made("validated", random_state=rng).fit(*problem)
+        second = made("adam", random_state=rng).fit(*problem)
+        return second, (np.random if rng is None else rng).randint(2**31)
+
+    expected, number = without_kills()
+    script(None if n_epochs == 10 else n_epochs)
+    clf, number_of_resumed = script(None)
+    assert_same_parameters(clf, expected)
+    assert number_of_resumed == number
+
+
+def test_random_numbers_of_another_fit_are_not_repeated(problem, tmp_path):
+    clf = made("adam", checkpoint_dir=tmp_path, random_state=None).fit(*problem)
+    np.random.seed(5)  # noqa: NPY002
+    expected = np.random.RandomState(5).randint(2**31)
+    clf.fit(*problem)  # is over at once, and has drawn nothing
+    assert np.random.randint(2**31) == expected  # noqa: NPY002
+
+
 def test_other_random_numbers_are_another_fit(problem, tmp_path):
     def seeded(seed):
         rng = np.random.RandomState(seed)
@@ -221,6 +263,36 @@ def test_a_folder_in_which_a_fit_is_at_work_is_refused(problem, tmp_path):
     assert_same_parameters(clf, expected)
     again = made("adam", checkpoint_dir=tmp_path).fit(*problem)  # the folder is free
     assert_same_parameters(again, expected)
+
+
+def trunk_with(activation):
+    def make(input_shape, generator):
+        return nn.Sequential(nn.Linear(*input_shape, 4), activation())
+
+    return make
+
+
+def test_layers_without_parameters_tell_fits_apart(problem, tmp_path):
+    """Functions of the same name make them, and weights that begin the same."""
+    tanh, relu = (
+        made("adam", trunk=trunk_with(activation), checkpoint_dir=tmp_path)
+        for activation in (nn.Tanh, nn.ReLU)
+    )
+    fit_and_fail(clone(tanh), *problem, 3)
+    with pytest.raises(ValueError, match="other values of: the network"):
+        relu.fit(*problem)
+    expected = made("adam", trunk=trunk_with(nn.Tanh)).fit(*problem)
+    assert_same_parameters(tanh.fit(*problem), expected)
+
+
+def test_a_callback_may_change_the_directory(problem, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(tmp_path)
+    clf = made("adam", checkpoint_dir="checkpoints")
+    clf.set_callbacks(AtEpoch(3, lambda: os.chdir(other))).fit(*problem)
+    assert (tmp_path / "checkpoints" / "fit.safetensors").exists()
+    assert not list(other.iterdir())
 
 
 def test_a_checkpoint_of_other_sparse_rows_is_refused(problem, tmp_path):

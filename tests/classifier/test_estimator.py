@@ -664,6 +664,12 @@ def test_partial_fit_refuses_what_needs_all_rows(problem, settings, message):
         classifier(**settings).partial_fit(*problem)
 
 
+def test_parameters_are_checked_in_each_call_of_partial_fit(problem):
+    clf = classifier().partial_fit(*problem).set_params(learning_rate_init=-1.0)
+    with pytest.raises(ValueError, match="The 'learning_rate_init' parameter"):
+        clf.partial_fit(*problem)
+
+
 def test_a_failing_partial_fit_leaves_the_estimator_as_it_was(problem):
     X, Y = problem
     clf = classifier(solver="sgd").partial_fit(X, Y)

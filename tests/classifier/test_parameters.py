@@ -4,7 +4,9 @@ from _classifiers import assert_same_parameters, classifier, parameters_of
 from numpy.testing import assert_allclose
 from scipy import sparse
 
+import skmtl
 from skmtl.sharing import HardSharing
+from skmtl.trunks import UnfreezeAfter
 
 
 @pytest.mark.parametrize(
@@ -212,3 +214,91 @@ def test_with_auto_the_scale_of_sample_weights_does_not_matter(problem, solver, 
     weighted = parameters_of(clf.fit(X, Y, sample_weight=np.full(len(Y), scale)))
     for ours, expected in zip(weighted, plain, strict=True):
         assert_allclose(ours, expected, atol=1e-4)
+
+
+FLOATS = [np.float64, np.float32, np.float16]
+INTEGERS = [np.int64, np.int8, np.uint8]
+OF_NUMPY = [
+    *(
+        (name, value, kind)
+        for kind in FLOATS
+        for name, value in {
+            "alpha": 0.25,
+            "dropout": 0.25,
+            "input_dropout": 0.25,
+            "learning_rate_init": 0.25,
+            "tol": 0.25,
+            "momentum": 0.5,
+            "beta_1": 0.5,
+            "beta_2": 0.5,
+            "epsilon": 0.25,
+            "validation_fraction": 0.25,
+        }.items()
+    ),
+    *(
+        (name, value, kind)
+        for kind in INTEGERS
+        for name, value in {
+            "hidden_layer_sizes": 5,
+            "head_hidden_layer_sizes": 5,
+            "n_bins": 4,
+            "freeze": 1,
+            "alpha": 0,
+            "dropout": 0,
+            "input_dropout": 0,
+            "momentum": 0,
+            "n_members": 2,
+            "batch_size": 16,
+            "max_iter": 3,
+            "n_iter_no_change": 2,
+            "random_state": 3,
+        }.items()
+    ),
+    *((name, True, np.bool) for name in ("shuffle", "early_stopping", "warm_start")),
+    *(
+        (name, value, np.str_)
+        for name, value in {
+            "activation": "tanh",
+            "input_encoding": "none",
+            "sharing": "none",
+            "freeze": "trunk",
+            "solver": "auto",
+            "alpha": "auto",
+            "dropout": "auto",
+            "batch_size": "auto",
+            "learning_rate_init": "auto",
+            "learning_rate": "constant",
+            "class_weight": "balanced",
+            "task_weight": "balanced",
+        }.items()
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize(("name", "value", "kind"), OF_NUMPY)
+def test_values_of_numpy_are_as_those_of_python(
+    problem, tmp_path, name, value, kind, solver
+):
+    """Searches take them out of arrays."""
+    settings = {"hidden_layer_sizes": (6,), "max_iter": 2, "solver": solver}
+    settings["early_stopping"] = name in ("tol", "validation_fraction")
+    expected = classifier(**settings | {name: value}).fit(*problem)
+    clf = classifier(**settings | {name: kind(value)}).fit(*problem)
+    assert_same_parameters(clf, expected)
+    skmtl.save(clf, tmp_path / "model")
+    assert_same_parameters(skmtl.load(tmp_path / "model"), expected)
+    if not (clf.early_stopping or clf.class_weight or clf.task_weight):
+        clf.partial_fit(*problem)
+        assert_same_parameters(clf, expected.partial_fit(*problem))
+
+
+def test_a_schedule_of_numbers_of_numpy(problem, tmp_path):
+    plain, of_numpy = (
+        classifier(freeze=UnfreezeAfter(*schedule)).fit(*problem)
+        for schedule in [(2, 0.25), (np.int8(2), np.float16(0.25))]
+    )
+    assert_same_parameters(of_numpy, plain)
+    skmtl.save(of_numpy, tmp_path / "model")
+    assert_same_parameters(skmtl.load(tmp_path / "model"), plain)

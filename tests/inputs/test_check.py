@@ -211,6 +211,27 @@ def test_columns_that_only_pandas_knows_are_refused_with_advice(column):
         read(frame)
 
 
+def test_columns_of_the_same_name_are_refused():
+    with pytest.raises(ValueError, match=r"different names.*\n.*'a' 2 times.*Rename"):
+        read(pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("fitted", "later"), [([1, 2, 3], ["1", "2", "3"]), (["1", "2", "3"], [1.0, 2, 3])]
+)
+def test_categories_that_have_become_text_or_numbers_are_refused(fitted, later):
+    def table(values):
+        return pd.DataFrame({"kind": pd.Series(values, dtype="category")})
+
+    reader = Reader()
+    _, columns = check_inputs(reader, table(fitted))
+    with pytest.raises(ValueError, match="Column 0 of X must hold categories of the"):
+        read(table(later), reader, columns)
+    X = read(table([*later[:2], fitted[0]]), reader, columns)  # a new one is legal
+    assert X[:, 0].tolist() == [-1, -1, 0]
+    assert np.isnan(read(table([None, None]), reader, columns)).all()
+
+
 @pytest.mark.parametrize("make", [np.array, list, pd.DataFrame])
 def test_text_in_an_array_is_refused_with_advice(make):
     X = np.array([[1.5, "a"], [2.5, "b"]], dtype=object)

@@ -160,8 +160,18 @@ def test_numbers_of_the_default_that_no_split_has_are_left_out(problem):
     assert seen[0].filename == __file__
     assert_array_equal(curve.n_labels, [10])
     X, Y = problem
-    with pytest.raises(ValueError, match="n_labels must be whole numbers"):
-        label_curve(clf, X[:12], Y[:12], "task_0", cv=2)
+    with pytest.warns(UserWarning, match=r"\[10, 30, 100, 300, 1000\] are left out"):
+        curve = label_curve(clf, X[:12], Y[:12], "task_0", cv=2, random_state=0)
+    assert_array_equal(curve.n_labels, [3])  # as many as there are
+
+
+def test_a_task_needs_as_many_labels_as_classes(problem):
+    X, Y = problem
+    Y[:, 0] = np.nan
+    Y[:2, 0] = 0, 1
+    rows = np.arange(60)
+    with pytest.raises(ValueError, match=r"at least 2 labels .*; got 1"):
+        label_curve(small_network(4), X, Y, "task_0", cv=[(rows[1:40], rows[40:])])
 
 
 def test_splits_as_masks_are_those_of_their_rows(problem):

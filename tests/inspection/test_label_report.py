@@ -100,6 +100,8 @@ def test_a_single_task_may_be_the_only_one_with_missing_labels():
         assert np.isnan(report.missingness_auc[0])
     with pytest.raises(ValueError, match="at least 2"):
         label_report(Y, n_splits=1)
+    with pytest.raises(ValueError, match="at least one row"):
+        label_report(Y[:0])
 
 
 def test_another_estimator_may_predict_missingness():

@@ -276,6 +276,8 @@ def test_labels_that_were_not_looked_at_are_a_matter_of_max_samples():
         (small_network(), {}, "Use a hidden layer"),
         (small_network(8, max_iter=0), {}, "max_iter of at least 1"),
         (StandardScaler(), {}, "must be a MultiTaskNetClassifier"),
+        (small_network(8, alpha=-1), {}, "The 'alpha' parameter"),
+        (small_network(8, max_iter="few"), {}, "The 'max_iter' parameter"),
         (small_network(8), {"n_snapshots": 0}, "n_snapshots"),
         (small_network(8), {"max_samples": 0}, "max_samples"),
         (small_network(8), {"y": np.zeros(60)}, "at least two tasks"),
@@ -285,6 +287,15 @@ def test_what_cannot_be_looked_at_is_refused(problem, estimator, settings, messa
     X, Y = problem
     with pytest.raises(ValueError, match=message):
         task_affinity(estimator, X, settings.pop("y", Y), **settings)
+
+
+@pytest.mark.parametrize("form", ["csr", "coo", "dia"])
+def test_sparse_rows_of_any_form(problem, form):
+    X, Y = problem
+    clf = small_network(8, max_iter=2, solver="adam", random_state=0)
+    found = task_affinity(clf, sparse.csr_array(X).asformat(form), Y, n_snapshots=1)
+    expected = task_affinity(clf, X, Y, n_snapshots=1)
+    assert_allclose(found.lookahead, expected.lookahead, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("freeze", ["trunk", 1, UnfreezeAfter(9)])

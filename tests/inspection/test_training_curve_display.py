@@ -1,6 +1,7 @@
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from _classifiers import classifier
 from numpy.testing import assert_allclose
@@ -8,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skmtl
 from skmtl.inspection import TrainingCurveDisplay
 
 matplotlib.use("Agg")
@@ -46,6 +48,25 @@ def test_losses_of_the_tasks_and_their_mean(problem, per_task):
     assert "task_2" not in lines
     best = int(np.argmax(network.validation_scores_))
     assert_allclose(lines[f"best, epoch {best + 1}"], -network.best_validation_score_)
+
+
+def test_tasks_keep_their_curves(problem, tmp_path):
+    """Where some are dropped, and others added that this fit has not seen."""
+    X, Y = problem
+    clf = classifier(early_stopping=True).fit(X, Y)
+    scores = dict(zip(clf.task_names_, -clf.task_validation_scores_.T, strict=True))
+    clf.drop_tasks("task_0").add_tasks(X, pd.Series(Y[:, 0], name="new"))
+    skmtl.save(clf, tmp_path / "model")
+    for network in (clf, skmtl.load(tmp_path / "model")):
+        _, ax = TrainingCurveDisplay.from_estimator(network, per_task=True).axes_
+        lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+        assert set(lines) >= {"task_1", "task_2", "mean of the tasks"}
+        assert not set(lines) & {"task_0", "new"}
+        assert_allclose(lines["task_1"], scores["task_1"])
+        assert_allclose(lines["task_2"], scores["task_2"])
+    clf.drop_tasks(["task_1", "task_2"])
+    _, ax = TrainingCurveDisplay.from_estimator(clf).axes_
+    assert np.isnan(ax.lines[0].get_ydata()).all()
 
 
 def test_epochs_are_counted_on_after_a_warm_start(problem):

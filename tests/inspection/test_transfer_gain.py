@@ -149,6 +149,32 @@ def test_scores_are_those_of_two_fits_by_hand(problem):
     )
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ([0, 1, 2], []),
+        ([], [0, 1, 2]),
+        ([0.0, 1.0], [2.0]),
+        ([0, 1], [60]),
+        ([0, 1], [-1]),
+        (slice(0, 40), slice(40, 60)),
+        ([True] * 59, [False] * 59),
+        "ab",
+    ],
+    ids=str,
+)
+def test_splits_of_no_rows_are_refused(problem, pair):
+    message = "pairs of training and test rows.* from 0 to 59 .*; got .* Pass such"
+    with pytest.raises(ValueError, match=message):
+        transfer_gain(small_network(4), *problem, cv=[pair])
+
+
+@pytest.mark.parametrize("scoring", [None, ["roc_auc"], {"auc": "roc_auc"}])
+def test_what_is_no_metric_is_refused(problem, scoring):
+    with pytest.raises(TypeError, match=r"scoring must be the name.*; got .*Pass one"):
+        transfer_gain(small_network(4), *problem, scoring=scoring)
+
+
 def test_splits_as_masks_are_those_of_their_rows(problem):
     pairs = list(KFold(3).split(problem[0]))
     masks = [[np.isin(np.arange(60), rows) for rows in pair] for pair in pairs]
@@ -264,7 +290,7 @@ def test_tasks_that_cannot_be_scored_are_named():
         (small_network(4), 2, {"cv": "five"}, "Expected `cv` as an integer"),
         (small_network(4), 2, {"cv": []}, "cv must make at least one split"),
         (small_network(4), 2, {"cv": GroupKFold(3)}, r"cv.split\(X, y, groups\)"),
-        (small_network(4), 2, {"cv": [([True], [True])]}, "each of the 20 rows"),
+        (small_network(4), 2, {"cv": [([True], [True])]}, "a mask of 20 booleans"),
         (small_network(4), 2, {"n_repeats": 0}, "n_repeats must be a whole number"),
     ],
 )
