@@ -306,7 +306,8 @@ def _fields_of(value: Any, path: str) -> dict[str, Any]:
 def _cannot_save(what: Any, path: str) -> ValueError:
     return ValueError(
         "A saved estimator must hold numbers, text, times, arrays, lists and dicts of "
-        f"them, but {path} is of type {what}. Change the parameter. {_ADVICE}"
+        f"them, but {path} is of type {what}. Change the parameter or the data. "
+        f"{_ADVICE}"
     )
 
 

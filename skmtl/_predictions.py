@@ -1,11 +1,24 @@
 """The view of each task in what estimators predict."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._targets import Tasks
+from skmtl._targets import Tasks, shorten
+
+
+def fitted_tasks(estimator: Any) -> Any:
+    """Our classifier in a search or a Pipeline; None where there is none.
+
+    It knows the names of the tasks, and of which it had labels.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return fitted_tasks(estimator.best_estimator_)
+    if hasattr(estimator, "steps"):
+        return fitted_tasks(estimator.steps[-1][1])
+    return estimator if hasattr(estimator, "task_names_") else None
 
 
 def is_list_of_tables(scores: Any) -> bool:
@@ -44,6 +57,13 @@ def split_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
         return None
     if classes is None:
         return None
+    if isinstance(classes, Mapping):
+        lacking = [name for name in tasks.names if name not in classes]
+        if lacking:
+            raise ValueError(
+                f"classes must have those of each task, but lacks {shorten(lacking)}."
+            )
+        classes = [classes[name] for name in tasks.names]
     if tasks.n_tasks == 1 and np.ndim(classes[0]) == 0:
         classes = [classes]
     if len(classes) != tasks.n_tasks:

@@ -139,7 +139,7 @@ def encode_new_tasks(y: Any, tasks: Tasks) -> tuple[Tasks, NDArray]:
     """
     new, codes = encode_targets(y)
     names, taken = new.names.tolist(), set(tasks.names)
-    if new.is_1d and getattr(y, "name", None) is not None:
+    if new.is_1d and getattr(y, "name", None) not in (None, ""):
         names = [str(y.name)]
     elif not new.is_named:
         numbered = map("task_{}".format, count(tasks.n_tasks))
@@ -189,8 +189,16 @@ def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
 def mask_targets(y: Any, removed: NDArray) -> Any:
     """A copy of y, of the same kind, with further labels missing.
 
-    `removed` is (n_samples, n_tasks) of bool.
+    `removed` is of bool and has the shape of y.
     """
+    if hasattr(y, "column_names"):  # pyarrow
+        columns = {}
+        for name, column, holes in zip(
+            y.column_names, y.columns, removed.T, strict=True
+        ):
+            pairs = zip(column.to_pylist(), holes, strict=True)
+            columns[name] = [None if is_hole else label for label, is_hole in pairs]
+        return type(y).from_pydict(columns)
     if hasattr(y, "iloc"):  # pandas
         return y.mask(removed)
     if hasattr(y, "get_columns"):  # polars
@@ -209,6 +217,14 @@ def mask_targets(y: Any, removed: NDArray) -> Any:
     array = array.astype(array.dtype if is_float else object)
     array[removed] = np.nan if is_float else None
     return array
+
+
+def without_labels(y: Any, removed: NDArray) -> Any:
+    """Y without the labels of some tasks, (n_tasks,) of bool, if it has as many."""
+    shape = np.shape(y)
+    if not removed.any() or shape[1:] not in ((), removed.shape):
+        return y
+    return mask_targets(y, np.broadcast_to(removed if shape[1:] else removed[0], shape))
 
 
 def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
@@ -285,6 +301,9 @@ def _read_columns(y: Any) -> tuple[list[_Column], list | None, bool]:
     if hasattr(y, "get_columns"):  # polars
         columns = [_polars_column(column) for column in y.get_columns()]
         return _at_least_one(columns), list(y.columns), False
+    if hasattr(y, "column_names"):  # pyarrow
+        columns = [_pyarrow_column(column) for column in y.columns]
+        return _at_least_one(columns), list(y.column_names), False
     if hasattr(y, "is_null") and hasattr(y, "to_list"):
         return [_polars_column(y)], None, True
     return _array_columns(y)
@@ -360,6 +379,11 @@ def _polars_column(series: Any) -> _Column:
         series.drop_nulls().to_numpy(),
         series.dtype.categories.to_numpy() if is_enum else None,
     )
+
+
+def _pyarrow_column(column: Any) -> _Column:
+    labels = np.array(column.to_pylist(), dtype=object)
+    return _Column(np.ones(len(labels), dtype=bool), labels, None)
 
 
 # Labels ---------------------------------------------------------------------------
@@ -454,10 +478,10 @@ def _integers_of(labels: NDArray, name: str) -> NDArray:
             f"but y has the value {fractional[0]}. Regression is not supported: bin "
             "the column into classes."
         )
-    if np.abs(labels).max(initial=0) > 2**53:
+    if np.abs(labels).max(initial=0) >= 2**53:  # which 2**53 + 1 is rounded to
         raise ValueError(
             f"Labels of task {name!r} must be whole numbers that float64 holds "
-            f"exactly, up to 2**53; got {labels[np.abs(labels).argmax()]}. Convert the "
+            f"exactly, below 2**53; got {labels[np.abs(labels).argmax()]}. Convert the "
             "column to integers or strings."
         )
     return labels.astype(np.int64)
@@ -557,10 +581,11 @@ def _check_same_tasks(
             f"y must have the shape that it had in fit, {expected}; got {got}. Pass "
             "the same tasks."
         )
-    if names is None or not tasks.is_named:
+    if names is None:
         return
-    given = [str(name) for name in names]
-    if given != tasks.names.tolist():
+    given, known = [str(name) for name in names], tasks.names.tolist()
+    # Names that were numbered here mean as much, where they come back.
+    if given != known and (tasks.is_named or sorted(given) == sorted(known)):
         raise ValueError(
             "The tasks of y must be those of fit, in the same order: "
             f"{shorten(tasks.names)}; got {shorten(given)}. Reorder with "

@@ -288,7 +288,8 @@ def test_unusable_classes_are_refused(classes, message):
         (np.array([1, "a"], dtype=object), r"all strings.*\['int', 'str'\]"),
         ([{1: 2}, {3: 4}], "got.*dict"),
         ([2**70, 1], "Convert the column"),
-        ([1e300, 1.0], r"up to 2\*\*53; got 1e\+300"),
+        ([1e300, 1.0], r"below 2\*\*53; got 1e\+300"),
+        ([2**53 + 1, np.nan], r"below 2\*\*53; got 9007199254740992"),
     ],
 )
 def test_unusable_targets_are_refused(y, message):

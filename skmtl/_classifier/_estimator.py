@@ -67,6 +67,7 @@ from skmtl._targets import (
     joined_tasks,
     shorten,
     warn_of_many_classes,
+    without_labels,
     without_tasks,
 )
 from skmtl._training import TrainingResult, train
@@ -225,7 +226,8 @@ class MultiTaskNetClassifier(
     validation_fraction : float, default=0.1
         Share of the rows to hold out, so that each task has labels on both sides.
     n_iter_no_change : int, default=10
-        Epochs without progress after which the fit stops.
+        Largest number of epochs in a row without progress; the fit stops after one
+        more, as that of MLPClassifier.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
 
@@ -277,7 +279,8 @@ class MultiTaskNetClassifier(
     binary tasks and the cross-entropy of the others. Rows without any label, or of
     weight 0, are left out before batches are made. With sample weights, m is the sum
     of the rows' weights, a row's weight being the mean of its weights over its observed
-    labels; class and task weights multiply terms and leave m alone.
+    labels; class and task weights multiply terms and leave m alone. A label of weight 0
+    is as one that is missing.
 
     Weights and biases begin as in MLPClassifier (Glorot & Bengio 2010, equation 16).
 
@@ -423,7 +426,8 @@ class MultiTaskNetClassifier(
             is encoded (see `input_encoding`). Sparse input is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, a column per task; NaN, None, pd.NA, pd.NaT and masked cells
-            are missing labels.
+            are missing labels. The categories of a category column are its classes,
+            those without a row too.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label. Rows of weight 0 are left out.
@@ -459,9 +463,10 @@ class MultiTaskNetClassifier(
         with torch.inference_mode(False), _restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
             training_set = self._check_training_set(X, y, sample_weight, continues)
-            check_labelled(
-                training_set.tasks, self._labelled_so_far(training_set, continues)
-            )
+            labelled = training_set.is_labelled  # without any, nothing is trained
+            if labelled.any():
+                labelled = self._labelled_so_far(training_set, continues)
+            check_labelled(training_set.tasks, labelled)
             reports = EpochReports(self, context, X, y, sample_weight)
             rng = check_random_state(self.random_state)
             with checkpoint_of(self, rng) as checkpoint:
@@ -563,7 +568,9 @@ class MultiTaskNetClassifier(
             new, codes = encode_new_tasks(y_new, self._tasks)
             check_consistent_length(X, codes)
             weights = {
-                name: weights_of_tasks(getattr(self, name), name, new.names)
+                name: weights_of_tasks(
+                    getattr(self, name), name, new.names, self._tasks.names
+                )
                 for name in ("task_weight", "class_weight")
             }
             training_set = make_training_set(
@@ -677,9 +684,11 @@ class MultiTaskNetClassifier(
         Warns
         -----
         UndefinedMetricWarning
-            If a task has no label in `y`; it is left out of the mean.
+            If a task has no label in `y`, or had none in `fit`; it is left out of the
+            mean.
         """
         predicted = self._predict_codes(X)
+        y = without_labels(y, ~self._is_labelled)  # of which nothing could be learned
         tasks, codes = encode_targets(y, tasks=self._tasks, unseen="extra")
         check_consistent_length(X, codes)
         weights = (codes >= 0).astype(np.float64)
@@ -689,15 +698,15 @@ class MultiTaskNetClassifier(
         totals = weights.sum(axis=0)
         if not totals.any():
             raise ValueError(
-                "y must have an observed label to score, but all are missing or of "
-                "weight 0. Pass rows with labels."
+                "y must have an observed label to score, but all are missing, of "
+                "weight 0 or of tasks that had none in fit. Pass rows with labels."
             )
         without = tasks.names[totals == 0]
         if len(without):
             warnings.warn(
                 f"The accuracy is undefined for {len(without)} of {tasks.n_tasks} "
-                f"tasks, which have no observed label in y: {shorten(without)}. They "
-                "are left out of the mean.",
+                f"tasks, which have no observed label in y or had none in fit: "
+                f"{shorten(without)}. They are left out of the mean.",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )

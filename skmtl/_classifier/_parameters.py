@@ -180,6 +180,11 @@ def as_python(value: Any) -> Any:
 
 def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
     n_layers = network.trunk.n_layers
+    if isinstance(freeze, bool):  # an integer to Python
+        raise ValueError(
+            "freeze must be 'none', 'trunk', a number of layers or an UnfreezeAfter; "
+            f"got {freeze}. Use 'trunk' for all layers."
+        )
     if freeze == "none":
         return Freeze()
     if not network.has_trunk:

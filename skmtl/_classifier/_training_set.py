@@ -136,14 +136,14 @@ def make_training_set(
         task_weights(task_weight, tasks, totals),
         class_weights(class_weight, tasks, totals),
     )
+    counted = mask_weightless(codes, sample_weight)
     data = LabelledRows(
         Rows.of(X, encoded=columns.encoding == "piecewise"),
-        as_tensor(codes),
+        as_tensor(counted),
         as_tensor(table),
         _optional_tensor(sample_weight),
-        _optional_tensor(row_weights(codes, sample_weight)),
+        _optional_tensor(row_weights(counted, sample_weight)),
     )
-    counted = mask_weightless(codes, sample_weight)
     is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
     return TrainingSet(X, columns, tasks, data, counted, is_labelled)
 

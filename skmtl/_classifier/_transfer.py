@@ -103,13 +103,21 @@ def network_for(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
     return network.to(fitted.like.device)
 
 
-def weights_of_tasks(weight: Any, parameter: str, names: NDArray) -> Any:
-    """`task_weight` or `class_weight` as far as they are about these tasks."""
+def weights_of_tasks(
+    weight: Any, parameter: str, names: NDArray, others: NDArray
+) -> Any:
+    """`task_weight` or `class_weight` as far as they are about tasks of these names."""
     if weight is None or isinstance(weight, str):
         return weight
     if isinstance(weight, Mapping):
-        known = set(names)
-        return {key: w for key, w in weight.items() if str(key) in known}
+        unknown = {str(key) for key in weight} - {*names, *others}
+        if unknown:
+            raise ValueError(
+                f"{parameter} must be keyed by task names; got {shorten(unknown)}, but "
+                f"the tasks are {shorten([*others, *names])}. Correct the keys."
+            )
+        wanted = set(names)
+        return {key: w for key, w in weight.items() if str(key) in wanted}
     raise ValueError(
         f"{parameter} must be None, 'balanced' or a mapping by name for a network of "
         f"other tasks; got {shorten(np.asarray(weight).tolist())}, a weight for each "

@@ -49,8 +49,13 @@ def check_inputs(
     of several axes, pictures, become flat.
     """
     reset = columns is None
+    if isinstance(X, list | tuple):
+        X = _as_array(X)
     if isinstance(X, np.ma.MaskedArray):
         X = _without_mask(X)
+    _refuse_times(X)
+    if nw.dependencies.is_polars_lazyframe(X):
+        raise ValueError("X must be in memory; got a lazy frame. Pass X.collect().")
     X, row_shape = _flatten_rows(X)
     if columns is not None:
         _check_row_shape(row_shape, columns)
@@ -90,6 +95,23 @@ def check_inputs(
             columns = replace(columns, row_shape=row_shape, is_uint8=is_uint8)
         _check_scale(X, columns)
     return X, columns
+
+
+def _as_array(X: list | tuple) -> Any:
+    try:
+        return np.asarray(X)
+    except ValueError:  # rows of several lengths: scikit-learn says it
+        return X
+
+
+def _refuse_times(X: Any) -> None:
+    """Which numpy would take for the numbers of some unit."""
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if kind in ("m", "M"):
+        raise ValueError(
+            f"X must be numbers; got {X.dtype}. Make times numbers, for instance "
+            "(X - X.min()) / np.timedelta64(1, 'D'), or pass a DataFrame."
+        )
 
 
 def _without_mask(X: Any) -> NDArray:
@@ -160,26 +182,27 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
     except ValueError as error:
         if "could not convert string" in str(error):
             raise ValueError(f"{error}. {_TEXT_ADVICE}") from error
+        if "fill value must be 0" in str(error):
+            raise ValueError(
+                f"{error}. Sparse columns must leave out 0 and not NaN: use "
+                "X.astype(pd.SparseDtype(float, 0)), or make them dense."
+            ) from error
         raise
-    if sparse.issparse(X) and X.dtype == bool and not X.has_canonical_format:
-        X = X.copy()
+    except TypeError as error:  # of an object that is no number
+        if not isinstance(X, np.ndarray):
+            raise
+        raise TypeError(f"X must be numbers: {error}. {_TIME_ADVICE}") from error
+    if sparse.issparse(X) and not X.has_canonical_format:
+        X = X.copy()  # the order of the entries is that in which dropout draws
         X.sum_duplicates()  # True twice is True, where the layer would read 2
     return X
 
 
 def _fill_holes_of_objects(X: Any) -> Any:
-    """NaN for None and pd.NA in an array, or a nested list, of Python's objects."""
-    objects = X
-    if isinstance(X, list | tuple):
-        try:
-            objects = np.asarray(X)
-        except ValueError:  # rows of several lengths: scikit-learn says it
-            return X
-    if not (isinstance(objects, np.ndarray) and objects.dtype == object):
+    """NaN for None and pd.NA in an array of Python's objects."""
+    if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2):
         return X
-    if objects.ndim != 2:
-        return X
-    return np.where(is_missing(objects.ravel()).reshape(objects.shape), np.nan, objects)
+    return np.where(is_missing(X.ravel()).reshape(X.shape), np.nan, X)
 
 
 # Which columns are categories -----------------------------------------------------

@@ -190,7 +190,7 @@ def label_curve(
     prefix, scorer = check_joint(estimator), check_scoring(scoring)
     splits = repeated_splits(cv, X, y, n_repeats, random_state)
     sizes = _check_sizes(n_labels, codes[:, position], splits)
-    alone = _alone(estimator, prefix, tasks.names[[position]])
+    alone = _alone(estimator, prefix, tasks.names, position)
     comparison = _Comparison(estimator, alone, prefix, scorer, position, sizes)
     scores = np.array(
         Parallel(n_jobs=n_jobs)(
@@ -299,11 +299,13 @@ def _warn_undefined(
         )
 
 
-def _alone(estimator: Any, prefix: str, names: NDArray) -> Any:
+def _alone(estimator: Any, prefix: str, names: NDArray, position: int) -> Any:
     """The estimator for one task: weights that name tasks are cut down to it."""
     parameters = estimator.get_params()
     weights = {
-        f"{prefix}{name}": weights_of_tasks(parameters[f"{prefix}{name}"], name, names)
+        f"{prefix}{name}": weights_of_tasks(
+            parameters[f"{prefix}{name}"], name, names[[position]], names
+        )
         for name in ("task_weight", "class_weight")
     }
     return clone(estimator).set_params(**weights)

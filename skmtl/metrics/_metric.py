@@ -5,6 +5,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,8 @@ def score_task(metric: Metric, task: Task) -> float:
         return np.nan  # a constant task, or one whose other class nobody told
     y, prediction = task.y, task.prediction
     kwargs = metric.kwargs | _labels_for(metric, task)
+    if task.is_labels and len(task.classes) < 2 and "pos_label" in kwargs:
+        return np.nan  # the class that was seen may be the negative one
     if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
         present = np.isin(task.classes, y)
         if not present.all():
@@ -116,7 +119,13 @@ def score_task(metric: Metric, task: Task) -> float:
         kwargs["sample_weight"] = task.weight
     try:
         _check_multi_class(metric, task)
-        return metric.sign * float(metric.function(y, prediction, **kwargs))
+        score = metric.function(y, prediction, **kwargs)
+        if not isinstance(score, Real):
+            raise TypeError(
+                f"{metric.name} must return a number; got {type(score).__name__}. Pass "
+                "another metric, or one with an average."
+            )
+        return metric.sign * float(score)
     except (ValueError, TypeError) as error:
         error.add_note(f"This came from {metric.name} of task {task.name!r}.")
         raise
@@ -228,8 +237,9 @@ def warn_undefined(
     if names:
         warnings.warn(
             f"{metric} is undefined for {len(names)} of {len(tasks)} tasks (no "
-            f"observed label, or labels of one class): {shorten(names)}. They are NaN, "
-            "and left out of averages. Pass `classes` where a class may be missing.",
+            "observed label, here or in fit, or labels of one class): "
+            f"{shorten(names)}. They are NaN, and left out of averages. Pass `classes` "
+            "where a class may be missing.",
             UndefinedMetricWarning,
             stacklevel=stacklevel,
         )

@@ -32,9 +32,9 @@ def multitask_report(
         The labels, with NaN, None or pd.NA where missing.
     y_pred_proba : array-like or list of array-like
         Probabilities, as `predict_proba` gives them.
-    classes : list of array-like, default=None
-        The classes of each task, as `classes_` of an estimator. Without it they are the
-        classes in `y_true`.
+    classes : list of array-like or dict, default=None
+        The classes of each task, as `classes_` of an estimator, or by the names of the
+        tasks. Without it they are the classes in `y_true`.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
             default=None
         Weight of each row, or of each label.

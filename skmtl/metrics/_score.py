@@ -47,9 +47,10 @@ def multitask_score(
         "macro" is the mean over the tasks, "weighted" weighs them by their number of
         observed labels (or the sum of their weights), "micro" pools the labels of all
         tasks, which must be binary. None gives one number per task.
-    classes : list of array-like, default=None
+    classes : list of array-like or dict, default=None
         The sorted classes of each task that the columns of `y_pred` stand for, as
-        `classes_` of an estimator. Without it they are the classes in `y_true`.
+        `classes_` of an estimator, or by the names of the tasks. Without it they are
+        the classes in `y_true`.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
             default=None
         Weight of each row, or of each label.
@@ -74,8 +75,9 @@ def multitask_score(
     -----
     UndefinedMetricWarning
         If the metric is undefined for a task: no observed label, a ranking metric and
-        labels of one class, or probabilities of a task with one known class. Such
-        tasks are left out of the average.
+        labels of one class, probabilities of a task with one known class, or a metric
+        of the positive class where it may not be the one that is known. Such tasks are
+        left out of the average.
 
     See Also
     --------
@@ -87,9 +89,11 @@ def multitask_score(
     Where a metric of scikit-learn takes `labels` or `pos_label` and none is given, it
     gets the task's classes and, for probabilities, the greater class, so that strings
     work, and so does a part of the data that lacks a class. Without `classes`, a class
-    that nobody observed is not known, except that tasks whose labels are all 0 or 1
-    have both. A class without any observed row is left
-    out of the mean over classes of a multi-class ROC AUC ("ovr") or average precision.
+    that nobody observed is not known, except where all labels of a 2-D `y_true` are 0
+    or 1, and that 1 is the positive one of labels that are 0 or -1: the F score and its
+    like are undefined where one class of text was observed. A class without any
+    observed row is left out of the mean over classes of a multi-class ROC AUC ("ovr")
+    or average precision.
 
     Examples
     --------

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 from sklearn.metrics._scorer import _BaseScorer
-from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skmtl._predictions import fitted_tasks
+from skmtl._targets import without_labels
 from skmtl.metrics._metric import (
     Metric,
     as_tuple,
@@ -105,17 +106,20 @@ def multitask_scorer(
     return _MultiTaskScorer(resolved, average, per_task)
 
 
-class _MultiTaskScorer(_MetadataRequester):
+class _MultiTaskScorer(_BaseScorer):
     """What `multitask_scorer` makes."""
 
     def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
+        # As scikit-learn's scorers, by which it knows one.
+        response = list(metric.response or ("predict",))
+        super().__init__(metric.function, metric.sign, metric.kwargs, response)
         self._metric = metric
         self._average = average
         self._per_task = per_task
         # With metadata routing, weights must be asked for or refused, as with
         # scikit-learn's scorers.
         self._metadata_request = MetadataRequest(owner=self)
-        self.set_score_request(sample_weight=None)
+        self._metadata_request.score.add_request(param="sample_weight", alias=None)
 
     def __repr__(self) -> str:
         shown = [repr(self._metric.name), f"average={self._average!r}"]
@@ -124,16 +128,24 @@ class _MultiTaskScorer(_MetadataRequester):
         shown += [f"{key}={value!r}" for key, value in self._metric.kwargs.items()]
         return f"multitask_scorer({', '.join(shown)})"
 
-    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Say whether weights reach the metric, with metadata routing."""
-        self._metadata_request.score.add_request(
-            param="sample_weight", alias=sample_weight
-        )
-        return self
-
     def _accept_sample_weight(self) -> bool:
         """Asked by ScoringMonitor, where the fit has weights."""
         return True
+
+    def _score(
+        self,
+        method_caller: Callable,
+        estimator: Any,
+        X: Any,
+        y_true: Any,
+        **kwargs: Any,
+    ) -> float | dict[str, float]:
+        """Called in place of `__call__` where there are several scorers.
+
+        `method_caller` keeps predictions for other scorers, but reads those of several
+        tasks in its own way.
+        """
+        return self(estimator, X, y_true, **kwargs)
 
     def __call__(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
@@ -165,7 +177,9 @@ class _MultiTaskScorer(_MetadataRequester):
     def _tasks(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> list[Task]:
-        metric = self._metric
+        metric, fitted = self._metric, fitted_tasks(estimator)
+        if fitted is not None:  # nothing can be learned without labels
+            y = without_labels(y, ~fitted._is_labelled)
         y_pred = _response_of(estimator, metric)(X)
         return observed_tasks(
             y,
@@ -173,6 +187,7 @@ class _MultiTaskScorer(_MetadataRequester):
             takes_scores=metric.takes_scores(y_pred),
             classes=getattr(estimator, "classes_", None),
             sample_weight=sample_weight,
+            fitted_names=None if fitted is None else fitted.task_names_,
         )
 
 

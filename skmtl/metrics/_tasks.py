@@ -43,20 +43,25 @@ def observed_tasks(
     classes: Any = None,
     sample_weight: Any = None,
     task_names: Any = None,
+    fitted_names: Any = None,
 ) -> list[Task]:
     """Each task of y_true with its predictions, on the rows where it was observed.
 
     `takes_scores`: predictions are probabilities or decision values, not labels.
+    `fitted_names`: those of the tasks in the order of the predictions, if known.
     """
+    if y_pred is None or (isinstance(y_pred, list | tuple) and not len(y_pred)):
+        raise ValueError(f"y_pred must be predictions of each row; got {y_pred!r}.")
     tasks, codes = encode_targets(y_true)
+    _check_order(fitted_names, "Predictions", tasks)
     names = _check_names(task_names, tasks)
     weights = check_sample_weight(sample_weight, codes, tasks)
     given = split_classes(classes, tasks)
-    _check_columns(y_pred, tasks)
+    _check_order(getattr(y_pred, "columns", None), "The columns of y_pred", tasks)
     if takes_scores:
         predictions = _scores_by_task(y_pred, codes, tasks, given, names)
     else:
-        predictions = _labels_by_task(y_pred, codes, tasks, given)
+        predictions = _labels_by_task(y_pred, codes, tasks, given, names)
     result = []
     for t, (prediction, task_classes) in enumerate(predictions):
         rows = codes[:, t] >= 0
@@ -90,19 +95,23 @@ def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
     return names
 
 
-def _check_columns(y_pred: Any, tasks: Tasks) -> None:
+def _check_order(columns: Any, what: str, tasks: Tasks) -> None:
     """Refuse columns that are the tasks in another order."""
-    columns = [str(column) for column in getattr(y_pred, "columns", [])]
+    columns = [str(column) for column in ([] if columns is None else columns)]
     names = tasks.names.tolist()
     if columns != names and sorted(columns) == sorted(names):
         raise ValueError(
-            "The columns of y_pred must be in the order of the tasks of y_true, "
-            f"{shorten(names)}; got {shorten(columns)}. Reorder them."
+            f"{what} must be in the order of the tasks of y_true, {shorten(names)}; "
+            f"got {shorten(columns)}. Reorder them, or y_true."
         )
 
 
 def _labels_by_task(
-    y_pred: Any, codes: NDArray, tasks: Tasks, given: list[NDArray] | None
+    y_pred: Any,
+    codes: NDArray,
+    tasks: Tasks,
+    given: list[NDArray] | None,
+    names: list[str],
 ) -> list[tuple[NDArray, NDArray]]:
     """Predicted labels of each task, and all its classes."""
     try:
@@ -122,9 +131,31 @@ def _labels_by_task(
         known = [_observed_classes(tasks, codes, t), predicted.classes[t]]
         if given is not None:
             known.append(given[t])
+        _check_kinds(known, names[t])
         labels = predicted.classes[t][predicted_codes[:, t]]
-        result.append((labels, _union(known)))
+        result.append((labels, _with_counterpart(_union(known))))
     return result
+
+
+def _check_kinds(classes: list[NDArray], name: str) -> None:
+    """Text and numbers are never equal."""
+    kinds = {part.dtype.kind in "UO" for part in classes if len(part)}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"y_pred of task {name!r} must have labels of the kind of y_true, but one "
+            "has text and the other numbers: "
+            f"{shorten([part.tolist() for part in classes])}. Convert one of them."
+        )
+
+
+def _with_counterpart(classes: NDArray) -> NDArray:
+    """0 and 1, or -1 and 1, where one alone was seen, as scikit-learn has it."""
+    if len(classes) == 1 and classes.dtype.kind in "biuf":
+        if classes[0] in (0, 1):
+            return np.array([0, 1], dtype=classes.dtype)
+        if classes[0] == -1:
+            return np.array([-1, 1], dtype=classes.dtype)
+    return classes
 
 
 def _scores_by_task(

@@ -434,7 +434,7 @@ def train_validation_split(
 
 def _number_groups(groups: Any) -> tuple[NDArray, int]:
     """The number of each row's group, in the order of their names, and how many."""
-    _, codes = encode_targets(column_or_1d(groups))
+    _, codes = encode_targets(column_or_1d(groups, input_name="groups"))
     n_missing = int((codes < 0).sum())
     if n_missing:
         raise ValueError(

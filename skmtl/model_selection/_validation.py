@@ -1,6 +1,7 @@
 """Out-of-fold predictions where labels have holes."""
 
-from typing import Any, Literal
+from numbers import Number
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,13 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
-from skmtl._predictions import is_of_one_task, split_classes, split_scores
-from skmtl._targets import Tasks, encode_targets
+from skmtl._predictions import (
+    fitted_tasks,
+    is_of_one_task,
+    split_classes,
+    split_scores,
+)
+from skmtl._targets import Tasks, encode_targets, is_missing
 from skmtl.model_selection._split import as_splitter
 
 Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -20,6 +26,14 @@ _ABSENT = {
     "predict_log_proba": -np.inf,
     "decision_function": np.finfo(np.float64).min,
 }
+
+
+class _Fold(NamedTuple):
+    """What a model predicts of its test rows."""
+
+    predictions: Any
+    classes: Any  # that they stand for
+    unlearned: NDArray  # (n_tasks,) whether it had no label of a task, or (1,)
 
 
 def cross_val_predict(
@@ -66,7 +80,10 @@ def cross_val_predict(
         n_tasks); an array (n_samples, n_tasks) for the greater classes of binary tasks;
         or a list with an array (n_samples, n_classes) per task, whose columns are the
         sorted classes of all of `y`. A class that is absent from the training rows of a
-        fold has probability 0 there (log probability minus infinity).
+        fold has probability 0 there (log probability minus infinity). Of a task that
+        has no label at all in the training rows of a fold, MultiTaskNetClassifier
+        predicts nothing: labels are missing there (NaN beside numbers, else None), and
+        probabilities are uniform.
 
     Raises
     ------
@@ -106,7 +123,7 @@ def cross_val_predict(
     )
     order = np.argsort(np.concatenate([test for _, test in splits]))
     if method == "predict":
-        return np.concatenate([labels for labels, _ in parts])[order]
+        return _join_labels(parts, order)
     return _join_scores(parts, order, tasks, method)
 
 
@@ -134,30 +151,52 @@ def _fit_and_predict(
     test: NDArray,
     params: dict[str, Any] | None,
     method: str,
-) -> tuple[Any, Any]:
-    """Predictions of the test rows, and the classes that they stand for."""
+) -> "_Fold":
     fit_params = _check_method_params(X, params or {}, train)
     estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **fit_params)
     predictions = getattr(estimator, method)(_safe_indexing(X, test))
-    return predictions, getattr(estimator, "classes_", None)
+    fitted = fitted_tasks(estimator)
+    unlearned = np.zeros(1, bool) if fitted is None else ~fitted._is_labelled
+    return _Fold(predictions, getattr(estimator, "classes_", None), unlearned)
+
+
+def _with_holes(fold: _Fold) -> NDArray:
+    """Its labels, None for those of tasks that it had no label of."""
+    labels = np.asarray(fold.predictions)
+    if not fold.unlearned.any():
+        return labels
+    labels = labels.astype(object)
+    labels[..., fold.unlearned if labels.ndim == 2 else slice(None)] = None
+    return labels
+
+
+def _join_labels(folds: list[_Fold], order: NDArray) -> NDArray:
+    joined = np.concatenate([_with_holes(fold) for fold in folds])[order]
+    if not any(fold.unlearned.any() for fold in folds):
+        return joined
+    is_hole = is_missing(joined.ravel()).reshape(joined.shape)
+    if all(isinstance(label, Number) for label in joined[~is_hole]):
+        return np.where(is_hole, np.nan, joined).astype(float)
+    return joined
 
 
 def _join_scores(
-    parts: list[tuple[Any, Any]], order: NDArray, tasks: Tasks, method: str
+    parts: list[_Fold], order: NDArray, tasks: Tasks, method: str
 ) -> NDArray | list[NDArray]:
-    gives_tables = any(not isinstance(scores, list) for scores, _ in parts)
+    gives_tables = any(not isinstance(fold.predictions, list) for fold in parts)
     is_single = gives_tables and all(
-        is_of_one_task(np.asarray(scores), tasks)
-        for scores, _ in parts
-        if not isinstance(scores, list)
+        is_of_one_task(np.asarray(fold.predictions), tasks)
+        for fold in parts
+        if not isinstance(fold.predictions, list)
     )
     as_table = not is_single and gives_tables and (tasks.n_classes == 2).all()
     by_fold = []
-    for scores, classes in parts:
+    for fold in parts:
         by_task = zip(
-            split_scores(scores, tasks),
-            split_classes(classes, tasks) or tasks.classes,
+            split_scores(fold.predictions, tasks),
+            split_classes(fold.classes, tasks) or tasks.classes,
             tasks.classes,
+            np.broadcast_to(fold.unlearned, tasks.n_tasks),
             strict=True,
         )
         by_fold.append([_align(*task, method, as_table) for task in by_task])
@@ -177,10 +216,16 @@ def _align(
     scores: NDArray,
     classes: NDArray,
     everywhere: NDArray,
+    is_unlearned: bool,
     method: str,
     as_table: bool,
 ) -> NDArray:
     """A column for each class of all rows, or that of the greater of two classes."""
+    if is_unlearned:  # its classes were not known
+        share = 1 / len(everywhere)
+        value = np.log(share) if method == "predict_log_proba" else share
+        columns = () if as_table else (len(everywhere),)
+        return np.full((len(scores), *columns), value)
     if scores.ndim == 1 and (as_table or method == "decision_function"):
         return scores
     if method == "decision_function" and scores.shape[1] != len(classes):

@@ -869,3 +869,35 @@ def test_autocast_of_the_caller_changes_nothing():
         p = clf.predict_proba(X)
     assert_same_parameters(clf, expected)
     assert_array_equal(p, expected.predict_proba(X))
+
+
+def test_a_second_fit_without_labels_is_refused(problem):
+    X, Y = problem
+    clf = classifier(warm_start=True).fit(X, Y)
+    before = copy.deepcopy(clf)
+    with pytest.raises(ValueError, match="at least one observed label"):
+        clf.fit(X, np.full_like(Y, np.nan))
+    assert_same_parameters(clf, before)
+
+
+def test_names_in_another_order_are_refused_also_where_they_were_numbered(problem):
+    X, Y = problem
+    clf = classifier().fit(X, Y)
+    frame = pd.DataFrame(Y, columns=clf.task_names_)
+    assert clf.score(X, frame) == clf.score(X, Y)
+    with pytest.raises(ValueError, match="in the same order"):
+        clf.score(X, frame[frame.columns[::-1]])
+    other = pd.DataFrame(Y, columns=["a", "b", "c"])
+    assert clf.score(X, other) == clf.score(X, Y)
+
+
+def test_a_table_of_pyarrow_names_the_tasks(problem):
+    pyarrow = pytest.importorskip("pyarrow")
+    X, Y = problem
+    table = pyarrow.Table.from_pandas(pd.DataFrame(Y, columns=["a", "b", "c"]))
+    clf = classifier().fit(X, table)
+    assert clf.task_names_.tolist() == ["a", "b", "c"]
+    assert_same_parameters(clf, classifier().fit(X, Y))
+    assert clf.score(X, table) == clf.score(X, Y)
+    with pytest.raises(ValueError, match="in the same order"):
+        clf.score(X, table.select(["b", "a", "c"]))

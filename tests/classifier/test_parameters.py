@@ -71,8 +71,8 @@ def table_with_labels(n_rows, n_tasks):
 
 
 def row_weights(Y, weight):
-    """The mean weight of each row's labels."""
-    is_labelled = ~np.isnan(Y)
+    """The mean weight of each row's labels, without those of weight 0."""
+    is_labelled = ~np.isnan(Y) & (weight > 0)
     return (weight * is_labelled).sum(axis=1) / np.maximum(is_labelled.sum(axis=1), 1)
 
 

@@ -83,3 +83,23 @@ def test_a_task_of_measurements_is_doubted_as_scikit_learn_does():
     clf.fit(X[:20], Y[:20])  # too few labels to say so
     clf.partial_fit(X, Y)
     classifier().partial_fit(X, Y, classes=[[0, 1], range(12), range(11)])
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("encoding", ["piecewise", "none"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_label_of_weight_zero_is_as_missing(
+    problem, solver, encoding, early_stopping
+):
+    X, Y = problem
+    weight = np.random.default_rng(0).integers(0, 3, Y.shape).astype(float)
+    settings = {
+        "solver": solver,
+        "alpha": "auto",
+        "input_encoding": encoding,
+        "early_stopping": early_stopping,
+    }
+    weighted = classifier(**settings).fit(X, Y, sample_weight=weight)
+    observed = np.where(weight > 0, Y, np.nan)
+    without = classifier(**settings).fit(X, observed, np.maximum(weight, 1))
+    assert_same_parameters(weighted, without)

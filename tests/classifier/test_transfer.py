@@ -198,6 +198,7 @@ def test_a_trunk_of_another_width_is_refused(problem):
         ({"freeze": 2}, "at most the number of the trunk's layers, 1; got 2"),
         ({"freeze": -1}, "The 'freeze' parameter"),
         ({"freeze": "heads"}, "The 'freeze' parameter"),
+        ({"freeze": True}, "got True. Use 'trunk' for all layers"),
         ({"freeze": 1, "hidden_layer_sizes": ()}, "needs a trunk"),
         ({"freeze": "trunk", "hidden_layer_sizes": ()}, "needs a trunk"),
     ],
@@ -378,6 +379,29 @@ def test_weights_of_tasks(problem):
     by_position = fitted(problem, task_weight=[1, 2, 3])
     with pytest.raises(ValueError, match="mapping by name for a network of other"):
         by_position.add_tasks(X, y_new)
+
+
+@pytest.mark.parametrize("parameter", ["task_weight", "class_weight"])
+def test_weights_of_no_task_are_refused(problem, parameter):
+    clf = fitted(problem).set_params(**{parameter: {"taks_3": {1: 5.0}}})
+    with pytest.raises(ValueError, match=rf"{parameter} must be keyed by .*'taks_3'"):
+        clf.add_tasks(problem[0], problem[1][:, 0])
+
+
+def test_class_weights_of_the_only_task_must_be_named_to_add_others(problem):
+    X, Y = problem
+    clf = fitted((X, np.nan_to_num(Y[:, 0])), class_weight={0: 1.0, 1: 9.0})
+    with pytest.raises(ValueError, match=r"keyed by task names; got \['0', '1'\]"):
+        clf.add_tasks(X, Y[:, 1])
+    clf.set_params(class_weight={"task_1": {0: 1.0, 1: 9.0}}).add_tasks(X, Y[:, 1])
+
+
+def test_a_series_without_a_name_is_numbered(problem):
+    polars = pytest.importorskip("polars")
+    clf = fitted(problem)
+    for _ in range(2):
+        clf.add_tasks(problem[0], polars.Series((problem[0][:, 0] > 0).astype(int)))
+    assert clf.task_names_.tolist() == [f"task_{t}" for t in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,53 @@ def test_columns_that_only_pandas_knows_are_refused_with_advice(column):
         read(frame)
 
 
+@pytest.mark.parametrize("encoding", ["piecewise", "none"])
+@pytest.mark.parametrize("unit", ["M8[D]", "M8[ns]", "m8[s]"])
+@pytest.mark.parametrize("make", [np.array, list, np.ma.array])
+def test_times_in_an_array_are_refused_with_advice(make, unit, encoding):
+    times = make(np.array([[1], [2], [3]]).astype(unit))
+    with pytest.raises(
+        ValueError, match=r"numbers; got (datetime|timedelta).*Make tim"
+    ):
+        read(times, input_encoding=encoding)
+
+
+def test_times_among_objects_are_refused_with_advice():
+    times = np.array([[pd.Timestamp("2020-01-01")], [None]], dtype=object)
+    with pytest.raises(TypeError, match=r"X must be numbers: .*Make times numbers"):
+        read(times)
+
+
+def test_sparse_columns_that_leave_out_nan_are_refused_with_advice():
+    frame = pd.DataFrame(np.eye(3)).astype(pd.SparseDtype(float))
+    with pytest.raises(ValueError, match="leave out 0 and not NaN: use"):
+        read(frame, input_encoding="none")
+
+
+def test_a_lazy_frame_is_refused_with_advice():
+    with pytest.raises(ValueError, match=r"in memory.*Pass X.collect\(\)"):
+        read(pl.LazyFrame({"a": [1.0, 2.0]}))
+
+
+def test_the_order_of_sparse_entries_does_not_matter():
+    """In which dropout draws; nor whether a number is in one piece."""
+    column = np.array([1, 3, 0, 0, 2, 3])
+    data = np.arange(1, 7, dtype=np.float32)
+    pointers = [0, 2, 3, 6]
+    backwards = np.array([1, 0, 2, 5, 4, 3])
+    X = sparse.csr_array((data, column, pointers), shape=(3, 4))
+    unsorted = sparse.csr_array((data[backwards], column[backwards], pointers), (3, 4))
+    halves = sparse.csr_array(
+        (np.repeat(data / 2, 2), np.repeat(column, 2), np.multiply(pointers, 2)), (3, 4)
+    )
+    for other in (unsorted, halves):
+        given = other.data.copy()
+        found = read(other, input_encoding="none")
+        assert_array_equal(found.indices, X.indices)
+        assert_array_equal(found.data, X.data)
+        assert_array_equal(other.data, given)  # which is left as it was
+
+
 def test_columns_of_the_same_name_are_refused():
     with pytest.raises(ValueError, match=r"different names.*\n.*'a' 2 times.*Rename"):
         read(pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "b"]))

@@ -9,6 +9,7 @@ from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
     balanced_accuracy_score,
+    confusion_matrix,
     f1_score,
     get_scorer,
     get_scorer_names,
@@ -313,8 +314,54 @@ def test_a_class_that_nobody_told_leaves_probabilities_undefined():
         "neg_brier_score", y_true, p, average=None, classes=[[1, 2], [1, 2]]
     )
     assert_allclose(brier, [-0.01, -0.01])
-    same = [["yes", "no"], ["yes", "yes"]]
-    assert multitask_score("f1", same, same, average=None).tolist() == [1, 1]
+    same = [["yes", "no"], ["yes", "yes"]]  # nor whether "yes" is the positive one
+    with pytest.warns(UndefinedMetricWarning, match=r"'task_0'.*Pass `classes`"):
+        scores = multitask_score("f1", same, same, average=None)
+    assert_array_equal(scores, [np.nan, 1])
+    classes = {name: ["no", "yes"] for name in ("task_0", "task_1")}
+    scores = multitask_score("f1", same, same, average=None, classes=classes)
+    assert scores.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["f1", "precision", "recall", "jaccard"])
+@pytest.mark.parametrize("negative", [0, 0.0, False, -1])
+@pytest.mark.parametrize("make", [np.array, lambda y: np.array(y)[:, None]])
+def test_the_negative_class_alone_is_not_taken_for_the_positive(name, negative, make):
+    labels = make([negative] * 3)
+    with pytest.warns(UndefinedMetricWarning, match="ill-defined"):  # scikit-learn's
+        assert multitask_score(name, labels, labels) == 0
+    rare = np.array([[1, negative], [negative, negative], [1, negative]])
+    with pytest.warns(UndefinedMetricWarning, match="ill-defined"):
+        assert multitask_score(name, rare, rare, average=None).tolist() == [1, 0]
+
+
+def test_labels_of_another_kind_are_refused():
+    message = "labels of the kind of y_true.*Convert one"
+    y_true = np.array(["1", "0", None], dtype=object)
+    with pytest.raises(ValueError, match=message):
+        multitask_score("accuracy", y_true, [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [confusion_matrix, functools.partial(f1_score, average=None), lambda *_: None],
+)
+def test_a_metric_must_return_a_number(metric):
+    labels = np.array([[0, 1], [1, 0], [1, 1]])
+    with pytest.raises(TypeError, match=r"must return a number; got .*Pass another"):
+        multitask_score(metric, labels, labels)
+
+
+@pytest.mark.parametrize("y_pred", [None, []])
+def test_predictions_must_be_there(y_pred):
+    with pytest.raises(ValueError, match="y_pred must be predictions of each row"):
+        multitask_score("roc_auc", [[0, 1], [1, 0]], y_pred)
+
+
+def test_classes_by_name_must_be_those_of_all_tasks():
+    y = pd.DataFrame({"a": [0, 1], "b": [1, 0]})
+    with pytest.raises(ValueError, match=r"lacks \['b'\]"):
+        multitask_score("neg_log_loss", y, y.to_numpy(), classes={"a": [0, 1]})
 
 
 def test_a_task_without_labels_is_nan_for_labels_too():

@@ -26,6 +26,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import (
     GridSearchCV,
+    KFold,
     StratifiedKFold,
     cross_val_score,
     cross_validate,
@@ -260,16 +261,20 @@ def test_learning_curve_and_permutation_importance(complete):
     assert means[:3].min() > means[3]
 
 
-def test_scoring_monitor_takes_it_in_a_dict(complete):
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_scoring_monitor_takes_it(complete, as_dict):
     X, Y = complete
     Y = holes_of(Y)
-    monitor = ScoringMonitor(scoring={"roc_auc": multitask_scorer("roc_auc")})
+    scorer = multitask_scorer("roc_auc")
+    monitor = ScoringMonitor(scoring={"roc_auc": scorer} if as_dict else scorer)
     with pytest.warns(ConvergenceWarning):
         classifier(max_iter=3, learning_rate="constant").set_callbacks(monitor).fit(
             X, Y
         )
     scores = [
-        r["roc_auc"] for r in monitor.get_logs().data if r["task_name"] == "epoch"
+        r["roc_auc" if as_dict else "score"]
+        for r in monitor.get_logs().data
+        if r["task_name"] == "epoch"
     ]
     assert len(scores) == 3
     assert all(0 < score < 1 for score in scores)
@@ -345,3 +350,63 @@ def test_an_estimator_without_the_method_is_refused(complete):
     perceptron = MultiOutputClassifier(Perceptron()).fit(X, Y)
     with pytest.raises(AttributeError, match=r"one of the methods \['predict_proba'\]"):
         multitask_scorer("neg_log_loss")(perceptron, X, Y)
+
+
+@pytest.mark.parametrize("wrap", [lambda clf: clf, lambda clf: make_pipeline(clf)])
+def test_labels_in_another_order_are_refused(complete, wrap):
+    X, Y = complete
+    frame = pd.DataFrame(holes_of(Y)).rename(columns="t{}".format)
+    model = wrap(classifier()).fit(X, frame)
+    search = GridSearchCV(model, {}, cv=KFold(3), scoring=multitask_scorer("roc_auc"))
+    search.fit(X, frame)
+    for estimator in (model, search):
+        multitask_scorer("roc_auc")(estimator, X, frame)
+        with pytest.raises(ValueError, match="in the order of the tasks of y_true"):
+            multitask_scorer("roc_auc")(estimator, X, frame[frame.columns[::-1]])
+
+
+CODINGS = {
+    "0, 1": lambda y: y,
+    "1, 2": lambda y: y + 1,
+    "-1, 1": lambda y: 2 * y - 1,
+    "text": lambda y: pd.DataFrame(y).apply(lambda c: c.map({0: "no", 1: "yes"})),
+    "category": lambda y: CODINGS["text"](y).astype("category"),
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_task_that_fit_had_no_labels_of_is_left_out(complete, coding):
+    """However its labels are coded, of which the estimator could know nothing."""
+    X, Y = complete
+    Y = holes_of(Y)
+    y = CODINGS[coding](Y)
+    fitted_on = Y.copy()
+    fitted_on[:, 1] = np.nan
+    with pytest.warns(UserWarning, match="no observed label"):
+        clf = classifier().fit(X, CODINGS[coding](fitted_on))
+    with pytest.warns(UndefinedMetricWarning, match=r"'?task_1|1'?.*left out"):
+        accuracy = clf.score(X, y)
+    p = clf.predict_proba(X)
+    for name in ("accuracy", "neg_log_loss", "roc_auc", "f1_macro"):
+        with pytest.warns(UndefinedMetricWarning, match=r"1 of . tasks .*or in fit"):
+            found = multitask_scorer(name, per_task=True)(clf, X, y)
+        scores = list(found.values())
+        assert np.isnan(scores).tolist() == [t == 1 for t in range(len(scores))]
+        if name == "accuracy":
+            assert found["mean"] == pytest.approx(accuracy)
+        if name == "roc_auc":
+            observed = ~np.isnan(Y[:, 0])
+            auc = roc_auc_score(Y[observed, 0], p[observed, 0])
+            assert scores[0] == pytest.approx(auc)
+
+
+def test_a_scorer_of_a_scorer_is_of_its_metric(complete):
+    X, Y = complete
+    clf = classifier().fit(X, holes_of(Y))
+    once = multitask_scorer("roc_auc")
+    assert multitask_scorer(once)(clf, X, Y) == once(clf, X, Y)
+
+
+def test_routing_must_be_enabled_to_ask_for_weights():
+    with pytest.raises(RuntimeError, match="metadata routing is enabled"):
+        multitask_scorer("roc_auc").set_score_request(sample_weight=True)

@@ -108,6 +108,33 @@ def test_a_fold_with_one_class_fits_into_the_table_of_the_others():
     assert (p[:10, 1] > 0).all()
 
 
+@pytest.mark.parametrize(
+    "labels", [(0, 1), (1, 2), (1, 2, 3), ("u", "v"), ("u", "v", "w")], ids=str
+)
+def test_a_fold_without_labels_of_a_task_predicts_none(labels):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2))
+    y = np.array(labels, dtype=object)[rng.integers(len(labels), size=(30, 2))]
+    y[:15, 1] = None
+    is_number = isinstance(labels[0], int)
+    y = np.where(np.equal(y, None), np.nan, y).astype(float) if is_number else y
+    cv = [(np.arange(15), np.arange(15, 30)), (np.arange(15, 30), np.arange(15))]
+    found = {}
+    for method in METHODS:
+        with pytest.warns(UserWarning, match=r"no observed label .*\['task_1'\]"):
+            found[method] = cross_val_predict(classifier(), X, y, cv=cv, method=method)
+    predicted = pd.DataFrame(found["predict"])
+    assert predicted.isna().to_numpy().tolist() == [[False, i >= 15] for i in range(30)]
+    assert set(predicted[1].dropna()) <= set(labels)
+    p, log_p = found["predict_proba"], found["predict_log_proba"]
+    of_task, log_of_task = (
+        (p[:, 1], log_p[:, 1]) if len(labels) == 2 else (p[1], log_p[1])
+    )
+    assert_allclose(of_task[15:], 1 / len(labels))
+    assert not np.isclose(of_task[:15], 1 / len(labels)).all()
+    assert_allclose(np.exp(log_of_task), of_task, rtol=1e-6)
+
+
 def test_labels_are_never_turned_into_numbers(mixed_problem):
     X, Y = mixed_problem
     predicted = cross_val_predict(classifier(max_iter=3), X, Y, cv=3)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from _classifiers import classifier
+from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
@@ -97,3 +98,10 @@ def test_digits_with_most_labels_missing():
     clf.set_params(learning_rate_init=5e-3, learning_rate="cosine", max_iter=12)
     clf.fit(X[:1200] / 16, np.where(observed, Y, np.nan)[:1200])
     assert clf.score(X[1200:] / 16, Y[1200:]) > 0.97
+
+
+def test_nested_lists_are_pictures():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((6, 1, 4, 4)).astype(np.float32), [0, 1] * 3
+    clf = classifier(trunk=ConvTrunk((2,)), max_iter=2).fit(X, y)
+    assert_allclose(clf.predict_proba(X.tolist()), clf.predict_proba(X), rtol=1e-6)
