@@ -18,7 +18,7 @@ def fitted_tasks(estimator: Any) -> Any:
         return fitted_tasks(estimator.best_estimator_)
     if hasattr(estimator, "steps"):
         return fitted_tasks(estimator.steps[-1][1])
-    return estimator if hasattr(estimator, "task_names_") else None
+    return estimator if hasattr(estimator, "_is_labelled") else None
 
 
 def is_list_of_tables(scores: Any) -> bool:

@@ -220,11 +220,15 @@ def mask_targets(y: Any, removed: NDArray) -> Any:
 
 
 def without_labels(y: Any, removed: NDArray) -> Any:
-    """Y without the labels of some tasks, (n_tasks,) of bool, if it has as many."""
-    shape = np.shape(y)
-    if not removed.any() or shape[1:] not in ((), removed.shape):
+    """A y in which some tasks have no labels; `removed` is (n_tasks,) of bool."""
+    if not removed.any() or y is None:
         return y
-    return mask_targets(y, np.broadcast_to(removed if shape[1:] else removed[0], shape))
+    shape = y.shape if hasattr(y, "shape") else as_array(y).shape
+    if shape[1:] == removed.shape:
+        return mask_targets(y, np.broadcast_to(removed, shape))
+    if len(shape) == 1 and len(removed) == 1:
+        return mask_targets(y, np.ones(shape, dtype=bool))
+    return y  # of another shape, which is refused later
 
 
 def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:

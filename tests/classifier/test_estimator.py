@@ -880,6 +880,26 @@ def test_a_second_fit_without_labels_is_refused(problem):
     assert_same_parameters(clf, before)
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "y is None"),
+        ([[0, 1], [1]], "rows of the same length"),
+        (np.ones((60, 2)), "shape that it had in fit"),
+        (np.ones(60), "shape that it had in fit"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_also_without_labels_of_a_task(
+    problem, y, message
+):
+    X, Y = problem
+    Y[:, 1] = np.nan
+    with pytest.warns(UserWarning, match="no observed label"):
+        clf = classifier(max_iter=1).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        clf.score(X, y)
+
+
 def test_names_in_another_order_are_refused_also_where_they_were_numbered(problem):
     X, Y = problem
     clf = classifier().fit(X, Y)
