@@ -1,6 +1,6 @@
 """The view of each task in what estimators predict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ def fitted_tasks(estimator: Any) -> Any:
     """
     if hasattr(estimator, "best_estimator_"):
         return fitted_tasks(estimator.best_estimator_)
-    if hasattr(estimator, "steps"):
+    if isinstance(getattr(estimator, "steps", None), list):
         return fitted_tasks(estimator.steps[-1][1])
     return estimator if hasattr(estimator, "_is_labelled") else None
 
@@ -50,20 +50,25 @@ def split_scores(scores: Any, tasks: Tasks) -> list[NDArray]:
     return parts
 
 
-def split_classes(classes: Any, tasks: Tasks) -> list[NDArray] | None:
-    """The classes that each task's columns stand for; None where nobody says it."""
+def split_classes(
+    classes: Any, tasks: Tasks, names: Sequence[str] = ()
+) -> list[NDArray] | None:
+    """The classes that each task's columns stand for; None where nobody says it.
+
+    `names` are those of the tasks by which a mapping has them.
+    """
     if isinstance(classes, np.ndarray) and classes.ndim == 1 and tasks.n_tasks > 1:
         # MLPClassifier's `classes_` numbers the tasks if there are several.
         return None
     if classes is None:
         return None
     if isinstance(classes, Mapping):
-        lacking = [name for name in tasks.names if name not in classes]
+        lacking = [name for name in names if name not in classes]
         if lacking:
             raise ValueError(
                 f"classes must have those of each task, but lacks {shorten(lacking)}."
             )
-        classes = [classes[name] for name in tasks.names]
+        classes = [classes[name] for name in names]
     if tasks.n_tasks == 1 and np.ndim(classes[0]) == 0:
         classes = [classes]
     if len(classes) != tasks.n_tasks:

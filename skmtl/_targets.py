@@ -139,8 +139,9 @@ def encode_new_tasks(y: Any, tasks: Tasks) -> tuple[Tasks, NDArray]:
     """
     new, codes = encode_targets(y)
     names, taken = new.names.tolist(), set(tasks.names)
-    if new.is_1d and getattr(y, "name", None) not in (None, ""):
-        names = [str(y.name)]
+    name = getattr(y, "name", None) if new.is_1d else None
+    if name is not None and str(name):
+        names = [str(name)]
     elif not new.is_named:
         numbered = map("task_{}".format, count(tasks.n_tasks))
         free = (name for name in numbered if name not in taken)
@@ -387,7 +388,11 @@ def _polars_column(series: Any) -> _Column:
 
 def _pyarrow_column(column: Any) -> _Column:
     labels = np.array(column.to_pylist(), dtype=object)
-    return _Column(np.ones(len(labels), dtype=bool), labels, None)
+    categories = None
+    if hasattr(column.type, "index_type") and column.num_chunks:  # a dictionary
+        dictionary = column.unify_dictionaries().chunk(0).dictionary
+        categories = np.array(dictionary.to_pylist(), dtype=object)
+    return _Column(np.ones(len(labels), dtype=bool), labels, categories)
 
 
 # Labels ---------------------------------------------------------------------------
@@ -585,8 +590,12 @@ def _check_same_tasks(
             f"y must have the shape that it had in fit, {expected}; got {got}. Pass "
             "the same tasks."
         )
-    if names is None:
-        return
+    if names is not None:
+        check_same_names(names, tasks)
+
+
+def check_same_names(names: Any, tasks: Tasks) -> None:
+    """Those of y, in the order of the tasks of an earlier call."""
     given, known = [str(name) for name in names], tasks.names.tolist()
     # Names that were numbered here mean as much, where they come back.
     if given != known and (tasks.is_named or sorted(given) == sorted(known)):

@@ -302,7 +302,7 @@ def check_score(clf, data: Data, predicted) -> None:
     correct = [
         np.mean([a == b for a, b in zip(predicted[o, t], labels[o, t], strict=True)])
         for t, o in enumerate(observed.T)
-        if o.any() and clf._is_labelled[t]
+        if data.has_weight[:, t].any()
     ]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -21,6 +21,7 @@ PACKAGE = Path(skmtl.__file__).parent
 # Arrows point down only: a module imports from lower layers or from its own folder.
 LAYERS = {
     "_cleanup": 0,
+    "_interrupts": 0,
     "_layers": 0,
     "_products": 0,
     "_tables": 0,
@@ -45,6 +46,7 @@ LAYERS = {
 }
 WITHOUT_TORCH = [
     "_cleanup",
+    "_interrupts",
     "datasets",
     "_files",
     "_predictions",

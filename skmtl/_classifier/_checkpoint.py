@@ -4,6 +4,7 @@ import contextlib
 import copy
 import hashlib
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy import sparse
 
+from skmtl._classifier._parameters import as_python
 from skmtl._classifier._training_set import TrainingSet
 from skmtl._cleanup import at_the_end
 from skmtl._files import FileError, read_file, write_file
@@ -38,7 +40,7 @@ def checkpoint_of(
         return
     folder = Path(estimator.checkpoint_dir).absolute()  # callbacks may change directory
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "fit.lock")  # the system opens it where a fit is killed
+    lock = FileLock(folder / "fit.lock")  # of a killed fit, the system releases it
     with at_the_end(lock.release):
         try:
             lock.acquire(timeout=0)
@@ -47,6 +49,13 @@ def checkpoint_of(
                 "checkpoint_dir must be a folder of this fit alone, but another fit "
                 f"is at work in {str(folder)!r}. Pass a folder for each fit."
             ) from error
+        except (OSError, NotImplementedError) as error:  # also of a read-only folder
+            warnings.warn(
+                f"{str(folder)!r} cannot be locked: {error}. See to it that no other "
+                "fit uses it.",
+                UserWarning,
+                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+            )
         yield Checkpoint(estimator, folder, rng)
 
 
@@ -237,7 +246,7 @@ def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
     for name, value in estimator.get_params(deep=False).items():
         if name in _OF_NO_EFFECT:
             continue
-        text = trunk_label(value) if name == "trunk" else repr(value)
+        text = trunk_label(value) if name == "trunk" else repr(as_python(value))
         described[name] = _without_addresses(text)
     if isinstance(estimator.random_state, np.random.RandomState):
         described["random_state"] = f"RandomState that begins with {_next_bytes(rng)}"

@@ -29,7 +29,7 @@ class EpochReports:
         context.call_on_fit_task_begin(**self._data)
 
     def begin(self, number: int) -> None:
-        """Announce an epoch; those that ran before the fit was killed keep theirs."""
+        """Announce an epoch, numbered as in the whole fit where one is resumed."""
         for _ in range(self._n_epochs, number + 1):
             epoch = self._context.subcontext(task_name="epoch")
         self._n_epochs = number + 1

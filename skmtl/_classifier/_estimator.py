@@ -25,7 +25,6 @@ from torch import Tensor
 
 from skmtl._classifier._checkpoint import Checkpoint, checkpoint_of
 from skmtl._classifier._epochs import EpochReports
-from skmtl._classifier._interrupts import catches_interrupts
 from skmtl._classifier._network_state import (
     NetworkState,
     build_from_state,
@@ -49,6 +48,7 @@ from skmtl._classifier._transfer import (
     weights_of_tasks,
 )
 from skmtl._inputs import check_inputs
+from skmtl._interrupts import catches_interrupts
 from skmtl._layers import OutputGroup
 from skmtl._losses import (
     log_probabilities,
@@ -554,8 +554,9 @@ class MultiTaskNetClassifier(
         Raises
         ------
         ValueError
-            If X, y_new or a weight cannot be used, if a new task has the name of an old
-            one, or if parameters of the network were changed since `fit`.
+            If X, y_new or a weight cannot be used, if a weight is for the name of no
+            task, if a new task has the name of an old one, or if parameters of the
+            network were changed since `fit`.
         """
         check_is_fitted(self)
         if not isinstance(freeze_trunk, bool | np.bool):

@@ -173,8 +173,6 @@ def training_plan(
 
 def as_python(value: Any) -> Any:
     """A parameter from an array, as searches pass them, as torch and JSON take it."""
-    if isinstance(value, np.floating):  # `item` leaves a long double as it is
-        return float(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -183,7 +181,7 @@ def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
     if isinstance(freeze, bool):  # an integer to Python
         raise ValueError(
             "freeze must be 'none', 'trunk', a number of layers or an UnfreezeAfter; "
-            f"got {freeze}. Use 'trunk' for all layers."
+            f"got {freeze}. Use 'trunk' for all layers, or 'none'."
         )
     if freeze == "none":
         return Freeze()

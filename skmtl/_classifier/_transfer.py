@@ -110,7 +110,8 @@ def weights_of_tasks(
     if weight is None or isinstance(weight, str):
         return weight
     if isinstance(weight, Mapping):
-        unknown = {str(key) for key in weight} - {*names, *others}
+        tasks = {*names, *others}
+        unknown = [str(key) for key in weight if str(key) not in tasks]
         if unknown:
             raise ValueError(
                 f"{parameter} must be keyed by task names; got {shorten(unknown)}, but "

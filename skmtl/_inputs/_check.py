@@ -191,9 +191,12 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
     except TypeError as error:  # of an object that is no number
         if not isinstance(X, np.ndarray):
             raise
-        raise TypeError(f"X must be numbers: {error}. {_TIME_ADVICE}") from error
-    if sparse.issparse(X) and not X.has_canonical_format:
-        X = X.copy()  # the order of the entries is that in which dropout draws
+        raise TypeError(
+            f"X must be numbers: {error}. Convert what is none; make times, for "
+            "instance, (X - X.min()) / np.timedelta64(1, 'D')."
+        ) from error
+    if sparse.issparse(X) and X.dtype == bool and not X.has_canonical_format:
+        X = X.copy()
         X.sum_duplicates()  # True twice is True, where the layer would read 2
     return X
 
@@ -362,8 +365,11 @@ def _check_kinds(values: list, codes: Codes, j: int) -> None:
 
 
 def _kind(value: Any) -> type:
-    """Numbers that are equal are the same category, whatever their type."""
-    return Number if isinstance(value, Number) else type(value)
+    """Numbers or text that are equal are the same category, whatever their type."""
+    for kind in (Number, str):
+        if isinstance(value, kind):
+            return kind
+    return type(value)
 
 
 def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:

@@ -15,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._classifier import MultiTaskNetClassifier
-from skmtl._classifier._interrupts import call_uncaught
+from skmtl._interrupts import call_uncaught
 from skmtl.metrics import multitask_scorer
 from skmtl.metrics._scorer import _MultiTaskScorer
 from skmtl.model_selection._split import as_splitter

@@ -13,8 +13,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
-from skmtl._classifier._interrupts import call_uncaught
 from skmtl._classifier._transfer import weights_of_tasks
+from skmtl._interrupts import call_uncaught
 from skmtl._tables import as_table, as_text
 from skmtl._targets import Tasks, as_array, encode_targets, mask_targets, shorten
 from skmtl.inspection._comparison import (
@@ -126,7 +126,7 @@ def label_curve(
     n_labels : sequence of int, default=None
         Numbers of labels, each at least the number of the task's classes. Those that
         no split has are refused. None for 10, 30, 100, 300 and 1000, of which those
-        that no split has are left out.
+        that cannot be are left out; where none is left, for all labels that there are.
     cv : int, splitter or iterable, default=5
         As in `transfer_gain`.
     scoring : str or callable, default="roc_auc_ovr"
@@ -251,7 +251,7 @@ def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
             f"split, as many as classes; got {most}. Pass another cv or another task."
         )
     if n_labels is None:
-        n_labels = _default_sizes(most)
+        n_labels = _default_sizes(least, most)
     sizes = np.atleast_1d(np.asarray(n_labels))
     if (
         sizes.ndim != 1
@@ -268,14 +268,15 @@ def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
     return np.sort(sizes)
 
 
-def _default_sizes(most: int) -> list[int]:
-    sizes = [n for n in DEFAULT_SIZES if n <= most]
-    left_out = [n for n in DEFAULT_SIZES if n > most]
+def _default_sizes(least: int, most: int) -> list[int]:
+    """Those of the default that can be, or else all labels that there are."""
+    sizes = [n for n in DEFAULT_SIZES if least <= n <= most]
+    left_out = [n for n in DEFAULT_SIZES if n not in sizes]
     if left_out:
         warnings.warn(
-            f"The task has at most {most} labels in the training rows of a split: of "
-            f"the default n_labels {left_out} are left out. Pass n_labels to choose "
-            "others.",
+            f"The task has {least} classes and at most {most} labels in the training "
+            f"rows of a split: of the default n_labels {left_out} are left out. Pass "
+            "n_labels to choose others.",
             UserWarning,
             stacklevel=4,  # the caller of label_curve
         )
@@ -304,7 +305,10 @@ def _alone(estimator: Any, prefix: str, names: NDArray, position: int) -> Any:
     parameters = estimator.get_params()
     weights = {
         f"{prefix}{name}": weights_of_tasks(
-            parameters[f"{prefix}{name}"], name, names[[position]], names
+            parameters[f"{prefix}{name}"],
+            name,
+            names[[position]],
+            np.delete(names, position),
         )
         for name in ("task_weight", "class_weight")
     }
@@ -357,7 +361,7 @@ def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:
     One of each class comes before all others, so that every number of labels that is
     allowed teaches all classes.
     """
-    rows, rank = [], []
+    rows, rank = [np.zeros(0, dtype=np.intp)], [np.zeros(0)]
     for code in np.unique(codes[codes >= 0]):
         own = rng.permutation(np.flatnonzero(codes == code))
         rows.append(own)

@@ -20,9 +20,9 @@ from sklearn.utils.validation import _num_samples, indexable
 from torch import Tensor
 
 from skmtl._classifier import MultiTaskNetClassifier
-from skmtl._classifier._interrupts import call_uncaught
 from skmtl._classifier._training_set import make_training_set
 from skmtl._inputs import check_inputs
+from skmtl._interrupts import call_uncaught
 from skmtl._layers import SparseRows
 from skmtl._losses import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows

@@ -278,8 +278,8 @@ def warn_undefined(results: list[TransferGain]) -> None:
         warnings.warn(
             f"{results[0].scoring} is undefined for {len(partly)} of {n_tasks} tasks "
             f"in some of the {n_splits} splits, whose test rows have labels of one "
-            f"class or none: {shorten(partly)}. Their gain is over the other splits, "
-            "see n_scored.",
+            f"class or none, or whose training rows have none: {shorten(partly)}. "
+            "Their gain is over the other splits, see n_scored.",
             UndefinedMetricWarning,
             stacklevel=3,  # the caller of transfer_gain or capacity_curve
         )

@@ -5,7 +5,6 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -74,12 +73,17 @@ def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
     """Find out how a metric is called; a partial is its function with arguments."""
     if isinstance(metric, functools.partial) and not metric.args:
         return resolve_metric(metric.func, metric.keywords | kwargs)
+    if hasattr(metric, "score_tasks"):
+        raise TypeError(
+            f"metric must be of one task; got {metric!r}. Pass its name or function."
+        )
     if isinstance(metric, str | _BaseScorer):
         scorer = get_scorer(metric)
-        name = metric if isinstance(metric, str) else scorer._score_func.__name__
+        function = scorer._score_func
+        name = metric if isinstance(metric, str) else _name_of(function)
         return Metric(
             name,
-            scorer._score_func,
+            function,
             scorer._sign,
             scorer._kwargs | kwargs,
             as_tuple(scorer._response_method),
@@ -91,8 +95,11 @@ def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
             "first argument."
         )
     _, response = _known_functions().get(metric, (1, None))
-    name = getattr(metric, "__name__", repr(metric))
-    return Metric(name, metric, 1, kwargs, response)
+    return Metric(_name_of(metric), metric, 1, kwargs, response)
+
+
+def _name_of(function: Callable) -> str:
+    return getattr(function, "__name__", repr(function))
 
 
 def score_each(metric: Metric, tasks: list[Task]) -> NDArray:
@@ -108,7 +115,7 @@ def score_task(metric: Metric, task: Task) -> float:
         return np.nan  # a constant task, or one whose other class nobody told
     y, prediction = task.y, task.prediction
     kwargs = metric.kwargs | _labels_for(metric, task)
-    if task.is_labels and len(task.classes) < 2 and "pos_label" in kwargs:
+    if task.is_labels and len(task.classes) < 2 and _is_of_positives(metric):
         return np.nan  # the class that was seen may be the negative one
     if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
         present = np.isin(task.classes, y)
@@ -120,7 +127,7 @@ def score_task(metric: Metric, task: Task) -> float:
     try:
         _check_multi_class(metric, task)
         score = metric.function(y, prediction, **kwargs)
-        if not isinstance(score, Real):
+        if score is None or np.ndim(score) > 0:
             raise TypeError(
                 f"{metric.name} must return a number; got {type(score).__name__}. Pass "
                 "another metric, or one with an average."
@@ -150,6 +157,15 @@ def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
     if len(task.classes) <= 2 and "pos_label" in takes:
         added["pos_label"] = _positive_label(task)
     return added
+
+
+def _is_of_positives(metric: Metric) -> bool:
+    """Whether it is about the positive class, and nobody said which that is."""
+    if "pos_label" not in _parameters_of_stock(metric.function) - set(metric.kwargs):
+        return False
+    default = inspect.signature(metric.function).parameters.get("average")
+    average = metric.kwargs.get("average", default and default.default)
+    return default is None or average == "binary"
 
 
 def _positive_label(task: Task) -> Any:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmtl._predictions import fitted_tasks
@@ -103,16 +105,15 @@ def multitask_scorer(
             "greater_is_better is for metric functions, but metric is the scorer "
             f"{resolved.name!r}, whose sign is known. Leave it out."
         )
-    return _MultiTaskScorer(resolved, average, per_task)
+    if per_task:
+        return _MultiTaskScorer(resolved, average, per_task)
+    return _AveragingScorer(resolved, average, per_task)
 
 
-class _MultiTaskScorer(_BaseScorer):
+class _MultiTaskScorer(_MetadataRequester):
     """What `multitask_scorer` makes."""
 
     def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
-        # As scikit-learn's scorers, by which it knows one.
-        response = list(metric.response or ("predict",))
-        super().__init__(metric.function, metric.sign, metric.kwargs, response)
         self._metric = metric
         self._average = average
         self._per_task = per_task
@@ -128,24 +129,21 @@ class _MultiTaskScorer(_BaseScorer):
         shown += [f"{key}={value!r}" for key, value in self._metric.kwargs.items()]
         return f"multitask_scorer({', '.join(shown)})"
 
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Say whether weights reach the metric, with metadata routing."""
+        if not get_config()["enable_metadata_routing"]:
+            raise RuntimeError(
+                "set_score_request is for metadata routing, which is not enabled. "
+                "Enable it with sklearn.set_config(enable_metadata_routing=True)."
+            )
+        self._metadata_request.score.add_request(
+            param="sample_weight", alias=sample_weight
+        )
+        return self
+
     def _accept_sample_weight(self) -> bool:
         """Asked by ScoringMonitor, where the fit has weights."""
         return True
-
-    def _score(
-        self,
-        method_caller: Callable,
-        estimator: Any,
-        X: Any,
-        y_true: Any,
-        **kwargs: Any,
-    ) -> float | dict[str, float]:
-        """Called in place of `__call__` where there are several scorers.
-
-        `method_caller` keeps predictions for other scorers, but reads those of several
-        tasks in its own way.
-        """
-        return self(estimator, X, y_true, **kwargs)
 
     def __call__(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
@@ -187,8 +185,34 @@ class _MultiTaskScorer(_BaseScorer):
             takes_scores=metric.takes_scores(y_pred),
             classes=getattr(estimator, "classes_", None),
             sample_weight=sample_weight,
-            fitted_names=None if fitted is None else fitted.task_names_,
+            fitted=None if fitted is None else fitted._tasks,
         )
+
+
+class _AveragingScorer(_MultiTaskScorer, _BaseScorer):
+    """One that gives a number, as all do that scikit-learn takes for its own."""
+
+    def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
+        response = list(metric.response or ("predict",))
+        _BaseScorer.__init__(
+            self, metric.function, metric.sign, metric.kwargs, response
+        )
+        _MultiTaskScorer.__init__(self, metric, average, per_task)
+
+    def _score(
+        self,
+        method_caller: Callable,
+        estimator: Any,
+        X: Any,
+        y_true: Any,
+        **kwargs: Any,
+    ) -> float | dict[str, float]:
+        """Called in place of `__call__` where there are several scorers.
+
+        `method_caller` keeps predictions for other scorers, but reads those of several
+        tasks in its own way.
+        """
+        return self(estimator, X, y_true, **kwargs)
 
 
 def _response_of(estimator: Any, metric: Metric) -> Callable:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._predictions import split_classes, split_scores
-from skmtl._targets import Tasks, encode_targets, shorten
+from skmtl._targets import Tasks, check_same_names, encode_targets, shorten
 from skmtl._weights import check_sample_weight
 
 
@@ -43,21 +43,22 @@ def observed_tasks(
     classes: Any = None,
     sample_weight: Any = None,
     task_names: Any = None,
-    fitted_names: Any = None,
+    fitted: Tasks | None = None,
 ) -> list[Task]:
     """Each task of y_true with its predictions, on the rows where it was observed.
 
     `takes_scores`: predictions are probabilities or decision values, not labels.
-    `fitted_names`: those of the tasks in the order of the predictions, if known.
+    `fitted`: the tasks that the predictions are of, if known.
     """
     if y_pred is None or (isinstance(y_pred, list | tuple) and not len(y_pred)):
         raise ValueError(f"y_pred must be predictions of each row; got {y_pred!r}.")
     tasks, codes = encode_targets(y_true)
-    _check_order(fitted_names, "Predictions", tasks)
+    if fitted is not None and tasks.is_named:
+        check_same_names(tasks.names, fitted)
     names = _check_names(task_names, tasks)
     weights = check_sample_weight(sample_weight, codes, tasks)
-    given = split_classes(classes, tasks)
-    _check_order(getattr(y_pred, "columns", None), "The columns of y_pred", tasks)
+    given = split_classes(classes, tasks, names)
+    _check_columns(y_pred, tasks)
     if takes_scores:
         predictions = _scores_by_task(y_pred, codes, tasks, given, names)
     else:
@@ -95,14 +96,14 @@ def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
     return names
 
 
-def _check_order(columns: Any, what: str, tasks: Tasks) -> None:
+def _check_columns(y_pred: Any, tasks: Tasks) -> None:
     """Refuse columns that are the tasks in another order."""
-    columns = [str(column) for column in ([] if columns is None else columns)]
+    columns = [str(column) for column in getattr(y_pred, "columns", [])]
     names = tasks.names.tolist()
     if columns != names and sorted(columns) == sorted(names):
         raise ValueError(
-            f"{what} must be in the order of the tasks of y_true, {shorten(names)}; "
-            f"got {shorten(columns)}. Reorder them, or y_true."
+            "The columns of y_pred must be in the order of the tasks of y_true, "
+            f"{shorten(names)}; got {shorten(columns)}. Reorder them."
         )
 
 
@@ -139,7 +140,7 @@ def _labels_by_task(
 
 def _check_kinds(classes: list[NDArray], name: str) -> None:
     """Text and numbers are never equal."""
-    kinds = {part.dtype.kind in "UO" for part in classes if len(part)}
+    kinds = {isinstance(label, str) for part in classes for label in part}
     if len(kinds) > 1:
         raise ValueError(
             f"y_pred of task {name!r} must have labels of the kind of y_true, but one "

@@ -1,6 +1,5 @@
 """Out-of-fold predictions where labels have holes."""
 
-from numbers import Number
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,13 +9,14 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
+from skmtl._interrupts import call_uncaught
 from skmtl._predictions import (
     fitted_tasks,
     is_of_one_task,
     split_classes,
     split_scores,
 )
-from skmtl._targets import Tasks, encode_targets, is_missing
+from skmtl._targets import Tasks, decode_targets, encode_targets
 from skmtl.model_selection._split import as_splitter
 
 Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -80,10 +80,10 @@ def cross_val_predict(
         n_tasks); an array (n_samples, n_tasks) for the greater classes of binary tasks;
         or a list with an array (n_samples, n_classes) per task, whose columns are the
         sorted classes of all of `y`. A class that is absent from the training rows of a
-        fold has probability 0 there (log probability minus infinity). Of a task that
-        has no label at all in the training rows of a fold, MultiTaskNetClassifier
-        predicts nothing: labels are missing there (NaN beside numbers, else None), and
-        probabilities are uniform.
+        fold has probability 0 there (log probability minus infinity). Where a
+        MultiTaskNetClassifier had no label of a task in the training rows of a fold, of
+        which `fit` warns, its probabilities are uniform and its label is the first of
+        all classes.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def cross_val_predict(
     )
     order = np.argsort(np.concatenate([test for _, test in splits]))
     if method == "predict":
-        return _join_labels(parts, order)
+        return np.concatenate([_labels_of(fold, tasks) for fold in parts])[order]
     return _join_scores(parts, order, tasks, method)
 
 
@@ -153,31 +153,24 @@ def _fit_and_predict(
     method: str,
 ) -> "_Fold":
     fit_params = _check_method_params(X, params or {}, train)
-    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **fit_params)
+    X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
+    call_uncaught(estimator.fit, X_train, y_train, **fit_params)
     predictions = getattr(estimator, method)(_safe_indexing(X, test))
     fitted = fitted_tasks(estimator)
     unlearned = np.zeros(1, bool) if fitted is None else ~fitted._is_labelled
     return _Fold(predictions, getattr(estimator, "classes_", None), unlearned)
 
 
-def _with_holes(fold: _Fold) -> NDArray:
-    """Its labels, None for those of tasks that it had no label of."""
+def _labels_of(fold: _Fold, tasks: Tasks) -> NDArray:
+    """Its labels; the first class of all rows where it had none to learn from."""
     labels = np.asarray(fold.predictions)
     if not fold.unlearned.any():
         return labels
-    labels = labels.astype(object)
-    labels[..., fold.unlearned if labels.ndim == 2 else slice(None)] = None
-    return labels
-
-
-def _join_labels(folds: list[_Fold], order: NDArray) -> NDArray:
-    joined = np.concatenate([_with_holes(fold) for fold in folds])[order]
-    if not any(fold.unlearned.any() for fold in folds):
-        return joined
-    is_hole = is_missing(joined.ravel()).reshape(joined.shape)
-    if all(isinstance(label, Number) for label in joined[~is_hole]):
-        return np.where(is_hole, np.nan, joined).astype(float)
-    return joined
+    codes = np.zeros(labels.shape, dtype=np.intp)
+    for t in np.flatnonzero(~fold.unlearned):
+        classes = tasks.classes[t]
+        codes[:, t] = np.searchsorted(classes, labels[:, t].astype(classes.dtype))
+    return decode_targets(codes, tasks)
 
 
 def _join_scores(

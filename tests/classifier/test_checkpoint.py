@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -263,6 +264,28 @@ def test_a_folder_in_which_a_fit_is_at_work_is_refused(problem, tmp_path):
     assert_same_parameters(clf, expected)
     again = made("adam", checkpoint_dir=tmp_path).fit(*problem)  # the folder is free
     assert_same_parameters(again, expected)
+
+
+@pytest.mark.parametrize("error", [PermissionError, OSError, NotImplementedError])
+def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
+    problem, tmp_path, monkeypatch, error
+):
+    def acquire(*_, **__):
+        raise error("no locks here")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    message = "cannot be locked: no locks here. See to it"
+    with pytest.warns(UserWarning, match=message) as seen:
+        clf = made("adam", checkpoint_dir=tmp_path).fit(*problem)
+    assert seen[0].filename == __file__
+    assert_same_parameters(clf, made("adam").fit(*problem))
+    assert (tmp_path / "fit.safetensors").exists()
+
+
+def test_a_value_of_numpy_is_no_other_fit(problem, tmp_path):
+    fit_and_fail(made("adam", alpha=0.25, checkpoint_dir=tmp_path), *problem, 3)
+    clf = made("adam", alpha=np.float64(0.25), checkpoint_dir=tmp_path).fit(*problem)
+    assert_same_parameters(clf, made("adam", alpha=0.25).fit(*problem))
 
 
 def trunk_with(activation):

@@ -17,6 +17,7 @@ from _classifiers import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import (
     ConvergenceWarning,
@@ -789,8 +790,6 @@ def test_grid_search_over_spec_objects_and_many_parameters(problem):
 
 
 def test_sample_weight_is_routed_through_a_search(problem):
-    from sklearn import config_context
-
     X, Y = problem
     with config_context(enable_metadata_routing=True):
         clf = classifier(max_iter=3).set_fit_request(sample_weight=True)
@@ -921,3 +920,19 @@ def test_a_table_of_pyarrow_names_the_tasks(problem):
     assert clf.score(X, table) == clf.score(X, Y)
     with pytest.raises(ValueError, match="in the same order"):
         clf.score(X, table.select(["b", "a", "c"]))
+    Y[:, 1] = np.nan
+    with pytest.warns(UserWarning, match=r"no observed label .*\['b'\]"):
+        partly = classifier().fit(X, pd.DataFrame(Y, columns=["a", "b", "c"]))
+    with pytest.warns(UndefinedMetricWarning, match=r"\['b'\]"):
+        accuracy = partly.score(X, table)
+    with pytest.warns(UndefinedMetricWarning, match=r"\['b'\]"):
+        assert accuracy == partly.score(X, Y)
+
+
+def test_categories_of_pyarrow_are_classes(problem):
+    pyarrow = pytest.importorskip("pyarrow")
+    X, _ = problem
+    y = pd.Categorical(["u", "v", None] * 20, categories=["u", "v", "w"])
+    table = pyarrow.Table.from_pandas(pd.DataFrame({"a": y, "b": y}))
+    clf = classifier(max_iter=1).fit(X, table)
+    assert [labels.tolist() for labels in clf.classes_] == [["u", "v", "w"]] * 2

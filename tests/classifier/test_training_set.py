@@ -1,7 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
 from _classifiers import assert_same_parameters, classifier
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 
@@ -103,3 +106,25 @@ def test_a_label_of_weight_zero_is_as_missing(
     observed = np.where(weight > 0, Y, np.nan)
     without = classifier(**settings).fit(X, observed, np.maximum(weight, 1))
     assert_same_parameters(weighted, without)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_order_of_sparse_entries_does_not_matter(problem, method):
+    """In which dropout draws; nor whether a number is in one piece."""
+    dense, Y = problem
+    X = sparse.csr_array(np.where(dense > 0, dense, 0))
+    flipped = X[:, ::-1][:, ::-1]
+    backwards = sparse.csr_array((X.data, X.indices, X.indptr), X.shape, copy=True)
+    for start, end in itertools.pairwise(X.indptr):
+        backwards.data[start:end] = X.data[start:end][::-1]
+        backwards.indices[start:end] = X.indices[start:end][::-1]
+    halves = sparse.csr_array(
+        (np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr), X.shape
+    )
+    settings = {"input_dropout": 0.4, "max_iter": 3}
+    expected = getattr(classifier(**settings), method)(X, Y)
+    for other in (flipped, backwards, halves):
+        given = other.data.copy()
+        found = getattr(classifier(**settings), method)(other, Y)
+        assert_same_parameters(found, expected)
+        assert_array_equal(other.data, given)  # which is left as it was

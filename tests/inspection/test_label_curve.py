@@ -165,6 +165,28 @@ def test_numbers_of_the_default_that_no_split_has_are_left_out(problem):
     assert_array_equal(curve.n_labels, [3])  # as many as there are
 
 
+def test_a_default_is_at_least_the_number_of_classes(problem):
+    X, Y = problem
+    Y[:, 0] = np.arange(60) % 15
+    clf = small_network(4, max_iter=1)
+    with pytest.warns(
+        UserWarning, match=r"15 classes .*\[10, 100, 300, 1000\] are left"
+    ):
+        curve = label_curve(clf, X, Y, "task_0", cv=3, scoring="accuracy")
+    assert_array_equal(curve.n_labels, [30])
+
+
+def test_a_split_without_labels_of_the_task_is_left_out(problem):
+    X, Y = problem
+    Y[:20, 0] = np.nan
+    rows = np.arange(60)
+    cv = [(rows[:20], rows[40:]), (rows[20:40], rows[40:])]
+    clf = small_network(4, max_iter=1)
+    settings = {"cv": cv, "n_labels": [6], "scoring": "accuracy"}
+    curve = label_curve(clf, X, Y, "task_0", **settings)
+    assert curve.table["n_scored"].tolist() == [1]
+
+
 def test_a_task_needs_as_many_labels_as_classes(problem):
     X, Y = problem
     Y[:, 0] = np.nan
@@ -229,8 +251,10 @@ def test_splits_that_cannot_be_scored_are_counted(problem):
     cv = [(rows[:40], rows[40:]), (rows[20:], rows[:20]), (rows[4:40], rows[:20])]
     clf = small_network(4, max_iter=2)
     settings = {"n_labels": [4, 20], "random_state": 0}
-    with pytest.warns(UndefinedMetricWarning, match="undefined in 1 of 3 splits"):
+    message = "undefined in 1 of 3 splits"
+    with pytest.warns(UndefinedMetricWarning, match=message) as seen:
         curve = label_curve(clf, X, Y, "task_0", cv=cv, **settings)
+    assert {warning.filename for warning in seen} == {__file__}
     assert curve.table["n_scored"].tolist() == [2, 1]
     curve = label_curve(clf, X, Y, "task_0", cv=cv[1:], **settings)
     assert curve.table["n_scored"].tolist() == [2, 1]

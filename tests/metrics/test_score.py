@@ -1,4 +1,5 @@
 import functools
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -333,6 +334,38 @@ def test_the_negative_class_alone_is_not_taken_for_the_positive(name, negative, 
     rare = np.array([[1, negative], [negative, negative], [1, negative]])
     with pytest.warns(UndefinedMetricWarning, match="ill-defined"):
         assert multitask_score(name, rare, rare, average=None).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["f1_macro", "f1_micro", "jaccard_macro"])
+def test_metrics_of_all_classes_are_defined_for_one(name):
+    same = [["a", "c"], ["a", "d"]]
+    assert multitask_score(name, same, same, average=None).tolist() == [1, 1]
+
+
+def test_the_positive_class_may_be_given():
+    same = [["yes", "no"], ["yes", "yes"]]
+    metric = functools.partial(f1_score, pos_label="yes")
+    assert multitask_score(metric, same, same, average=None).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("of", [np.bool_, np.asarray, Decimal, np.float32])
+def test_a_metric_may_return_any_number(of):
+    labels = np.array([[0, 1], [1, 0]])
+    assert multitask_score(lambda y, p: of(int((y == p).all())), labels, labels) == 1
+
+
+@pytest.mark.parametrize("by", ["names of y", "task_names"])
+def test_classes_by_name(by):
+    y = np.array([["a", "u"], ["a", "v"]])
+    p = np.array([[0.1, 0.2], [0.2, 0.6]])
+    names = ["first", "second"]
+    classes = dict(zip(names, [["a", "b"], ["u", "v"]], strict=True))
+    given = {"task_names": names}
+    if by == "names of y":
+        y, given = pd.DataFrame(y, columns=names), {}
+    found = multitask_score("neg_brier_score", y, p, classes=classes, **given)
+    expected = multitask_score("neg_brier_score", y, p, classes=list(classes.values()))
+    assert found == expected
 
 
 def test_labels_of_another_kind_are_refused():

@@ -361,7 +361,7 @@ def test_labels_in_another_order_are_refused(complete, wrap):
     search.fit(X, frame)
     for estimator in (model, search):
         multitask_scorer("roc_auc")(estimator, X, frame)
-        with pytest.raises(ValueError, match="in the order of the tasks of y_true"):
+        with pytest.raises(ValueError, match="those of fit, in the same order"):
             multitask_scorer("roc_auc")(estimator, X, frame[frame.columns[::-1]])
 
 
@@ -384,7 +384,7 @@ def test_a_task_that_fit_had_no_labels_of_is_left_out(complete, coding):
     fitted_on[:, 1] = np.nan
     with pytest.warns(UserWarning, match="no observed label"):
         clf = classifier().fit(X, CODINGS[coding](fitted_on))
-    with pytest.warns(UndefinedMetricWarning, match=r"'?task_1|1'?.*left out"):
+    with pytest.warns(UndefinedMetricWarning, match=r"\['(task_)?1'\]. They are left"):
         accuracy = clf.score(X, y)
     p = clf.predict_proba(X)
     for name in ("accuracy", "neg_log_loss", "roc_auc", "f1_macro"):
@@ -400,13 +400,53 @@ def test_a_task_that_fit_had_no_labels_of_is_left_out(complete, coding):
             assert scores[0] == pytest.approx(auc)
 
 
-def test_a_scorer_of_a_scorer_is_of_its_metric(complete):
+@pytest.mark.parametrize("per_task", [False, True])
+def test_a_scorer_of_a_scorer_is_refused(complete, per_task):
+    scorer = multitask_scorer("roc_auc", average="weighted", per_task=per_task)
+    with pytest.raises(TypeError, match=r"one task; got multitask_scorer\('roc_auc'"):
+        multitask_scorer(scorer)
+    with pytest.raises(TypeError, match="Pass its name or function"):
+        multitask_score(scorer, complete[1], complete[1])
+
+
+def test_scoring_monitor_logs_each_task(complete):
     X, Y = complete
-    clf = classifier().fit(X, holes_of(Y))
-    once = multitask_scorer("roc_auc")
-    assert multitask_scorer(once)(clf, X, Y) == once(clf, X, Y)
+    monitor = ScoringMonitor(scoring=multitask_scorer("roc_auc", per_task=True))
+    clf = classifier(max_iter=2).set_callbacks(monitor).fit(X, Y)
+    logs = [r for r in monitor.get_logs().data if r["task_name"] == "epoch"]
+    expected = multitask_scorer("roc_auc", per_task=True)(clf, X, Y)
+    assert {name: logs[-1][name] for name in expected} == pytest.approx(expected)
+
+
+def test_names_are_compared_where_both_have_some(complete):
+    X, Y = complete
+    scorer = multitask_scorer("accuracy")
+    clf = classifier().fit(X, Y).drop_tasks("task_0")
+    clf.add_tasks(X, pd.Series(Y[:, 0], name="task_0"))
+    assert clf.task_names_.tolist() == ["task_1", "task_2", "task_0"]
+    y = Y[:, [1, 2, 0]]
+    assert scorer(clf, X, y) == clf.score(X, y)  # an array has no names
+    named = classifier().fit(X, pd.DataFrame(Y, columns=["a", "b", "c"]))
+    for columns in (["b", "a", "c"], ["b", "a", "x"]):
+        with pytest.raises(ValueError, match="in the same order"):
+            scorer(named, X, pd.DataFrame(Y, columns=columns))
+
+
+def test_estimators_of_others_may_have_what_ours_has(complete):
+    """Names of tasks, or steps that are a number."""
+    X, Y = complete
+
+    class Boosted(MLPClassifier):
+        steps = 3
+        task_names_ = ("a",)
+
+    scorer = multitask_scorer("accuracy")
+    model = Boosted(max_iter=3, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, Y)
+    assert scorer(model, X, Y) == multitask_score("accuracy", Y, model.predict(X))
 
 
 def test_routing_must_be_enabled_to_ask_for_weights():
-    with pytest.raises(RuntimeError, match="metadata routing is enabled"):
+    with pytest.raises(RuntimeError, match="metadata routing, which is not"):
         multitask_scorer("roc_auc").set_score_request(sample_weight=True)

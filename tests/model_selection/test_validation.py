@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from _classifiers import classifier
+from _classifiers import AtEpoch, classifier
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from skmtl.metrics import multitask_score
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
 METHODS = ["predict", "predict_proba", "predict_log_proba"]
@@ -111,7 +112,7 @@ def test_a_fold_with_one_class_fits_into_the_table_of_the_others():
 @pytest.mark.parametrize(
     "labels", [(0, 1), (1, 2), (1, 2, 3), ("u", "v"), ("u", "v", "w")], ids=str
 )
-def test_a_fold_without_labels_of_a_task_predicts_none(labels):
+def test_a_fold_without_labels_of_a_task_knows_its_classes(labels):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30, 2))
     y = np.array(labels, dtype=object)[rng.integers(len(labels), size=(30, 2))]
@@ -123,9 +124,12 @@ def test_a_fold_without_labels_of_a_task_predicts_none(labels):
     for method in METHODS:
         with pytest.warns(UserWarning, match=r"no observed label .*\['task_1'\]"):
             found[method] = cross_val_predict(classifier(), X, y, cv=cv, method=method)
-    predicted = pd.DataFrame(found["predict"])
-    assert predicted.isna().to_numpy().tolist() == [[False, i >= 15] for i in range(30)]
-    assert set(predicted[1].dropna()) <= set(labels)
+    predicted = found["predict"]
+    assert set(predicted.ravel()) <= set(labels)
+    assert set(predicted[15:, 1]) == {labels[0]}
+    alone = classifier().fit(X[15:], y[15:]).predict(X[:15])
+    assert_array_equal(predicted[:15], alone)
+    assert 0 <= multitask_score("accuracy", y, predicted) <= 1
     p, log_p = found["predict_proba"], found["predict_log_proba"]
     of_task, log_of_task = (
         (p[:, 1], log_p[:, 1]) if len(labels) == 2 else (p[1], log_p[1])
@@ -244,3 +248,14 @@ def test_unusable_arguments_are_refused(problem, change, message):
     arguments = {"X": X, "y": Y} | change
     with pytest.raises(ValueError, match=message):
         cross_val_predict(classifier(), **arguments)
+
+
+def test_an_interrupt_ends_it(problem):
+    """A network that was cut short would predict as if it were whole."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    clf = classifier(max_iter=6).set_callbacks(AtEpoch(3, interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_predict(clf, *problem)
