@@ -137,6 +137,8 @@ def _update(digest: Any, part: Any) -> None:
 def _replace_file(path: Path, content: bytes) -> None:
     """In one step, which a kill or a loss of power cannot halve."""
     path = path.resolve()  # a link stays one
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{str(path)!r} cannot be written: no such folder.")
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with open(part, "wb") as file:

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 # What files and `str` make of a hole: text that hardly ever is meant to be a label.
-_TEXT_OF_MISSING = "", "?", "nan", "NaN", "<NA>", "NA", "N/A", "n/a", "None", "null"
+_TEXT_OF_MISSING = (
+    *("", " ", "?", "-", ".", "nan", "NaN", "NaT", "<NA>", "NA", "N/A", "n/a"),
+    *("None", "null", "NULL", "missing"),
+)
 # From so many labels on scikit-learn says that a target could be a regression problem,
 # if more than half of the labels are different.
 _MIN_LABELS_TO_DOUBT = 21
@@ -540,7 +543,8 @@ def _warn_of_text_of_missing(classes: list[NDArray], names: NDArray) -> None:
         warnings.warn(
             f"y has labels that look like holes, {shorten(suspects.items())}, but are "
             "taken as classes. If missing labels are meant, use None or NaN in an "
-            "object array or a DataFrame, for instance y.replace('NA', None).",
+            "object array or a DataFrame, for instance y.astype(object).mask(y == "
+            "'NA'), since a category without a row is still a class.",
             UserWarning,
             stacklevel=2,
         )

@@ -251,6 +251,14 @@ def test_a_file_is_written_where_a_link_leads(problem, tmp_path):
     assert_same_parameters(skmtl.load(target), clf)
 
 
+def test_a_folder_that_is_not_there_is_named(problem, tmp_path):
+    clf = classifier(max_iter=1).fit(*problem)
+    with pytest.raises(
+        FileNotFoundError, match=r"away.model' cannot be written: no su"
+    ):
+        skmtl.save(clf, tmp_path / "away" / "model")
+
+
 def test_load_says_what_it_was_given(tmp_path):
     with pytest.raises(FileNotFoundError):
         skmtl.load(tmp_path / "nothing")

@@ -349,18 +349,19 @@ def _encode(X: Any, j: int, codes: Codes) -> NDArray:
     found = (codes.get(value, UNKNOWN) for value in values.tolist())
     result = np.fromiter(found, np.float64, len(values))
     if (result == UNKNOWN).all():
-        _check_kinds(values[~missing].tolist(), codes, j)
+        name = X.columns[j] if isinstance(X, nw.DataFrame) else j
+        _check_kinds(values[~missing].tolist(), codes, name)
     result[missing] = np.nan
     return result
 
 
-def _check_kinds(values: list, codes: Codes, j: int) -> None:
+def _check_kinds(values: list, codes: Codes, name: str | int) -> None:
     """Unknown categories are legal, but not numbers that have become text."""
     kinds, known = {_kind(value) for value in values}, {_kind(value) for value in codes}
     if kinds and known and not kinds & known:
         raise ValueError(
-            f"Column {j} of X must hold categories of the kind that `fit` got, such as "
-            f"{next(iter(codes))!r}; got {shorten(values)}. Convert the column."
+            f"Column {name!r} of X must hold categories of the kind that `fit` got, "
+            f"such as {next(iter(codes))!r}; got {shorten(values)}. Convert the column."
         )
 
 

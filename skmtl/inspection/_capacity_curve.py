@@ -31,9 +31,10 @@ class CapacityCurve:
     ----------
     table : DataFrame or dict of ndarray
         A row per size of the trunk: `n_units` of its layers, the mean scores `joint`
-        and `separate` over the tasks, their difference `gain` with its interval from
-        `ci_low` to `ci_high` (NaN where `transfer_gain` has none), and the numbers of
-        tasks that joint training `helps` and `hurts`.
+        and `separate` (over the splits, of the mean over the tasks that could be scored
+        there), their difference `gain` with its interval from `ci_low` to `ci_high`
+        (NaN where `transfer_gain` has none), and the numbers of tasks that joint
+        training `helps` and `hurts`.
     hidden_layer_sizes : list of tuple of int
         The sizes.
     results : list of TransferGain
@@ -198,10 +199,17 @@ def _of_sizes(estimator: Any, layers: list[tuple[int, ...]]) -> list[Any]:
 def _table(layers: list[tuple[int, ...]], results: list[TransferGain]) -> Any:
     gain, low, high = np.array([result.mean_gain for result in results]).T
     columns = {"n_units": np.array([sum(size) for size in layers])}
-    for name in ("joint", "separate"):
-        by_task = np.array([np.asarray(result.table[name]) for result in results])
-        columns[name] = mean_or_nan(by_task, axis=1)
+    means = np.array([_mean_scores(result) for result in results])
+    columns |= {"joint": means[:, 0], "separate": means[:, 1]}
     columns |= {"gain": gain, "ci_low": low, "ci_high": high}
     for verdict in ("helps", "hurts"):
         columns[verdict] = np.array([len(r.tasks_with(verdict)) for r in results])
     return as_table(columns, [str(size) for size in layers])
+
+
+def _mean_scores(result: TransferGain) -> NDArray:
+    """(2,): joint and separate, over the same tasks and splits as the mean gain."""
+    scores = np.stack([result.joint_scores, result.separate_scores])
+    both = np.isfinite(scores).all(axis=0)
+    per_split = mean_or_nan(np.where(both, scores, np.nan), axis=2)
+    return mean_or_nan(per_split, axis=1)

@@ -28,6 +28,7 @@ from skmtl.inspection._comparison import (
     rows_scored_per_row,
 )
 from skmtl.metrics._scorer import _MultiTaskScorer
+from skmtl.trunks import UnfreezeAfter
 
 DEFAULT_SIZES = (10, 30, 100, 300, 1000)
 
@@ -166,8 +167,9 @@ def label_curve(
     The intervals are those of `transfer_gain`: NaN where fewer than three splits have a
     score, or all the same gain.
 
-    A fit with few labels of the task takes as long as one with many: the joint network
-    is trained on all labels of the others, and the other one sees as many rows.
+    A fit with few labels of the task takes as long as one with many, or longer: the
+    joint network is trained on all labels of the others, and the other one sees as many
+    rows, in smaller batches where it has fewer. What is "auto" is chosen for each.
 
     Examples
     --------
@@ -349,9 +351,11 @@ def _score_split(
 
 
 def _scaled_epochs(estimator: Any, prefix: str, factor: float) -> dict[str, int]:
-    """So many more epochs, and as many more of them to wait for a better one."""
+    """So many more epochs, and as many more to wait for a better one, or frozen."""
     parameters = estimator.get_params()
-    names = (f"{prefix}max_iter", f"{prefix}n_iter_no_change")
+    names = [f"{prefix}max_iter", f"{prefix}n_iter_no_change"]
+    if isinstance(parameters[f"{prefix}freeze"], UnfreezeAfter):
+        names.append(f"{prefix}freeze__n_epochs")
     return {name: int(np.ceil(parameters[name] * factor)) for name in names}
 
 

@@ -45,7 +45,7 @@ class LabelReport:
         Whether a label is there.
     missingness_auc : ndarray of shape (n_tasks,) or None
         How well `X` tells whether the label is missing: the cross-validated ROC AUC,
-        .5 if not at all, NaN where all labels are there or none is.
+        .5 if not at all, NaN where fewer than `n_splits` labels are there or missing.
     n_splits : int
         The number of folds that a class must have labels for.
 

@@ -1,5 +1,6 @@
 """What displays have in common: names as they are drawn, ticks, results on axes."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 
@@ -16,11 +17,19 @@ def drawn_text(text: str) -> str:
 
 
 def drawn_names(names: Iterable[Any]) -> list[str]:
-    """Names of tasks for a picture, of long ones the beginning and the end."""
+    """Names of tasks for a picture, of long ones the beginning and the end.
+
+    Those that become the same get the number of the task.
+    """
     texts = [str(name) for name in names]
-    return [
-        drawn_text(text if len(text) <= LONGEST_NAME else f"{text[:12]}…{text[-7:]}")
+    short = [
+        text if len(text) <= LONGEST_NAME else f"{text[:12]}…{text[-7:]}"
         for text in texts
+    ]
+    counts = Counter(short)
+    return [
+        drawn_text(text if counts[text] == 1 else f"{text[:12]}… ({i})")
+        for i, text in enumerate(short)
     ]
 
 

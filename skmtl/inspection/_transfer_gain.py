@@ -43,7 +43,8 @@ class TransferGain:
     joint_scores, separate_scores : ndarray of shape (n_splits, n_tasks)
         The scores on the test rows of each split, NaN where undefined.
     mean_gain : tuple of float
-        The gain of the mean over the tasks, and its interval: (gain, low, high).
+        The gain of the mean over the tasks, and its interval: (gain, low, high). The
+        mean is over the splits, of the mean over the tasks that could be scored there.
     scoring : str
         The metric.
     confidence : float
@@ -124,6 +125,8 @@ def transfer_gain(
     """Compare one joint network with a separate network for each task.
 
     Both have the same sizes, epochs, splits and seeds; they differ in `sharing` alone.
+    What is "auto", such as `dropout`, is chosen for each network by what it is trained
+    on, as it would be for that network alone; give numbers to compare equal ones.
     The answer is a gain per task with its uncertainty, and a verdict, which is "cannot
     tell" where the interval of the gain contains 0, or where there is none.
 

@@ -11,6 +11,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from skmtl._predictions import is_list_of_tables
 from skmtl._tables import as_table
 from skmtl.metrics._metric import resolve_metric, score_each, warn_undefined
 from skmtl.metrics._tasks import Task, observed_tasks
@@ -50,6 +51,11 @@ def multitask_report(
         `accuracy`. NaN where undefined. Without pandas, a dict of the columns that
         prints as the table.
 
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, if a prediction is missing (NaN), or if they are labels.
+
     Warns
     -----
     UndefinedMetricWarning
@@ -73,6 +79,13 @@ def multitask_report(
     toxic             4            0.50      1.0      0.75
     soluble           3            0.67      0.5      0.67
     """
+    if not is_list_of_tables(y_pred_proba):
+        kind = np.asarray(y_pred_proba).dtype.kind
+        if kind in "biu":
+            raise ValueError(
+                "y_pred_proba must be probabilities, but holds whole numbers or "
+                "booleans, as labels are. Pass what predict_proba gives."
+            )
     tasks = observed_tasks(
         y_true,
         y_pred_proba,

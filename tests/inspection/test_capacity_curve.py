@@ -107,6 +107,22 @@ def test_a_trunk_that_no_size_changes_is_refused(problem):
         capacity_curve(clf, *problem, sizes=[4])
 
 
+def test_the_gain_is_the_difference_also_where_splits_cannot_be_scored():
+    X, Y = make_multitask_classification(60, 4, 3, random_state=0)
+    Y[:, 1] = np.arange(60) < 2
+    Y[1, 1] = 0
+    clf = small_network(max_iter=2)
+    with pytest.warns(UndefinedMetricWarning, match="task_1"):
+        curve = capacity_curve(
+            clf, X, Y, sizes=[2, 4], cv=KFold(3), n_repeats=1, scoring="roc_auc"
+        )
+    table = curve.table
+    assert_allclose(table["joint"] - table["separate"], table["gain"])
+    for i, result in enumerate(curve.results):
+        per_split = np.nanmean(result.joint_scores, axis=1)
+        assert_allclose(table["joint"].iloc[i], per_split.mean())
+
+
 def test_tasks_that_cannot_be_scored_are_named_once():
     X, Y = make_multitask_classification(60, 4, 3, random_state=0)
     Y[:, 1] = np.arange(60) == 0

@@ -10,6 +10,7 @@ from _classifiers import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,6 +21,7 @@ from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import LabelCurveDisplay, label_curve
 from skmtl.inspection._label_curve import _nested_order
 from skmtl.metrics import multitask_score
+from skmtl.trunks import UnfreezeAfter
 
 matplotlib.use("Agg")
 
@@ -129,6 +131,19 @@ def test_alone_the_network_waits_as_many_rows_for_a_better_epoch(fits):
     scaled = [(fit.max_iter, fit.n_iter_no_change) for fit in fits]
     # 100 rows: five times, and ten thirds of the epochs, rounded up.
     assert scaled == [(4, 2), (20, 10), (4, 2), (14, 7)]
+
+
+def test_alone_the_network_is_frozen_for_as_many_rows(problem, fits):
+    X, Y = problem
+    Y = np.nan_to_num(Y)
+    source = FrozenEstimator(small_network(8, max_iter=1).fit(X, Y))
+    settings = {"pretrained": source, "freeze": UnfreezeAfter(2), "max_iter": 4}
+    clf = KeptFits(**small_network(8, **settings).get_params(deep=False))
+    (pair,) = ShuffleSplit(1, test_size=0.5, random_state=0).split(X)
+    settings = {"cv": [pair], "n_labels": [10], "scoring": "accuracy"}
+    label_curve(clf, X, Y, "task_0", **settings)
+    assert [(fit.max_iter, fit.freeze.n_epochs) for fit in fits] == [(4, 2), (12, 6)]
+    assert clf.freeze.n_epochs == 2
 
 
 @pytest.mark.parametrize("task", ["text", "truth", "number"])

@@ -79,6 +79,14 @@ def test_every_name_is_shown_as_it_is_or_shortened(data, picture):
     assert_nothing_is_cut(display)
 
 
+@pytest.mark.parametrize("picture", PICTURES)
+def test_names_that_differ_in_the_middle_are_told_apart(data, picture):
+    X, Y = data
+    names = [f"satisfaction_with_{of}_of_product" for of in ("price", "look", "size")]
+    display = PICTURES[picture](X, Y.set_axis(names, axis=1))
+    assert {f"satisfaction… ({i})" for i in range(3)} <= set(drawn(display))
+
+
 @pytest.mark.parametrize("name", [0, 2])
 def test_the_one_task_of_a_label_curve(data, name):
     display = LabelCurveDisplay.from_estimator(

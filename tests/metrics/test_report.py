@@ -117,3 +117,12 @@ def test_without_pandas_it_is_a_dict_that_prints_as_a_table(problem, monkeypatch
     assert lines[0].split() == COLUMNS
     assert [line.split()[0] for line in lines[1:]] == list(Y.columns)
     assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize("kind", [int, bool, np.uint8])
+def test_labels_are_no_probabilities(kind):
+    y_true = np.array([[0, np.nan], [1, 1], [1, 0]])
+    labels = np.array([[0, 1], [1, 1], [0, 0]]).astype(kind)
+    with pytest.raises(ValueError, match="must be probabilities, but holds whole"):
+        multitask_report(y_true, labels)
+    multitask_report(y_true, labels.astype(float))
