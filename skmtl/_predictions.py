@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from skmtl._targets import Tasks, shorten
 
 
-def fitted_tasks(estimator: Any) -> Any:
+def fitted_classifier(estimator: Any) -> Any:
     """Our classifier in a search or a Pipeline; None where there is none.
 
     It knows the names of the tasks, and of which it had labels.
     """
     if hasattr(estimator, "best_estimator_"):
-        return fitted_tasks(estimator.best_estimator_)
+        return fitted_classifier(estimator.best_estimator_)
     if isinstance(getattr(estimator, "steps", None), list):
-        return fitted_tasks(estimator.steps[-1][1])
+        return fitted_classifier(estimator.steps[-1][1])
     return estimator if hasattr(estimator, "_is_labelled") else None
 
 

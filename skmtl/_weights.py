@@ -108,7 +108,7 @@ def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
         seen = per_task > 0
         mean = per_task.sum() / max(seen.sum(), 1)
         return np.divide(mean, per_task, out=np.ones(tasks.n_tasks), where=seen)
-    by_name = _by_name(task_weight, tasks, "task_weight")
+    by_name = weights_by_name(task_weight, tasks.names, "task_weight")
     if by_name is not None:
         weights = [by_name.get(name, 1.0) for name in tasks.names]
     else:
@@ -142,7 +142,7 @@ def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
     if isinstance(class_weight, str) or tasks.is_1d:
         per_task = dict.fromkeys(tasks.names, class_weight)
     else:
-        per_task = _by_name(class_weight, tasks, "class_weight") or {}
+        per_task = weights_by_name(class_weight, tasks.names, "class_weight") or {}
     for t, (name, classes) in enumerate(zip(tasks.names, tasks.classes, strict=True)):
         weights[t, : len(classes)] = _weights_of_task(
             per_task.get(name), name, classes, totals[t, : len(classes)]
@@ -189,17 +189,19 @@ def _weights_of_task(
     return weights
 
 
-def _by_name(weights: Any, tasks: Tasks, parameter: str) -> dict[str, Any] | None:
+def weights_by_name(
+    weights: Any, names: NDArray, parameter: str
+) -> dict[str, Any] | None:
     """Weights keyed by task name, of a mapping or a Series; None of an array."""
     if not isinstance(weights, Mapping) and not hasattr(weights, "items"):
         return None
     by_name = {str(name): weight for name, weight in weights.items()}
-    names = set(tasks.names)
-    unknown = [name for name in by_name if name not in names]
+    known = set(names)
+    unknown = [name for name in by_name if name not in known]
     if unknown:
         raise ValueError(
             f"{parameter} must be keyed by task names; got {shorten(unknown)}, but the "
-            f"tasks are {shorten(tasks.names)}. Correct the keys."
+            f"tasks are {shorten(names)}. Correct the keys."
         )
     return by_name
 

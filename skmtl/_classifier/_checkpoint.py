@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import hashlib
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from skmtl._cleanup import at_the_end
 from skmtl._files import FileError, read_file, write_file
 from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
 from skmtl.sharing._network import TrunkAndHeads
-from skmtl.trunks._module import trunk_label
+from skmtl.trunks._module import trunk_label, without_addresses
 
 _KIND = "skmtl.checkpoint"
 # What may be another when a fit goes on: it changes nothing of the result.
@@ -247,15 +246,10 @@ def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
         if name in _OF_NO_EFFECT:
             continue
         text = trunk_label(value) if name == "trunk" else repr(as_python(value))
-        described[name] = _without_addresses(text)
+        described[name] = without_addresses(text)
     if isinstance(estimator.random_state, np.random.RandomState):
         described["random_state"] = f"RandomState that begins with {_next_bytes(rng)}"
     return described
-
-
-def _without_addresses(text: str) -> str:
-    """Text that is the same in another process."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def _next_bytes(rng: np.random.RandomState) -> str:
@@ -281,7 +275,7 @@ def _digest_of_data(training_set: TrainingSet) -> str:
 
 def _digest_of_network(network: TrunkAndHeads) -> str:
     # Modules tell activations apart, and other things that have no parameters.
-    digest = hashlib.sha256(_without_addresses(repr(network)).encode())
+    digest = hashlib.sha256(without_addresses(repr(network)).encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)

@@ -93,7 +93,7 @@ def build_network(
     """A new network, to be trained on the rows `index`."""
     device = _check_device(estimator.device)
     spec = sharing_spec(estimator)
-    dropout = as_python(estimator.dropout)
+    dropout = estimator.dropout
     if dropout == "auto":
         dropout = _dropout_for(_network_loss(spec, training_set, index), len(index))
     tasks, columns = training_set.tasks, training_set.columns
@@ -280,7 +280,7 @@ def _architecture(
         n_classes=tuple(tasks.n_classes.tolist()),
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
         head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
-        activation=str(estimator.activation),
+        activation=as_python(estimator.activation),
         dropout=as_python(dropout),
         input_dropout=as_python(estimator.input_dropout),
         n_members=int(estimator.n_members),

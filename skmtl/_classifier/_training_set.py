@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import rel_entr
 
-from skmtl._inputs import ColumnEncoding, InputColumns, learn_encoding
+from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
 from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._targets import Tasks, shorten
 from skmtl._weights import (
@@ -131,9 +131,8 @@ def make_training_set(
     class_weight: Any,
 ) -> TrainingSet:
     """Check the weights and put all that is learned from in the loop's form."""
-    if sparse.issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()  # dropout draws for the entries as they come
+    if sparse.issparse(X):
+        X = canonical(X)  # dropout draws for the entries as they come
     sample_weight = check_sample_weight(sample_weight, codes, tasks)
     totals = label_totals(codes, sample_weight, tasks.n_classes)
     table = weight_table(

@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skmtl._classifier._parameters import sharing_spec
 from skmtl._targets import Tasks, shorten
+from skmtl._weights import weights_by_name
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 from skmtl.trunks._module import ModuleTrunk
 
@@ -110,15 +111,8 @@ def weights_of_tasks(
     if weight is None or isinstance(weight, str):
         return weight
     if isinstance(weight, Mapping):
-        tasks = {*names, *others}
-        unknown = [str(key) for key in weight if str(key) not in tasks]
-        if unknown:
-            raise ValueError(
-                f"{parameter} must be keyed by task names; got {shorten(unknown)}, but "
-                f"the tasks are {shorten([*others, *names])}. Correct the keys."
-            )
-        wanted = set(names)
-        return {key: w for key, w in weight.items() if str(key) in wanted}
+        by_name = weights_by_name(weight, np.append(others, names), parameter) or {}
+        return {name: by_name[name] for name in names if name in by_name}
     raise ValueError(
         f"{parameter} must be None, 'balanced' or a mapping by name for a network of "
         f"other tasks; got {shorten(np.asarray(weight).tolist())}, a weight for each "

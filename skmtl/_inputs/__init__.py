@@ -1,6 +1,6 @@
 """The meaning of X: numbers, categories and holes, dense or sparse."""
 
-from skmtl._inputs._check import InputColumns, check_inputs
+from skmtl._inputs._check import InputColumns, canonical, check_inputs
 from skmtl._inputs._encoding import (
     FIRST_CODE_SLOT,
     MISSING_SLOT,
@@ -17,6 +17,7 @@ __all__ = [
     "ColumnEncoding",
     "InputColumns",
     "NumericColumns",
+    "canonical",
     "check_inputs",
     "learn_encoding",
 ]

@@ -24,6 +24,7 @@ _TEXT_ADVICE = (
     "with OneHotEncoder or skrub's TableVectorizer; make text of numbers numbers."
 )
 _TIME_ADVICE = "Make times numbers, for instance (X[column] - X[column].min()).dt.days."
+_DAYS_OF_ARRAY = "(X - X.min()) / np.timedelta64(1, 'D')"
 # Code of a category that the first call did not show.
 UNKNOWN = -1
 
@@ -110,7 +111,7 @@ def _refuse_times(X: Any) -> None:
     if kind in ("m", "M"):
         raise ValueError(
             f"X must be numbers; got {X.dtype}. Make times numbers, for instance "
-            "(X - X.min()) / np.timedelta64(1, 'D'), or pass a DataFrame."
+            f"{_DAYS_OF_ARRAY}, or pass a DataFrame."
         )
 
 
@@ -193,11 +194,19 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
             raise
         raise TypeError(
             f"X must be numbers: {error}. Convert what is none; make times, for "
-            "instance, (X - X.min()) / np.timedelta64(1, 'D')."
+            f"instance, {_DAYS_OF_ARRAY}."
         ) from error
-    if sparse.issparse(X) and X.dtype == bool and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()  # True twice is True, where the layer would read 2
+    if sparse.issparse(X) and X.dtype == bool:
+        return canonical(X)  # True twice is True, where the layer would read 2
+    return X
+
+
+def canonical(X: Any) -> Any:
+    """Sparse rows with their entries in order, each in one piece; a copy if need be."""
+    if X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
     return X
 
 

@@ -14,6 +14,7 @@ from skmtl.inspection._comparison import (
     check_scoring,
     mean_or_nan,
     repeated_splits,
+    scored_by_both,
     trainable_parameters,
 )
 from skmtl.inspection._transfer_gain import (
@@ -209,7 +210,5 @@ def _table(layers: list[tuple[int, ...]], results: list[TransferGain]) -> Any:
 
 def _mean_scores(result: TransferGain) -> NDArray:
     """(2,): joint and separate, over the same tasks and splits as the mean gain."""
-    scores = np.stack([result.joint_scores, result.separate_scores])
-    both = np.isfinite(scores).all(axis=0)
-    per_split = mean_or_nan(np.where(both, scores, np.nan), axis=2)
-    return mean_or_nan(per_split, axis=1)
+    scores = scored_by_both(result.joint_scores, result.separate_scores)
+    return mean_or_nan(mean_or_nan(scores, axis=2), axis=1)

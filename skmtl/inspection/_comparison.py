@@ -261,6 +261,12 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
     return Gain(mean, low, high, p_value, n_scored)
 
 
+def scored_by_both(joint: NDArray, separate: NDArray) -> NDArray:
+    """(2, n_splits, n_tasks): the scores, NaN where one of the two has none."""
+    scores = np.stack([joint, separate])
+    return np.where(np.isfinite(scores).all(axis=0), scores, np.nan)
+
+
 def mean_or_nan(scores: NDArray, axis: int) -> NDArray:
     """Mean of what is not NaN; NaN, without a warning, where nothing is left."""
     scored = np.isfinite(scores)

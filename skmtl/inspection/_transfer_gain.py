@@ -20,6 +20,7 @@ from skmtl.inspection._comparison import (
     mean_or_nan,
     paired_scores,
     repeated_splits,
+    scored_by_both,
 )
 from skmtl.metrics._scorer import _MultiTaskScorer
 
@@ -256,14 +257,14 @@ def mean_gain_of(scores: PairedScores) -> tuple[float, float, float]:
 def _table(
     gain: Gain, scores: PairedScores, n_labelled: NDArray, names: NDArray
 ) -> Any:
-    both = np.isfinite(scores.joint) & np.isfinite(scores.separate)
+    joint, separate = mean_or_nan(scored_by_both(scores.joint, scores.separate), axis=1)
     verdict = np.full(len(names), "cannot tell", dtype=object)
     verdict[gain.low > 0] = "helps"
     verdict[gain.high < 0] = "hurts"
     columns = {
         "n_labelled": n_labelled,
-        "joint": mean_or_nan(np.where(both, scores.joint, np.nan), axis=0),
-        "separate": mean_or_nan(np.where(both, scores.separate, np.nan), axis=0),
+        "joint": joint,
+        "separate": separate,
         **gain.columns(),
         "p_value": gain.p_value,
         "n_scored": gain.n_scored,

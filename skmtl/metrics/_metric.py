@@ -114,9 +114,11 @@ def score_task(metric: Metric, task: Task) -> float:
     if not task.is_labels and len(task.classes) < 2:
         return np.nan  # a constant task, or one whose other class nobody told
     y, prediction = task.y, task.prediction
-    kwargs = metric.kwargs | _labels_for(metric, task)
-    if task.is_labels and len(task.classes) < 2 and _is_of_positives(metric):
+    added = _labels_for(metric, task)
+    is_constant = task.is_labels and len(task.classes) < 2
+    if is_constant and "pos_label" in added and not _averages_classes(metric):
         return np.nan  # the class that was seen may be the negative one
+    kwargs = metric.kwargs | added
     if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
         present = np.isin(task.classes, y)
         if not present.all():
@@ -159,13 +161,12 @@ def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
     return added
 
 
-def _is_of_positives(metric: Metric) -> bool:
-    """Whether it is about the positive class, and nobody said which that is."""
-    if "pos_label" not in _parameters_of_stock(metric.function) - set(metric.kwargs):
+def _averages_classes(metric: Metric) -> bool:
+    """Whether it is about all classes, and not about the positive one."""
+    average = inspect.signature(metric.function).parameters.get("average")
+    if average is None:
         return False
-    default = inspect.signature(metric.function).parameters.get("average")
-    average = metric.kwargs.get("average", default and default.default)
-    return default is None or average == "binary"
+    return metric.kwargs.get("average", average.default) != "binary"
 
 
 def _positive_label(task: Task) -> Any:

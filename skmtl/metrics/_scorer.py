@@ -10,7 +10,7 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skmtl._predictions import fitted_tasks
+from skmtl._predictions import fitted_classifier
 from skmtl._targets import without_labels
 from skmtl.metrics._metric import (
     Metric,
@@ -107,7 +107,7 @@ def multitask_scorer(
         )
     if per_task:
         return _MultiTaskScorer(resolved, average, per_task)
-    return _AveragingScorer(resolved, average, per_task)
+    return _AveragingScorer(resolved, average)
 
 
 class _MultiTaskScorer(_MetadataRequester):
@@ -175,7 +175,7 @@ class _MultiTaskScorer(_MetadataRequester):
     def _tasks(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> list[Task]:
-        metric, fitted = self._metric, fitted_tasks(estimator)
+        metric, fitted = self._metric, fitted_classifier(estimator)
         if fitted is not None:  # nothing can be learned without labels
             y = without_labels(y, ~fitted._is_labelled)
         y_pred = _response_of(estimator, metric)(X)
@@ -192,12 +192,12 @@ class _MultiTaskScorer(_MetadataRequester):
 class _AveragingScorer(_MultiTaskScorer, _BaseScorer):
     """One that gives a number, as all do that scikit-learn takes for its own."""
 
-    def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
+    def __init__(self, metric: Metric, average: str) -> None:
         response = list(metric.response or ("predict",))
         _BaseScorer.__init__(
             self, metric.function, metric.sign, metric.kwargs, response
         )
-        _MultiTaskScorer.__init__(self, metric, average, per_task)
+        _MultiTaskScorer.__init__(self, metric, average, per_task=False)
 
     def _score(
         self,

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 
 from skmtl._interrupts import call_uncaught
 from skmtl._predictions import (
-    fitted_tasks,
+    fitted_classifier,
     is_of_one_task,
     split_classes,
     split_scores,
@@ -151,12 +151,12 @@ def _fit_and_predict(
     test: NDArray,
     params: dict[str, Any] | None,
     method: str,
-) -> "_Fold":
+) -> _Fold:
     fit_params = _check_method_params(X, params or {}, train)
     X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
     call_uncaught(estimator.fit, X_train, y_train, **fit_params)
     predictions = getattr(estimator, method)(_safe_indexing(X, test))
-    fitted = fitted_tasks(estimator)
+    fitted = fitted_classifier(estimator)
     unlearned = np.zeros(1, bool) if fitted is None else ~fitted._is_labelled
     return _Fold(predictions, getattr(estimator, "classes_", None), unlearned)
 

@@ -222,7 +222,12 @@ def trunk_label(trunk: Any) -> str:
     name = getattr(trunk, "__qualname__", None)
     if name is not None:
         return f"{trunk.__module__}.{name}"
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(trunk))
+    return without_addresses(repr(trunk))
+
+
+def without_addresses(text: str) -> str:
+    """Text that is the same in another process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def _factory(trunk: Any) -> Callable[..., nn.Module]:

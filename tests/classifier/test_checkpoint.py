@@ -147,33 +147,27 @@ def test_random_numbers_are_those_that_the_fit_began_with(
 
 
 @pytest.mark.parametrize("random_state", ["global", "instance"])
-@pytest.mark.parametrize("n_epochs", [4, 10])
+@pytest.mark.parametrize("kill_at", [4, None])
 def test_a_script_begun_again_goes_on_with_the_same_random_numbers(
-    problem, tmp_path, random_state, n_epochs
+    problem, tmp_path, random_state, kill_at
 ):
     """Those after the fit are not those that it began with."""
 
-    def script(n_epochs):
+    def script(kill_at=None, **folders):
         np.random.seed(3)  # noqa: NPY002
         rng = np.random.RandomState(3) if random_state == "instance" else None
-        first = made("validated", checkpoint_dir=tmp_path / "1", random_state=rng)
-        if n_epochs is not None:
-            return fit_and_fail(first, *problem, n_epochs)
+        first = made("validated", checkpoint_dir=folders.get("a"), random_state=rng)
+        if kill_at is not None:
+            return fit_and_fail(first, *problem, kill_at)
         first.fit(*problem)
-        second = made("adam", checkpoint_dir=tmp_path / "2", random_state=rng)
+        second = made("adam", checkpoint_dir=folders.get("b"), random_state=rng)
         after = np.random if rng is None else rng
         return second.fit(*problem), after.randint(2**31)
 
-    def without_kills():
-        np.random.seed(3)  # noqa: NPY002
-        rng = np.random.RandomState(3) if random_state == "instance" else None
-        made("validated", random_state=rng).fit(*problem)
-        second = made("adam", random_state=rng).fit(*problem)
-        return second, (np.random if rng is None else rng).randint(2**31)
-
-    expected, number = without_kills()
-    script(None if n_epochs == 10 else n_epochs)
-    clf, number_of_resumed = script(None)
+    expected, number = script()
+    folders = {name: tmp_path / name for name in ("a", "b")}
+    script(kill_at, **folders)
+    clf, number_of_resumed = script(**folders)
     assert_same_parameters(clf, expected)
     assert number_of_resumed == number
 

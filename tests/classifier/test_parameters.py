@@ -216,13 +216,14 @@ def test_with_auto_the_scale_of_sample_weights_does_not_matter(problem, solver, 
         assert_allclose(ours, expected, atol=1e-4)
 
 
-FLOATS = [np.float64, np.float32, np.float16]
-INTEGERS = [np.int64, np.int8, np.uint8]
+def of_numpy(kinds, values):
+    return [(name, value, kind) for kind in kinds for name, value in values.items()]
+
+
 OF_NUMPY = [
-    *(
-        (name, value, kind)
-        for kind in FLOATS
-        for name, value in {
+    *of_numpy(
+        [np.float64, np.float32, np.float16],
+        {
             "alpha": 0.25,
             "dropout": 0.25,
             "input_dropout": 0.25,
@@ -233,12 +234,11 @@ OF_NUMPY = [
             "beta_2": 0.5,
             "epsilon": 0.25,
             "validation_fraction": 0.25,
-        }.items()
+        },
     ),
-    *(
-        (name, value, kind)
-        for kind in INTEGERS
-        for name, value in {
+    *of_numpy(
+        [np.int64, np.int8, np.uint8],
+        {
             "hidden_layer_sizes": 5,
             "head_hidden_layer_sizes": 5,
             "n_bins": 4,
@@ -252,12 +252,14 @@ OF_NUMPY = [
             "max_iter": 3,
             "n_iter_no_change": 2,
             "random_state": 3,
-        }.items()
+        },
     ),
-    *((name, True, np.bool) for name in ("shuffle", "early_stopping", "warm_start")),
-    *(
-        (name, value, np.str_)
-        for name, value in {
+    *of_numpy(
+        [np.bool], dict.fromkeys(["shuffle", "early_stopping", "warm_start"], True)
+    ),
+    *of_numpy(
+        [np.str_],
+        {
             "activation": "tanh",
             "input_encoding": "none",
             "sharing": "none",
@@ -270,7 +272,7 @@ OF_NUMPY = [
             "learning_rate": "constant",
             "class_weight": "balanced",
             "task_weight": "balanced",
-        }.items()
+        },
     ),
 ]
 
@@ -295,10 +297,10 @@ def test_values_of_numpy_are_as_those_of_python(
 
 
 def test_a_schedule_of_numbers_of_numpy(problem, tmp_path):
-    plain, of_numpy = (
+    plain, same = (
         classifier(freeze=UnfreezeAfter(*schedule)).fit(*problem)
         for schedule in [(2, 0.25), (np.int8(2), np.float16(0.25))]
     )
-    assert_same_parameters(of_numpy, plain)
-    skmtl.save(of_numpy, tmp_path / "model")
+    assert_same_parameters(same, plain)
+    skmtl.save(same, tmp_path / "model")
     assert_same_parameters(skmtl.load(tmp_path / "model"), plain)
