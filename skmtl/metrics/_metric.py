@@ -115,8 +115,7 @@ def score_task(metric: Metric, task: Task) -> float:
         return np.nan  # a constant task, or one whose other class nobody told
     y, prediction = task.y, task.prediction
     added = _labels_for(metric, task)
-    is_constant = task.is_labels and len(task.classes) < 2
-    if is_constant and "pos_label" in added and not _averages_classes(metric):
+    if task.is_labels and len(task.classes) < 2 and "pos_label" in added:
         return np.nan  # the class that was seen may be the negative one
     kwargs = metric.kwargs | added
     if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
@@ -152,21 +151,22 @@ def _check_multi_class(metric: Metric, task: Task) -> None:
 
 def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
     """`labels` and `pos_label` where a stock metric takes them and nobody gave them."""
-    takes = _parameters_of_stock(metric.function) - set(metric.kwargs)
+    takes = set(_parameters_of_stock(metric.function)) - set(metric.kwargs)
     added: dict[str, Any] = {}
     if not task.is_labels and "labels" in takes:
         added["labels"] = task.classes
-    if len(task.classes) <= 2 and "pos_label" in takes:
+    # Of labels, an average over the classes has no use for it.
+    averages = task.is_labels and _average_of(metric) not in (None, "binary")
+    if len(task.classes) <= 2 and "pos_label" in takes and not averages:
         added["pos_label"] = _positive_label(task)
     return added
 
 
-def _averages_classes(metric: Metric) -> bool:
-    """Whether it is about all classes, and not about the positive one."""
-    average = inspect.signature(metric.function).parameters.get("average")
-    if average is None:
-        return False
-    return metric.kwargs.get("average", average.default) != "binary"
+def _average_of(metric: Metric) -> str | None:
+    """How it treats several classes; None where that is no question."""
+    return metric.kwargs.get(
+        "average", _parameters_of_stock(metric.function).get("average")
+    )
 
 
 def _positive_label(task: Task) -> Any:
@@ -179,11 +179,15 @@ def _positive_label(task: Task) -> Any:
 
 
 @functools.cache
-def _parameters_of_stock(function: Callable) -> frozenset[str]:
-    """Parameters of a function of scikit-learn's; others have defaults of their own."""
+def _parameters_of_stock(function: Callable) -> dict[str, Any]:
+    """Parameters of a function of scikit-learn's, and their defaults.
+
+    Functions of others have defaults of their own.
+    """
     if not getattr(function, "__module__", "").startswith("sklearn."):
-        return frozenset()
-    return frozenset(inspect.signature(function).parameters)
+        return {}
+    parameters = inspect.signature(function).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
 
 
 def average_scores(scores: NDArray, tasks: list[Task], average: str) -> float:

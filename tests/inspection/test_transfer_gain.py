@@ -169,6 +169,28 @@ def test_splits_of_no_rows_are_refused(problem, pair):
         transfer_gain(small_network(4), *problem, cv=[pair])
 
 
+def test_scores_are_of_splits_in_which_both_networks_have_one(problem):
+    """A metric may be undefined for the predictions of one of them."""
+
+    def of_early_rows(y, predicted):
+        return np.nan if predicted[0] else (y == predicted).mean()
+
+    cv = KFold(12)  # scikit-learn's, so that few splits have a score of both
+    with pytest.warns(UndefinedMetricWarning):
+        result = transfer_gain(
+            small_network(4, max_iter=2),
+            *problem,
+            cv=cv,
+            n_repeats=1,
+            scoring=of_early_rows,
+            random_state=0,
+        )
+    is_scored = np.isfinite([result.joint_scores, result.separate_scores])
+    assert (is_scored[0] != is_scored[1]).any()
+    table = result.table
+    assert_allclose(table["joint"] - table["separate"], table["gain"])
+
+
 @pytest.mark.parametrize("scoring", [None, ["roc_auc"], {"auc": "roc_auc"}])
 def test_what_is_no_metric_is_refused(problem, scoring):
     with pytest.raises(TypeError, match=r"scoring must be the name.*; got .*Pass one"):

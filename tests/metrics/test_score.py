@@ -336,10 +336,18 @@ def test_the_negative_class_alone_is_not_taken_for_the_positive(name, negative, 
         assert multitask_score(name, rare, rare, average=None).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("name", ["f1_macro", "f1_micro", "jaccard_macro"])
-def test_metrics_of_all_classes_are_defined_for_one(name):
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "f1_macro",
+        "f1_micro",
+        "jaccard_macro",
+        functools.partial(f1_score, average="macro"),
+    ],
+)
+def test_metrics_of_all_classes_are_defined_for_one(metric):
     same = [["a", "c"], ["a", "d"]]
-    assert multitask_score(name, same, same, average=None).tolist() == [1, 1]
+    assert multitask_score(metric, same, same, average=None).tolist() == [1, 1]
 
 
 def test_the_positive_class_may_be_given():
