@@ -28,7 +28,8 @@ from skmtl._inputs import (
     NumericColumns,
 )
 from skmtl._targets import Tasks
-from skmtl._training import Freeze, SolverState
+from skmtl._steps import Freeze
+from skmtl._training import SolverState
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture
 from skmtl.trunks import ConvTrunk, UnfreezeAfter

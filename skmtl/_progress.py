@@ -8,7 +8,6 @@ import numpy as np
 from torch import Tensor
 
 from skmtl._rows import as_tensor
-from skmtl._solvers import FlatParameters
 from skmtl.sharing._network import TrunkAndHeads
 
 StoppedBy = Literal["max_iter", "tol", "callback", "interrupt"]
@@ -50,14 +49,14 @@ class Progress:
     def __init__(
         self,
         network: TrunkAndHeads,
-        flat: FlatParameters,
+        values: list[Tensor],
         *,
         validating: bool,
         may_stall: bool,
         tol: float,
         n_iter_no_change: int,
     ) -> None:
-        self.flat = flat
+        self.values = values  # all parameters
         # Batch statistics belong to the parameters that they were seen with. By name: a
         # module may put another tensor in the place of its buffer.
         self.statistics = [
@@ -83,7 +82,7 @@ class Progress:
     def current(self) -> list[Tensor]:
         """Parameters and statistics."""
         buffers = [getattr(module, name) for module, name in self.statistics]
-        return [*self.flat.values, *buffers]
+        return [*self.values, *buffers]
 
     def keep_parameters(self) -> None:
         """Copy the parameters as the best ones; from now on those of better epochs."""

@@ -1,143 +1,29 @@
 """The one training loop. It knows networks and tensors, not estimators."""
 
-import contextlib
 import copy
 import math
-import os
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import Literal, NamedTuple, cast, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._cleanup import at_the_end
-from skmtl._layers import SparseRows, split_rows
-from skmtl._losses import Labels, in_task_order, logit_gradient, task_losses
+from skmtl._losses import in_task_order, task_losses
 from skmtl._products import without_derivatives
 from skmtl._progress import Epoch, Progress, StoppedBy, as_arrays, as_tensors
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows, Rows, as_tensor
-from skmtl._solvers import (
-    Adam,
-    FlatParameters,
-    Group,
-    NesterovSGD,
-    Solver,
-    groups_of,
-)
-from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
+from skmtl._steps import Freeze, Steps, TrainingPlan, parameter_groups
+from skmtl._threads import Workers, thread_limit
+from skmtl.sharing._network import TrunkAndHeads
 
-# Share of the steps of a cosine schedule over which the learning rate rises from 0.
-WARM_UP = 0.1
-# Multiply-adds of a forward pass that a further thread is worth. On two cores of a
-# virtual machine two threads took between 0.7 and 1.2 times as long as one at 3 million
-# and half as long at 100 million; where the cores are busy, a hundred times as long.
-MIN_WORK_PER_THREAD = 5_000_000
-
-_thread_lock = threading.Lock()
-_thread_users: set[object] = set()
-_threads_of_first_user = 1
-_has_had_threads = False
-
-
-class _ThisThread(threading.local):
-    def __init__(self) -> None:
-        # Several, one around another, where a callback predicts.
-        self.users: set[object] = set()
-        # Of torch outside of all limits; None: it has never been inside.
-        self.own_threads: int | None = None
-
-
-_this_thread = _ThisThread()
-
-
-@contextlib.contextmanager
-def thread_limit(work: float) -> Iterator[None]:
-    """Use as many of torch's threads as `work` multiply-adds a step can keep busy.
-
-    Each thread has a number of its own, and leaves with the one that it came with. But
-    where it first uses torch while others are here, it may have come with their limit:
-    a new thread takes over what any thread has set last. Then it leaves with what the
-    first of them had.
-    """
-    global _threads_of_first_user, _has_had_threads
-    this, user = _this_thread, object()
-    wanted = max(1, int(work // MIN_WORK_PER_THREAD))
-
-    def leave() -> None:
-        with _thread_lock:
-            this.users.discard(user)
-            _thread_users.discard(user)
-            torch.set_num_threads(before)
-
-    with _thread_lock:
-        # Also where it is not used: a new thread takes the number over when it asks for
-        # it, which must not happen between the lines of another one here.
-        before = torch.get_num_threads()
-        if not _thread_users:
-            _threads_of_first_user = before
-        if not this.users:
-            if this.own_threads is None and _thread_users:
-                before = max(before, _threads_of_first_user)
-            this.own_threads = before
-        own = cast(int, this.own_threads)
-        _has_had_threads |= own > 1
-    with at_the_end(leave):
-        with _thread_lock:
-            this.users.add(user)
-            _thread_users.add(user)
-            torch.set_num_threads(min(own, wanted))
-        yield
-
-
-def _begin_anew_in_child() -> None:
-    """After a fork: of all threads, this one alone is here.
-
-    The others will not give the lock back, and torch would wait forever for those of
-    its own that the parent has had.
-    """
-    global _thread_lock, _thread_users
-    _thread_lock, _thread_users = threading.Lock(), set(_this_thread.users)
-    if _has_had_threads:
-        torch.set_num_threads(1)
-        _this_thread.own_threads = 1
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
-
-
-class Freeze(NamedTuple):
-    """Which layers of the trunk are not trained."""
-
-    n_layers: int = 0  # from the input
-    n_epochs: int | None = None  # None: in no epoch
-    step_factor: float = 1.0  # on the steps of the trunk when it is released
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How to train; the names are those of the estimator's parameters."""
-
-    solver: Literal["adam", "sgd"]
-    alpha: float
-    batch_size: int
-    learning_rate: Literal["constant", "cosine"]
-    learning_rate_init: float
-    max_iter: int
-    shuffle: bool
-    tol: float
-    n_iter_no_change: int
-    momentum: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    freeze: Freeze
+# Multiply-adds of a forward pass of a batch from which a member is trained by itself,
+# beside the others. Smaller ones are trained in one pass: what Python takes for each
+# operation would be most of their time, and Python runs one thread at a time.
+MIN_WORK_PER_PART = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -146,34 +32,36 @@ class SolverState:
 
     solver: str
     freeze: Freeze
-    moments: dict[str, list[np.ndarray]]
+    moments: dict[str, list[np.ndarray]]  # of each part, group by group
     generator: np.ndarray  # of uint8
 
     def fits(self, plan: TrainingPlan) -> bool:
         """Whether its moments are of the same kind, and of the same parameters."""
         return self.solver == plan.solver and self.freeze == plan.freeze
 
-    def is_of(self, network: TrunkAndHeads) -> bool:
+    def is_of(self, network: TrunkAndHeads, n_parts: int = 1) -> bool:
         """Whether the moments have the sizes of the network's parameters."""
         network.trunk.n_frozen_layers = self.freeze.n_layers
         try:
-            groups = _parameter_groups(network, self.freeze)
+            groups = parameter_groups(network, self.freeze)
         finally:
             network.trunk.n_frozen_layers = 0
-        vectors = [(sum(p.numel() for p in group.parameters),) for group in groups]
+        sizes = [sum(p.numel() for p in group.parameters) for group in groups]
+        vectors = [(size // n_parts,) for size in sizes]
         shapes = {
             name: [part.shape for part in parts] for name, parts in self.moments.items()
         }
         if any(p.dtype != np.float32 for parts in self.moments.values() for p in parts):
             return False
         if self.solver == "adam":
+            vectors *= n_parts
             numbers: list[tuple] = [()] * len(vectors)
             return shapes == {"mean": vectors, "square": vectors, "n_steps": numbers}
         if self.solver != "sgd" or set(shapes) != {"velocity"}:
             return False
         # A group that has not been trained yet has no velocity, without momentum none.
-        velocity = shapes["velocity"]
-        return velocity == vectors[: len(velocity)]
+        n_groups = len(shapes["velocity"]) // n_parts
+        return shapes["velocity"] == vectors[:n_groups] * n_parts
 
 
 @dataclass(frozen=True)
@@ -182,28 +70,34 @@ class TrainingState:
 
     network: dict[str, np.ndarray]
     solver: SolverState
-    dropout_generator: np.ndarray
+    dropout_generators: np.ndarray  # a row for each part
     progress: dict[str, np.ndarray]
     stopped_by: StoppedBy | None  # None: it has not ended
 
     def is_of(
-        self, network: TrunkAndHeads, plan: TrainingPlan, *, validating: bool
+        self,
+        network: TrunkAndHeads,
+        data: LabelledRows,
+        plan: TrainingPlan,
+        *,
+        validating: bool,
     ) -> bool:
-        """Whether a run of this plan can go on from it.
+        """Whether a run of this plan on these data can go on from it.
 
         The kernels of the solver do not look at sizes.
         """
         n_epochs = len(self.progress["losses"])
         n_tasks = len(network.architecture.n_classes)
-        twin = copy.deepcopy(network)
-        progress = _new_progress(twin, _flat(twin, plan), plan, validating=validating)
-        progress.keep_parameters()
-        progress.epochs = [Epoch(0, 0.0, np.zeros(n_tasks))] * n_epochs
         generator = torch.Generator()
         generator.set_state(as_tensor(self.solver.generator))
-        _generator_beside(network.like, generator).set_state(
-            as_tensor(self.dropout_generator)
-        )
+        twin = copy.deepcopy(network)
+        parts = _Parts(twin, data, plan, generator)
+        progress = _new_progress(parts, validating=validating)
+        progress.keep_parameters()
+        progress.epochs = [Epoch(0, 0.0, np.zeros(n_tasks))] * n_epochs
+        if len(self.dropout_generators) != len(parts.steps):
+            return False
+        parts.set_dropout_generators(self.dropout_generators)
         return (
             _layout(self.network) == _layout(as_arrays(network.state_dict()))
             and _layout(self.progress) == _layout(progress.state())
@@ -211,7 +105,7 @@ class TrainingState:
             and bool(np.isfinite(self.progress["losses"]).all())
             and self.stopped_by in (None, *get_args(StoppedBy))
             and self.solver.fits(plan)
-            and self.solver.is_of(network)
+            and self.solver.is_of(network, len(parts.steps))
         )
 
 
@@ -236,38 +130,49 @@ def train(
     generator: torch.Generator,
     *,
     held_out: Tensor | None = None,
+    left_out_by: Tensor | None = None,
     solver_state: SolverState | None = None,
     resumed: TrainingState | None = None,
+    in_one_pass: bool = False,
     catches_interrupt: bool = True,
     on_epoch_begin: Callable[[int], None] = lambda epoch: None,
-    on_epoch_end: Callable[[Epoch], bool] = lambda epoch: False,
+    on_epoch_end: Callable[[Epoch, Callable[[], None]], bool] = lambda *args: False,
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None = None,
 ) -> TrainingResult:
     """Train `network` in place on the rows `index` of `data`.
 
     With rows `held_out`, the parameters of the epoch with the best score on them are
-    restored; after an interrupt, those of the best epoch so far. `on_epoch_end` stops
-    the run by returning True. `on_state` is called after each epoch with its number,
-    whether it was the last, and a function that gives the state, from which another
-    run may be `resumed`.
+    restored; after an interrupt, those of the best epoch so far. `left_out_by` is the
+    number of the member, (n_samples,), that is not trained on a row. `on_epoch_end` is
+    given a function that brings `network` up to date, and stops the run by returning
+    True. `on_state` is called after each epoch with its number, whether it was the
+    last, and a function that gives the state, from which another run may be `resumed`.
+    Members that are trained `in_one_pass` have one `solver_state`, of all of them.
     """
+    parts = _Parts(
+        network, data, plan, generator, left_out_by, in_one_pass=in_one_pass
+    )
     if resumed is not None:
         solver_state = resumed.solver
-    flat = _flat(network, plan)
     try:
-        steps = _Steps(network, flat, data, plan, generator, solver_state)
+        parts.set_moments(solver_state)
         validating = held_out is not None
-        progress = _new_progress(network, flat, plan, validating=validating)
-        if catches_interrupt or held_out is not None:
+        progress = _new_progress(parts, validating=validating)
+        if catches_interrupt or validating:
             progress.keep_parameters()
         if resumed is not None:
-            _restore(resumed, steps, progress)
+            _restore(resumed, parts, progress)
         stopped_by: StoppedBy
-        device, work = steps.like.device, plan.batch_size * network.work_per_row
-        with without_derivatives(device), thread_limit(work):
+        device = network.like.device
+        with (
+            without_derivatives(device),
+            thread_limit(parts.work_per_step) as n_threads,
+            Workers(min(n_threads, len(parts.steps))) as workers,
+        ):
             try:
                 stopped_by = _run_epochs(
-                    steps,
+                    parts,
+                    workers,
                     progress,
                     index,
                     held_out,
@@ -285,30 +190,155 @@ def train(
                     RuntimeWarning,
                     stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
                 )
-            if held_out is not None or stopped_by == "interrupt":
+            if not (validating or stopped_by == "interrupt"):
+                parts.join()
+            elif progress.own_best is not None:
                 progress.restore_best()
+            else:
+                progress.restore_best()
+                parts.join()
     finally:
-        flat.release()
-        network.trunk.n_frozen_layers = 0
+        parts.release()
     _check_parameters(network, len(progress.epochs), plan)
-    return TrainingResult(progress.epochs, stopped_by, steps.state())
+    return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
 
 
-def _flat(network: TrunkAndHeads, plan: TrainingPlan) -> FlatParameters:
-    network.trunk.n_frozen_layers = plan.freeze.n_layers
-    return FlatParameters(_parameter_groups(network, plan.freeze))
+class _Parts:
+    """A network as parts that need nothing of one another while they are trained.
+
+    Its members, each in a network of its own where they are large enough, else the
+    network itself.
+    """
+
+    def __init__(
+        self,
+        network: TrunkAndHeads,
+        data: LabelledRows,
+        plan: TrainingPlan,
+        generator: torch.Generator,
+        left_out_by: Tensor | None = None,
+        *,
+        in_one_pass: bool = False,
+    ) -> None:
+        self.network, self.data, self.plan = network, data, plan
+        self.generator = generator
+        self.left_out_by = left_out_by
+        self.like = network.like
+        work = plan.batch_size * network.work_per_row / network.n_members
+        self.is_divided = (
+            network.n_members > 1
+            and network.can_be_divided
+            and (left_out_by is not None or work >= MIN_WORK_PER_PART)
+            and not in_one_pass
+        )
+        # One part may be large enough for several of torch's own threads.
+        self.work_per_step = 0.0 if self.is_divided else work * network.n_members
+        networks = [network]
+        if self.is_divided:
+            networks = [network.member(m) for m in range(network.n_members)]
+        self.steps = [
+            Steps(part, data, plan, self._dropout_generator()) for part in networks
+        ]
+
+    def _dropout_generator(self) -> torch.Generator:
+        """For a part, on the network's device."""
+        if not self.is_divided and self.like.device == self.generator.device:
+            return self.generator
+        device = self.generator.device
+        seed = torch.randint(2**62, (), generator=self.generator, device=device)
+        return torch.Generator(self.like.device).manual_seed(int(seed))
+
+    @property
+    def values(self) -> list[Tensor]:
+        """All parameters."""
+        return [values for steps in self.steps for values in steps.flat.values]
+
+    def join(self) -> None:
+        """Bring the network up to date."""
+        if self.is_divided:
+            for m, steps in enumerate(self.steps):
+                self.network.take_member(m, steps.network, 0)
+
+    def load(self, network: dict[str, np.ndarray]) -> None:
+        """Take over the state of another network."""
+        self.network.load_state_dict(as_tensors(network))
+        if self.is_divided:
+            for m, steps in enumerate(self.steps):
+                steps.network.take_member(0, self.network, m)
+
+    def release(self) -> None:
+        for steps in self.steps:
+            steps.release()
+
+    def run_epoch(self, index: Tensor, number: int, workers: Workers) -> float:
+        """One pass of each part over the rows `index`; the mean of their losses."""
+        for steps in self.steps:
+            steps.begin_epoch(number)
+        if self.plan.shuffle:
+            index = index[self._random_order(len(index))]
+        jobs = [
+            partial(self._run_part, steps, self._rows_of(m, index), number, workers)
+            for m, steps in enumerate(self.steps)
+        ]
+        return sum(workers.run(jobs)) / len(jobs)
+
+    def _run_part(
+        self, steps: Steps, index: Tensor, number: int, workers: Workers
+    ) -> float:
+        with without_derivatives(self.like.device):
+            return steps.run_epoch(index, number, workers.keep_on)
+
+    def _rows_of(self, member: int, index: Tensor) -> Tensor:
+        if self.left_out_by is None:
+            return index
+        return index[self.left_out_by[index] != member]
+
+    def _random_order(self, n_rows: int) -> Tensor:
+        generator = self.generator
+        return torch.randperm(n_rows, generator=generator, device=generator.device)
+
+    def solver_state(self) -> SolverState:
+        """The moments are the solvers' own, which are copied where they are used."""
+        states = [steps.solver.state for steps in self.steps]
+        moments = {
+            name: [part.cpu().numpy() for state in states for part in state[name]]
+            for name in states[0]
+        }
+        generator = self.generator.get_state().numpy()
+        return SolverState(self.plan.solver, self.plan.freeze, moments, generator)
+
+    def set_moments(self, state: SolverState | None) -> None:
+        """The moments alone: step size, momentum and the like are those of the plan."""
+        if state is None or not state.fits(self.plan):
+            return
+        n_parts = len(self.steps)
+        for i, steps in enumerate(self.steps):
+            own: dict[str, list[Tensor]] = {}
+            for name, arrays in state.moments.items():
+                n_groups = len(arrays) // n_parts
+                own[name] = [
+                    # A copy, since the run may fail.
+                    torch.tensor(array, device=self.like.device)
+                    for array in arrays[i * n_groups : (i + 1) * n_groups]
+                ]
+            steps.set_moments(own)
+
+    def dropout_generators(self) -> np.ndarray:
+        """Their states, a row for each part."""
+        return np.stack(
+            [steps.dropout_generator.get_state().numpy() for steps in self.steps]
+        )
+
+    def set_dropout_generators(self, states: np.ndarray) -> None:
+        for steps, state in zip(self.steps, states, strict=True):
+            steps.dropout_generator.set_state(as_tensor(state))
 
 
-def _new_progress(
-    network: TrunkAndHeads,
-    flat: FlatParameters,
-    plan: TrainingPlan,
-    *,
-    validating: bool,
-) -> Progress:
+def _new_progress(parts: _Parts, *, validating: bool) -> Progress:
+    plan = parts.plan
     return Progress(
-        network,
-        flat,
+        parts.network,
+        parts.values,
         validating=validating,
         # A cosine schedule is worth its last epochs, in which the step is smallest:
         # only a validation score may cut it short.
@@ -318,222 +348,57 @@ def _new_progress(
     )
 
 
-def _parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
-    """What is trained, and from which epoch; what waits comes last."""
-    named = list(network.named_parameters())
-    if freeze.n_epochs is None:
-        frozen = {id(p) for p in network.trunk.frozen_parameters()}
-        return groups_of([pair for pair in named if id(pair[1]) not in frozen], 1.0, 0)
-    in_trunk = {id(p) for p in network.trunk.parameters()}
-    heads = [pair for pair in named if id(pair[1]) not in in_trunk]
-    trunk = [(n, p) for n, p in named if id(p) in in_trunk and p.requires_grad]
-    return [
-        *groups_of(heads, 1.0, 0),
-        *groups_of(trunk, freeze.step_factor, freeze.n_epochs),
-    ]
-
-
 def _run_epochs(
-    steps: "_Steps",
+    parts: _Parts,
+    workers: Workers,
     progress: Progress,
     index: Tensor,
     held_out: Tensor | None,
     on_epoch_begin: Callable[[int], None],
-    on_epoch_end: Callable[[Epoch], bool],
+    on_epoch_end: Callable[[Epoch, Callable[[], None]], bool],
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None,
 ) -> StoppedBy:
     """Epoch after epoch; returns what ended them."""
-    max_iter = steps.plan.max_iter
+    max_iter = parts.plan.max_iter
     for number in range(len(progress.epochs), max_iter):
         if progress.stopped_by is not None:
             break
         on_epoch_begin(number)
-        loss, scores = steps.run_epoch(index, number), None
+        loss, scores = parts.run_epoch(index, number, workers), None
         if held_out is not None:
-            scores = -mean_task_losses(steps.network, steps.data, held_out)
+            parts.join()
+            scores = -mean_task_losses(parts.network, parts.data, held_out)
         epoch = Epoch(number, loss, scores)
-        _check_finite(epoch, steps.plan)
+        _check_finite(epoch, parts.plan)
         progress.update(epoch)
-        if on_epoch_end(epoch):
+        if on_epoch_end(epoch, parts.join):
             progress.stopped_by = "callback"
         elif progress.has_stalled():
             progress.stopped_by = "tol"
         if on_state is not None:
             is_last = progress.stopped_by is not None or number + 1 == max_iter
-            on_state(number, is_last, partial(_state_of, steps, progress))
+            on_state(number, is_last, partial(_state_of, parts, progress))
     return progress.stopped_by or "max_iter"
 
 
-def _state_of(steps: "_Steps", progress: Progress) -> TrainingState:
+def _state_of(parts: _Parts, progress: Progress) -> TrainingState:
     """On the memory of the CPU's tensors: to be written before the next step."""
+    parts.join()
     return TrainingState(
-        as_arrays(steps.network.state_dict()),
-        steps.state(),
-        steps.dropout_generator.get_state().numpy(),
+        as_arrays(parts.network.state_dict()),
+        parts.solver_state(),
+        parts.dropout_generators(),
         progress.state(),
         progress.stopped_by,
     )
 
 
-def _restore(state: TrainingState, steps: "_Steps", progress: Progress) -> None:
-    steps.network.load_state_dict(as_tensors(state.network))
-    steps.generator.set_state(as_tensor(state.solver.generator))
-    steps.dropout_generator.set_state(as_tensor(state.dropout_generator))
+def _restore(state: TrainingState, parts: _Parts, progress: Progress) -> None:
+    parts.load(state.network)
+    parts.generator.set_state(as_tensor(state.solver.generator))
+    parts.set_dropout_generators(state.dropout_generators)
     progress.restore(state.progress)
     progress.stopped_by = state.stopped_by
-
-
-class _Steps:
-    """Steps of the solver, batch by batch."""
-
-    def __init__(
-        self,
-        network: TrunkAndHeads,
-        flat: FlatParameters,
-        data: LabelledRows,
-        plan: TrainingPlan,
-        generator: torch.Generator,
-        solver_state: SolverState | None,
-    ) -> None:
-        self.network = network
-        self.network_pass = NetworkPass(network)
-        self.flat = flat
-        self.data = data
-        self.plan = plan
-        self.generator = generator
-        self.like = network.like
-        self.dropout_generator = _generator_beside(self.like, generator)
-        moments = None
-        if solver_state is not None and solver_state.fits(plan):
-            # The moments alone: step size, momentum and the like are those of `plan`.
-            moments = {
-                # A copy, since the run may fail.
-                name: [torch.tensor(part, device=self.like.device) for part in parts]
-                for name, parts in solver_state.moments.items()
-            }
-        self.solver = make_solver(flat, plan, moments)
-        # A row's share of a block: its features, labels (three fields) and logits.
-        n_logits = sum(len(g.tasks) * g.n_logits for g in network.groups)
-        width = data.rows.width + (3 + network.n_members) * n_logits
-        n_batches = CHUNK_ELEMENTS // (width * plan.batch_size)
-        self.rows_per_block = plan.batch_size * max(1, n_batches)
-
-    def state(self) -> SolverState:
-        """The moments are the solver's own, which are copied where they are used."""
-        moments = {
-            name: [part.cpu().numpy() for part in parts]
-            for name, parts in self.solver.state.items()
-        }
-        generator = self.generator.get_state().numpy()
-        return SolverState(self.plan.solver, self.plan.freeze, moments, generator)
-
-    def run_epoch(self, index: Tensor, number: int) -> float:
-        """One pass over the rows `index`; returns its mean loss with the L2 term."""
-        plan = self.plan
-        self._begin_epoch(number)
-        if plan.shuffle:
-            index = index[self._random_order(len(index))]
-        n_batches = -(-len(index) // plan.batch_size)
-        step_sizes = (
-            plan.learning_rate_init
-            * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
-            for i in range(n_batches)
-        )
-        loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
-        weight = 0.0
-        for rows in index.split(self.rows_per_block):
-            block_loss, block_weight = self._run_block(rows, step_sizes)
-            loss += block_loss
-            weight += block_weight
-        return (float(loss) + self._penalty() * n_batches) / weight
-
-    def _random_order(self, n_rows: int) -> Tensor:
-        generator = self.generator
-        return torch.randperm(n_rows, generator=generator, device=generator.device)
-
-    def _begin_epoch(self, number: int) -> None:
-        """Release the trunk where its time has come."""
-        self.flat.begin_epoch(number)
-        n_epochs = self.plan.freeze.n_epochs
-        waits = self.network.trunk.n_frozen_layers > 0
-        if waits and n_epochs is not None and number >= n_epochs:
-            self.network.trunk.n_frozen_layers = 0
-            self.network_pass = NetworkPass(self.network)
-
-    def _run_block(
-        self, rows: Tensor, step_sizes: Iterator[float]
-    ) -> tuple[Tensor, float]:
-        """Read some batches at once and take their steps.
-
-        Returns the sum of the losses, each before its step, and of the rows' weights.
-        """
-        groups, batch_size = self.network.groups, self.plan.batch_size
-        block = self.data.read(rows, self.like, groups)
-        if block.row_weight is None:
-            weights = [float(len(part)) for part in rows.split(batch_size)]
-        else:
-            weights = [float(part.sum()) for part in block.row_weight.split(batch_size)]
-        logits = [
-            self._step(*batch)
-            for batch in zip(
-                split_rows(block.x, batch_size),
-                block.labels.split(batch_size),
-                weights,
-                islice(step_sizes, len(weights)),
-                strict=True,
-            )
-        ]
-        losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
-        return losses.sum(), sum(weights)
-
-    def _penalty(self) -> float:
-        """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
-        if self.plan.alpha == 0:  # the weights may have overflowed
-            return 0.0
-        squares = sum(
-            float(part.square().sum())
-            for group, values in zip(self.flat.groups, self.flat.values, strict=True)
-            if group.decays
-            for part in values.split(CHUNK_ELEMENTS)  # no copy as large as they are
-        )
-        return 0.5 * self.plan.alpha * squares / self.network.n_members
-
-    def _step(
-        self, x: Tensor | SparseRows, labels: Labels, weight: float, step: float
-    ) -> Tensor:
-        """Descend on a batch of this weight; returns its logits before the step."""
-        tape, generator = Tape([], []), self.dropout_generator
-        read = self.network_pass.read(x, generator)
-        logits = self.network_pass.forward(read, generator, tape)
-        # Members do not see one another: each descends on its own mean loss.
-        gradient = logit_gradient(logits, labels, self.network.groups).div_(weight)
-        self.network_pass.backward(tape, gradient)
-        self.solver.step(step, self.plan.alpha / weight)
-        return logits
-
-
-def step_size(plan: TrainingPlan, progress: float) -> float:
-    """Factor on `learning_rate_init` when a share `progress` of all steps is done."""
-    if plan.learning_rate == "constant":
-        return 1.0
-    if progress < WARM_UP:
-        return progress / WARM_UP
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - WARM_UP) / (1.0 - WARM_UP)))
-
-
-def make_solver(
-    flat: FlatParameters, plan: TrainingPlan, state: dict[str, list[Tensor]] | None
-) -> Solver:
-    """The solver of the plan, which goes on from a state."""
-    if plan.solver == "adam":
-        return Adam(
-            flat,
-            beta_1=plan.beta_1,
-            beta_2=plan.beta_2,
-            epsilon=plan.epsilon,
-            state=state,
-        )
-    return NesterovSGD(flat, momentum=plan.momentum, state=state)
 
 
 def _check_finite(epoch: Epoch, plan: TrainingPlan) -> None:
@@ -556,14 +421,6 @@ def _divergence_error(what: str, epoch: int, plan: TrainingPlan) -> ValueError:
         f"with learning_rate_init={plan.learning_rate_init}. Scale X (for instance "
         "with StandardScaler) or lower learning_rate_init."
     )
-
-
-def _generator_beside(like: Tensor, generator: torch.Generator) -> torch.Generator:
-    """The generator for dropout, on the network's device."""
-    if like.device == generator.device:
-        return generator
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-    return torch.Generator(like.device).manual_seed(int(seed))
 
 
 def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:

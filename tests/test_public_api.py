@@ -21,6 +21,8 @@ PACKAGE = Path(skmtl.__file__).parent
 # Arrows point down only: a module imports from lower layers or from its own folder.
 LAYERS = {
     "_cleanup": 0,
+    "_threads": 0,
+    "_steps": 2,
     "_interrupts": 0,
     "_layers": 0,
     "_products": 0,

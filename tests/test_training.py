@@ -25,15 +25,9 @@ from scipy import sparse
 
 from skmtl._progress import Epoch, best_validation_score
 from skmtl._rows import LabelledRows, Rows, as_tensor
-from skmtl._training import (
-    Freeze,
-    TrainingPlan,
-    iter_chunks,
-    mean_task_losses,
-    step_size,
-    thread_limit,
-    train,
-)
+from skmtl._steps import Freeze, TrainingPlan, step_size
+from skmtl._threads import thread_limit
+from skmtl._training import iter_chunks, mean_task_losses, train
 from skmtl.trunks._module import build_module_trunk
 
 
@@ -278,7 +272,7 @@ def test_dropout_reaches_training():
 def test_an_interrupt_restores_the_best_epoch_so_far():
     x, codes = random_batch()
 
-    def interrupt_late(epoch):
+    def interrupt_late(epoch, update):
         if epoch.number == 5:
             raise KeyboardInterrupt
         return False
@@ -677,7 +671,7 @@ def test_the_best_epoch_brings_back_its_batch_statistics():
     codes = (x[:, :4] > 0).to(torch.int8)  # so that the first epochs help
     data, seen = labelled(x, codes), []
 
-    def remember(epoch):
+    def remember(epoch, update):
         seen.append((epoch.validation_score, copy.deepcopy(network.state_dict())))
         return False
 

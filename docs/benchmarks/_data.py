@@ -21,6 +21,8 @@ def loader_of(folder):
 
 def load_raw(name):
     """X, Y and ready splits of a set: CSR, or a DataFrame whose text is a category."""
+    if name.startswith("made_"):
+        return made(int(name.removeprefix("made_")))
     X, Y, parts = loader_of(os.environ["SKMTL_DATA"])(name)
     if sparse.issparse(X):
         return X.tocsr(), Y, parts
@@ -28,6 +30,43 @@ def load_raw(name):
         X = pd.DataFrame(X).add_prefix("x")
     text = X.select_dtypes(exclude="number").columns
     return X.astype(dict.fromkeys(text, "category")), Y, parts
+
+
+def made(n_rows, seed=0):
+    """A table of 40 columns and 6 binary tasks of which half of the labels are missing.
+
+    Thirty columns of numbers of several shapes, one in three with missing values, and
+    ten of categories. The tasks weigh 20 hidden effects differently: thresholds of one
+    or two columns, as trees find them, smooth functions, and effects of categories.
+    """
+    truth = np.random.default_rng(12345)  # the same for all numbers of rows
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(n_rows, 30))
+    numbers[:, 10:20] = np.exp(numbers[:, 10:20])
+    numbers[:, 20:25] = numbers[:, 20:25].round()
+    ranks = np.clip(numbers, -3, 3)
+    codes = rng.integers(0, 12, size=(n_rows, 10)) * rng.integers(0, 2, (n_rows, 10))
+    effects = []
+    for i in range(20):
+        a, b = truth.choice(30, 2, replace=False)
+        if i < 7:
+            effect = (ranks[:, a] > truth.normal()) * (ranks[:, b] > truth.normal())
+        elif i < 14:
+            effect = np.sin(truth.uniform(0.5, 2) * ranks[:, a]) * ranks[:, b]
+        else:
+            effect = truth.normal(size=12)[codes[:, i % 10]]
+        effects.append((effect - effect.mean()) / effect.std())
+    logits = np.column_stack(effects) @ truth.normal(size=(20, 6)) * 0.5
+    logits += truth.normal(size=6)
+    labels = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    Y = np.where(rng.random(logits.shape) < 0.5, np.nan, labels)
+    for j in range(0, 30, 3):
+        numbers[rng.random(n_rows) < 0.1, j] = np.nan
+    X = pd.DataFrame(numbers.astype(np.float32)).add_prefix("x")
+    for j in range(10):
+        names = np.array([f"level {k}" for k in range(12)])
+        X[f"c{j}"] = pd.Categorical.from_codes(codes[:, j], names)
+    return X, pd.DataFrame(Y).add_prefix("task "), {}
 
 
 def class_tables(network, X):

@@ -17,7 +17,8 @@ from skmtl._classifier._parameters import as_python
 from skmtl._classifier._training_set import TrainingSet
 from skmtl._cleanup import at_the_end
 from skmtl._files import FileError, read_file, write_file
-from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
+from skmtl._steps import Freeze, TrainingPlan
+from skmtl._training import SolverState, TrainingState
 from skmtl.sharing._network import TrunkAndHeads
 from skmtl.trunks._module import trunk_label, without_addresses
 
@@ -135,7 +136,9 @@ class Checkpoint:
         with self._damage_named():
             different = self._differences(self.document["fingerprint"])
             state = None if different else _state(self.document, self.arrays)
-            if state and not state.is_of(network, plan, validating=validating):
+            if state and not state.is_of(
+                network, training_set.data, plan, validating=validating
+            ):
                 raise FileError("it holds the state of another run")
         if different:
             raise ValueError(
@@ -202,7 +205,7 @@ class Checkpoint:
         arrays = {
             "random_numbers": began["state"]["key"],
             "generator": current.solver.generator,
-            "dropout_generator": current.dropout_generator,
+            "dropout_generators": current.dropout_generators,
         }
         for name, parts in current.solver.moments.items():
             document[f"n_{name}"] = len(parts)
@@ -222,7 +225,7 @@ def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingStat
     return TrainingState(
         _below("network/", arrays),
         SolverState(document["solver"], freeze, moments, arrays["generator"]),
-        arrays["dropout_generator"],
+        arrays["dropout_generators"],
         _below("progress/", arrays),
         document["stopped_by"],
     )

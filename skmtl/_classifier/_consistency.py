@@ -21,7 +21,8 @@ from skmtl._inputs import (
 )
 from skmtl._layers import ACTIVATIONS
 from skmtl._targets import Tasks
-from skmtl._training import Freeze, SolverState
+from skmtl._steps import Freeze
+from skmtl._training import SolverState
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 
 

@@ -852,7 +852,9 @@ class MultiTaskNetClassifier(
             resumed=resumed,
             catches_interrupt=catches_interrupts(),
             on_epoch_begin=reports.begin,
-            on_epoch_end=lambda epoch: reports.end(epoch, fitted_attributes),
+            on_epoch_end=lambda epoch, update: reports.end(
+                epoch, lambda: (update(), fitted_attributes())[1]
+            ),
             on_state=None if checkpoint is None else checkpoint.write,
         )
         self._set_fitted(training_set, network, result.epochs, continues)
@@ -892,6 +894,7 @@ class MultiTaskNetClassifier(
             plan,
             generator,
             solver_state=state,
+            in_one_pass=True,
             catches_interrupt=False,  # it shall end the loop around the calls
         )
         self._set_fitted(training_set, network, result.epochs, continues)

@@ -19,7 +19,7 @@ from skmtl._classifier._training_set import TrainingSet
 from skmtl._inputs import ColumnEncoding, InputColumns
 from skmtl._layers import ACTIVATIONS
 from skmtl._targets import Tasks
-from skmtl._training import Freeze, TrainingPlan
+from skmtl._steps import Freeze, TrainingPlan
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 from skmtl.trunks import UnfreezeAfter

@@ -1,6 +1,7 @@
 """Forward passes of a fitted network, chunk by chunk, and the view of each task."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from torch import Tensor
 from skmtl._layers import OutputGroup
 from skmtl._products import without_derivatives
 from skmtl._rows import Rows
-from skmtl._training import iter_chunks, thread_limit
+from skmtl._threads import Workers, thread_limit
+from skmtl._training import iter_chunks
 from skmtl.sharing._network import TrunkAndHeads
 
 
@@ -21,19 +23,25 @@ def map_rows(
     rows = Rows.of(X, encoded=network.columns is not None)
     like = network.like
     chunks = list(iter_chunks(network, rows, len(rows)))
+
+    def give(chunk: slice) -> list[NDArray]:
+        with without_derivatives(like.device):
+            return [part.cpu().numpy() for part in function(rows.read(chunk, like))]
+
     outputs: list[NDArray] = []
-    work = chunks[0].stop * network.work_per_row
-    with without_derivatives(like.device), thread_limit(work):
-        for chunk in chunks:
-            parts = [part.cpu().numpy() for part in function(rows.read(chunk, like))]
-            if not outputs:
-                shapes = [(len(rows), *part.shape[1:]) for part in parts]
-                outputs = [
-                    np.empty(shape, part.dtype)
-                    for shape, part in zip(shapes, parts, strict=True)
-                ]
-            for output, part in zip(outputs, parts, strict=True):
-                output[chunk] = part
+
+    def write(chunk: slice) -> None:
+        for output, part in zip(outputs, give(chunk), strict=True):
+            output[chunk] = part
+
+    with thread_limit(0) as n_threads:
+        for part in give(chunks[0]):
+            outputs.append(np.empty((len(rows), *part.shape[1:]), part.dtype))
+            outputs[-1][chunks[0]] = part
+        # A module of the user's own may keep things that threads must not share.
+        n_workers = n_threads if network.can_be_divided else 1
+        with Workers(min(n_workers, len(chunks) - 1)) as workers:
+            workers.run([partial(write, chunk) for chunk in chunks[1:]])
     return outputs
 
 

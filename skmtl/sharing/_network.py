@@ -145,6 +145,35 @@ class TrunkAndHeads(nn.Module):
             banks, source_banks = self._trunks_of(task), source._trunks_of(source_task)
             self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
 
+    @property
+    def can_be_divided(self) -> bool:
+        """Whether `member` can take it apart: not where the trunk is a user's module.
+
+        Such a one may draw from torch's global generator, which threads would share.
+        """
+        is_module = isinstance(self.trunk, ModuleTrunk)
+        return not is_module and self.like.device.type == "cpu"
+
+    def member(self, number: int) -> "TrunkAndHeads":
+        """A copy of one member, as a network of its own."""
+        architecture = replace(self.architecture, n_members=1)
+        network = TrunkAndHeads(architecture, self.n_trunks, torch.Generator())
+        network = network.to(self.like.device)
+        if self.like.dtype != torch.float32:  # the user has converted it
+            network = network.to(self.like.dtype)
+        network.take_member(0, self, number)
+        return network
+
+    def take_member(self, number: int, source: "TrunkAndHeads", other: int) -> None:
+        """Take over a member of another network."""
+        pairs = [(self.trunk, source.trunk, self.n_trunks)]
+        for group, own, head in zip(self.groups, self.heads, source.heads, strict=True):
+            pairs.append((cast(Any, own), cast(Any, head), len(group.tasks)))
+        for own, head, n_banks in pairs:
+            banks = range(number * n_banks, (number + 1) * n_banks)
+            source_banks = range(other * n_banks, (other + 1) * n_banks)
+            own.copy_banks(banks, cast(Any, head), source_banks)
+
     def _banks_of(self, task: int) -> tuple[BankStack, list[int]]:
         """The stack of heads with a task, and the task's banks in it."""
         for group, head in zip(self.groups, self.heads, strict=True):

@@ -598,7 +598,7 @@ def test_ctrl_c_ends_a_loop_of_partial_fit(problem, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skmtl._training.logit_gradient", interrupted)
+    monkeypatch.setattr("skmtl._steps.logit_gradient", interrupted)
     with pytest.raises(KeyboardInterrupt):
         clf.partial_fit(X, Y)
     assert vars(clf) == before
