@@ -73,12 +73,22 @@ class EncodedRows(NamedTuple):
     unknown: Tensor | None  # (batch, n_categorical), 1 for a category without a row
 
 
+class Positions(NamedTuple):
+    """A batch of rows as `ColumnEncoder` places them, to be expanded."""
+
+    values: Tensor  # (batch, columns): place among the bins, or row of a category
+
+
 # What a layer may read.
 Features = Tensor | SparseRows | EncodedRows
 
 
-def split_rows(x: Tensor | SparseRows, n_rows: int) -> Sequence[Tensor | SparseRows]:
+def split_rows(
+    x: Tensor | SparseRows | Positions, n_rows: int
+) -> Sequence[Tensor | SparseRows | Positions]:
     """So many rows each, the last ones fewer."""
+    if isinstance(x, Positions):
+        return [Positions(values) for values in x.values.split(n_rows)]
     if isinstance(x, Tensor):
         return x.split(n_rows)
     parts, bounds = [], x.offsets[::n_rows].tolist()
@@ -297,17 +307,18 @@ def dropout_factors(
 ) -> Tensor | None:
     """0 for what is dropped, what makes up for it for the rest; None for no dropout.
 
-    Sixteen random bits decide on each element, so that the rate is a multiple of
-    2**-16. bernoulli_ draws a double for each, which takes six times as long.
+    Eight random bits decide on each element: the rate is rounded to a multiple of
+    1/256, and what makes up for it is exact. bernoulli_ draws a double for each, which
+    takes twelve times as long.
     """
-    n_dropped = min(round(rate * 2**16), 2**16 - 1)  # of 2**16 values
-    if generator is None or n_dropped == 0:
+    if generator is None or rate == 0:
         return None
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    n_dropped = min(max(round(rate * 2**8), 1), 2**8 - 1)  # of 2**8 values
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
     words.random_(-(2**63), None, generator=generator)
-    values = words.view(torch.int16)[: x.numel()].view(x.shape)
-    kept = values >= n_dropped - 2**15
-    return kept.to(x.dtype).mul_(2**16 / (2**16 - n_dropped))
+    values = words.view(torch.int8)[: x.numel()].view(x.shape)
+    kept = values >= n_dropped - 2**7
+    return kept.to(x.dtype).mul_(2**8 / (2**8 - n_dropped))
 
 
 def _buffer(array: NDArray) -> nn.Buffer:
@@ -342,8 +353,8 @@ class ColumnEncoder(nn.Module):
         # The columns with a curve have several bins, the others one.
         self.curves = _Bins(begin[:n_curved], width[:n_curved], rise[:n_curved])
         self.lines = _Bins(*(part[n_curved:, :1] for part in (begin, width, rise)))
-        offset = -self.CURVE_SCALE * numeric.bin_means[:n_curved]
-        self.offset = _buffer(offset.astype(np.float32))
+        self.bin_means = _buffer(numeric.bin_means[:n_curved].astype(np.float32))
+        self.bin_numbers = _buffer(np.arange(self.n_bins, dtype=np.float32))
         self.missing = _buffer(np.flatnonzero(numeric.has_missing))
         self.categorical = _buffer(categorical.positions)
         self.first_slot = _buffer(categorical.first_slot)
@@ -359,65 +370,88 @@ class ColumnEncoder(nn.Module):
         self, x: Tensor, dropout: float, generator: torch.Generator | None
     ) -> EncodedRows:
         """Encode (batch, n_features); dropout acts on whole columns."""
+        return self.expand(self.place(x), dropout, generator)
+
+    def place(self, x: Tensor) -> Positions:
+        """Where each value of (batch, n_features) lies among the bins of its column.
+
+        What never changes in training, of the size of X in float32.
+        """
         x = x.to(torch.float64)  # differences of large numbers need it
-        numbers = self._encode_numbers(
-            x if self.reads_all else x.index_select(1, self.numeric)
-        )
-        categories = unknown = None
+        numbers = x if self.reads_all else x.index_select(1, self.numeric)
+        parts = [self.curves(numbers[:, : self.n_curved]).sum(2)]
+        if self.n_curved < numbers.shape[1]:
+            parts.append(self.lines(numbers[:, self.n_curved :]).sum(2))
         if len(self.categorical):
-            categories, unknown = self._encode_categories(
-                x.index_select(1, self.categorical)
-            )
-        if generator is not None and dropout > 0.0:
-            n_columns = len(self.numeric) + len(self.categorical)
-            columns = numbers.new_ones(len(x), n_columns)
-            keep = apply_dropout(columns, dropout, generator)
-            numbers = numbers * self._per_input(keep)
-            of_category = keep[:, len(self.numeric) :]
-            if categories is not None:
-                values = categories.values * of_category.flatten()
-                categories = categories._replace(values=values)
-            if unknown is not None:
-                unknown = unknown * of_category
-        return EncodedRows(numbers, categories, unknown)
+            codes = x.index_select(1, self.categorical)
+            slots = torch.where(codes.isnan(), MISSING_SLOT, codes + FIRST_CODE_SLOT)
+            rows = self.slot_row.take(slots.to(torch.int64) + self.first_slot)
+            parts.append(rows.to(parts[0].dtype))
+        return Positions(torch.cat(parts, dim=1))
 
-    def _encode_numbers(self, x: Tensor) -> Tensor:
-        """Scores, indicators of missing numbers and bins, side by side."""
-        is_missing = x.isnan()
-        has_missing = bool(is_missing.any())
-        bins = self.curves(x[:, : self.n_curved])
-        scores = (bins * self.curves.rise).sum(2)
-        if self.n_curved < x.shape[1]:
-            lines = self.lines(x[:, self.n_curved :]) * self.lines.rise
-            scores = torch.cat([scores, lines.squeeze(2)], dim=1)
-        scores += self.first_score
-        bins = torch.add(self.offset, bins, alpha=self.CURVE_SCALE)
-        if has_missing:
-            scores.masked_fill_(is_missing, 0.0)
-            bins.masked_fill_(is_missing[:, : self.n_curved].unsqueeze(2), 0.0)
-        parts = [scores, bins.flatten(1)]
-        if len(self.missing):
-            indicators = is_missing.index_select(1, self.missing).to(scores.dtype)
-            parts.insert(1, indicators)
-        return torch.cat(parts, dim=1)
-
-    def _encode_categories(self, codes: Tensor) -> tuple[SparseRows, Tensor | None]:
-        """Rows of the table, and which columns have none."""
-        slots = torch.where(codes.isnan(), MISSING_SLOT, codes + FIRST_CODE_SLOT)
-        rows = self.slot_row.take(slots.to(torch.int64) + self.first_slot)
-        has_row = (rows >= 0).to(self.first_score.dtype)
-        n_entries = rows.numel()
-        offsets = torch.arange(0, n_entries + 1, rows.shape[1], device=rows.device)
-        entries = SparseRows(rows.clamp(min=0).flatten(), offsets, has_row.flatten())
-        return entries, None if bool(has_row.all()) else 1.0 - has_row
-
-    def _per_input(self, keep: Tensor) -> Tensor:
-        """Factors of columns -> of what `_encode_numbers` gives."""
-        of_number = keep[:, : len(self.numeric)]
-        of_bin = keep[:, : self.n_curved].repeat_interleave(self.n_bins, dim=1)
-        return torch.cat(
-            [of_number, of_number.index_select(1, self.missing), of_bin], dim=1
+    def expand(
+        self, x: Positions, dropout: float, generator: torch.Generator | None
+    ) -> EncodedRows:
+        """What the layer reads; dropout acts on whole columns."""
+        n_numeric, values = len(self.numeric), x.values
+        keep: Tensor | None = None
+        if generator is not None:
+            keep = dropout_factors(values, dropout, generator)
+        numbers = self._expand_numbers(
+            values[:, :n_numeric], None if keep is None else keep[:, :n_numeric]
         )
+        if not len(self.categorical):
+            return EncodedRows(numbers, None, None)
+        of_category = None if keep is None else keep[:, n_numeric:]
+        return EncodedRows(
+            numbers, *self._expand_categories(values[:, n_numeric:], of_category)
+        )
+
+    def _expand_numbers(self, position: Tensor, keep: Tensor | None) -> Tensor:
+        """Scores, indicators of missing numbers and bins, side by side."""
+        n_curved, n_lines = self.n_curved, position.shape[1] - self.n_curved
+        n_missing = len(self.missing)
+        sizes = [n_curved, n_lines, n_missing, n_curved * self.n_bins]
+        out = position.new_empty(len(position), sum(sizes))
+        scores, lines, indicators, bins = out.split(sizes, dim=1)
+        bins = bins.unflatten(1, (n_curved, self.n_bins))
+        # In place, part by part: this is done for every batch of every member.
+        torch.sub(position[:, :n_curved].unsqueeze(2), self.bin_numbers, out=bins)
+        bins.clamp_(0.0, 1.0)
+        torch.sum(bins * self.curves.rise, 2, out=scores)
+        torch.mul(position[:, n_curved:], self.lines.rise.squeeze(1), out=lines)
+        linear = out[:, : n_curved + n_lines]
+        linear.add_(self.first_score)
+        bins.sub_(self.bin_means)
+        is_missing = position.isnan()
+        if bool(is_missing.any()):
+            linear.masked_fill_(is_missing, 0.0)
+            bins.masked_fill_(is_missing[:, :n_curved].unsqueeze(2), 0.0)
+        if n_missing:
+            indicators.copy_(is_missing.index_select(1, self.missing))
+        if keep is None:
+            bins.mul_(self.CURVE_SCALE)
+            return out
+        linear.mul_(keep)
+        if n_missing:
+            indicators.mul_(keep.index_select(1, self.missing))
+        bins.mul_((self.CURVE_SCALE * keep[:, :n_curved]).unsqueeze(2))
+        return out
+
+    def _expand_categories(
+        self, rows: Tensor, keep: Tensor | None
+    ) -> tuple[SparseRows, Tensor | None]:
+        """Rows of the table, and which columns have none."""
+        is_unknown = rows < 0
+        factors = (~is_unknown).to(rows.dtype)
+        unknown = 1.0 - factors if bool(is_unknown.any()) else None
+        if keep is not None:
+            factors.mul_(keep)
+            unknown = None if unknown is None else unknown * keep
+        step = rows.shape[1]
+        offsets = torch.arange(0, rows.numel() + 1, step, device=rows.device)
+        indices = rows.clamp(min=0).to(torch.int64).flatten()
+        return SparseRows(indices, offsets, factors.flatten()), unknown
 
 
 class _Bins(nn.Module):

@@ -1,13 +1,13 @@
 """Rows of X with their labels and weights, read block by block."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._layers import OutputGroup, SparseRows
+from skmtl._layers import ColumnEncoder, OutputGroup, Positions, SparseRows
 from skmtl._losses import Labels, weigh_labels
 
 # Of what is read and computed at once, batches in training and rows in a forward pass
@@ -26,10 +26,14 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_dlpack(array)
 
 
+# Memory for places among the bins that are kept from epoch to epoch.
+PLACED_BYTES = 2**28
+
+
 class Block(NamedTuple):
     """Some rows, on the network's device and in its precision."""
 
-    x: Tensor | SparseRows
+    x: Tensor | SparseRows | Positions
     labels: Labels
     row_weight: Tensor | None  # (n_rows,), None: each row counts 1
 
@@ -40,6 +44,7 @@ class Rows:
 
     X: Any  # Tensor or scipy CSR, (n_samples, n_features)
     encoded: bool  # by an input layer, which reads dense rows in their own precision
+    is_placed: bool = False  # X has what the input layer's encoder makes of it
 
     @classmethod
     def of(cls, X: Any, *, encoded: bool) -> "Rows":
@@ -56,8 +61,29 @@ class Rows:
             return int(self.X.shape[1])
         return int(self.X.nnz // max(1, len(self)))
 
-    def read(self, rows: Tensor | slice, like: Tensor) -> Tensor | SparseRows:
+    def placed(self, encoder: ColumnEncoder, like: Tensor) -> "Rows":
+        """The same rows, encoded once and for all where that takes little memory."""
+        first = encoder.place(self._dense(slice(0, 1), like)).values
+        if first.nbytes * len(self) > PLACED_BYTES:
+            return self
+        places = first.new_empty((len(self), first.shape[1]))
+        n_rows = max(1, CHUNK_ELEMENTS // (1 + encoder.width))
+        for start in range(0, len(self), n_rows):
+            rows = slice(start, start + n_rows)
+            places[rows] = encoder.place(self._dense(rows, like)).values
+        return Rows(places, encoded=True, is_placed=True)
+
+    def _dense(self, rows: slice, like: Tensor) -> Tensor:
+        return cast(Tensor, self.read(rows, like))
+
+    def read(
+        self, rows: Tensor | slice, like: Tensor
+    ) -> Tensor | SparseRows | Positions:
         """These rows, on the device of the parameter `like` and as its layer reads."""
+        if self.is_placed:
+            if isinstance(rows, slice):
+                return Positions(self.X[rows])
+            return Positions(self.X.index_select(0, rows.to(self.X.device)))
         if isinstance(self.X, Tensor):
             if isinstance(rows, slice):
                 part = self.X[rows]
@@ -83,6 +109,10 @@ class LabelledRows:
     weight_table: Tensor  # (n_tasks, 1 + n_classes), see `label_weights`
     sample_weight: Tensor | None  # (n_samples, 1) or (n_samples, n_tasks)
     row_weight: Tensor | None  # (n_samples,), None: each row counts 1
+
+    def placed(self, encoder: ColumnEncoder, like: Tensor) -> "LabelledRows":
+        """With rows that are encoded once and for all."""
+        return replace(self, rows=self.rows.placed(encoder, like))
 
     def read(self, index: Tensor, like: Tensor, groups: list[OutputGroup]) -> Block:
         """These rows, their labels in the order of the groups."""

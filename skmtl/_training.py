@@ -224,6 +224,9 @@ class _Parts:
         self.generator = generator
         self.left_out_by = left_out_by
         self.like = network.like
+        if network.columns is not None and len(data.rows):
+            with without_derivatives(self.like.device):
+                self.data = data = data.placed(network.columns, self.like)
         work = plan.batch_size * network.work_per_row / network.n_members
         self.is_divided = (
             network.n_members > 1

@@ -106,8 +106,11 @@ def test_activations_are_those_of_the_textbook(name):
 def test_dropout_drops_at_its_rate_and_keeps_the_mean():
     x = torch.ones(100_000)
     kept = apply_dropout(x, 0.3, torch.Generator().manual_seed(0))
-    assert_allclose(kept.unique(), [0, 1 / 0.7], rtol=1e-5)
-    assert (kept == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    rate = 77 / 256  # the multiple of 1/256 that is nearest to 0.3
+    assert_allclose(kept.unique(), [0, 1 / (1 - rate)], rtol=1e-6)
+    # Four standard errors.
+    assert (kept == 0).float().mean().item() == pytest.approx(rate, abs=0.006)
+    assert kept.mean().item() == pytest.approx(1, abs=0.01)
     assert apply_dropout(x, 0.3, None) is x
 
 
@@ -328,7 +331,7 @@ def test_dropout_drops_whole_columns_and_keeps_the_mean():
     # The score and the bins of a column go together.
     whole, n_curved = encoder(row, 0.0, None).numbers, encoding.numeric.n_curved
     kept = dropped.numbers[:, :n_curved] / whole[:, :n_curved]
-    assert_allclose(kept.unique(), [0, 1 / 0.7], rtol=1e-4)
+    assert_allclose(kept.unique(), [0, 256 / (256 - 77)], rtol=1e-4)
     n_bins = encoding.numeric.bin_means.shape[1]
     bins, whole_bins = (
         part[:, -n_curved * n_bins :].unflatten(1, (n_curved, n_bins))
@@ -351,7 +354,7 @@ def test_dropout_drops_unknown_categories_too():
     unknown[:, 6] = -1
     encoded = encoder(torch.from_numpy(unknown), 0.4, torch.Generator().manual_seed(0))
     factors = encoded.unknown[:, 1]
-    assert_allclose(factors.unique(), [0, 1 / 0.6], rtol=1e-4)
+    assert_allclose(factors.unique(), [0, 256 / (256 - 102)], rtol=1e-4)
     assert (factors == 0).double().mean().item() == pytest.approx(0.4, abs=0.05)
 
 

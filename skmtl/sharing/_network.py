@@ -13,6 +13,7 @@ from skmtl._layers import (
     ColumnEncoder,
     EncodedRows,
     Features,
+    Positions,
     Record,
     SparseRows,
     StackPass,
@@ -193,7 +194,9 @@ class TrunkAndHeads(nn.Module):
         return self.n_members * (n_tasks if self.n_trunks > 1 else 1)
 
     def forward(
-        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+        self,
+        x: Tensor | SparseRows | Positions,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Rows of X -> logits (n_members, batch, n_logits).
 
@@ -203,7 +206,9 @@ class TrunkAndHeads(nn.Module):
         return network_pass.forward(network_pass.read(x, generator), generator)
 
     def encode(
-        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+        self,
+        x: Tensor | SparseRows | Positions,
+        generator: torch.Generator | None = None,
     ) -> Features:
         """Rows of X -> (n_members * n_trunks, batch, width)."""
         network_pass = NetworkPass(self)
@@ -259,9 +264,14 @@ class NetworkPass:
         self.groups = network.groups
 
     def read(
-        self, x: Tensor | SparseRows, generator: torch.Generator | None = None
+        self,
+        x: Tensor | SparseRows | Positions,
+        generator: torch.Generator | None = None,
     ) -> Features:
         """Rows of X -> what the first layer reads, after the input's dropout."""
+        if isinstance(x, Positions):
+            encoder = cast(ColumnEncoder, self.columns)
+            return encoder.expand(x, self.input_dropout, generator)
         if isinstance(x, SparseRows):
             kept = apply_dropout(x.values, self.input_dropout, generator)
             return x._replace(values=kept)
