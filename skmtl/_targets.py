@@ -429,8 +429,20 @@ def is_missing(labels: NDArray) -> NDArray:
     if labels.dtype.kind in "mM":
         return np.isnat(labels)
     if labels.dtype.kind == "O":
-        return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
+        return _is_missing_object(labels)
     return np.zeros(len(labels), bool)
+
+
+def _is_missing_object(labels: NDArray) -> NDArray:
+    """As a loop over `_is_missing_label`, in a tenth of its time for the usual types."""
+    kinds = set(map(type, labels.tolist()))
+    if kinds <= {str, bool, int}:
+        return np.zeros(len(labels), bool)
+    if kinds <= {str, bool, int, float, type(None)}:
+        # NaN alone differs from itself.
+        missing = np.not_equal(labels, labels) | np.equal(labels, None)
+        return missing.astype(bool)
+    return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
 
 
 def _is_missing_label(label: Any) -> bool:
@@ -458,7 +470,7 @@ def _tidy_labels(labels: NDArray, name: str) -> NDArray:
 
 
 def _from_objects(labels: NDArray, name: str) -> NDArray:
-    kinds = {type(label) for label in labels}
+    kinds = set(map(type, labels.tolist()))
     if all(issubclass(kind, str) for kind in kinds):
         return labels
     if all(issubclass(kind, bool | np.bool_) for kind in kinds):
@@ -517,7 +529,7 @@ def _task_names(names: list | None, n_tasks: int) -> NDArray:
 
 def _learn_classes(columns: list[_Column], is_1d: bool) -> list[NDArray]:
     learned = [
-        np.unique(column.labels if column.categories is None else column.categories)
+        _distinct(column.labels if column.categories is None else column.categories)[0]
         for column in columns
     ]
     zero_one = not is_1d and all(
@@ -531,6 +543,17 @@ def _learn_classes(columns: list[_Column], is_1d: bool) -> list[NDArray]:
         elif zero_one:
             learned[t] = np.array([0, 1]).astype(classes.dtype)
     return learned
+
+
+def _distinct(labels: NDArray) -> tuple[NDArray, NDArray]:
+    """As np.unique with the inverse, which sorts all objects and not the distinct."""
+    if labels.dtype.kind != "O":
+        return np.unique(labels, return_inverse=True)
+    values = labels.tolist()
+    distinct = np.empty(len(known := sorted(set(values))), dtype=object)
+    distinct[:] = known
+    code_of = {label: code for code, label in enumerate(known)}
+    return distinct, np.fromiter(map(code_of.__getitem__, values), np.intp, len(values))
 
 
 def _warn_of_text_of_missing(classes: list[NDArray], names: NDArray) -> None:
@@ -620,7 +643,7 @@ def _code_dtype(n_classes: int) -> type[np.signedinteger]:
 def _encode_column(
     column: _Column, classes: NDArray, name: str, unseen: Literal["error", "extra"]
 ) -> NDArray:
-    labels, inverse = np.unique(column.labels, return_inverse=True)
+    labels, inverse = _distinct(column.labels)
     if len(labels) and (labels.dtype.kind in "UO") != (classes.dtype.kind in "UO"):
         raise ValueError(
             f"Labels of task {name!r} must be of the kind of its classes "

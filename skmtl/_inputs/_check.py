@@ -3,6 +3,7 @@
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from itertools import repeat
 from numbers import Number
 from typing import Any, Literal
 
@@ -355,7 +356,7 @@ def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
 
 def _encode(X: Any, j: int, codes: Codes) -> NDArray:
     values, missing = _read_categories(X, j)
-    found = (codes.get(value, UNKNOWN) for value in values.tolist())
+    found = map(codes.get, values.tolist(), repeat(UNKNOWN))
     result = np.fromiter(found, np.float64, len(values))
     if (result == UNKNOWN).all():
         name = X.columns[j] if isinstance(X, nw.DataFrame) else j
