@@ -68,8 +68,10 @@ class SparseRows(NamedTuple):
 class EncodedRows(NamedTuple):
     """A batch of rows as `ColumnEncoder` gives them and `ColumnBank` reads them."""
 
-    numbers: Tensor  # (batch, n_inputs) of the linear path and the curves
-    categories: SparseRows | None  # entries of the table of categories
+    # (batch, n_inputs) of the linear path, the curves and, where they are few, of the
+    # categories
+    numbers: Tensor
+    categories: SparseRows | None  # else entries of the table of categories
     unknown: Tensor | None  # (batch, n_categorical), 1 for a category without a row
 
 
@@ -338,6 +340,8 @@ class ColumnEncoder(nn.Module):
 
     # Of the bins relative to the scores. Between .1 and .2 did best of .02 to 1.
     CURVE_SCALE = 0.2
+    # Categories of all columns together up to which they are columns of the product.
+    MAX_INDICATORS = 256
 
     def __init__(self, encoding: ColumnEncoding) -> None:
         super().__init__()
@@ -359,6 +363,13 @@ class ColumnEncoder(nn.Module):
         self.categorical = _buffer(categorical.positions)
         self.first_slot = _buffer(categorical.first_slot)
         self.slot_row = _buffer(categorical.slot_row)
+        # Few categories are columns of one product with the numbers.
+        n_rows = len(categorical.row_column)
+        self.n_indicators = n_rows if n_rows <= self.MAX_INDICATORS else 0
+        shares = np.zeros((len(categorical.positions), self.n_indicators), np.float32)
+        if self.n_indicators:
+            shares[categorical.row_column, np.arange(n_rows)] = categorical.row_share
+        self.shares = _buffer(shares)
 
     @property
     def width(self) -> int:
@@ -397,22 +408,27 @@ class ColumnEncoder(nn.Module):
         keep: Tensor | None = None
         if generator is not None:
             keep = dropout_factors(values, dropout, generator)
-        numbers = self._expand_numbers(
-            values[:, :n_numeric], None if keep is None else keep[:, :n_numeric]
-        )
+        of_number = of_category = None
+        if keep is not None:
+            of_number, of_category = keep[:, :n_numeric], keep[:, n_numeric:]
+        n_numbers = n_numeric + len(self.missing) + self.n_curved * self.n_bins
+        out = values.new_empty(len(values), n_numbers + self.n_indicators)
+        self._expand_numbers(values[:, :n_numeric], of_number, out[:, :n_numbers])
         if not len(self.categorical):
-            return EncodedRows(numbers, None, None)
-        of_category = None if keep is None else keep[:, n_numeric:]
-        return EncodedRows(
-            numbers, *self._expand_categories(values[:, n_numeric:], of_category)
-        )
+            return EncodedRows(out, None, None)
+        rows = values[:, n_numeric:]
+        if self.n_indicators:
+            self._expand_indicators(rows, of_category, out[:, n_numbers:])
+            return EncodedRows(out, None, None)
+        return EncodedRows(out, *self._expand_categories(rows, of_category))
 
-    def _expand_numbers(self, position: Tensor, keep: Tensor | None) -> Tensor:
+    def _expand_numbers(
+        self, position: Tensor, keep: Tensor | None, out: Tensor
+    ) -> None:
         """Scores, indicators of missing numbers and bins, side by side."""
         n_curved, n_lines = self.n_curved, position.shape[1] - self.n_curved
         n_missing = len(self.missing)
         sizes = [n_curved, n_lines, n_missing, n_curved * self.n_bins]
-        out = position.new_empty(len(position), sum(sizes))
         scores, lines, indicators, bins = out.split(sizes, dim=1)
         bins = bins.unflatten(1, (n_curved, self.n_bins))
         # In place, part by part: this is done for every batch of every member.
@@ -431,27 +447,47 @@ class ColumnEncoder(nn.Module):
             indicators.copy_(is_missing.index_select(1, self.missing))
         if keep is None:
             bins.mul_(self.CURVE_SCALE)
-            return out
+            return
         linear.mul_(keep)
         if n_missing:
             indicators.mul_(keep.index_select(1, self.missing))
         bins.mul_((self.CURVE_SCALE * keep[:, :n_curved]).unsqueeze(2))
-        return out
+
+    def _expand_indicators(
+        self, rows: Tensor, keep: Tensor | None, out: Tensor
+    ) -> None:
+        """1 in the column of a category's row; its share where there is no row."""
+        factors, unknown = _known_and_unknown(rows, keep)
+        # Added: a column without a row adds 0 to the first of the others.
+        out.zero_().scatter_add_(1, rows.clamp(min=0).to(torch.int64), factors)
+        if unknown is not None:
+            out.addmm_(unknown, self.shares)
 
     def _expand_categories(
         self, rows: Tensor, keep: Tensor | None
     ) -> tuple[SparseRows, Tensor | None]:
         """Rows of the table, and which columns have none."""
-        is_unknown = rows < 0
-        factors = (~is_unknown).to(rows.dtype)
-        unknown = 1.0 - factors if bool(is_unknown.any()) else None
-        if keep is not None:
-            factors.mul_(keep)
-            unknown = None if unknown is None else unknown * keep
+        factors, unknown = _known_and_unknown(rows, keep)
         step = rows.shape[1]
         offsets = torch.arange(0, rows.numel() + 1, step, device=rows.device)
         indices = rows.clamp(min=0).to(torch.int64).flatten()
         return SparseRows(indices, offsets, factors.flatten()), unknown
+
+
+def _known_and_unknown(
+    rows: Tensor, keep: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """(batch, n_categorical): 1 for a category with a row, 1 for one without, or None.
+
+    Times the factors of dropout.
+    """
+    is_unknown = rows < 0
+    known = (~is_unknown).to(rows.dtype)
+    unknown = 1.0 - known if bool(is_unknown.any()) else None
+    if keep is not None:
+        known.mul_(keep)
+        unknown = None if unknown is None else unknown.mul_(keep)
+    return known, unknown
 
 
 class _Bins(nn.Module):
@@ -529,20 +565,23 @@ class ColumnPass:
     def __init__(self, bank: ColumnBank) -> None:
         self.n_inputs, self.n_readers = 1, bank.weight.shape[2]
         sizes = [bank.sizes[0] + bank.sizes[1], bank.sizes[2]]
-        self.numbers, self.rows = bank.weight.flatten(2)[0].split(sizes)
+        self.all = bank.weight.flatten(2)[0]
+        self.numbers, self.rows = self.all.split(sizes)
         self.bias = bank.bias.flatten()
         self.n_categorical = bank.n_categorical
         self.row_column, self.row_share = bank.row_column, bank.row_share
         if bank.weight.grad is not None and bank.bias.grad is not None:
             self.bias_gradient = bank.bias.grad.flatten()
-            parts = bank.weight.grad.flatten(2)[0].split(sizes)
+            self.all_gradient = bank.weight.grad.flatten(2)[0]
+            parts = self.all_gradient.split(sizes)
             self.numbers_gradient, self.rows_gradient = parts
 
     def forward(self, x: EncodedRows) -> Tensor:
         """Encoded rows -> (batch, n_readers * out)."""
+        if x.categories is None:
+            return affine(x.numbers, self.all, self.bias)
         out = affine(x.numbers, self.numbers, self.bias)
-        if x.categories is not None:
-            out = out + weighted_sum(self.rows, x.categories)
+        out += weighted_sum(self.rows, x.categories)
         if x.unknown is not None:
             means = self.rows.new_zeros(self.n_categorical, self.rows.shape[1])
             shares = self.row_share * self.rows
@@ -554,10 +593,12 @@ class ColumnPass:
     ) -> None:
         """Set the parameters' gradients from that of the output; x has none."""
         torch.sum(gradient, 0, out=self.bias_gradient)
+        if x.categories is None:
+            weight_gradient(x.numbers, gradient, self.all_gradient)
+            return
         weight_gradient(x.numbers, gradient, self.numbers_gradient)
-        if x.categories is not None:
-            rows = transposed(x.categories, len(self.rows))
-            self.rows_gradient.copy_(weighted_sum(gradient.contiguous(), rows))
+        rows = transposed(x.categories, len(self.rows))
+        self.rows_gradient.copy_(weighted_sum(gradient.contiguous(), rows))
         if x.unknown is not None:
             means = x.unknown.T @ gradient
             self.rows_gradient += self.row_share * means[self.row_column]

@@ -50,7 +50,7 @@ _FITTED = (
     "best_validation_score_",
     "best_loss_",
 )
-_OPTIONAL = ("feature_names_in_", "_solver_state")
+_OPTIONAL = ("feature_names_in_", "_solver_state", "oob_score_", "oob_prediction_")
 # Follow from the tasks.
 _DERIVED = ("task_names_", "classes_", "n_outputs_")
 _RECORDS: dict[str, Any] = {

@@ -167,7 +167,7 @@ def train(
         with (
             without_derivatives(device),
             thread_limit(parts.work_per_step) as n_threads,
-            Workers(min(n_threads, len(parts.steps))) as workers,
+            Workers(min(n_threads, parts.n_side_by_side)) as workers,
         ):
             try:
                 stopped_by = _run_epochs(
@@ -231,7 +231,10 @@ class _Parts:
         self.is_divided = (
             network.n_members > 1
             and network.can_be_divided
-            and (left_out_by is not None or work >= MIN_WORK_PER_PART)
+            and (
+                left_out_by is not None
+                or (work >= MIN_WORK_PER_PART and self.like.device.type == "cpu")
+            )
             and not in_one_pass
         )
         # One part may be large enough for several of torch's own threads.
@@ -242,6 +245,11 @@ class _Parts:
         self.steps = [
             Steps(part, data, plan, self._dropout_generator()) for part in networks
         ]
+
+    @property
+    def n_side_by_side(self) -> int:
+        """How many parts may be trained at once."""
+        return len(self.steps) if self.like.device.type == "cpu" else 1
 
     def _dropout_generator(self) -> torch.Generator:
         """For a part, on the network's device."""

@@ -14,6 +14,7 @@ def classifier(**changes):
         "dropout": 0.0,
         "input_dropout": 0.0,
         "n_members": 1,
+        "n_bins": 8,
         "batch_size": 200,
         "learning_rate_init": 1e-3,
         "max_iter": 15,

@@ -286,7 +286,9 @@ def test_curves_equal_a_dense_layer_on_splines():
     assert_allclose(out.detach().flatten(2)[0], expected, atol=2e-6)
 
 
-def test_what_training_did_not_show_gets_the_mean_response():
+@pytest.mark.parametrize("limit", [256, 0])
+def test_what_training_did_not_show_gets_the_mean_response(monkeypatch, limit):
+    monkeypatch.setattr(ColumnEncoder, "MAX_INDICATORS", limit)
     X = raw_table()
     X = X[~np.isnan(X).any(axis=1)]
     _, encoder, bank = input_layer(X)
@@ -317,6 +319,33 @@ def test_numbers_of_any_size_keep_their_order():
         assert_allclose(scores, encoding.numeric.scores[0, :3], rtol=1e-6)
 
 
+@pytest.fixture
+def many_categories(monkeypatch):
+    """As if there were too many for a column of each."""
+    monkeypatch.setattr(ColumnEncoder, "MAX_INDICATORS", 0)
+
+
+def test_categories_as_columns_and_as_rows_of_a_table_are_the_same(monkeypatch):
+    X = raw_table()
+    X[7, 5:] = -1  # unknown
+    results = []
+    for limit in (256, 0):
+        monkeypatch.setattr(ColumnEncoder, "MAX_INDICATORS", limit)
+        _, encoder, bank = input_layer(X)
+        encoded = encoder(torch.from_numpy(X), 0.0, None)
+        assert (encoded.categories is None) == (limit > 0)
+        for parameter in bank.parameters():
+            parameter.grad = torch.full_like(parameter, np.nan)
+        passes = ColumnPass(bank)
+        with torch.no_grad():
+            out = passes.forward(encoded)
+            passes.backward(encoded, out.square())
+        gradients = [parameter.grad.flatten() for parameter in bank.parameters()]
+        results.append(torch.cat([out.flatten(), *gradients]))
+    assert_allclose(*results, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("many_categories")
 def test_dropout_drops_whole_columns_and_keeps_the_mean():
     X = raw_table()
     encoding, encoder, bank = input_layer(X)
@@ -347,6 +376,7 @@ def test_dropout_drops_whole_columns_and_keeps_the_mean():
     assert_allclose(correlation, np.eye(len(correlation)), atol=0.05)
 
 
+@pytest.mark.usefixtures("many_categories")
 def test_dropout_drops_unknown_categories_too():
     X = raw_table()
     _, encoder, _ = input_layer(X)

@@ -1,5 +1,7 @@
 """Tells scikit-learn's callbacks and the user about the epochs of a fit."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,7 @@ class EpochReports:
         self,
         estimator: Any,
         context: CallbackContext,
+        n_epochs: int,
         X: Any,
         y: Any,
         sample_weight: Any,
@@ -23,6 +26,8 @@ class EpochReports:
         self._context = context
         self._epoch: CallbackContext | None = None
         self._n_epochs = 0
+        self._last = n_epochs
+        self._clock = _Clock()
         self._data = {"estimator": estimator, "X": X, "y": y}
         if sample_weight is not None:
             self._data["metadata"] = {"sample_weight": sample_weight}
@@ -35,6 +40,7 @@ class EpochReports:
         self._n_epochs = number + 1
         epoch.call_on_fit_task_begin(**self._data)
         self._epoch = epoch
+        self._clock.start()
 
     def end(self, epoch: Epoch, fitted_attributes: Callable[[], dict]) -> bool:
         """Report an epoch; True where a callback asks to stop.
@@ -44,7 +50,11 @@ class EpochReports:
         if self._estimator.verbose:
             score = epoch.validation_score
             validation = "" if score is None else f", validation score = {score:.6f}"
-            print(f"Epoch {epoch.number + 1}, loss = {epoch.loss:.8f}{validation}")
+            print(
+                f"Epoch {epoch.number + 1} of {self._last}, "
+                f"loss = {epoch.loss:.8f}{validation}, "
+                f"{self._clock.remaining(self._last - epoch.number - 1)} left"
+            )
         return self._end_epoch(reconstruction_attributes=fitted_attributes)
 
     def finish(self, fitted_attributes: Callable[[], dict]) -> None:
@@ -59,3 +69,25 @@ class EpochReports:
             return False
         epoch, self._epoch = self._epoch, None
         return bool(epoch.call_on_fit_task_end(**self._data, **attributes))
+
+
+class _Clock:
+    """How long the epochs that are left will take, if they take as long as so far."""
+
+    def __init__(self) -> None:
+        self._started_at: float | None = None
+        self._n_done = 0
+
+    def start(self) -> None:
+        """An epoch begins; the first one starts the clock."""
+        if self._started_at is None:
+            self._started_at = time.perf_counter()
+
+    def remaining(self, n_epochs: int) -> str:
+        """After one more epoch, with so many to come."""
+        self._n_done += 1
+        elapsed = time.perf_counter() - (self._started_at or 0.0)
+        seconds = math.ceil(elapsed / self._n_done * n_epochs)
+        if seconds < 100:
+            return f"{seconds} s"
+        return f"{seconds // 60} min {seconds % 60} s"

@@ -23,6 +23,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
+from skmtl._classifier._automatic import LabelledData
 from skmtl._classifier._checkpoint import Checkpoint, checkpoint_of
 from skmtl._classifier._epochs import EpochReports
 from skmtl._classifier._network_state import (
@@ -30,12 +31,16 @@ from skmtl._classifier._network_state import (
     build_from_state,
     network_state,
 )
+from skmtl._classifier._out_of_bag import mean_accuracy, out_of_bag_probabilities
 from skmtl._classifier._parameters import (
     PARAMETER_CONSTRAINTS,
     build_network,
     check_partial_fit_parameters,
     check_unchanged,
     copy_network,
+    labelled_data,
+    leaves_out_rows,
+    network_settings,
     training_plan,
 )
 from skmtl._classifier._prediction import predict_groups, trunk_features
@@ -344,7 +349,7 @@ class MultiTaskNetClassifier(
         activation="relu",
         *,
         input_encoding="auto",
-        n_bins=8,
+        n_bins="auto",
         categorical_features="from_dtype",
         sharing="hard",
         trunk=None,
@@ -353,14 +358,15 @@ class MultiTaskNetClassifier(
         solver="auto",
         alpha="auto",
         dropout="auto",
-        input_dropout=0.2,
-        n_members=4,
+        input_dropout="auto",
+        n_members="auto",
+        oob_score="auto",
         task_weight=None,
         class_weight=None,
         batch_size="auto",
         learning_rate="cosine",
         learning_rate_init="auto",
-        max_iter=50,
+        max_iter="auto",
         shuffle=True,
         tol=1e-4,
         momentum=0.9,
@@ -392,6 +398,7 @@ class MultiTaskNetClassifier(
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.n_members = n_members
+        self.oob_score = oob_score
         self.task_weight = task_weight
         self.class_weight = class_weight
         self.batch_size = batch_size
@@ -459,7 +466,6 @@ class MultiTaskNetClassifier(
             looks like a mark for a hole ("NA", "?" and the like), or if more than half
             of a task's labels are different.
         """
-        context = self._init_callback_context(max_subtasks=int(self.max_iter))
         with torch.inference_mode(False), _restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
             training_set = self._check_training_set(X, y, sample_weight, continues)
@@ -467,11 +473,15 @@ class MultiTaskNetClassifier(
             if labelled.any():
                 labelled = self._labelled_so_far(training_set, continues)
             check_labelled(training_set.tasks, labelled)
-            reports = EpochReports(self, context, X, y, sample_weight)
+
+            def report(n_epochs: int) -> EpochReports:
+                context = self._init_callback_context(max_subtasks=n_epochs)
+                return EpochReports(self, context, n_epochs, X, y, sample_weight)
+
             rng = check_random_state(self.random_state)
             with checkpoint_of(self, rng) as checkpoint:
                 result = self._fit_network(
-                    training_set, reports, continues, rng, checkpoint
+                    training_set, report, continues, rng, checkpoint
                 )
         self._warn_if_still_improving(result)
         return self
@@ -819,7 +829,7 @@ class MultiTaskNetClassifier(
     def _fit_network(
         self,
         training_set: TrainingSet,
-        reports: EpochReports,
+        report: Callable[[int], EpochReports],
         continues: bool,
         rng: np.random.RandomState,
         checkpoint: Checkpoint | None,
@@ -829,8 +839,13 @@ class MultiTaskNetClassifier(
             rng = checkpoint.rng
         generator = _seeded_generator(rng)
         index, held_out = self._train_and_held_out(training_set, rng)
-        network = self._network(training_set, index, rng, generator, continues)
-        plan = training_plan(self, training_set, index, network, freeze=self.freeze)
+        data = labelled_data(self, training_set, index)
+        network = self._network(training_set, index, data, rng, generator, continues)
+        plan = training_plan(self, data, network, freeze=self.freeze)
+        left_out_by = None
+        if not continues and leaves_out_rows(self, data, network.n_members):
+            left_out_by = training_set.leave_out(index, network.n_members, rng)
+        reports = report(plan.max_iter)
         if checkpoint is not None:
             resumed = checkpoint.resume(
                 training_set, network, plan, validating=held_out is not None
@@ -849,6 +864,7 @@ class MultiTaskNetClassifier(
             plan,
             generator,
             held_out=held_out,
+            left_out_by=None if left_out_by is None else as_tensor(left_out_by),
             resumed=resumed,
             catches_interrupt=catches_interrupts(),
             on_epoch_begin=reports.begin,
@@ -858,7 +874,9 @@ class MultiTaskNetClassifier(
             on_state=None if checkpoint is None else checkpoint.write,
         )
         self._set_fitted(training_set, network, result.epochs, continues)
-        self.__dict__.pop("_solver_state", None)
+        self._forget_training()
+        if left_out_by is not None:
+            self._set_out_of_bag(training_set, left_out_by)
         reports.finish(fitted_attributes)
         return result
 
@@ -881,9 +899,10 @@ class MultiTaskNetClassifier(
             generator = torch.Generator()
             generator.set_state(as_tensor(state.generator))
         index = training_set.rows()
-        network = self._network(training_set, index, rng, generator, continues)
+        data = labelled_data(self, training_set, index)
+        network = self._network(training_set, index, data, rng, generator, continues)
         plan = replace(
-            training_plan(self, training_set, index, network, freeze=self.freeze),
+            training_plan(self, data, network, freeze=self.freeze),
             max_iter=1 if len(index) else 0,
             learning_rate="constant",
         )
@@ -898,12 +917,14 @@ class MultiTaskNetClassifier(
             catches_interrupt=False,  # it shall end the loop around the calls
         )
         self._set_fitted(training_set, network, result.epochs, continues)
+        self._forget_training()
         self._solver_state = result.solver_state
 
     def _network(
         self,
         training_set: TrainingSet,
         index: NDArray,
+        data: LabelledData,
         rng: np.random.RandomState,
         generator: torch.Generator,
         continues: bool,
@@ -913,10 +934,13 @@ class MultiTaskNetClassifier(
             return copy_network(self, training_set.tasks)
         pretrained = pretrained_classifier(self)
         if pretrained is None:
-            encoding = training_set.learn_encoding(index, int(self.n_bins), rng)
+            chosen = network_settings(self, data)
+            encoding = training_set.learn_encoding(index, int(chosen["n_bins"]), rng)
         else:
-            encoding = pretrained.network_.architecture.encoding
-        network = build_network(self, training_set, index, encoding, generator)
+            architecture = pretrained.network_.architecture
+            chosen = network_settings(self, data, architecture)
+            encoding = architecture.encoding
+        network = build_network(self, training_set, encoding, chosen, generator)
         if pretrained is not None:
             take_trunk(network, pretrained)
         return network
@@ -928,14 +952,16 @@ class MultiTaskNetClassifier(
         rng = check_random_state(self.random_state)
         generator = _seeded_generator(rng)
         index, held_out = self._train_and_held_out(training_set, rng)
+        data = labelled_data(self, training_set, index)
+        chosen = network_settings(self, data, fitted.architecture)
         encoding = fitted.architecture.encoding
-        network = build_network(self, training_set, index, encoding, generator)
+        network = build_network(self, training_set, encoding, chosen, generator)
         is_shared = joined.n_trunks == 1
         if is_shared:
             network.take_trunk(fitted)
         is_frozen = is_shared and freeze_trunk and network.has_trunk
         freeze = "trunk" if is_frozen else "none"
-        plan = training_plan(self, training_set, index, network, freeze=freeze)
+        plan = training_plan(self, data, network, freeze=freeze)
         train(
             network,
             training_set.data,
@@ -967,8 +993,25 @@ class MultiTaskNetClassifier(
             by_task = np.where(fitted_tasks < 0, np.nan, scores[:, fitted_tasks])
             attributes["task_validation_scores_"] = by_task
         self.__dict__.update(attributes)
-        # Its moments are those of another network.
-        self.__dict__.pop("_solver_state", None)
+        self._forget_training()
+
+    def _forget_training(self) -> None:
+        """What belongs to another network, or to other rows."""
+        for name in ("_solver_state", "oob_score_", "oob_prediction_"):
+            self.__dict__.pop(name, None)
+
+    def _set_out_of_bag(self, training_set: TrainingSet, left_out_by: NDArray) -> None:
+        by_task = out_of_bag_probabilities(
+            self.network_, training_set.X, left_out_by, self._is_labelled
+        )
+        self.oob_score_ = mean_accuracy(by_task, training_set.counted)
+        tasks = self._tasks
+        if tasks.is_1d:
+            self.oob_prediction_ = by_task[0]
+        elif (tasks.n_classes == 2).all():
+            self.oob_prediction_ = np.column_stack([p[:, 1] for p in by_task])
+        else:
+            self.oob_prediction_ = by_task
 
     def _set_fitted(
         self,
@@ -1014,10 +1057,10 @@ class MultiTaskNetClassifier(
         if (
             result.stopped_by == "max_iter"
             and self.learning_rate == "constant"
-            and self.max_iter > 0
+            and result.epochs
         ):
             warnings.warn(
-                f"Maximum number of epochs ({self.max_iter}) reached and the "
+                f"Maximum number of epochs ({len(result.epochs)}) reached and the "
                 "optimization hasn't converged yet. Raise max_iter, or use "
                 "learning_rate='cosine', which is made for a fixed number of epochs.",
                 ConvergenceWarning,

@@ -1,7 +1,6 @@
 """The estimator's parameters: what is legal, and what they make."""
 
 import copy
-import math
 import re
 from dataclasses import fields, replace
 from functools import partial
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from skmtl._classifier import _automatic
+from skmtl._classifier._automatic import LabelledData
 from skmtl._classifier._training_set import TrainingSet
 from skmtl._inputs import ColumnEncoding, InputColumns
 from skmtl._layers import ACTIVATIONS
@@ -38,7 +39,7 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     ],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "input_encoding": [StrOptions({"auto", "piecewise", "none"})],
-    "n_bins": [Interval(Integral, 1, 255, closed="both")],
+    "n_bins": [StrOptions({"auto"}), Interval(Integral, 1, 255, closed="both")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
     "trunk": [callable, HasMethods("build"), None],
@@ -51,8 +52,9 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
     "solver": [StrOptions({"auto", "adam", "sgd"})],
     "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-    "input_dropout": [Interval(Real, 0, 1, closed="left")],
-    "n_members": [Interval(Integral, 1, None, closed="left")],
+    "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+    "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "oob_score": [StrOptions({"auto"}), "boolean"],
     "task_weight": [StrOptions({"balanced"}), dict, "array-like", None],
     "class_weight": [StrOptions({"balanced"}), dict, None],
     "batch_size": [
@@ -64,7 +66,7 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
         StrOptions({"auto"}),
         Interval(Real, 0, None, closed="neither"),
     ],
-    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "max_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "shuffle": ["boolean"],
     "tol": [Interval(Real, 0, None, closed="left")],
     "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -83,39 +85,82 @@ PARAMETER_CONSTRAINTS: dict[str, list] = {
 }
 
 
+# Parameters of the network that may be "auto": what it was built with is what they
+# stand for from then on.
+_OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
+
+
 def build_network(
     estimator: Any,
     training_set: TrainingSet,
-    index: NDArray,
     encoding: ColumnEncoding | None,
+    chosen: dict[str, Any],
     generator: torch.Generator,
 ) -> TrunkAndHeads:
-    """A new network, to be trained on the rows `index`."""
+    """A new network; `chosen` is what `network_settings` gave."""
     device = _check_device(estimator.device)
     spec = sharing_spec(estimator)
-    dropout = estimator.dropout
-    if dropout == "auto":
-        dropout = _dropout_for(_network_loss(spec, training_set, index), len(index))
     tasks, columns = training_set.tasks, training_set.columns
-    architecture = _architecture(estimator, tasks, columns, encoding, spec, dropout)
+    architecture = _architecture(estimator, tasks, columns, encoding, spec, chosen)
     network: TrunkAndHeads = spec.build(architecture, generator)
     return network.to(device)
 
 
-def _network_loss(spec: Any, training_set: TrainingSet, index: NDArray) -> float:
-    """The loss of the best constant prediction that a network can expect to see.
+def labelled_data(
+    estimator: Any, training_set: TrainingSet, index: NDArray
+) -> LabelledData:
+    """What the rules for "auto" look at, of the rows to train on.
 
     Without sharing, a network sees one task; what is "auto" for it must not depend on
     how many other networks there are.
     """
-    n_networks = training_set.tasks.n_tasks if isinstance(spec, NoSharing) else 1
-    return training_set.constant_loss(index) / n_networks
+    is_separate = isinstance(sharing_spec(estimator), NoSharing)
+    n_networks = training_set.tasks.n_tasks if is_separate else 1
+    return LabelledData(
+        n_rows=len(index),
+        loss=training_set.constant_loss(index) / n_networks,
+        mean_weight=training_set.mean_weight(index),
+        is_sparse=sparse.issparse(training_set.X),
+        has_own_trunk=estimator.trunk is not None,
+    )
 
 
-def _dropout_for(constant_loss: float, n_rows: int) -> float:
-    """Less where the labels tell more, and so can teach more units."""
-    doublings = math.log2(max(n_rows * constant_loss, 1.0) / 15_000)
-    return round(min(0.5, max(0.2, 0.5 - 0.1 * doublings)), 3)
+def network_settings(
+    estimator: Any, data: LabelledData, fitted: Architecture | None = None
+) -> dict[str, Any]:
+    """The network's parameters that may be "auto", with what it stands for.
+
+    Where the trunk is that of a fitted network, it has as many bins and members.
+    """
+    automatic = {name: getattr(_automatic, name)(data) for name in _OF_THE_NETWORK}
+    if fitted is not None:
+        automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}
+    return _filled(estimator, automatic)
+
+
+def leaves_out_rows(estimator: Any, data: LabelledData, n_members: int) -> bool:
+    """Whether each member leaves out its share of the rows."""
+    if estimator.oob_score == "auto":
+        return not estimator.early_stopping and _automatic.leaves_out(data, n_members)
+    if not estimator.oob_score:
+        return False
+    if estimator.trunk is not None or n_members < 2:
+        raise ValueError(
+            "oob_score=True needs at least two members on hidden layers of the "
+            f"network's own; got n_members={n_members} and trunk={estimator.trunk!r}. "
+            "Raise n_members, or use oob_score=False and cross_val_predict."
+        )
+    return True
+
+
+def _settings_of(fitted: Architecture) -> dict[str, Any]:
+    return {name: getattr(fitted, name) for name in _OF_THE_NETWORK}
+
+
+def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
+    """Parameters, with these values in place of "auto"."""
+    given = {name: as_python(getattr(estimator, name)) for name in automatic}
+    return {n: automatic[n] if v == "auto" else v for n, v in given.items()}
 
 
 def copy_network(estimator: Any, tasks: Tasks) -> TrunkAndHeads:
@@ -134,7 +179,7 @@ def check_unchanged(estimator: Any, tasks: Tasks) -> None:
         estimator._columns,
         fitted.encoding,
         sharing_spec(estimator),
-        fitted.dropout if estimator.dropout == "auto" else estimator.dropout,
+        _filled(estimator, _settings_of(fitted)),
     )
     if wanted != fitted:
         raise ValueError(
@@ -145,29 +190,24 @@ def check_unchanged(estimator: Any, tasks: Tasks) -> None:
 
 
 def training_plan(
-    estimator: Any,
-    training_set: TrainingSet,
-    index: NDArray,
-    network: TrunkAndHeads,
-    *,
-    freeze: Any,
+    estimator: Any, data: LabelledData, network: TrunkAndHeads, *, freeze: Any
 ) -> TrainingPlan:
-    """The parameters that the loop needs to train on the rows `index`."""
+    """The parameters that the loop needs."""
     plan = {
         field.name: as_python(getattr(estimator, field.name))
         for field in fields(TrainingPlan)
     }
     plan["freeze"] = _frozen_layers(freeze, network)
-    n_rows, is_sparse = len(index), sparse.issparse(training_set.X)
     if plan["solver"] == "auto":
-        plan["solver"] = "sgd" if is_sparse else "adam"
+        plan["solver"] = "sgd" if data.is_sparse else "adam"
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
-        loss = _network_loss(sharing_spec(estimator), training_set, index)
-        _scale_by_loss(plan, loss, training_set.mean_weight(index), network)
+        _scale_by_loss(plan, data, network)
     if plan["batch_size"] == "auto":
-        plan["batch_size"] = 200 if is_sparse else min(max(100, n_rows // 20), 200)
+        plan["batch_size"] = _automatic.batch_size(data)
     # A batch is never larger than the data.
-    plan["batch_size"] = max(1, min(int(plan["batch_size"]), n_rows))
+    plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
+    if plan["max_iter"] == "auto":
+        plan["max_iter"] = _automatic.n_epochs(data, plan["batch_size"])
     return TrainingPlan(**plan)
 
 
@@ -204,19 +244,16 @@ def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
 
 
 def _scale_by_loss(
-    plan: dict[str, Any],
-    constant_loss: float,
-    mean_weight: float,
-    network: TrunkAndHeads,
+    plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads
 ) -> None:
     """Fill in the L2 term and the step, which depend on the scale of the loss."""
     if plan["alpha"] == "auto":
         # It is divided by the weight of a batch, whose scale shall not matter.
-        plan["alpha"] = 0.03 * constant_loss * mean_weight
+        plan["alpha"] = 0.03 * data.loss * data.mean_weight
     if plan["learning_rate_init"] == "auto":
         # Adam's step does not depend on the scale of the loss. Heads alone take no
         # harm from a large one, and UnfreezeAfter gives the trunk a part of it.
-        sgd = 1.0 / max(10.0, constant_loss)
+        sgd = 1.0 / max(10.0, data.loss)
         trains_heads = network.has_trunk and (
             plan["freeze"].n_layers == network.trunk.n_layers
         )
@@ -268,22 +305,23 @@ def _architecture(
     columns: InputColumns,
     encoding: ColumnEncoding | None,
     spec: Any,
-    dropout: float,
+    chosen: dict[str, Any],
 ) -> Architecture:
+    """`chosen` are the parameters that may be "auto", which none is here."""
     is_encoded = encoding is not None
     if estimator.input_encoding != "auto":
         is_encoded = estimator.input_encoding == "piecewise"
     architecture = Architecture(
         sharing=repr(spec),
         n_features=estimator.n_features_in_,
-        n_bins=int(estimator.n_bins) if is_encoded else None,
+        n_bins=int(chosen["n_bins"]) if is_encoded else None,
         n_classes=tuple(tasks.n_classes.tolist()),
         hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
         head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
         activation=as_python(estimator.activation),
-        dropout=as_python(dropout),
-        input_dropout=as_python(estimator.input_dropout),
-        n_members=int(estimator.n_members),
+        dropout=chosen["dropout"],
+        input_dropout=chosen["input_dropout"],
+        n_members=int(chosen["n_members"]),
         encoding=encoding,
     )
     if estimator.trunk is None:

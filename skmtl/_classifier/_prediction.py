@@ -39,7 +39,8 @@ def map_rows(
             outputs.append(np.empty((len(rows), *part.shape[1:]), part.dtype))
             outputs[-1][chunks[0]] = part
         # A module of the user's own may keep things that threads must not share.
-        n_workers = n_threads if network.can_be_divided else 1
+        is_safe = network.can_be_divided and like.device.type == "cpu"
+        n_workers = n_threads if is_safe else 1
         with Workers(min(n_workers, len(chunks) - 1)) as workers:
             workers.run([partial(write, chunk) for chunk in chunks[1:]])
     return outputs

@@ -152,8 +152,7 @@ class TrunkAndHeads(nn.Module):
 
         Such a one may draw from torch's global generator, which threads would share.
         """
-        is_module = isinstance(self.trunk, ModuleTrunk)
-        return not is_module and self.like.device.type == "cpu"
+        return not isinstance(self.trunk, ModuleTrunk)
 
     def member(self, number: int) -> "TrunkAndHeads":
         """A copy of one member, as a network of its own."""

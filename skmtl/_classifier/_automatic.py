@@ -1,0 +1,67 @@
+"""What "auto" stands for: rules by the rows, the labels and the kind of X.
+
+The measure of the labels is what they tell: rows times the loss of predicting the
+frequencies of each task's classes, in nats. It counts missing and rare labels as what
+they are. The numbers were chosen as docs/user_guide/defaults.md tells.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """What the rules look at."""
+
+    n_rows: int  # with a label
+    loss: float  # of the best constant prediction, summed over the labels of a row
+    mean_weight: float  # of a row
+    is_sparse: bool
+    has_own_trunk: bool  # a module of the user's, in place of hidden layers
+
+    @property
+    def nats(self) -> float:
+        """What the labels tell."""
+        return max(self.n_rows * self.loss, 1.0)
+
+
+def n_members(data: LabelledData) -> int:
+    """Members that leave out rows in turn need few rows to pay."""
+    return 4 if data.n_rows < 5_000 and not data.has_own_trunk else 2
+
+
+def leaves_out(data: LabelledData, n_members: int) -> bool:
+    """Whether each member leaves out its share of the rows."""
+    return n_members >= 4 and 100 <= data.n_rows < 5_000
+
+
+def n_bins(data: LabelledData) -> int:
+    """Finer where there are rows to place the borders."""
+    if data.n_rows < 1_000:
+        return 4
+    return 8 if data.n_rows < 4_000 else 24
+
+
+def dropout(data: LabelledData) -> float:
+    """Less where the labels tell more, and so can teach more units."""
+    doublings = math.log2(data.nats / 15_000)
+    return round(min(0.5, max(0.2, 0.5 - 0.1 * doublings)), 3)
+
+
+def input_dropout(data: LabelledData) -> float:
+    """Less where the labels tell more."""
+    return 0.2 if data.nats < 15_000 else 0.1
+
+
+def batch_size(data: LabelledData) -> int:
+    """A twentieth of a small table, so that an epoch has some steps."""
+    if data.is_sparse:
+        return 200
+    return min(max(100, data.n_rows // 20), 200)
+
+
+def n_epochs(data: LabelledData, batch_size: int) -> int:
+    """What counts is steps: they grow more slowly than what the labels tell."""
+    steps = min(max(400 * (data.nats / 1_500) ** 0.4, 50), 10_000)
+    n_batches = max(1, math.ceil(data.n_rows / batch_size))
+    return max(1, round(steps / n_batches))
