@@ -707,7 +707,7 @@ class StackPass:
         ]
         self.activation = ACTIVATIONS[stack.activation]
         self.activation_gradient = ACTIVATION_GRADIENTS[stack.activation]
-        self.dropout = stack.dropout
+        self.dropout = self.full_dropout = stack.dropout
         self.n_activated = len(self.layers) - (not stack.activate_last)
         self.n_frozen = stack.n_frozen_layers
         self.is_frozen = self.n_frozen >= len(self.layers)

@@ -22,6 +22,8 @@ from skmtl._solvers import (
 )
 from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
+# Share of the loss of a constant from which on there is less dropout.
+STRONG_SIGNAL = 0.7
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
 WARM_UP = 0.1
 
@@ -52,6 +54,8 @@ class TrainingPlan:
     beta_2: float
     epsilon: float
     freeze: Freeze
+    # The loss of the best constant prediction, where dropout goes down with the loss.
+    constant_loss: float | None = None
 
 
 def parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
@@ -103,7 +107,7 @@ class Steps:
         self.flat.release()
         self.network.trunk.n_frozen_layers = 0
 
-    def begin_epoch(self, number: int) -> None:
+    def begin_epoch(self, number: int, last_loss: float | None) -> None:
         """Release the trunk where its time has come."""
         self.flat.begin_epoch(number)
         n_epochs = self.plan.freeze.n_epochs
@@ -111,6 +115,14 @@ class Steps:
         if waits and n_epochs is not None and number >= n_epochs:
             self.network.trunk.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
+        if last_loss is not None:
+            self._adapt_dropout(last_loss)
+
+    def _adapt_dropout(self, loss: float) -> None:
+        """The more of the labels is explained, the less there is to guard against."""
+        if self.plan.constant_loss:
+            share = loss / self.plan.constant_loss
+            self.network_pass.scale_dropout(min(1.0, share / STRONG_SIGNAL))
 
     def run_epoch(
         self, index: Tensor, number: int, keep_on: Callable[[], None]
@@ -132,6 +144,7 @@ class Steps:
             block_loss, block_weight = self._run_block(rows, step_sizes, keep_on)
             loss += block_loss
             weight += block_weight
+            self._adapt_dropout(float(block_loss) / block_weight)
         return (float(loss) + self._penalty() * n_batches) / weight
 
     def _run_block(

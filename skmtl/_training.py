@@ -281,10 +281,12 @@ class _Parts:
         for steps in self.steps:
             steps.release()
 
-    def run_epoch(self, index: Tensor, number: int, workers: Workers) -> float:
+    def run_epoch(
+        self, index: Tensor, number: int, last_loss: float | None, workers: Workers
+    ) -> float:
         """One pass of each part over the rows `index`; the mean of their losses."""
         for steps in self.steps:
-            steps.begin_epoch(number)
+            steps.begin_epoch(number, last_loss)
         if self.plan.shuffle:
             index = index[self._random_order(len(index))]
         jobs = [
@@ -375,7 +377,8 @@ def _run_epochs(
         if progress.stopped_by is not None:
             break
         on_epoch_begin(number)
-        loss, scores = parts.run_epoch(index, number, workers), None
+        last_loss = progress.epochs[-1].loss if progress.epochs else None
+        loss, scores = parts.run_epoch(index, number, last_loss, workers), None
         if held_out is not None:
             parts.join()
             scores = -mean_task_losses(parts.network, parts.data, held_out)

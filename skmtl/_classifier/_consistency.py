@@ -20,8 +20,8 @@ from skmtl._inputs import (
     NumericColumns,
 )
 from skmtl._layers import ACTIVATIONS
-from skmtl._targets import Tasks
 from skmtl._steps import Freeze
+from skmtl._targets import Tasks
 from skmtl._training import SolverState
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 
@@ -43,6 +43,7 @@ def check_attributes(fitted: dict[str, Any], trunk: Any) -> None:
     _check_own_trunk(state, columns, trunk)
     _check_encoding(state.architecture, columns)
     _check_history(fitted, tasks.n_tasks)
+    _check_out_of_bag(fitted, tasks)
 
 
 def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> None:
@@ -307,6 +308,26 @@ def _check_history(fitted: dict[str, Any], n_tasks: int) -> None:
         _require(_are_floats(scores), "validation_scores_ is no list of numbers")
         shape = len(scores), n_tasks
         _check_array(by_task, np.float64, shape, "task_validation_scores_")
+
+
+def _check_out_of_bag(fitted: dict[str, Any], tasks: Tasks) -> None:
+    score, given = fitted.get("oob_score_"), fitted.get("oob_prediction_")
+    _require((score is None) == (given is None), "only a part is out of bag")
+    if given is None:
+        return
+    _require(_are_floats([score]), "oob_score_ is no number")
+    parts, n_classes = [given], tasks.n_classes.tolist()
+    if not tasks.is_1d:
+        is_table = set(n_classes) == {2}
+        n_classes = [tasks.n_tasks] if is_table else n_classes
+        parts = [given] if is_table else given
+    is_list = type(parts) is list and len(parts) == len(n_classes)
+    _require(is_list, "oob_prediction_ has another number of tasks")
+    n_rows = len(parts[0])
+    for part, width in zip(parts, n_classes, strict=True):
+        _check_array(part, np.float64, (n_rows, width), "oob_prediction_")
+        is_probability = np.isnan(part) | ((part >= 0) & (part <= 1 + 1e-6))
+        _require(is_probability.all(), "oob_prediction_ must be probabilities")
 
 
 def _are_floats(values: Any) -> bool:

@@ -120,9 +120,10 @@ class MultiTaskNetClassifier(
         missing numbers weights of their own (see Notes); "none" takes the numbers as
         they are, which should then be scaled, and no NaN; "auto" is "piecewise" for
         dense and "none" for sparse `X`.
-    n_bins : int, default=8
+    n_bins : int or "auto", default="auto"
         Number of quantile bins of a column of numbers, at most 255, at whose borders
         its function may bend. Columns with fewer distinct values have fewer bins.
+        "auto" is 4 for fewer than 1,000 labelled rows, 8 for fewer than 4,000, else 24.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         The category columns: those of a DataFrame that are of a category (or enum)
         dtype, ordered or not; a mask; positions; or names of columns. Their values may
@@ -167,12 +168,21 @@ class MultiTaskNetClassifier(
         "auto" is 0.5 where the labels of the first call carry up to 15,000 nats (rows
         times the loss of predicting the frequencies of the classes), and 0.1 less for
         each doubling, but at least 0.2.
-    input_dropout : float, default=0.2
-        Rate at which columns of the input are dropped in training, in [0, 1).
-    n_members : int, default=4
-        Number of networks, which differ in their initial weights and in the dropout
-        of hidden layers, are trained in one pass on the same batches, and whose
-        probabilities are averaged.
+    input_dropout : float or "auto", default="auto"
+        Rate at which columns of the input are dropped in training, in [0, 1). "auto" is
+        0.2 where the labels carry fewer than 15,000 nats (see `dropout`), else 0.1.
+    n_members : int or "auto", default="auto"
+        Number of networks, which differ in their initial weights, in what is dropped
+        and, with `oob_score`, in their rows, and whose probabilities are averaged.
+        "auto" is 4 for fewer than 5,000 labelled rows, else 2 (and 2 with a `trunk`).
+    oob_score : bool or "auto", default="auto"
+        Whether each member leaves out its share of the labelled rows, so that every
+        row has a prediction of a member that was not trained on it (see `oob_score_`).
+        It averages members that differ more, and takes less time: with 4 members a
+        quarter of the rows is left out of each. "auto" does so for four members or
+        more on 100 to 5,000 labelled rows, without `early_stopping`. A row with a
+        label of a class that has fewer labels than there are members is left out by
+        none. Not used by `partial_fit`, `add_tasks` and warm starts.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the losses of each task. "balanced" makes each task count the same
         however many labels it has; a dict maps task names to factors, 1 where a task
@@ -193,8 +203,11 @@ class MultiTaskNetClassifier(
         does not depend on the scale of the loss, and 0.02 where the whole trunk is
         frozen at first or throughout; for "sgd" 1 divided by the loss of predicting the
         frequencies of the classes, but at most 0.1.
-    max_iter : int, default=50
-        Largest number of epochs. 0 leaves the network untrained.
+    max_iter : int or "auto", default="auto"
+        Largest number of epochs. 0 leaves the network untrained. "auto" gives
+        400 (nats / 1,500)^0.4 steps, between 50 and 10,000, with the nats that the
+        labels carry (see `dropout`): about 350 steps for 400 rows with six binary
+        labels each, and 6,800 for a million such rows of which half is missing.
     shuffle : bool, default=True
         Whether to take the rows in a new order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -204,7 +217,8 @@ class MultiTaskNetClassifier(
         What counts as progress: with `early_stopping` a gain of `tol` in the validation
         score, else, at a constant learning rate, a fall of `tol` in the loss.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
+        Whether to print the loss of each epoch, how many there will be, and how long
+        the rest will take.
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted network. Tasks, classes and sizes must be
         the same; what the input layer has learned of the columns is kept.
@@ -250,6 +264,13 @@ class MultiTaskNetClassifier(
         features to logits.
     n_iter_ : int
         Number of epochs run.
+    oob_score_ : float
+        Mean over the tasks of the accuracy on observed labels, each predicted by the
+        member that left its row out. There after a `fit` with out-of-bag rows (see the
+        parameter `oob_score`), until tasks are added or dropped or training goes on.
+    oob_prediction_ : ndarray or list of ndarray
+        These predictions in the form of `predict_proba`, NaN for rows that no member
+        left out.
     loss_, best_loss_ : float
         Loss of the last and of the best epoch, the L2 term included; infinite before
         the first. `best_loss_` is None with `early_stopping`.
@@ -303,10 +324,13 @@ class MultiTaskNetClassifier(
     in prediction. Where no training row had a missing number, or a rare category, the
     column's mean response stands in for it.
 
-    Training and prediction use torch's threads, and fewer of them for small networks.
-    Where other programs keep the cores busy, threads that wait for one another take far
-    longer than one alone: call `torch.set_num_threads(1)`. A process that is forked off
-    after a fit or a prediction has one thread: torch's others are not there.
+    Members are trained side by side, on as many threads as `torch.get_num_threads`
+    says, each by one thread and without waiting for the others before the end of an
+    epoch; and so are blocks of rows predicted. The weights are the same whatever the
+    number of threads. Small members are trained in one pass on one thread, and a single
+    member as well, unless a step has 100 million multiply-adds: then torch divides its
+    products among threads that wait for one another, which takes far longer where other
+    programs keep the cores busy. `torch.set_num_threads(1)` prevents it.
 
     scikit-learn's callbacks are supported, an epoch per task: see `set_callbacks` and
     `sklearn.callback`.

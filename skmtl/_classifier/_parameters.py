@@ -118,9 +118,11 @@ def labelled_data(
     n_networks = training_set.tasks.n_tasks if is_separate else 1
     return LabelledData(
         n_rows=len(index),
-        loss=training_set.constant_loss(index) / n_networks,
+        loss=(total := training_set.constant_loss(index)) / n_networks,
+        total_loss=total,
         mean_weight=training_set.mean_weight(index),
         is_sparse=sparse.issparse(training_set.X),
+        row_norm=training_set.row_norm(),
         has_own_trunk=estimator.trunk is not None,
     )
 
@@ -196,16 +198,19 @@ def training_plan(
     plan = {
         field.name: as_python(getattr(estimator, field.name))
         for field in fields(TrainingPlan)
+        if field.name != "constant_loss"
     }
     plan["freeze"] = _frozen_layers(freeze, network)
     if plan["solver"] == "auto":
         plan["solver"] = "sgd" if data.is_sparse else "adam"
-    if "auto" in (plan["alpha"], plan["learning_rate_init"]):
-        _scale_by_loss(plan, data, network)
     if plan["batch_size"] == "auto":
         plan["batch_size"] = _automatic.batch_size(data)
+    if "auto" in (plan["alpha"], plan["learning_rate_init"]):
+        _scale_by_loss(plan, data, network, int(plan["batch_size"]))
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
+    if estimator.dropout == "auto" and _automatic.drops_less(data):
+        plan["constant_loss"] = data.total_loss
     if plan["max_iter"] == "auto":
         plan["max_iter"] = _automatic.n_epochs(data, plan["batch_size"])
     return TrainingPlan(**plan)
@@ -244,7 +249,7 @@ def _frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
 
 
 def _scale_by_loss(
-    plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads
+    plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads, batch_size: int
 ) -> None:
     """Fill in the L2 term and the step, which depend on the scale of the loss."""
     if plan["alpha"] == "auto":
@@ -257,6 +262,8 @@ def _scale_by_loss(
         trains_heads = network.has_trunk and (
             plan["freeze"].n_layers == network.trunk.n_layers
         )
+        # A step on sparse rows goes as far as they are long, and as the batch is noisy.
+        sgd = min(sgd, 25.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
         adam = 0.02 if trains_heads else 0.002
         plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam
 

@@ -70,6 +70,13 @@ class TrainingSet:
             return 1.0
         return float(row_weight.numpy()[rows].mean(dtype=np.float64))
 
+    def row_norm(self) -> float:
+        """The mean squared length of a sparse row, 0 of dense ones."""
+        if not sparse.issparse(self.X):
+            return 0.0
+        squares = np.square(self.X.data, dtype=np.float64).sum()
+        return float(squares / max(1, self.X.shape[0]))
+
     def learn_encoding(
         self, rows: NDArray, n_bins: int, rng: np.random.RandomState
     ) -> ColumnEncoding | None:

@@ -117,7 +117,8 @@ def label_curve(
     estimator : MultiTaskNetClassifier, or a Pipeline around one
         The joint network. Alone, the task has the same network, for as many epochs as
         it takes to see as many rows as the joint one: `max_iter` is multiplied by the
-        ratio of their training rows, and so is `n_iter_no_change`.
+        ratio of their training rows, and so is `n_iter_no_change`. With
+        `max_iter="auto"` each trains for as long as its own labels ask for.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples, n_tasks)
@@ -356,7 +357,11 @@ def _scaled_epochs(estimator: Any, prefix: str, factor: float) -> dict[str, int]
     names = [f"{prefix}max_iter", f"{prefix}n_iter_no_change"]
     if isinstance(parameters[f"{prefix}freeze"], UnfreezeAfter):
         names.append(f"{prefix}freeze__n_epochs")
-    return {name: int(np.ceil(parameters[name] * factor)) for name in names}
+    return {
+        name: int(np.ceil(parameters[name] * factor))
+        for name in names
+        if parameters[name] != "auto"  # which looks at the labels itself
+    }
 
 
 def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:

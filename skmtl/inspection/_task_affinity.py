@@ -378,9 +378,10 @@ def _rows_to_look_at(
 class _Monitor:
     """A callback that keeps the estimator of some epochs, and some rows."""
 
-    def __init__(self, rows: NDArray, epochs: NDArray) -> None:
+    def __init__(self, rows: NDArray, n_snapshots: int) -> None:
         self.rows = rows
-        self.epochs = epochs
+        self.n_snapshots = n_snapshots
+        self.epochs = np.zeros(0, dtype=int)
         self.fitted: dict[int, MultiTaskNetClassifier] = {}  # by number of epochs
 
     def setup(self, estimator, context):
@@ -390,7 +391,9 @@ class _Monitor:
         pass
 
     def on_fit_task_begin(self, estimator, context):
-        pass
+        if context.task_name == "fit":  # the number of epochs is known by now
+            steps = np.linspace(1, context.max_subtasks, self.n_snapshots)
+            self.epochs = steps.round().astype(int)
 
     def on_fit_task_end(
         self, estimator, context, *, X=None, y=None, fitted_estimator=None
@@ -411,13 +414,12 @@ def _fit_watched(
     model = clone(estimator)
     classifier = model.get_params()[prefix.removesuffix("__")] if prefix else model
     classifier._validate_params()
-    if classifier.max_iter < 1:
+    if classifier.max_iter != "auto" and classifier.max_iter < 1:
         raise ValueError(
             "estimator must train for at least one epoch; got max_iter="
             f"{classifier.max_iter}. Use max_iter of at least 1."
         )
-    epochs = np.linspace(1, classifier.max_iter, n_snapshots).round().astype(int)
-    monitor = _Monitor(rows, epochs)
+    monitor = _Monitor(rows, n_snapshots)
     callbacks = getattr(classifier, "_skl_callbacks", [])
     classifier.set_callbacks(*callbacks, monitor)
     call_uncaught(model.fit, X, y)

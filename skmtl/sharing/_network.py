@@ -256,11 +256,19 @@ class NetworkPass:
         # What the first layer reads is its own affair where it is frozen.
         is_frozen = network.trunk.n_frozen_layers > 0
         self.input_dropout = 0.0 if is_frozen else network.input_dropout
+        self.full_input_dropout = self.input_dropout
         self.n_members, self.n_trunks = network.n_members, network.n_trunks
         self.trunk = _pass_of(network.trunk) if network.has_trunk else None
         self.trains_trunk = self.trunk is not None and not self.trunk.is_frozen
         self.heads = [StackPass(cast(BankStack, head)) for head in network.heads]
         self.groups = network.groups
+
+    def scale_dropout(self, scale: float) -> None:
+        """Drop a share of what the architecture says; not in a user's own module."""
+        self.input_dropout = scale * self.full_input_dropout
+        for stack in (self.trunk, *self.heads):
+            if isinstance(stack, StackPass):
+                stack.dropout = scale * stack.full_dropout
 
     def read(
         self,

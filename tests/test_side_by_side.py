@@ -1,0 +1,177 @@
+"""Members on threads of their own: the same weights, and nothing left at work."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from _classifiers import assert_same_parameters, classifier, parameters_of
+from _properties import build, every_network, every_solver, random_batch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from test_training import labelled, plan, run
+
+from skmtl import MultiTaskNetClassifier
+from skmtl._threads import CancelledJob, Workers
+
+N_THREADS = (1, 2, 4)
+
+
+@pytest.fixture
+def threads():
+    """Sets torch's number of threads for the time of a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def large(n=600, is_sparse=False):
+    """Enough columns for members that are trained side by side."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 40))
+    Y = (X[:, :5] + rng.normal(size=(n, 5)) > 0).astype(float)
+    Y[rng.random(Y.shape) < 0.4] = np.nan
+    if is_sparse:
+        X[rng.random(X.shape) < 0.8] = 0
+        X = sparse.csr_array(X)
+    return X, Y
+
+
+@pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"n_members": 3}, {"sharing": "none", "n_members": 2}],
+    ids=["auto", "three members", "separate"],
+)
+def test_the_same_weights_with_any_number_of_threads(threads, settings, is_sparse):
+    X, Y = large(is_sparse=is_sparse)
+    fitted = []
+    for n_threads in N_THREADS:
+        threads(n_threads)
+        clf = MultiTaskNetClassifier(max_iter=2, random_state=0, **settings)
+        fitted.append(clf.fit(X, Y))
+        assert torch.get_num_threads() == n_threads
+    for other in fitted[1:]:
+        assert_same_parameters(fitted[0], other)
+
+
+def test_the_same_predictions_with_any_number_of_threads(threads):
+    X, Y = large()
+    clf = MultiTaskNetClassifier(max_iter=1, random_state=0).fit(X, Y)
+    many = np.tile(X, (20, 1))  # several blocks
+    predicted = []
+    for n_threads in N_THREADS:
+        threads(n_threads)
+        predicted.append(clf.predict_proba(many))
+    assert_array_equal(predicted[0], predicted[1])
+    assert_array_equal(predicted[0], predicted[2])
+
+
+@every_network
+@every_solver
+def test_members_side_by_side_are_trained_as_in_one_pass(monkeypatch, sharing, solver):
+    monkeypatch.setattr("skmtl._training.MIN_WORK_PER_PART", 0)
+    x, codes = random_batch()
+    networks = [build(sharing, n_members=3) for _ in range(2)]
+    for network, in_one_pass in zip(networks, (False, True), strict=True):
+        ours = plan(solver=solver, learning_rate="cosine")
+        result = run(network, labelled(x, codes), ours, in_one_pass=in_one_pass)
+        assert len(result.epochs) == 20
+    one, other = (
+        torch.cat([p.detach().flatten() for p in network.parameters()])
+        for network in networks
+    )
+    assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@every_network
+def test_a_row_does_not_reach_the_member_that_leaves_it_out(sharing):
+    x, codes = random_batch()
+    left_out_by = torch.arange(len(x)) % 4 - 1  # by nobody, and by each of three
+    row = 5  # of member 0
+    changed = x.clone(), codes.clone()
+    changed[0][row] += 1
+    changed[1][row] = codes[row].flip(0).clamp(max=1)
+    networks = [build(sharing, n_members=3) for _ in range(2)]
+    for network, data in zip(networks, ((x, codes), changed), strict=True):
+        run(network, labelled(*data), plan(), left_out_by=left_out_by)
+    for number in range(3):
+        one, other = (
+            torch.cat([p.flatten() for p in network.member(number).parameters()])
+            for network in networks
+        )
+        assert torch.equal(one, other) == (number == left_out_by[row])
+
+
+def test_places_among_the_bins_that_are_kept_change_nothing(monkeypatch):
+    X, Y = large(200)
+    X[::7, 1] = np.nan
+    kept = classifier(n_members=2, input_dropout=0.3).fit(X, Y)
+    monkeypatch.setattr("skmtl._rows.PLACED_BYTES", 0)
+    anew = classifier(n_members=2, input_dropout=0.3).fit(X, Y)
+    for a, b in zip(parameters_of(kept), parameters_of(anew), strict=True):
+        assert_array_equal(a, b)
+
+
+def test_jobs_give_their_results_in_order():
+    with Workers(3) as workers:
+        jobs = [lambda i=i: (time.sleep(0.01 * (5 - i)), i)[1] for i in range(5)]
+        assert workers.run(jobs) == [0, 1, 2, 3, 4]
+
+
+def test_a_failed_job_ends_the_others():
+    begun, ended = threading.Event(), []
+
+    def fail():
+        begun.wait()
+        raise RuntimeError("it failed")
+
+    def go_on(workers):
+        begun.set()
+        try:
+            while True:
+                workers.keep_on()
+                time.sleep(0.001)
+        except CancelledJob:
+            ended.append(True)
+            raise
+
+    with Workers(2) as workers:
+        with pytest.raises(RuntimeError, match="it failed"):
+            workers.run([fail, lambda: go_on(workers)])
+        assert ended == [True]
+        # And they can be used again.
+        assert workers.run([lambda: 1, lambda: 2]) == [1, 2]
+        workers.keep_on()
+
+
+def test_an_interrupt_keeps_the_best_weights_and_leaves_no_thread(threads):
+    threads(2)
+    X, Y = large(2000)
+    before = set(threading.enumerate())
+
+    class Interrupt:
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            if context.task_name == "epoch" and context.task_id == 2:
+                import _thread
+
+                _thread.interrupt_main()
+
+        def on_fit_task_end(self, estimator, context):
+            return False
+
+    clf = MultiTaskNetClassifier(max_iter=50, random_state=0)
+    clf.set_callbacks(Interrupt())
+    with pytest.warns(RuntimeWarning, match="interrupted after 2 epochs"):
+        clf.fit(X, Y)
+    assert set(threading.enumerate()) == before
+    assert clf.n_iter_ == 2
+    clf.set_callbacks()
+    assert np.isfinite(clf.predict_proba(X)).all()
