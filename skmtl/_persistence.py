@@ -27,8 +27,8 @@ from skmtl._inputs import (
     InputColumns,
     NumericColumns,
 )
-from skmtl._targets import Tasks
 from skmtl._steps import Freeze
+from skmtl._targets import Tasks
 from skmtl._training import SolverState
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture

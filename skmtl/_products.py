@@ -1,8 +1,8 @@
 """The products of a linear layer in float32, each by the fastest kernel at hand.
 
-MKL, which torch calls, uses half of the width of vectors on processors of AMD with
-AVX-512: there the kernels of oneDNN, which torch brings as well, take half the time of a
-large product. With AVX2, MKL is ahead by 10 to 40 %.
+MKL, which torch calls, uses half of the width of vectors on AMD's processors with
+AVX-512: there the kernels of oneDNN, which torch brings as well, take half the time of
+a large product. With AVX2, MKL is ahead by 10 to 40 %.
 """
 
 import contextlib
@@ -23,11 +23,10 @@ MIN_TRANSPOSED_WORK = 5_000_000
 NARROW = 16
 
 _thread = threading.local()
-HAS_ONEDNN = (
-    torch.backends.mkldnn.is_available()
-    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, "_linear_pointwise"
 )
+_IS_FASTER = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 @contextlib.contextmanager
@@ -47,7 +46,7 @@ def without_derivatives(device: torch.device) -> Iterator[None]:
         torch.set_autocast_enabled(device.type, has_autocast)
 
     with at_the_end(restore):
-        _thread.may_use_onednn = HAS_ONEDNN
+        _thread.may_use_onednn = HAS_ONEDNN and _IS_FASTER
         torch.set_grad_enabled(False)
         torch.set_autocast_enabled(device.type, False)
         yield

@@ -22,8 +22,6 @@ from skmtl._solvers import (
 )
 from skmtl.sharing._network import NetworkPass, Tape, TrunkAndHeads
 
-# Share of the loss of a constant from which on there is less dropout.
-STRONG_SIGNAL = 0.7
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
 WARM_UP = 0.1
 
@@ -122,7 +120,7 @@ class Steps:
         """The more of the labels is explained, the less there is to guard against."""
         if self.plan.constant_loss:
             share = loss / self.plan.constant_loss
-            self.network_pass.scale_dropout(min(1.0, share / STRONG_SIGNAL))
+            self.network_pass.scale_dropout(min(1.0, share))
 
     def run_epoch(
         self, index: Tensor, number: int, keep_on: Callable[[], None]
@@ -185,9 +183,7 @@ class Steps:
         )
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
-    def _step(
-        self, x: Any, labels: Labels, weight: float, step: float
-    ) -> Tensor:
+    def _step(self, x: Any, labels: Labels, weight: float, step: float) -> Tensor:
         """Descend on a batch of this weight; returns its logits before the step."""
         tape, generator = Tape([], []), self.dropout_generator
         read = self.network_pass.read(x, generator)

@@ -434,14 +434,14 @@ def is_missing(labels: NDArray) -> NDArray:
 
 
 def _is_missing_object(labels: NDArray) -> NDArray:
-    """As a loop over `_is_missing_label`, in a tenth of its time for the usual types."""
+    """As a loop over `_is_missing_label`; ten times as fast for the usual types."""
     kinds = set(map(type, labels.tolist()))
     if kinds <= {str, bool, int}:
         return np.zeros(len(labels), bool)
     if kinds <= {str, bool, int, float, type(None)}:
         # NaN alone differs from itself.
-        missing = np.not_equal(labels, labels) | np.equal(labels, None)
-        return missing.astype(bool)
+        missing = np.not_equal(labels, labels) | (labels == np.array(None))
+        return np.asarray(missing, dtype=bool)
     return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
 
 

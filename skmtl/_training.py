@@ -149,9 +149,7 @@ def train(
     last, and a function that gives the state, from which another run may be `resumed`.
     Members that are trained `in_one_pass` have one `solver_state`, of all of them.
     """
-    parts = _Parts(
-        network, data, plan, generator, left_out_by, in_one_pass=in_one_pass
-    )
+    parts = _Parts(network, data, plan, generator, left_out_by, in_one_pass=in_one_pass)
     if resumed is not None:
         solver_state = resumed.solver
     try:

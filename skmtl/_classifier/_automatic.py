@@ -14,6 +14,7 @@ class LabelledData:
     """What the rules look at."""
 
     n_rows: int  # with a label
+    n_numeric: int  # columns
     loss: float  # of the best constant prediction, summed over the labels of a row
     mean_weight: float  # of a row
     total_loss: float  # the same, where it is not that of one of separate networks
@@ -40,10 +41,12 @@ def leaves_out(data: LabelledData, n_members: int) -> bool:
 
 
 def n_bins(data: LabelledData) -> int:
-    """Finer where there are rows to place the borders."""
+    """Finer where there are rows to place the borders, and few columns to pay for."""
     if data.n_rows < 1_000:
         return 4
-    return 8 if data.n_rows < 4_000 else 24
+    if data.n_rows < 4_000:
+        return 8
+    return min(max(480 // max(data.n_numeric, 1), 16), 48)
 
 
 def dropout(data: LabelledData) -> float:

@@ -881,6 +881,13 @@ class MultiTaskNetClassifier(
                 training_set, copy.deepcopy(network), continues
             )
 
+        def end_epoch(epoch: Epoch, update: Callable[[], None]) -> bool:
+            def up_to_date() -> dict:
+                update()
+                return fitted_attributes()
+
+            return reports.end(epoch, up_to_date)
+
         result = train(
             network,
             training_set.data,
@@ -892,9 +899,7 @@ class MultiTaskNetClassifier(
             resumed=resumed,
             catches_interrupt=catches_interrupts(),
             on_epoch_begin=reports.begin,
-            on_epoch_end=lambda epoch, update: reports.end(
-                epoch, lambda: (update(), fitted_attributes())[1]
-            ),
+            on_epoch_end=end_epoch,
             on_state=None if checkpoint is None else checkpoint.write,
         )
         self._set_fitted(training_set, network, result.epochs, continues)
@@ -1030,12 +1035,12 @@ class MultiTaskNetClassifier(
         )
         self.oob_score_ = mean_accuracy(by_task, training_set.counted)
         tasks = self._tasks
+        prediction: NDArray | list[NDArray] = by_task
         if tasks.is_1d:
-            self.oob_prediction_ = by_task[0]
+            prediction = by_task[0]
         elif (tasks.n_classes == 2).all():
-            self.oob_prediction_ = np.column_stack([p[:, 1] for p in by_task])
-        else:
-            self.oob_prediction_ = by_task
+            prediction = np.column_stack([p[:, 1] for p in by_task])
+        self.oob_prediction_ = prediction
 
     def _set_fitted(
         self,

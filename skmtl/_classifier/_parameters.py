@@ -19,8 +19,8 @@ from skmtl._classifier._automatic import LabelledData
 from skmtl._classifier._training_set import TrainingSet
 from skmtl._inputs import ColumnEncoding, InputColumns
 from skmtl._layers import ACTIVATIONS
-from skmtl._targets import Tasks
 from skmtl._steps import Freeze, TrainingPlan
+from skmtl._targets import Tasks
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.sharing._network import Architecture, TrunkAndHeads
 from skmtl.trunks import UnfreezeAfter
@@ -118,6 +118,7 @@ def labelled_data(
     n_networks = training_set.tasks.n_tasks if is_separate else 1
     return LabelledData(
         n_rows=len(index),
+        n_numeric=training_set.X.shape[1] - len(training_set.columns.categories),
         loss=(total := training_set.constant_loss(index)) / n_networks,
         total_loss=total,
         mean_weight=training_set.mean_weight(index),

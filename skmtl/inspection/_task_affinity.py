@@ -23,7 +23,7 @@ from skmtl._classifier import MultiTaskNetClassifier
 from skmtl._classifier._training_set import make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._interrupts import call_uncaught
-from skmtl._layers import SparseRows
+from skmtl._layers import Positions, SparseRows
 from skmtl._losses import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._tables import as_table, as_text
@@ -556,7 +556,7 @@ def feature_cosines(
 
 
 def _feature_gradients(
-    network: TrunkAndHeads, x: Tensor | SparseRows, labels: Labels
+    network: TrunkAndHeads, x: Tensor | SparseRows | Positions, labels: Labels
 ) -> Tensor:
     """(n_tasks, batch, n_members * width): gradients of each task's losses."""
     with torch.no_grad():

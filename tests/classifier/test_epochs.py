@@ -85,5 +85,27 @@ def test_verbose_prints_each_epoch(problem, capsys):
     classifier(max_iter=2, verbose=True, early_stopping=True).fit(*problem)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("Epoch 1, loss = ")
+    assert lines[0].startswith("Epoch 1 of 2, loss = ")
+    assert lines[0].endswith(" s left")
     assert "validation score = -" in lines[1]
+    assert lines[1].endswith(", 0 s left")
+
+
+def test_the_number_of_epochs_is_known_before_the_first(problem):
+    class Watch:
+        def setup(self, estimator, context):
+            self.announced = context.max_subtasks
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context):
+            return False
+
+    for settings in ({"max_iter": 3}, {"max_iter": "auto"}):
+        watch = Watch()
+        clf = classifier(**settings).set_callbacks(watch).fit(*problem)
+        assert watch.announced == clf.n_iter_

@@ -175,7 +175,8 @@ def test_related_tasks_are_grouped_where_no_row_has_two_labels(seed):
     X, Y = np.tile(X, (3, 1)), np.tile(Y, (3, 1))
     own = np.random.default_rng(seed).integers(6, size=len(Y))
     Y[own[:, None] != np.arange(6)] = np.nan
-    clf = MultiTaskNetClassifier((64,), n_members=1, max_iter=50, n_bins=8, random_state=seed)
+    settings = {"n_members": 1, "n_bins": 8, "max_iter": 80}
+    clf = MultiTaskNetClassifier((64,), random_state=seed, **settings)
     found = task_affinity(clf, X, Y)
     assert found.groups() == found.groups(2) == RIGHT
     assert found.lookahead[WITHIN & BETWEEN_TASKS].mean() > 0
