@@ -1,6 +1,7 @@
 """The estimator's parameters: what is legal, and what they make."""
 
 import copy
+import math
 import re
 from dataclasses import fields, replace
 from functools import partial
@@ -118,6 +119,7 @@ def labelled_data(
     n_networks = training_set.tasks.n_tasks if is_separate else 1
     return LabelledData(
         n_rows=len(index),
+        n_features=training_set.X.shape[1],
         n_numeric=training_set.X.shape[1] - len(training_set.columns.categories),
         loss=(total := training_set.constant_loss(index)) / n_networks,
         total_loss=total,
@@ -266,6 +268,7 @@ def _scale_by_loss(
         # A step on sparse rows goes as far as they are long, and as the batch is noisy.
         sgd = min(sgd, 25.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
         adam = 0.02 if trains_heads else 0.002
+        adam *= max(1.0, math.sqrt(batch_size / 200))
         plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam
 
 
