@@ -70,12 +70,17 @@ def input_dropout(data: LabelledData) -> float:
     return 0.2 if data.nats < 15_000 else 0.1
 
 
+def solver(data: LabelledData) -> str:
+    """Adam takes full steps for columns that hardly any of a few rows has."""
+    return "sgd" if data.is_sparse and data.n_rows < MANY_ROWS else "adam"
+
+
 def batch_size(data: LabelledData) -> int:
     """A twentieth of a small table, so that an epoch has some steps."""
-    if data.is_sparse:
-        return 200
     if data.n_rows >= MANY_ROWS:
         return 400
+    if data.is_sparse:
+        return 200
     return min(max(100, data.n_rows // 20), 200)
 
 
@@ -86,7 +91,7 @@ def n_epochs(data: LabelledData, batch_size: int) -> int:
     of the steps.
     """
     steps = min(max(400 * (data.nats / 1_500) ** 0.4, 50), 10_000)
-    if data.n_rows >= MANY_ROWS and not data.is_sparse:
+    if data.n_rows >= MANY_ROWS:
         steps *= 0.3
     n_batches = max(1, math.ceil(data.n_rows / batch_size))
     return max(1, round(steps / n_batches))

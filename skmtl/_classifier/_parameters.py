@@ -205,7 +205,7 @@ def training_plan(
     }
     plan["freeze"] = _frozen_layers(freeze, network)
     if plan["solver"] == "auto":
-        plan["solver"] = "sgd" if data.is_sparse else "adam"
+        plan["solver"] = _automatic.solver(data)
     if plan["batch_size"] == "auto":
         plan["batch_size"] = _automatic.batch_size(data)
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
