@@ -187,12 +187,14 @@ def catboost(X, seed):
 
 
 class _WithText:
-    """CatBoost reads categories as text, without missing ones."""
+    """CatBoost reads categories as text without missing ones, and sparse matrices."""
 
     def __init__(self, model, columns):
         self.model, self.columns = model, columns
 
     def _as_text(self, X):
+        if sparse.issparse(X):
+            return sparse.csr_matrix(X)
         text = {name: X[name].astype(object).fillna("missing") for name in self.columns}
         return X.assign(**text) if text else X
 

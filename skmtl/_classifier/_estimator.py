@@ -123,7 +123,8 @@ class MultiTaskNetClassifier(
     n_bins : int or "auto", default="auto"
         Number of quantile bins of a column of numbers, at most 255, at whose borders
         its function may bend. Columns with fewer distinct values have fewer bins.
-        "auto" is 4 for fewer than 1,000 labelled rows, 8 for fewer than 4,000, else 24.
+        "auto" is 4 for fewer than 1,000 labelled rows and 8 for fewer than 4,000; from
+        there on 480 divided by the number of such columns, between 16 and 48.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         The category columns: those of a DataFrame that are of a category (or enum)
         dtype, ordered or not; a mask; positions; or names of columns. Their values may
@@ -153,8 +154,8 @@ class MultiTaskNetClassifier(
         prediction: nothing is dropped, batch statistics stay.
     solver : {"auto", "adam", "sgd"}, default="auto"
         Adam [2]_, or stochastic gradient descent with Nesterov's momentum; "auto" is
-        "sgd" for sparse `X`, where Adam takes full steps for columns that hardly any
-        row has, and else "adam".
+        "sgd" for sparse `X` with fewer than 30,000 labelled rows, where Adam takes full
+        steps for columns that hardly any row has, and else "adam".
     alpha : float or "auto", default="auto"
         Strength of the L2 term, `alpha / 2` times the sum of the squared weights
         (biases are not in it), divided by the batch's weight when added to the loss.
@@ -164,17 +165,21 @@ class MultiTaskNetClassifier(
         sharing, it and what else is "auto" count the loss of one task, the mean over
         the tasks.
     dropout : float or "auto", default="auto"
-        Rate at which units of the hidden layers are dropped in training, in [0, 1).
-        "auto" is 0.5 where the labels of the first call carry up to 15,000 nats (rows
-        times the loss of predicting the frequencies of the classes), and 0.1 less for
-        each doubling, but at least 0.2.
+        Rate at which units of the hidden layers are dropped in training, in [0, 1),
+        rounded to a multiple of 1/256. "auto" is 0.5 where the labels of the first call
+        carry up to 15,000 nats (rows times the loss of predicting the frequencies of
+        the classes), and 0.1 less for each doubling, but at least 0.2. On dense `X` of
+        at least 4,000 labelled rows, and 100 for each column, both dropouts then go
+        down in proportion to the training loss: the more of the labels is explained,
+        the less there is to guard against.
     input_dropout : float or "auto", default="auto"
         Rate at which columns of the input are dropped in training, in [0, 1). "auto" is
         0.2 where the labels carry fewer than 15,000 nats (see `dropout`), else 0.1.
     n_members : int or "auto", default="auto"
         Number of networks, which differ in their initial weights, in what is dropped
         and, with `oob_score`, in their rows, and whose probabilities are averaged.
-        "auto" is 4 for fewer than 5,000 labelled rows, else 2 (and 2 with a `trunk`).
+        "auto" is 4 for fewer than 5,000 labelled rows (2 with a `trunk`), 1 for fewer
+        than 30,000, and else 2.
     oob_score : bool or "auto", default="auto"
         Whether each member leaves out its share of the labelled rows, so that every
         row has a prediction of a member that was not trained on it (see `oob_score_`).
@@ -192,8 +197,9 @@ class MultiTaskNetClassifier(
         the same; a dict maps, for 1-D `y`, labels to factors and, for 2-D `y`, task
         names to "balanced", to None or to such a mapping.
     batch_size : int or "auto", default="auto"
-        Rows of a batch, at most the number of rows with a label. "auto" is 200, and for
-        dense `X` of fewer than 4,000 such rows a twentieth of them, but at least 100.
+        Rows of a batch, at most the number of rows with a label. "auto" is 400 from
+        30,000 such rows on, and else 200; for dense `X` of fewer than 4,000 such rows a
+        twentieth of them, but at least 100.
     learning_rate : {"constant", "cosine"}, default="cosine"
         Schedule of the step size: `learning_rate_init` throughout, or a linear rise
         over the first tenth of the steps and a half cosine down to 0 [3]_ at the end
@@ -201,13 +207,16 @@ class MultiTaskNetClassifier(
     learning_rate_init : float or "auto", default="auto"
         The (largest) step size. "auto" is 0.002 for the solver "adam", whose step
         does not depend on the scale of the loss, and 0.02 where the whole trunk is
-        frozen at first or throughout; for "sgd" 1 divided by the loss of predicting the
-        frequencies of the classes, but at most 0.1.
+        frozen at first or throughout, both times the square root of `batch_size` / 200
+        for larger batches. For "sgd" it is 1 divided by the loss of predicting the
+        frequencies of the classes, but at most 0.1, at most 25 divided by the mean
+        squared length of a sparse row, and a share of that, `batch_size` / 100, for
+        smaller batches.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" gives
         400 (nats / 1,500)^0.4 steps, between 50 and 10,000, with the nats that the
-        labels carry (see `dropout`): about 350 steps for 400 rows with six binary
-        labels each, and 6,800 for a million such rows of which half is missing.
+        labels carry (see `dropout`), and 0.3 times as many from 30,000 labelled rows
+        on, where batches are larger; at least one epoch.
     shuffle : bool, default=True
         Whether to take the rows in a new order in each epoch.
     random_state : int, RandomState instance or None, default=None
