@@ -114,6 +114,18 @@ class LabelledRows:
         """With rows that are encoded once and for all."""
         return replace(self, rows=self.rows.placed(encoder, like))
 
+    def of_tasks(self, tasks: list[int]) -> "LabelledRows":
+        """The same rows, of the same weight, with the labels of some tasks."""
+        sample_weight = self.sample_weight
+        if sample_weight is not None and sample_weight.shape[1] > 1:
+            sample_weight = sample_weight[:, tasks]
+        return replace(
+            self,
+            codes=self.codes[:, tasks],
+            weight_table=self.weight_table[tasks],
+            sample_weight=sample_weight,
+        )
+
     def read(self, index: Tensor, like: Tensor, groups: list[OutputGroup]) -> Block:
         """These rows, their labels in the order of the groups."""
         codes = self.codes.index_select(0, index).to(like.device)

@@ -80,8 +80,11 @@ class Steps:
         data: LabelledRows,
         plan: TrainingPlan,
         dropout_generator: torch.Generator,
+        *,
+        has_all_tasks: bool = True,
     ) -> None:
         self.network = network
+        self.has_all_tasks = has_all_tasks
         self.data = data
         self.plan = plan
         self.dropout_generator = dropout_generator
@@ -142,7 +145,8 @@ class Steps:
             block_loss, block_weight = self._run_block(rows, step_sizes, keep_on)
             loss += block_loss
             weight += block_weight
-            self._adapt_dropout(float(block_loss) / block_weight)
+            if self.has_all_tasks:
+                self._adapt_dropout(float(block_loss) / block_weight)
         return (float(loss) + self._penalty() * n_batches) / weight
 
     def _run_block(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -20,10 +20,12 @@ from skmtl._steps import Freeze, Steps, TrainingPlan, parameter_groups
 from skmtl._threads import Workers, thread_limit
 from skmtl.sharing._network import TrunkAndHeads
 
-# Multiply-adds of a forward pass of a batch from which a member is trained by itself,
+# Multiply-adds of a forward pass of a batch from which a part is trained by itself,
 # beside the others. Smaller ones are trained in one pass: what Python takes for each
 # operation would be most of their time, and Python runs one thread at a time.
 MIN_WORK_PER_PART = 5_000_000
+# Of separate networks, which read the same rows: each part expands them anew.
+MAX_PARTS_OF_TASKS = 4
 
 
 @dataclass(frozen=True)
@@ -39,29 +41,35 @@ class SolverState:
         """Whether its moments are of the same kind, and of the same parameters."""
         return self.solver == plan.solver and self.freeze == plan.freeze
 
-    def is_of(self, network: TrunkAndHeads, n_parts: int = 1) -> bool:
-        """Whether the moments have the sizes of the network's parameters."""
+    def is_of(
+        self, network: TrunkAndHeads, sizes_of_parts: list[list[int]] | None = None
+    ) -> bool:
+        """Whether the moments have the sizes of the network's parameters.
+
+        `sizes_of_parts` are those of each part's groups where there are several parts.
+        """
         network.trunk.n_frozen_layers = self.freeze.n_layers
         try:
             groups = parameter_groups(network, self.freeze)
         finally:
             network.trunk.n_frozen_layers = 0
         sizes = [sum(p.numel() for p in group.parameters) for group in groups]
-        vectors = [(size // n_parts,) for size in sizes]
+        sizes_of_parts = sizes_of_parts or [sizes]
         shapes = {
             name: [part.shape for part in parts] for name, parts in self.moments.items()
         }
         if any(p.dtype != np.float32 for parts in self.moments.values() for p in parts):
             return False
         if self.solver == "adam":
-            vectors *= n_parts
+            vectors = [(size,) for part in sizes_of_parts for size in part]
             numbers: list[tuple] = [()] * len(vectors)
             return shapes == {"mean": vectors, "square": vectors, "n_steps": numbers}
         if self.solver != "sgd" or set(shapes) != {"velocity"}:
             return False
         # A group that has not been trained yet has no velocity, without momentum none.
-        n_groups = len(shapes["velocity"]) // n_parts
-        return shapes["velocity"] == vectors[:n_groups] * n_parts
+        n_groups = len(shapes["velocity"]) // len(sizes_of_parts)
+        trained = [(n,) for part in sizes_of_parts for n in part[:n_groups]]
+        return shapes["velocity"] == trained
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ class TrainingState:
             and bool(np.isfinite(self.progress["losses"]).all())
             and self.stopped_by in (None, *get_args(StoppedBy))
             and self.solver.fits(plan)
-            and self.solver.is_of(network, len(parts.steps))
+            and self.solver.is_of(network, parts.sizes)
         )
 
 
@@ -201,11 +209,18 @@ def train(
     return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
 
 
+class _Share(NamedTuple):
+    """What of a network is a part of its own."""
+
+    members: list[int]
+    tasks: list[int]
+
+
 class _Parts:
     """A network as parts that need nothing of one another while they are trained.
 
-    Its members, each in a network of its own where they are large enough, else the
-    network itself.
+    Each member in a network of its own, or some of the tasks of a single member that
+    have separate trunks, where they are large enough; else the network itself.
     """
 
     def __init__(
@@ -225,24 +240,49 @@ class _Parts:
         if network.columns is not None and len(data.rows):
             with without_derivatives(self.like.device):
                 self.data = data = data.placed(network.columns, self.like)
-        work = plan.batch_size * network.work_per_row / network.n_members
-        self.is_divided = (
-            network.n_members > 1
-            and network.can_be_divided
-            and (
-                left_out_by is not None
-                or (work >= MIN_WORK_PER_PART and self.like.device.type == "cpu")
-            )
-            and not in_one_pass
-        )
+        self.shares = [] if in_one_pass else self._shares()
+        self.is_divided = len(self.shares) > 1
         # One part may be large enough for several of torch's own threads.
-        self.work_per_step = 0.0 if self.is_divided else work * network.n_members
-        networks = [network]
-        if self.is_divided:
-            networks = [network.member(m) for m in range(network.n_members)]
-        self.steps = [
-            Steps(part, data, plan, self._dropout_generator()) for part in networks
-        ]
+        work = plan.batch_size * network.work_per_row
+        self.work_per_step = 0.0 if self.is_divided else work
+        if not self.is_divided:
+            self.steps = [Steps(network, data, plan, self._dropout_generator())]
+        else:
+            self.steps = [self._steps_of(share) for share in self.shares]
+
+    def _steps_of(self, share: "_Share") -> Steps:
+        part, data = self.network.part(*share), self.data
+        has_all = len(share.tasks) == len(self.network.architecture.n_classes)
+        if not has_all:
+            data = data.of_tasks(share.tasks)
+        generator = self._dropout_generator()
+        return Steps(part, data, self.plan, generator, has_all_tasks=has_all)
+
+    def _shares(self) -> list["_Share"]:
+        """Members and tasks of each part; none of them depends on the machine."""
+        network, n_members = self.network, self.network.n_members
+        n_tasks = len(network.architecture.n_classes)
+        if not network.can_be_divided:
+            return []
+        work = self.plan.batch_size * network.work_per_row
+        is_cpu = self.like.device.type == "cpu"
+        if n_members > 1:
+            is_large = is_cpu and work / n_members >= MIN_WORK_PER_PART
+            if self.left_out_by is None and not is_large:
+                return []
+            return [_Share([m], list(range(n_tasks))) for m in range(n_members)]
+        if not is_cpu or network.n_trunks == 1:
+            return []
+        n_parts = min(MAX_PARTS_OF_TASKS, n_tasks, int(work // MIN_WORK_PER_PART))
+        if n_parts < 2:
+            return []
+        tasks = np.array_split(np.arange(n_tasks), n_parts)
+        return [_Share([0], part.tolist()) for part in tasks]
+
+    @property
+    def sizes(self) -> list[list[int]]:
+        """Numbers of parameters, of each part and group."""
+        return [[v.numel() for v in steps.flat.values] for steps in self.steps]
 
     @property
     def n_side_by_side(self) -> int:
@@ -265,15 +305,15 @@ class _Parts:
     def join(self) -> None:
         """Bring the network up to date."""
         if self.is_divided:
-            for m, steps in enumerate(self.steps):
-                self.network.take_member(m, steps.network, 0)
+            for share, steps in zip(self.shares, self.steps, strict=True):
+                self.network.copy_from_part(steps.network, *share)
 
     def load(self, network: dict[str, np.ndarray]) -> None:
         """Take over the state of another network."""
         self.network.load_state_dict(as_tensors(network))
         if self.is_divided:
-            for m, steps in enumerate(self.steps):
-                steps.network.take_member(0, self.network, m)
+            for share, steps in zip(self.shares, self.steps, strict=True):
+                self.network.copy_to_part(steps.network, *share)
 
     def release(self) -> None:
         for steps in self.steps:
@@ -282,7 +322,10 @@ class _Parts:
     def run_epoch(
         self, index: Tensor, number: int, last_loss: float | None, workers: Workers
     ) -> float:
-        """One pass of each part over the rows `index`; the mean of their losses."""
+        """One pass of each part over the rows `index`.
+
+        Returns the loss: the mean over the members, the sum over the tasks.
+        """
         for steps in self.steps:
             steps.begin_epoch(number, last_loss)
         if self.plan.shuffle:
@@ -291,7 +334,10 @@ class _Parts:
             partial(self._run_part, steps, self._rows_of(m, index), number, workers)
             for m, steps in enumerate(self.steps)
         ]
-        return sum(workers.run(jobs)) / len(jobs)
+        losses = workers.run(jobs)
+        # A part that is the whole network gives the mean over its members.
+        by_member = len(self.shares) == self.network.n_members > 1
+        return sum(losses) / len(losses) if by_member else sum(losses)
 
     def _run_part(
         self, steps: Steps, index: Tensor, number: int, workers: Workers

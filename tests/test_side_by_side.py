@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from _classifiers import assert_same_parameters, classifier, parameters_of
-from _properties import build, every_network, every_solver, random_batch
+from _properties import SHARINGS, build, every_network, every_solver, random_batch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from test_training import labelled, plan, run
@@ -41,8 +41,13 @@ def large(n=600, is_sparse=False):
 @pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"n_members": 3}, {"sharing": "none", "n_members": 2}],
-    ids=["auto", "three members", "separate"],
+    [
+        {},
+        {"n_members": 3},
+        {"sharing": "none", "n_members": 2},
+        {"sharing": "none", "n_members": 1},
+    ],
+    ids=["auto", "three members", "separate", "separate, one member"],
 )
 def test_the_same_weights_with_any_number_of_threads(threads, settings, is_sparse):
     X, Y = large(is_sparse=is_sparse)
@@ -85,6 +90,26 @@ def test_members_side_by_side_are_trained_as_in_one_pass(monkeypatch, sharing, s
     assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
+@every_solver
+def test_separate_networks_side_by_side_are_trained_as_in_one_pass(monkeypatch, solver):
+    monkeypatch.setattr("skmtl._training.MIN_WORK_PER_PART", 1)
+    x, codes = random_batch()
+    weight = torch.rand(codes.shape, generator=torch.Generator().manual_seed(0))
+    data = labelled(x, codes, sample_weight=weight, row_weight=weight.mean(1))
+    networks = [build(SHARINGS[1]) for _ in range(2)]
+    losses = []
+    for network, in_one_pass in zip(networks, (False, True), strict=True):
+        ours = plan(solver=solver, learning_rate="cosine")
+        result = run(network, data, ours, in_one_pass=in_one_pass)
+        losses.append([epoch.loss for epoch in result.epochs])
+    one, other = (
+        torch.cat([p.detach().flatten() for p in network.parameters()])
+        for network in networks
+    )
+    assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    assert_allclose(*losses, rtol=1e-9)
+
+
 @every_network
 def test_a_row_does_not_reach_the_member_that_leaves_it_out(sharing):
     x, codes = random_batch()
@@ -98,7 +123,9 @@ def test_a_row_does_not_reach_the_member_that_leaves_it_out(sharing):
         run(network, labelled(*data), plan(), left_out_by=left_out_by)
     for number in range(3):
         one, other = (
-            torch.cat([p.flatten() for p in network.member(number).parameters()])
+            torch.cat(
+                [p.flatten() for p in network.part([number], range(4)).parameters()]
+            )
             for network in networks
         )
         assert torch.equal(one, other) == (number == left_out_by[row])

@@ -115,7 +115,9 @@ def print_tables(results):
             there = of_half(gains[metric], other).loc[best]
             row = [f"{label}, {half}", best, decimals(means[best], sign="+")]
             error = there.std() / len(there) ** 0.5
-            rows.append([*row, f"{decimals(there.mean(), sign='+')} ({decimals(error)})"])
+            rows.append(
+                [*row, f"{decimals(there.mean(), sign='+')} ({decimals(error)})"]
+            )
     header = ["chosen by", "best change there", "gain there", "gain on the other half"]
     print_table("Chosen on one half, reported on the other", header, rows)
 

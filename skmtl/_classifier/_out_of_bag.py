@@ -18,7 +18,7 @@ def out_of_bag_probabilities(
         rows = np.flatnonzero(left_out_by == number)
         if len(rows) == 0:
             continue
-        member = network.member(number)
+        member = network.part([number], range(len(n_classes)))
         groups = predict_groups(member, X[rows], is_labelled, probabilities)
         for group, p in zip(member.groups, groups, strict=True):
             for i, task in enumerate(group.tasks):

@@ -1,6 +1,6 @@
 """The network: trunks that read the input, heads that read the trunks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 
@@ -148,31 +148,57 @@ class TrunkAndHeads(nn.Module):
 
     @property
     def can_be_divided(self) -> bool:
-        """Whether `member` can take it apart: not where the trunk is a user's module.
+        """Whether `part` can take it apart: not where there is code of the user's.
 
-        Such a one may draw from torch's global generator, which threads would share.
+        A module may draw from torch's global generator, which threads would share.
         """
-        return not isinstance(self.trunk, ModuleTrunk)
+        is_own = type(self) is TrunkAndHeads
+        return is_own and not isinstance(self.trunk, ModuleTrunk)
 
-    def member(self, number: int) -> "TrunkAndHeads":
-        """A copy of one member, as a network of its own."""
-        architecture = replace(self.architecture, n_members=1)
-        network = TrunkAndHeads(architecture, self.n_trunks, torch.Generator())
-        network = network.to(self.like.device)
+    def part(self, members: Sequence[int], tasks: Sequence[int]) -> "TrunkAndHeads":
+        """A copy of some members (all tasks, or some separate ones) as a network."""
+        n_classes = tuple(self.architecture.n_classes[t] for t in tasks)
+        architecture = replace(
+            self.architecture, n_members=len(members), n_classes=n_classes
+        )
+        n_trunks = len(tasks) if self.n_trunks > 1 else 1
+        part = TrunkAndHeads(architecture, n_trunks, torch.Generator())
+        part = part.to(self.like.device)
         if self.like.dtype != torch.float32:  # the user has converted it
-            network = network.to(self.like.dtype)
-        network.take_member(0, self, number)
-        return network
+            part = part.to(self.like.dtype)
+        self.copy_to_part(part, members, tasks)
+        return part
 
-    def take_member(self, number: int, source: "TrunkAndHeads", other: int) -> None:
-        """Take over a member of another network."""
-        pairs = [(self.trunk, source.trunk, self.n_trunks)]
-        for group, own, head in zip(self.groups, self.heads, source.heads, strict=True):
-            pairs.append((cast(Any, own), cast(Any, head), len(group.tasks)))
-        for own, head, n_banks in pairs:
-            banks = range(number * n_banks, (number + 1) * n_banks)
-            source_banks = range(other * n_banks, (other + 1) * n_banks)
-            own.copy_banks(banks, cast(Any, head), source_banks)
+    def copy_to_part(
+        self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
+    ) -> None:
+        """Bring up to date what `part` gave for these members and tasks."""
+        for own, banks, other, other_banks in self._shared_with(part, members, tasks):
+            other.copy_banks(other_banks, own, banks)
+
+    def copy_from_part(
+        self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
+    ) -> None:
+        """The way back."""
+        for own, banks, other, other_banks in self._shared_with(part, members, tasks):
+            own.copy_banks(banks, other, other_banks)
+
+    def _shared_with(
+        self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
+    ) -> Iterator[tuple[Any, list[int], Any, range]]:
+        """Each stack with its banks, and the part's with its own."""
+        trunks = tasks if self.n_trunks > 1 else [0]
+        banks = [m * self.n_trunks + t for m in members for t in trunks]
+        yield self.trunk, banks, part.trunk, range(len(banks))
+        by_size = {
+            group.n_classes: (group.tasks, head)
+            for group, head in zip(self.groups, self.heads, strict=True)
+        }
+        for group, head in zip(part.groups, part.heads, strict=True):
+            own_tasks, own = by_size[group.n_classes]
+            positions = [own_tasks.index(tasks[t]) for t in group.tasks]
+            banks = [m * len(own_tasks) + i for m in members for i in positions]
+            yield own, banks, head, range(len(banks))
 
     def _banks_of(self, task: int) -> tuple[BankStack, list[int]]:
         """The stack of heads with a task, and the task's banks in it."""

@@ -30,7 +30,7 @@ def cross_fitted(n_members=4, **changes):
 
 def left_out_by(clf, X, row):
     """The members whose own prediction is the out-of-bag one of a row."""
-    members = [clf.network_.member(m) for m in range(clf.network_.n_members)]
+    members = [clf.network_.part([m], range(3)) for m in range(clf.network_.n_members)]
     positions = clf.network_.columns.place(torch.from_numpy(X[[row]]))
     found = []
     for number, member in enumerate(members):
