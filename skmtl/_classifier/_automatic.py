@@ -50,7 +50,7 @@ def n_bins(data: LabelledData) -> int:
         return 4
     if data.n_rows < 4_000:
         return 8
-    return min(max(480 // max(data.n_numeric, 1), 16), 48)
+    return min(max(320 // max(data.n_numeric, 1), 12), 48)
 
 
 def dropout(data: LabelledData) -> float:
@@ -72,7 +72,7 @@ def input_dropout(data: LabelledData) -> float:
 
 def solver(data: LabelledData) -> str:
     """Adam takes full steps for columns that hardly any of a few rows has."""
-    return "sgd" if data.is_sparse and data.n_rows < MANY_ROWS else "adam"
+    return "sgd" if data.is_sparse and data.n_rows < 10_000 else "adam"
 
 
 def batch_size(data: LabelledData) -> int:

@@ -124,7 +124,7 @@ class MultiTaskNetClassifier(
         Number of quantile bins of a column of numbers, at most 255, at whose borders
         its function may bend. Columns with fewer distinct values have fewer bins.
         "auto" is 4 for fewer than 1,000 labelled rows and 8 for fewer than 4,000; from
-        there on 480 divided by the number of such columns, between 16 and 48.
+        there on 320 divided by the number of such columns, between 12 and 48.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         The category columns: those of a DataFrame that are of a category (or enum)
         dtype, ordered or not; a mask; positions; or names of columns. Their values may
@@ -154,7 +154,7 @@ class MultiTaskNetClassifier(
         prediction: nothing is dropped, batch statistics stay.
     solver : {"auto", "adam", "sgd"}, default="auto"
         Adam [2]_, or stochastic gradient descent with Nesterov's momentum; "auto" is
-        "sgd" for sparse `X` with fewer than 30,000 labelled rows, where Adam takes full
+        "sgd" for sparse `X` with fewer than 10,000 labelled rows, where Adam takes full
         steps for columns that hardly any row has, and else "adam".
     alpha : float or "auto", default="auto"
         Strength of the L2 term, `alpha / 2` times the sum of the squared weights
@@ -209,9 +209,9 @@ class MultiTaskNetClassifier(
         does not depend on the scale of the loss, and 0.02 where the whole trunk is
         frozen at first or throughout, both times the square root of `batch_size` / 200
         for larger batches. For "sgd" it is 1 divided by the loss of predicting the
-        frequencies of the classes, but at most 0.1, at most 25 divided by the mean
-        squared length of a sparse row, and a share of that, `batch_size` / 100, for
-        smaller batches.
+        frequencies of the classes, but at most 0.1; for sparse `X` at most 0.3 and at
+        most 25 divided by the mean squared length of a row; and a share of that,
+        `batch_size` / 100, for smaller batches.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" gives
         400 (nats / 1,500)^0.4 steps, between 50 and 10,000, with the nats that the

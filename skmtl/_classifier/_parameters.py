@@ -261,7 +261,7 @@ def _scale_by_loss(
     if plan["learning_rate_init"] == "auto":
         # Adam's step does not depend on the scale of the loss. Heads alone take no
         # harm from a large one, and UnfreezeAfter gives the trunk a part of it.
-        sgd = 1.0 / max(10.0, data.loss)
+        sgd = 1.0 / max(1 / 0.3 if data.is_sparse else 10.0, data.loss)
         trains_heads = network.has_trunk and (
             plan["freeze"].n_layers == network.trunk.n_layers
         )
