@@ -210,7 +210,7 @@ class MultiTaskNetClassifier(
         frozen at first or throughout, both times the square root of `batch_size` / 200
         for larger batches. For "sgd" it is 1 divided by the loss of predicting the
         frequencies of the classes, but at most 0.1; for sparse `X` at most 0.3 and at
-        most 25 divided by the mean squared length of a row; and a share of that,
+        most 15 divided by the mean squared length of a row; and a share of that,
         `batch_size` / 100, for smaller batches.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" gives

@@ -266,7 +266,7 @@ def _scale_by_loss(
             plan["freeze"].n_layers == network.trunk.n_layers
         )
         # A step on sparse rows goes as far as they are long, and as the batch is noisy.
-        sgd = min(sgd, 25.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
+        sgd = min(sgd, 15.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
         adam = 0.02 if trains_heads else 0.002
         adam *= max(1.0, math.sqrt(batch_size / 200))
         plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam

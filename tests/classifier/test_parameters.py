@@ -304,3 +304,17 @@ def test_a_schedule_of_numbers_of_numpy(problem, tmp_path):
     assert_same_parameters(same, plain)
     skmtl.save(same, tmp_path / "model")
     assert_same_parameters(skmtl.load(tmp_path / "model"), plain)
+
+
+def test_steps_on_sparse_rows_do_not_diverge_however_long_rows_are():
+    """Counts of a fingerprint's kind, many tasks, small batches, any scale."""
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((600, 400), density=0.15, random_state=rng).tocsr()
+    X.data[:] = rng.poisson(1.5, size=X.nnz) + 1
+    Y = (X @ rng.normal(size=(400, 27)) > 0).astype(float)
+    for scale in (0.1, 1.0, 10.0):
+        clf = skmtl.MultiTaskNetClassifier(
+            batch_size=16, max_iter=3, n_members=1, random_state=0
+        )
+        clf.fit(scale * X, Y)
+        assert clf.loss_curve_[-1] < clf.loss_curve_[0]
