@@ -86,13 +86,21 @@ Features = Tensor | SparseRows | EncodedRows
 
 
 def split_rows(
-    x: Tensor | SparseRows | Positions, n_rows: int
-) -> Sequence[Tensor | SparseRows | Positions]:
+    x: Tensor | SparseRows | Positions | EncodedRows, n_rows: int
+) -> Sequence[Any]:
     """So many rows each, the last ones fewer."""
     if isinstance(x, Positions):
         return [Positions(values) for values in x.values.split(n_rows)]
     if isinstance(x, Tensor):
         return x.split(n_rows)
+    if isinstance(x, EncodedRows):
+        numbers = x.numbers.split(n_rows)
+        none = [None] * len(numbers)
+        categories, unknown = (
+            none if part is None else split_rows(part, n_rows)
+            for part in (x.categories, x.unknown)
+        )
+        return list(map(EncodedRows, numbers, categories, unknown))
     parts, bounds = [], x.offsets[::n_rows].tolist()
     for i, first in enumerate(bounds):
         offsets = x.offsets[i * n_rows : (i + 1) * n_rows + 1]
@@ -298,6 +306,38 @@ def readers_last(x: Tensor, n_readers: int, n_inputs: int) -> Tensor:
     return x.unflatten(0, (-1, n_readers)).transpose(1, 2).flatten(2)
 
 
+class DropoutStock:
+    """Factors of dropout for the next steps, drawn together.
+
+    For a small layer the calls take longer than the drawing, and keep other threads
+    from Python.
+    """
+
+    MAX_STEPS = 16
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.n_steps = 1
+        self._factors: dict[tuple[int, float], list[Tensor]] = {}
+
+    def begin(self, n_steps: int) -> None:
+        """Before so many steps: the state of the generator is all that is known."""
+        self.n_steps = min(n_steps, self.MAX_STEPS)
+        self._factors.clear()
+
+    def take(self, x: Tensor, rate: float) -> Tensor | None:
+        """As `dropout_factors`."""
+        key = x.numel(), rate
+        stock = self._factors.setdefault(key, [])
+        if not stock:
+            many = x.new_empty(1).expand(self.n_steps, x.numel())
+            factors = dropout_factors(many, rate, self.generator)
+            if factors is None:
+                return None
+            stock.extend(factors.unbind())
+        return stock.pop().view(x.shape)
+
+
 def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
     """Inverted dropout from a generator of our own; without one, nothing is dropped."""
     keep = dropout_factors(x, rate, generator)
@@ -372,6 +412,12 @@ class ColumnEncoder(nn.Module):
         self.shares = _buffer(shares)
 
     @property
+    def n_inputs(self) -> int:
+        """Numbers that a row becomes, its entries of a table aside."""
+        n_numbers = len(self.numeric) + len(self.missing)
+        return n_numbers + self.n_curved * self.n_bins + self.n_indicators
+
+    @property
     def width(self) -> int:
         """Numbers that a row takes at the peak, those in float64 twice."""
         n_categories = 8 * len(self.categorical)
@@ -411,8 +457,8 @@ class ColumnEncoder(nn.Module):
         of_number = of_category = None
         if keep is not None:
             of_number, of_category = keep[:, :n_numeric], keep[:, n_numeric:]
-        n_numbers = n_numeric + len(self.missing) + self.n_curved * self.n_bins
-        out = values.new_empty(len(values), n_numbers + self.n_indicators)
+        n_numbers = self.n_inputs - self.n_indicators
+        out = values.new_empty(len(values), self.n_inputs)
         self._expand_numbers(values[:, :n_numeric], of_number, out[:, :n_numbers])
         if not len(self.categorical):
             return EncodedRows(out, None, None)
@@ -715,7 +761,7 @@ class StackPass:
     def forward(
         self,
         x: Any,
-        generator: torch.Generator | None,
+        generator: torch.Generator | DropoutStock | None,
         tape: list[Record] | None = None,
     ) -> Tensor:
         """As `BankStack`; what `backward` needs is appended to the `tape`.
@@ -728,7 +774,10 @@ class StackPass:
             if i < self.n_activated:
                 activated = self.activation(out)
                 source = generator if i >= self.n_frozen else None
-                keep = dropout_factors(activated, self.dropout, source)
+                if isinstance(source, DropoutStock):
+                    keep = source.take(activated, self.dropout)
+                else:
+                    keep = dropout_factors(activated, self.dropout, source)
             if tape is not None:
                 tape.append(Record(x, out, activated, keep))
             if activated is None:

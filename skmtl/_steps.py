@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from skmtl._layers import split_rows
+from skmtl._layers import DropoutStock, split_rows
 from skmtl._losses import Labels, logit_gradient, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._solvers import (
@@ -88,6 +88,7 @@ class Steps:
         self.data = data
         self.plan = plan
         self.dropout_generator = dropout_generator
+        self.dropout = DropoutStock(dropout_generator)
         self.like = network.like
         network.trunk.n_frozen_layers = plan.freeze.n_layers
         self.flat = FlatParameters(parameter_groups(network, plan.freeze))
@@ -98,6 +99,11 @@ class Steps:
         width = data.rows.width + (3 + network.n_members) * n_logits
         n_batches = CHUNK_ELEMENTS // (width * plan.batch_size)
         self.rows_per_block = plan.batch_size * max(1, n_batches)
+        n_inputs = data.rows.width
+        if network.columns is not None:
+            n_inputs += network.columns.n_inputs
+        n_batches = CHUNK_ELEMENTS // (n_inputs * plan.batch_size)
+        self.rows_at_once = plan.batch_size * max(1, n_batches)
 
     def set_moments(self, moments: dict[str, list[Tensor]]) -> None:
         """Go on as another run has ended."""
@@ -134,6 +140,7 @@ class Steps:
         """
         plan = self.plan
         n_batches = -(-len(index) // plan.batch_size)
+        self.dropout.begin(n_batches)
         step_sizes = (
             plan.learning_rate_init
             * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
@@ -164,7 +171,7 @@ class Steps:
             weights = [float(part.sum()) for part in block.row_weight.split(batch_size)]
         logits = []
         for batch in zip(
-            split_rows(block.x, batch_size),
+            self._read_batches(block.x),
             block.labels.split(batch_size),
             weights,
             islice(step_sizes, len(weights)),
@@ -174,6 +181,12 @@ class Steps:
             logits.append(self._step(*batch))
         losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
         return losses.sum(), sum(weights)
+
+    def _read_batches(self, x: Any) -> Iterator[Any]:
+        """What the first layer reads, batch by batch; made for some batches at once."""
+        for part in split_rows(x, self.rows_at_once):
+            read = self.network_pass.read(part, self.dropout_generator)
+            yield from split_rows(cast(Any, read), self.plan.batch_size)
 
     def _penalty(self) -> float:
         """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
@@ -189,9 +202,8 @@ class Steps:
 
     def _step(self, x: Any, labels: Labels, weight: float, step: float) -> Tensor:
         """Descend on a batch of this weight; returns its logits before the step."""
-        tape, generator = Tape([], []), self.dropout_generator
-        read = self.network_pass.read(x, generator)
-        logits = self.network_pass.forward(read, generator, tape)
+        tape = Tape([], [])
+        logits = self.network_pass.forward(x, self.dropout, tape)
         # Members do not see one another: each descends on its own mean loss.
         gradient = logit_gradient(logits, labels, self.network.groups).div_(weight)
         self.network_pass.backward(tape, gradient)

@@ -26,6 +26,12 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def always_at_once(monkeypatch):
+    """Threads for parts of any size."""
+    monkeypatch.setattr("skmtl._training.MIN_WORK_SIDE_BY_SIDE", 0)
+
+
 def large(n=600, is_sparse=False):
     """Enough columns for members that are trained side by side."""
     rng = np.random.default_rng(0)

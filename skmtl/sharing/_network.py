@@ -11,6 +11,7 @@ from skmtl._inputs import ColumnEncoding
 from skmtl._layers import (
     BankStack,
     ColumnEncoder,
+    DropoutStock,
     EncodedRows,
     Features,
     Positions,
@@ -316,7 +317,7 @@ class NetworkPass:
     def forward(
         self,
         x: Features,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
     ) -> Tensor:
         """What `read` gave -> logits (n_members, batch, n_logits).
@@ -328,20 +329,23 @@ class NetworkPass:
     def encode(
         self,
         x: Features,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
     ) -> Features:
         """What `read` gave -> ([n_members * n_trunks,] batch, width)."""
         if self.trunk is None:
             return x
         records = None if tape is None else tape.trunk
-        features: Features = self.trunk.forward(cast(Any, x), generator, records)
+        if isinstance(self.trunk, ModulePass) and isinstance(generator, DropoutStock):
+            generator = generator.generator
+        trunk: Any = self.trunk
+        features: Features = trunk.forward(x, generator, records)
         return features
 
     def decode(
         self,
         features: Features,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
     ) -> Tensor:
         """([n_members * n_trunks,] batch, width) -> (n_members, batch, n_logits)."""
