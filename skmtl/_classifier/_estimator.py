@@ -278,8 +278,9 @@ class MultiTaskNetClassifier(
         member that left its row out. There after a `fit` with out-of-bag rows (see the
         parameter `oob_score`), until tasks are added or dropped or training goes on.
     oob_prediction_ : ndarray or list of ndarray
-        These predictions in the form of `predict_proba`, NaN for rows that no member
-        left out.
+        These predictions in the form of `predict_proba`. Rows without any label, which
+        no member was trained on, have the mean over the members; rows that no member
+        left out have NaN.
     loss_, best_loss_ : float
         Loss of the last and of the best epoch, the L2 term included; infinite before
         the first. `best_loss_` is None with `early_stopping`.
@@ -914,7 +915,7 @@ class MultiTaskNetClassifier(
         self._set_fitted(training_set, network, result.epochs, continues)
         self._forget_training()
         if left_out_by is not None:
-            self._set_out_of_bag(training_set, left_out_by)
+            self._set_out_of_bag(training_set, index, left_out_by)
         reports.finish(fitted_attributes)
         return result
 
@@ -1038,9 +1039,11 @@ class MultiTaskNetClassifier(
         for name in ("_solver_state", "oob_score_", "oob_prediction_"):
             self.__dict__.pop(name, None)
 
-    def _set_out_of_bag(self, training_set: TrainingSet, left_out_by: NDArray) -> None:
+    def _set_out_of_bag(
+        self, training_set: TrainingSet, index: NDArray, left_out_by: NDArray
+    ) -> None:
         by_task = out_of_bag_probabilities(
-            self.network_, training_set.X, left_out_by, self._is_labelled
+            self.network_, training_set.X, index, left_out_by, self._is_labelled
         )
         self.oob_score_ = mean_accuracy(by_task, training_set.counted)
         tasks = self._tasks

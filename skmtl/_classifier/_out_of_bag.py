@@ -9,18 +9,29 @@ from skmtl.sharing._network import TrunkAndHeads
 
 
 def out_of_bag_probabilities(
-    network: TrunkAndHeads, X: NDArray, left_out_by: NDArray, is_labelled: NDArray
+    network: TrunkAndHeads,
+    X: NDArray,
+    trained_on: NDArray,
+    left_out_by: NDArray,
+    is_labelled: NDArray,
 ) -> list[NDArray]:
-    """(n_samples, n_classes) of each task, NaN for rows that all were trained on."""
+    """(n_samples, n_classes) of each task, NaN for rows that all were trained on.
+
+    Rows that none was trained on get the mean over the members.
+    """
     n_classes = network.architecture.n_classes
     by_task = [np.full((len(left_out_by), max(n, 2)), np.nan) for n in n_classes]
+    is_new = np.ones(len(left_out_by), dtype=bool)
+    is_new[trained_on] = False
+    parts = [(network, np.flatnonzero(is_new))]
     for number in range(network.n_members):
-        rows = np.flatnonzero(left_out_by == number)
+        member = network.part([number], range(len(n_classes)))
+        parts.append((member, np.flatnonzero(left_out_by == number)))
+    for part, rows in parts:
         if len(rows) == 0:
             continue
-        member = network.part([number], range(len(n_classes)))
-        groups = predict_groups(member, X[rows], is_labelled, probabilities)
-        for group, p in zip(member.groups, groups, strict=True):
+        groups = predict_groups(part, X[rows], is_labelled, probabilities)
+        for group, p in zip(part.groups, groups, strict=True):
             for i, task in enumerate(group.tasks):
                 by_task[task][rows, : p.shape[2]] = p[:, i]
     return [p[:, :n] for p, n in zip(by_task, n_classes, strict=True)]
