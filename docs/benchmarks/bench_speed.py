@@ -402,7 +402,7 @@ def members_case(sizes, n, epochs):
         for seed in range(8):
             ours(hidden, epochs, random_state=seed).fit(X, Y)
 
-    bank = ours(hidden, epochs, n_members=8)
+    bank = ours(hidden, epochs, n_members=8, oob_score=False)
     return medians({"ours": lambda: bank.fit(X, Y), "8 single fits": single_fits}, 3)
 
 
