@@ -103,10 +103,15 @@ def test_auto_is_chosen_by_the_rows_with_labels(
     is_sparse, n_rows, n_tasks, solver, batch_size
 ):
     X, Y = table_with_labels(n_rows, n_tasks)
+    X *= 10 if n_tasks == 2 else 1
+    squared_length = np.square(X).sum(axis=1).mean()
+    assert (15 / squared_length < 0.3) == (n_tasks == 2)
     X = sparse.csr_array(X) if is_sparse else X
     loss = constant_loss(Y)
     assert (loss > 10) == (n_tasks == 50)
-    step = 0.002 if solver == "adam" else min(0.1, 1 / loss)
+    step = 0.002
+    if solver == "sgd":
+        step = min(0.3, 1 / loss, 15 / squared_length)
     given = dict(zip(AUTO, (solver, 0.03 * loss, batch_size, step), strict=True))
     named = classifier(max_iter=2, **given).fit(X, Y)
     automatic = classifier(max_iter=2, **dict.fromkeys(AUTO, "auto")).fit(X, Y)
@@ -318,3 +323,43 @@ def test_steps_on_sparse_rows_do_not_diverge_however_long_rows_are():
         )
         clf.fit(scale * X, Y)
         assert clf.loss_curve_[-1] < clf.loss_curve_[0]
+
+
+def steps_of(n_rows, Y):
+    """The documented number of steps, of the nats that the labels carry."""
+    nats = 0.0
+    for column in Y.T:
+        known = column[~np.isnan(column)]
+        p = np.bincount(known.astype(int)) / len(known)
+        nats -= len(known) * (p * np.log(p)).sum()
+    return min(max(400 * (nats / 1500) ** 0.4, 50), 10_000)
+
+
+@pytest.mark.parametrize(("n", "n_tasks"), [(40, 1), (400, 6), (3000, 2)])
+def test_auto_trains_for_the_documented_number_of_steps(n, n_tasks):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(n, 3)), (rng.random((n, n_tasks)) < 0.3).astype(float)
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    Y[:, 0] = np.nan_to_num(Y[:, 0])  # each row has a label
+    clf = classifier(max_iter="auto", batch_size="auto", hidden_layer_sizes=(4,))
+    batch_size = min(n, max(100, n // 20))
+    n_epochs = clf.fit(X, Y).n_iter_
+    assert n_epochs == max(1, round(steps_of(n, Y) / np.ceil(n / batch_size)))
+
+
+def test_dropout_goes_down_where_the_labels_are_nearly_certain():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 4))
+    Y = (X[:, :2] > 0).astype(float)
+    settings = {"hidden_layer_sizes": (32,), "max_iter": 10, "learning_rate_init": 0.01}
+    auto = classifier(dropout="auto", **settings).fit(X, Y)
+    rate = auto.network_.architecture.dropout
+    same = classifier(dropout=rate, **settings).fit(X, Y)
+    assert auto.loss_ < 0.8 * same.loss_
+    # Where the labels are noise, nothing is explained, and dropout stays.
+    noise = rng.integers(2, size=(4000, 2)).astype(float)
+    auto, same = (
+        classifier(dropout=d, **settings | {"max_iter": 1}).fit(X, noise)
+        for d in ("auto", rate)
+    )
+    assert_same_parameters(auto, same)
