@@ -102,7 +102,7 @@ class Steps:
         n_inputs = data.rows.width
         if network.columns is not None:
             n_inputs += network.columns.n_inputs
-        n_batches = CHUNK_ELEMENTS // (n_inputs * plan.batch_size)
+        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * plan.batch_size)
         self.rows_at_once = plan.batch_size * max(1, n_batches)
 
     def set_moments(self, moments: dict[str, list[Tensor]]) -> None:

@@ -69,3 +69,12 @@ def test_a_mapped_file_is_read_and_not_written(tmp_path):
         p = classifier(max_iter=2).fit(read_only, Y).predict_proba(read_only)
     assert_array_equal(p, classifier(max_iter=2).fit(X, Y).predict_proba(X))
     assert_array_equal(read_only, X)
+
+
+def test_inputs_that_say_nothing_leave_the_frequencies():
+    """A sparse matrix without entries, and columns that do not vary."""
+    y = np.array([0, 1, 1, 1] * 10)
+    for X in (sparse.csr_array((40, 3)), np.ones((40, 3))):
+        p = classifier(max_iter=60, learning_rate_init=0.05).fit(X, y).predict_proba(X)
+        assert np.allclose(p, p[0])
+        assert abs(p[0, 1] - 0.75) < 0.05
