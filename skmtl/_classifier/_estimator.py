@@ -496,8 +496,9 @@ class MultiTaskNetClassifier(
             the weights of the best epoch so far, by its validation score or else its
             loss. Inside a search this ends one fit and not the search.
         UserWarning
-            If a task has no observed label, or too few to hold one out, if a label
-            looks like a mark for a hole ("NA", "?" and the like), or if more than half
+            If no row can be left out with `oob_score=True`, if a task has no observed
+            label, or too few to hold one out, if a label looks like a mark for a
+            missing one ("NA", "?" and the like), or if more than half
             of a task's labels are different.
         """
         with torch.inference_mode(False), _restored_on_error(self):
@@ -879,6 +880,9 @@ class MultiTaskNetClassifier(
         left_out_by = None
         if not continues and leaves_out_rows(self, data, network.n_members):
             left_out_by = training_set.leave_out(index, network.n_members, rng)
+            if (left_out_by < 0).all():
+                self._warn_if_asked_to_leave_out(network.n_members)
+                left_out_by = None
         reports = report(plan.max_iter)
         if checkpoint is not None:
             resumed = checkpoint.resume(
@@ -918,6 +922,16 @@ class MultiTaskNetClassifier(
             self._set_out_of_bag(training_set, index, left_out_by)
         reports.finish(fitted_attributes)
         return result
+
+    def _warn_if_asked_to_leave_out(self, n_members: int) -> None:
+        if self.oob_score != "auto":
+            warnings.warn(
+                "oob_score=True needs rows whose labels are all of classes with at "
+                f"least as many labels as members, {n_members}, but there is none: no "
+                "row is left out, and there is no oob_score_. Use fewer members.",
+                UserWarning,
+                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+            )
 
     def _train_and_held_out(
         self, training_set: TrainingSet, rng: np.random.RandomState

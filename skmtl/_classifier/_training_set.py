@@ -115,7 +115,7 @@ class TrainingSet:
         Rows with one of so few labels of a class that a member might see none are left
         out by nobody.
         """
-        left_out_by = np.full(len(self.counted), -1, dtype=np.int8)
+        left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
         pairs = pairs_of(self.counted[rows], self.tasks.n_classes)
         counts = np.bincount(pairs[pairs >= 0])
         is_rare = (counts < n_members)[pairs] & (pairs >= 0)

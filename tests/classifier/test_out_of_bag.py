@@ -151,3 +151,16 @@ def test_the_same_seed_leaves_out_the_same_rows():
     assert_array_equal(one.oob_prediction_, other.oob_prediction_)
     for a, b in zip(parameters_of(one), parameters_of(other), strict=True):
         assert_array_equal(a, b)
+
+
+def test_more_members_than_labels_of_a_class_leave_out_nothing_and_say_so(problem):
+    with pytest.warns(UserWarning, match="Use fewer members"):
+        clf = cross_fitted(60, max_iter=1).fit(*problem)
+    assert not hasattr(clf, "oob_score_")
+
+
+def test_many_members_each_leave_out_their_share():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 2)), np.arange(600) % 2
+    clf = cross_fitted(200, hidden_layer_sizes=(2,), max_iter=1).fit(X, y)
+    assert not np.isnan(clf.oob_prediction_).any()
