@@ -1,5 +1,7 @@
 """Members on threads of their own: the same weights, and nothing left at work."""
 
+import _thread
+import signal
 import threading
 import time
 
@@ -179,7 +181,15 @@ def test_a_failed_job_ends_the_others():
         workers.keep_on()
 
 
-def test_an_interrupt_keeps_the_best_weights_and_leaves_no_thread(threads):
+@pytest.fixture
+def ctrl_c():
+    """Interrupts, also where the shell has made Python ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield _thread.interrupt_main
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_keeps_the_best_weights_and_leaves_no_thread(threads, ctrl_c):
     threads(2)
     X, Y = large(2000)
     before = set(threading.enumerate())
@@ -193,9 +203,7 @@ def test_an_interrupt_keeps_the_best_weights_and_leaves_no_thread(threads):
 
         def on_fit_task_begin(self, estimator, context):
             if context.task_name == "epoch" and context.task_id == 2:
-                import _thread
-
-                _thread.interrupt_main()
+                ctrl_c()
 
         def on_fit_task_end(self, estimator, context):
             return False
