@@ -132,7 +132,7 @@ class Workers:
             return [future.result() for future in futures]
 
     def keep_on(self) -> None:
-        """To be called by a long job now and then: raises where its work is in vain."""
+        """For a long job to call now and then: raises if another job has failed."""
         if self._is_over.is_set():
             raise CancelledJob
 

@@ -344,9 +344,9 @@ COLUMNS = [
 RIVALS = ["forest", "LightGBM", "logistic"]
 MARGINS = {"auc": 0.01, "ap": 0.02}
 RANKED = {"auc": "ROC AUC", "ap": "AP", "log_loss": "log loss", "mcc": "MCC"}
-# Sets that nobody looked at while the rules were formed.
-UNSEEN = ["scene", "bibtex", "toxcast", "htsfp5"]
-# Training rows of the made sets, and the least CPU seconds that count.
+# Sets that had no part in any choice.
+UNSEEN = ["scene", "toxcast"]
+# CPU seconds that nobody minds.
 LEAST_SECONDS = 2.0
 
 
@@ -400,7 +400,7 @@ def print_ranks(results):
         "all": SETS,
         "half A": HALVES["A"],
         "half B": HALVES["B"],
-        "not looked at": UNSEEN,
+        "no part in a choice": UNSEEN,
     }
     for group, sets in groups.items():
         rows = [

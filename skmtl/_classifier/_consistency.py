@@ -312,10 +312,10 @@ def _check_history(fitted: dict[str, Any], n_tasks: int) -> None:
 
 def _check_out_of_bag(fitted: dict[str, Any], tasks: Tasks) -> None:
     score, given = fitted.get("oob_score_"), fitted.get("oob_prediction_")
-    _require((score is None) == (given is None), "only a part is out of bag")
+    _require((score is None) == (given is None), "oob_score_ and oob_prediction_ must come together")
     if given is None:
         return
-    _require(_are_floats([score]), "oob_score_ is no number")
+    _require(_are_floats([score]), "oob_score_ must be a number")
     parts, n_classes = [given], tasks.n_classes.tolist()
     if not tasks.is_1d:
         is_table = set(n_classes) == {2}
