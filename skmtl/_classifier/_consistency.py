@@ -312,7 +312,7 @@ def _check_history(fitted: dict[str, Any], n_tasks: int) -> None:
 
 def _check_out_of_bag(fitted: dict[str, Any], tasks: Tasks) -> None:
     score, given = fitted.get("oob_score_"), fitted.get("oob_prediction_")
-    _require((score is None) == (given is None), "oob_score_ and oob_prediction_ must come together")
+    _require((score is None) == (given is None), "oob_prediction_ needs oob_score_")
     if given is None:
         return
     _require(_are_floats([score]), "oob_score_ must be a number")
