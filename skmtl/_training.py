@@ -199,12 +199,11 @@ def train(
                     RuntimeWarning,
                     stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
                 )
-            if not (validating or stopped_by == "interrupt"):
-                parts.join()
-            elif progress.own_best is not None:
+            keeps_best = validating or stopped_by == "interrupt"
+            if keeps_best:
                 progress.restore_best()
-            else:
-                progress.restore_best()
+            # The own best of separate networks is in the network already.
+            if not keeps_best or progress.own_best is None:
                 parts.join()
     finally:
         parts.release()
