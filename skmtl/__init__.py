@@ -1,20 +1,27 @@
 """Multi-task learning with missing labels for scikit-learn.
 
-`MultiTaskNetClassifier` trains one neural network on many tasks at once: layers that
-the tasks share (the trunk) and a head per task. NaN in `y` means that nobody measured
-this label; only measured labels enter the loss.
+`MultiTaskNetClassifier`, `MultiTaskNetRegressor` and, for classes beside numbers,
+`MultiTaskNet` train one neural network on many tasks at once: layers that the tasks
+share (the trunk) and a head per task. NaN in `y` means that nobody measured this label;
+only measured labels enter the loss.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skmtl._classifier import MultiTaskNetClassifier
+    from skmtl._estimators import (
+        MultiTaskNet,
+        MultiTaskNetClassifier,
+        MultiTaskNetRegressor,
+    )
     from skmtl._persistence import load, save
 
 __version__ = "0.1.0"
 __all__ = [
+    "MultiTaskNet",
     "MultiTaskNetClassifier",
+    "MultiTaskNetRegressor",
     "__version__",
     "datasets",
     "inspection",
@@ -26,6 +33,7 @@ __all__ = [
     "trunks",
 ]
 
+_ESTIMATORS = ("MultiTaskNet", "MultiTaskNetClassifier", "MultiTaskNetRegressor")
 _SUBMODULES = (
     "datasets",
     "inspection",
@@ -38,8 +46,8 @@ _SUBMODULES = (
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that `import skmtl.model_selection` does not load torch.
-    if name == "MultiTaskNetClassifier":
-        return import_module("skmtl._classifier").MultiTaskNetClassifier
+    if name in _ESTIMATORS:
+        return getattr(import_module("skmtl._estimators"), name)
     if name in ("load", "save"):
         return getattr(import_module("skmtl._persistence"), name)
     if name in _SUBMODULES:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +53,20 @@ def write_file(
     _replace_file(Path(path), safetensors.numpy.save(dict(arrays), metadata))
 
 
-def read_file(path: str | os.PathLike, kind: str) -> tuple[Any, dict[str, NDArray]]:
+def read_file(
+    path: str | os.PathLike, kinds: Collection[str]
+) -> tuple[Any, dict[str, NDArray]]:
     """The document and the arrays.
 
-    Raises FileError for whatever is not a whole file of this kind. The memory that it
-    takes is a small multiple of the file.
+    Raises FileError for whatever is not a whole file of one of these kinds. The memory
+    that it takes is a small multiple of the file.
     """
     content = Path(path).read_bytes()
     metadata = _metadata(content)
-    if metadata["kind"] != kind:
-        raise FileError(f"it is a file of kind {metadata['kind']!r}, not {kind!r}")
+    kind = metadata["kind"]
+    if kind not in kinds:
+        expected = " or ".join(map(repr, kinds))
+        raise FileError(f"it is a file of kind {kind!r}, not {expected}")
     if metadata["version"] != str(VERSION):
         raise FileError(
             f"it has version {metadata['version']!r} of the format, and this version "

@@ -1,24 +1,132 @@
-"""The view of each task in what estimators predict."""
+"""The view of each task in y and in what estimators predict."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import _safe_indexing
 
-from skmtl._targets import Tasks, shorten
+from skmtl._targets import (
+    Tasks,
+    TaskTypes,
+    are_many_whole_numbers,
+    as_array,
+    must_be_numbers,
+    plain_numbers,
+    read_columns,
+    shorten,
+    task_names,
+)
+
+# Estimators -------------------------------------------------------------------------
 
 
-def fitted_classifier(estimator: Any) -> Any:
-    """Our classifier in a search or a Pipeline; None where there is none.
+def fitted_network(estimator: Any) -> Any:
+    """Our fitted estimator in a search or a Pipeline; None if there is none.
 
-    It knows the names of the tasks, and of which it had labels.
+    It knows the tasks, and of which it had labels.
     """
+    innermost = _innermost(estimator)
+    return innermost if hasattr(innermost, "_is_labelled") else None
+
+
+def declared_task_types(estimator: Any) -> TaskTypes | None:
+    """What our estimator, fitted or not, takes its tasks for; None for others."""
+    types: TaskTypes | None = getattr(_innermost(estimator), "task_types", None)
+    return types
+
+
+def _innermost(estimator: Any) -> Any:
     if hasattr(estimator, "best_estimator_"):
-        return fitted_classifier(estimator.best_estimator_)
+        return _innermost(estimator.best_estimator_)
+    if isinstance(estimator, BaseSearchCV):
+        return _innermost(estimator.estimator)
     if isinstance(getattr(estimator, "steps", None), list):
-        return fitted_classifier(estimator.steps[-1][1])
-    return estimator if hasattr(estimator, "_is_labelled") else None
+        return _innermost(estimator.steps[-1][1])
+    return estimator
+
+
+# Types of tasks -----------------------------------------------------------------------
+
+
+def guess_task_types(y: Any) -> TaskTypes:
+    """Numbers with decimals, or many whole ones, are numbers; the rest is classes."""
+    columns, names, _ = read_columns(y)
+    are_numbers = [
+        must_be_numbers(column) or _has_many_whole_numbers(plain_numbers(column))
+        for column in columns
+    ]
+    return named_task_types(names, are_numbers)
+
+
+def named_task_types(names: list | None, are_numbers: ArrayLike) -> TaskTypes:
+    """In the form that `encode` reads; `names` are those that y has, if any."""
+    is_number = np.asarray(are_numbers, dtype=bool)
+    if is_number.all() or not is_number.any():
+        return "number" if is_number.all() else "class"
+    types = np.where(is_number, "number", "class").tolist()
+    return dict(zip(task_names(names, len(types)).tolist(), types, strict=True))
+
+
+def _has_many_whole_numbers(values: NDArray | None) -> bool:
+    # To sort 0 and 1, as most tasks have, would take longer than all the rest.
+    if (
+        values is None
+        or len(values) == 0
+        or float(values.max()) - float(values.min()) < 2
+    ):
+        return False
+    classes = np.unique(values[np.isfinite(values)])
+    if classes.dtype.kind == "f":
+        classes = classes.astype(np.int64)
+    return are_many_whole_numbers(classes)
+
+
+def tasks_at(tasks: Tasks, positions: NDArray) -> Tasks:
+    """Some of the tasks."""
+    targets = [tasks.targets[t] for t in positions]
+    return replace(tasks, names=tasks.names[positions], targets=targets)
+
+
+# Predictions --------------------------------------------------------------------------
+
+
+def entries_of(y_pred: Any, n_samples: int, n_tasks: int) -> list[Any] | None:
+    """The entry of each task, of a list of them; None of a table."""
+    if isinstance(y_pred, np.ndarray):
+        return list(y_pred) if y_pred.ndim == 3 and len(y_pred) == n_tasks else None
+    if not isinstance(y_pred, list | tuple) or len(y_pred) != n_tasks:
+        return None
+    shapes = [None if entry is None else np.shape(entry) for entry in y_pred]
+    are_entries = all(s is None or s[:1] == (n_samples,) for s in shapes)
+    is_table = n_samples == n_tasks and all(s == (n_tasks,) for s in shapes)
+    return list(y_pred) if are_entries and not is_table else None
+
+
+def predictions_at(
+    y_pred: Any, positions: NDArray, n_samples: int, n_tasks: int
+) -> Any:
+    """What y_pred has of some tasks, in its own form."""
+    if len(positions) == n_tasks:
+        return y_pred
+    entries = entries_of(y_pred, n_samples, n_tasks)
+    if entries is not None:
+        return [entries[t] for t in positions]
+    try:
+        table = as_array(y_pred) if isinstance(y_pred, list | tuple) else y_pred
+        n_columns = np.shape(table)[1]
+    except (IndexError, ValueError):
+        n_columns = 0
+    if n_columns != n_tasks:
+        raise ValueError(
+            f"y_pred must have an entry or a column for each of the {n_tasks} tasks of "
+            f"y_true; got {type(y_pred).__name__} that has not. Pass a list with an "
+            "entry per task, or a table with a column per task."
+        )
+    return _safe_indexing(table, positions, axis=1)
 
 
 def is_list_of_tables(scores: Any) -> bool:
@@ -38,9 +146,9 @@ def is_of_one_task(scores: NDArray, tasks: Tasks) -> bool:
 def split_scores(scores: Any, tasks: Tasks) -> list[NDArray]:
     """One array per task, (n_samples,) or (n_samples, n_classes)."""
     if is_list_of_tables(scores):
-        parts = [_as_floats(part) for part in scores]
+        parts = [as_floats(part) for part in scores]
     else:
-        array = _as_floats(scores)
+        array = as_floats(scores)
         parts = [array] if is_of_one_task(array, tasks) else list(array.T)
     if len(parts) != tasks.n_tasks:
         raise ValueError(
@@ -79,7 +187,7 @@ def split_classes(
     return [np.asarray(task_classes) for task_classes in classes]
 
 
-def _as_floats(scores: Any) -> NDArray:
+def as_floats(scores: Any) -> NDArray:
     """In their own precision, which decides where metrics clip."""
     array = np.asarray(scores)
     if array.dtype.kind == "f":

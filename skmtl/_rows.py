@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl._layers import ColumnEncoder, OutputGroup, Positions, SparseRows
-from skmtl._losses import Labels, weigh_labels
+from skmtl._network import ColumnEncoder, Positions, SparseRows
+from skmtl._outputs import Targets
 
 # Of what is read and computed at once, batches in training and rows in a forward pass
 # without gradient: 4 MiB of float32, so that the caches hold a good part of them.
@@ -34,7 +34,8 @@ class Block(NamedTuple):
     """Some rows, on the network's device and in its precision."""
 
     x: Tensor | SparseRows | Positions
-    labels: Labels
+    targets: Targets
+    sample_weight: Tensor | None  # (n_rows, 1) or (n_rows, n_tasks)
     row_weight: Tensor | None  # (n_rows,), None: each row counts 1
 
 
@@ -106,7 +107,8 @@ class LabelledRows:
 
     rows: Rows
     codes: Tensor  # (n_samples, n_tasks)
-    weight_table: Tensor  # (n_tasks, 1 + n_classes), see `label_weights`
+    numbers: Tensor | None  # (n_samples, n_tasks) float32, standardised, else 0
+    weight_table: Tensor  # (n_tasks, 1 + most codes), see `weight_table`
     sample_weight: Tensor | None  # (n_samples, 1) or (n_samples, n_tasks)
     row_weight: Tensor | None  # (n_samples,), None: each row counts 1
 
@@ -122,18 +124,20 @@ class LabelledRows:
         return replace(
             self,
             codes=self.codes[:, tasks],
+            numbers=None if self.numbers is None else self.numbers[:, tasks],
             weight_table=self.weight_table[tasks],
             sample_weight=sample_weight,
         )
 
-    def read(self, index: Tensor, like: Tensor, groups: list[OutputGroup]) -> Block:
-        """These rows, their labels in the order of the groups."""
+    def read(self, index: Tensor, like: Tensor) -> Block:
+        """These rows, their labels and weights."""
         codes = self.codes.index_select(0, index).to(like.device)
-        sample_weight = row_weight = None
+        numbers = sample_weight = row_weight = None
+        if self.numbers is not None:
+            numbers = self.numbers.index_select(0, index).to(like)
         if self.sample_weight is not None:
             sample_weight = self.sample_weight.index_select(0, index).to(like)
         if self.row_weight is not None:
             row_weight = self.row_weight.index_select(0, index)
-        table = self.weight_table.to(like)
-        labels = weigh_labels(codes, table, sample_weight, groups)
-        return Block(self.rows.read(index, like), labels, row_weight)
+        x, targets = self.rows.read(index, like), Targets(codes, numbers)
+        return Block(x, targets, sample_weight, row_weight)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from skmtl._targets import Tasks, shorten
+from skmtl._targets import Classes, Tasks, shorten
 
 _LARGEST = np.finfo(np.float32).max
 
@@ -78,14 +78,16 @@ def row_weights(codes: NDArray, sample_weight: NDArray | None) -> NDArray | None
 def label_totals(
     codes: NDArray,
     sample_weight: NDArray | None,
-    n_classes: NDArray,
+    n_codes: NDArray,
     rows: NDArray | slice = slice(None),
 ) -> NDArray:
-    """(n_tasks, most classes): the weight of the labels of each class of each task.
+    """(n_tasks, most codes): the weight of the labels of each class of each task.
+
+    Numbers have one code, which says that they were observed.
 
     `rows` are those that count. They are read task by task: no copy of the codes.
     """
-    totals = np.zeros((codes.shape[1], int(n_classes.max())))
+    totals = np.zeros((codes.shape[1], int(n_codes.max())))
     for t in range(codes.shape[1]):
         weights = None
         if sample_weight is not None:
@@ -143,10 +145,17 @@ def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
         per_task = dict.fromkeys(tasks.names, class_weight)
     else:
         per_task = weights_by_name(class_weight, tasks.names, "class_weight") or {}
-    for t, (name, classes) in enumerate(zip(tasks.names, tasks.classes, strict=True)):
-        weights[t, : len(classes)] = _weights_of_task(
-            per_task.get(name), name, classes, totals[t, : len(classes)]
-        )
+    for t, (name, target) in enumerate(zip(tasks.names, tasks.targets, strict=True)):
+        given, n_codes = per_task.get(name), target.n_codes
+        if isinstance(target, Classes):
+            weights[t, :n_codes] = _weights_of_task(
+                given, name, target.labels, totals[t, :n_codes]
+            )
+        elif given is not None and not isinstance(class_weight, str):
+            raise ValueError(
+                f"class_weight must name tasks of classes; got task {name!r}, whose "
+                "values are numbers. Use task_weight, or leave it out."
+            )
     return weights
 
 

@@ -10,25 +10,24 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_array
 
-__all__ = ["make_multitask_classification"]
+__all__ = ["make_multitask_classification", "make_multitask_regression"]
+
+_SHARED_CONSTRAINTS = {
+    "n_samples": [Interval(Integral, 1, None, closed="left")],
+    "n_features": [Interval(Integral, 1, None, closed="left")],
+    "n_tasks": [Interval(Integral, 1, None, closed="left")],
+    "n_hidden": [Interval(Integral, 1, None, closed="left")],
+    "relatedness": [Interval(Real, 0, 1, closed="both")],
+    "n_contradictory": [Interval(Integral, 0, None, closed="left")],
+    "missing_rate": ["array-like", Interval(Real, 0, 1, closed="left")],
+    "mechanism": [StrOptions({"completely_at_random", "at_random", "not_at_random"})],
+    "return_complete": ["boolean"],
+    "random_state": ["random_state"],
+}
 
 
 @validate_params(
-    {
-        "n_samples": [Interval(Integral, 1, None, closed="left")],
-        "n_features": [Interval(Integral, 1, None, closed="left")],
-        "n_tasks": [Interval(Integral, 1, None, closed="left")],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "relatedness": [Interval(Real, 0, 1, closed="both")],
-        "n_contradictory": [Interval(Integral, 0, None, closed="left")],
-        "label_noise": [Interval(Real, 0, 0.5, closed="both")],
-        "missing_rate": ["array-like", Interval(Real, 0, 1, closed="left")],
-        "mechanism": [
-            StrOptions({"completely_at_random", "at_random", "not_at_random"})
-        ],
-        "return_complete": ["boolean"],
-        "random_state": ["random_state"],
-    },
+    _SHARED_CONSTRAINTS | {"label_noise": [Interval(Real, 0, 0.5, closed="both")]},
     prefer_skip_nested_validation=True,
 )
 def make_multitask_classification(
@@ -103,6 +102,7 @@ def make_multitask_classification(
 
     See Also
     --------
+    make_multitask_regression : The numbers whose signs these labels are.
     sklearn.datasets.make_multilabel_classification : Counts of words, without missing
         labels.
     skmtl.inspection.transfer_gain : Whether tasks gain from one another.
@@ -120,13 +120,135 @@ def make_multitask_classification(
     >>> bool(missing[X[:, 0] < 0].mean() > missing[X[:, 0] > 0].mean())
     True
     """
+    rates = _check_rates(missing_rate, n_tasks)
+    rng = check_random_state(random_state)
+    X, scores = _made_scores(
+        rng, n_samples, n_features, n_tasks, n_hidden, relatedness, n_contradictory
+    )
+    flipped = rng.random(scores.shape) < label_noise
+    complete = ((scores > 0) ^ flipped).astype(float)
+    chance = _missing_probability(X, complete, rates, mechanism)
+    y = np.where(rng.random(complete.shape) < chance, np.nan, complete)
+    return (X, y, complete) if return_complete else (X, y)
+
+
+@validate_params(
+    _SHARED_CONSTRAINTS | {"noise": [Interval(Real, 0, None, closed="left")]},
+    prefer_skip_nested_validation=True,
+)
+def make_multitask_regression(
+    n_samples=200,
+    n_features=20,
+    n_tasks=4,
+    *,
+    n_hidden=2,
+    relatedness=1.0,
+    n_contradictory=0,
+    noise=0.0,
+    missing_rate=0.0,
+    mechanism="completely_at_random",
+    return_complete=False,
+    random_state=None,
+):
+    """Make numbers of known relatedness, with values missing for a known reason.
+
+    The numbers whose signs `make_multitask_classification` gives, each task divided by
+    its standard deviation: a sum of `n_hidden` products of two directions of X, which
+    no linear model can learn. Related tasks use the same directions, with weights of
+    their own.
+
+    Parameters
+    ----------
+    n_samples : int, default=200
+        Number of rows.
+    n_features : int, default=20
+        Number of columns of X.
+    n_tasks : int, default=4
+        Number of columns of y.
+    n_hidden : int, default=2
+        Number of products that a task is made of.
+    relatedness : float, default=1.0
+        Squared cosine of a task's directions with those that all tasks share, in
+        [0, 1]: at 1 they are the same, at 0 each task has directions of its own.
+    n_contradictory : int, default=0
+        Number of the last tasks, each of which has the directions of the first task,
+        exchanged between its products.
+    noise : float, default=0.0
+        Standard deviation of the normal noise, in units of that of the task without
+        noise: the largest R2 that can be reached is `1 / (1 + noise**2)`.
+    missing_rate : float or array-like of shape (n_tasks,), default=0.0
+        Expected share of the values that are missing, of all tasks or of each, in
+        [0, 1).
+    mechanism : {"completely_at_random", "at_random", "not_at_random"}, \
+            default="completely_at_random"
+        Why values are missing: by chance alone; by the first column of X, more often
+        if it is small; or by the value itself, positive ones with twice the odds of
+        negative ones.
+    return_complete : bool, default=False
+        Whether to return the values before any were taken away, too.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all that is drawn.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        The input.
+    y : ndarray of shape (n_samples, n_tasks)
+        The numbers, NaN where missing.
+    complete : ndarray of shape (n_samples, n_tasks)
+        The numbers with none missing; only with `return_complete=True`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    See Also
+    --------
+    make_multitask_classification : Their signs.
+    sklearn.datasets.make_regression : Linear, without missing values.
+
+    Examples
+    --------
+    The first column has few values, and the second all:
+
+    >>> import numpy as np
+    >>> from skmtl.datasets import make_multitask_regression
+    >>> X, y = make_multitask_regression(
+    ...     1000, n_tasks=2, missing_rate=[0.9, 0.0], random_state=0
+    ... )
+    >>> np.isnan(y).mean(axis=0).round(1)
+    array([0.9, 0. ])
+    """
+    rates = _check_rates(missing_rate, n_tasks)
+    rng = check_random_state(random_state)
+    X, scores = _made_scores(
+        rng, n_samples, n_features, n_tasks, n_hidden, relatedness, n_contradictory
+    )
+    deviation = scores.std(axis=0)
+    complete = scores / np.where(deviation > 0, deviation, 1.0)
+    complete += noise * rng.normal(size=complete.shape)
+    is_positive = (complete > 0).astype(float)
+    chance = _missing_probability(X, is_positive, rates, mechanism)
+    y = np.where(rng.random(complete.shape) < chance, np.nan, complete)
+    return (X, y, complete) if return_complete else (X, y)
+
+
+def _made_scores(
+    rng: Any,
+    n_samples: int,
+    n_features: int,
+    n_tasks: int,
+    n_hidden: int,
+    relatedness: float,
+    n_contradictory: int,
+) -> tuple[NDArray, NDArray]:
+    """X, and what each task is a function of: (n_samples, n_tasks)."""
     if n_contradictory >= n_tasks:
         raise ValueError(
             "n_contradictory must be less than n_tasks, since such a task contradicts "
             f"the first; got {n_contradictory} of {n_tasks}."
         )
-    rates = _check_rates(missing_rate, n_tasks)
-    rng = check_random_state(random_state)
     X = rng.normal(size=(n_samples, n_features))
     shared = _directions(rng, n_features, n_hidden)
     scores = np.empty((n_samples, n_tasks))
@@ -142,11 +264,7 @@ def make_multitask_classification(
                 right = -right
         weights = rng.uniform(0.5, 1.5, n_hidden)
         scores[:, task] = ((X @ left) * (X @ right)) @ weights
-    flipped = rng.random(scores.shape) < label_noise
-    complete = ((scores > 0) ^ flipped).astype(float)
-    chance = _missing_probability(X, complete, rates, mechanism)
-    y = np.where(rng.random(complete.shape) < chance, np.nan, complete)
-    return (X, y, complete) if return_complete else (X, y)
+    return X, scores
 
 
 def _check_rates(missing_rate: Any, n_tasks: int) -> NDArray:

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from skmtl._inputs import learn_encoding
-from skmtl._losses import task_losses, weigh_labels
+from skmtl._network import Architecture
+from skmtl._network._module_trunk import ModuleTrunk, build_module_trunk
+from skmtl._outputs import Binary, Targets, kind_of_classes, task_losses, weigh_labels
 from skmtl.sharing import HardSharing, NoSharing
-from skmtl.sharing._network import Architecture
-from skmtl.trunks._module import ModuleTrunk, build_module_trunk
 
 SHARINGS = [HardSharing(), NoSharing()]
 SOLVERS = ["adam", "sgd"]
@@ -64,8 +64,9 @@ def build(sharing, n_classes=(2, 3, 2, 4), n_features=5, seed=0, **sizes):
         sizes |= {"input_shape": shape, "make_trunk": make_trunk, "input_dropout": 0.0}
     if sizes["n_bins"] is not None:
         sizes["encoding"] = random_encoding(n_features, sizes["n_bins"])
+    outputs = tuple(map(kind_of_classes, n_classes))
     architecture = Architecture(
-        repr(sharing), n_features, n_classes=tuple(n_classes), **(settings | sizes)
+        repr(sharing), n_features, outputs=outputs, **(settings | sizes)
     )
     return sharing.build(architecture, torch.Generator().manual_seed(seed)).double()
 
@@ -113,8 +114,8 @@ def unit_table(n_classes):
 def labels_of(network, codes, table=None, sample_weight=None):
     """Labels of a batch as the loss reads them."""
     if table is None:
-        table = unit_table(network.architecture.n_classes)
-    return weigh_labels(codes, table, sample_weight, network.groups)
+        table = unit_table([kind.n_classes for kind in network.architecture.outputs])
+    return weigh_labels(Targets(codes, None), table, sample_weight, network.groups)
 
 
 def losses_of(network, x, codes):
@@ -131,8 +132,9 @@ def probabilities_of(network, x):
         for group in network.groups:
             block = member[:, group.columns]
             for i, task in enumerate(group.tasks):
-                z = block[:, i * group.n_logits : (i + 1) * group.n_logits]
-                if group.n_classes == 2:
+                n_logits = group.kind.n_logits
+                z = block[:, i * n_logits : (i + 1) * n_logits]
+                if group.kind == Binary():
                     positive = 1 / (1 + np.exp(-z[:, 0]))
                     by_task[task] = np.column_stack([1 - positive, positive])
                 else:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _classifiers import AtEpoch, assert_same_parameters, classifier, parameters_of
+from _estimators import AtEpoch, assert_same_parameters, classifier, parameters_of
 from _processes import answer, fit, predict
 from _trunks import WithStatistics
 from joblib import Parallel, delayed, parallel_config
@@ -24,8 +24,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
-from skmtl._products import without_derivatives
-from skmtl._threads import thread_limit
+from skmtl._network._products import without_derivatives
+from skmtl._training._threads import thread_limit
 
 can_fork = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="this platform has no fork"
@@ -357,7 +357,11 @@ def test_a_process_forked_from_within_a_fit_works(two_threads):
 
 @can_fork
 @pytest.mark.parametrize(
-    "lock", ["skmtl._threads._thread_lock", "skmtl.trunks._module._random_lock"]
+    "lock",
+    [
+        "skmtl._training._threads._thread_lock",
+        "skmtl._network._module_trunk._random_lock",
+    ],
 )
 def test_a_forked_process_does_not_wait_for_another_threads_lock(problem, lock):
     module, name = lock.rsplit(".", 1)
@@ -625,7 +629,7 @@ def test_an_interrupt_of_partial_fit_changes_no_global_state(
 ):
     clf = quick(**TRUNKS[trunk]).partial_fit(*problem)
     monkeypatch.setattr(
-        "skmtl._steps.logit_gradient", raising(KeyboardInterrupt("now"))
+        "skmtl._training._steps.logit_gradient", raising(KeyboardInterrupt("now"))
     )
     with nothing_changes(), pytest.raises(KeyboardInterrupt, match="now"):
         clf.partial_fit(*problem)

@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 
-from skmtl.datasets import make_multitask_classification
+from skmtl.datasets import make_multitask_classification, make_multitask_regression
 
 
 def test_shapes_and_labels():
@@ -127,3 +127,45 @@ def test_a_positive_label_is_missing_with_twice_the_odds(rate):
 def test_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         make_multitask_classification(**settings)
+
+
+def test_labels_are_the_signs_of_the_numbers():
+    X, labels = make_multitask_classification(300, random_state=0)
+    same, numbers = make_multitask_regression(300, random_state=0)
+    assert_array_equal(X, same)
+    assert_array_equal(labels, numbers > 0)
+    assert_allclose(numbers.std(axis=0), 1)
+
+
+def test_noise_leaves_the_stated_share_to_explain():
+    _, clean = make_multitask_regression(20_000, random_state=0)
+    _, noisy = make_multitask_regression(20_000, noise=0.5, random_state=0)
+    explained = [
+        np.corrcoef(a, b)[0, 1] ** 2 for a, b in zip(clean.T, noisy.T, strict=True)
+    ]
+    assert_allclose(explained, 1 / (1 + 0.5**2), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "mechanism", ["completely_at_random", "at_random", "not_at_random"]
+)
+def test_numbers_are_missing_at_the_stated_rate(mechanism):
+    rates = [0.2, 0.5, 0.7]
+    X, y, complete = make_multitask_regression(
+        20_000,
+        n_tasks=3,
+        missing_rate=rates,
+        mechanism=mechanism,
+        return_complete=True,
+        random_state=0,
+    )
+    missing = np.isnan(y)
+    assert_allclose(missing.mean(axis=0), rates, atol=0.015)
+    assert_array_equal(y[~missing], complete[~missing])
+    small, positive = X[:, 0] < 0, complete[:, 1] > 0
+    assert (missing[small].mean() > missing[~small].mean() + 0.1) == (
+        mechanism == "at_random"
+    )
+    assert (missing[positive, 1].mean() > missing[~positive, 1].mean() + 0.1) == (
+        mechanism == "not_at_random"
+    )

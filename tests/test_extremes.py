@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from _classifiers import classifier
+from _estimators import classifier
 from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.metrics import roc_auc_score

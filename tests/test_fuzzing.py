@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _classifiers import parameters_of
+from _estimators import parameters_of
 from _strategies import (
     FLAWS,
     LARGEST,

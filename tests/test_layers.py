@@ -8,19 +8,12 @@ from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from skmtl._inputs import learn_encoding
-from skmtl._layers import (
-    ACTIVATIONS,
-    BankStack,
-    ColumnBank,
-    ColumnEncoder,
-    ColumnPass,
-    LinearBank,
-    LinearPass,
-    SparseRows,
-    apply_dropout,
-    output_groups,
-    weighted_sum,
-)
+from skmtl._network import ACTIVATIONS, ColumnEncoder, SparseRows
+from skmtl._network._banks import LinearBank, LinearPass, weighted_sum
+from skmtl._network._columns import ColumnBank, ColumnPass
+from skmtl._network._dropout import apply_dropout
+from skmtl._network._stacks import BankStack
+from skmtl._outputs import kind_of_classes, output_groups
 
 
 def make_bank(n_inputs, n_readers, in_features=4, out_features=3, activation="relu"):
@@ -130,12 +123,12 @@ def test_stack_without_layers_between_is_its_last_layer():
 
 def test_output_groups_hold_every_task_and_column_once():
     n_classes = (2, 4, 2, 1, 4, 3)
-    groups = output_groups(n_classes)
+    groups = output_groups(tuple(map(kind_of_classes, n_classes)))
     assert sorted(t for group in groups for t in group.tasks) == list(range(6))
     columns = [c for g in groups for c in range(g.columns.start, g.columns.stop)]
     assert columns == list(range(1 + 1 + 1 + 4 + 4 + 3))
     for group in groups:
-        assert {n_classes[t] for t in group.tasks} == {group.n_classes}
+        assert {n_classes[t] for t in group.tasks} == {group.kind.n_classes}
 
 
 # The input layer ------------------------------------------------------------------

@@ -15,10 +15,14 @@ from _properties import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmtl._layers import output_groups
-from skmtl._losses import (
+from skmtl._outputs import (
+    Binary,
+    Multiclass,
+    Targets,
     in_task_order,
+    kind_of_classes,
     log_probabilities,
+    output_groups,
     positive_probabilities,
     probabilities,
     task_losses,
@@ -86,10 +90,11 @@ def test_a_hole_has_zero_gradient_and_leaves_other_tasks_alone(sharing, shape):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_loss_and_gradient_stay_finite_for_huge_logits(n_classes):
-    (group,) = output_groups((n_classes,))
+    (group,) = output_groups((kind_of_classes(n_classes),))
     codes = torch.tensor([[0], [1], [-1]], dtype=torch.int8)
-    logits = torch.full((1, 3, group.n_logits), 1e30, requires_grad=True)
-    labels = weigh_labels(codes, unit_table((n_classes,)).float(), None, [group])
+    logits = torch.full((1, 3, group.kind.n_logits), 1e30, requires_grad=True)
+    table = unit_table((n_classes,)).float()
+    labels = weigh_labels(Targets(codes, None), table, None, [group])
     loss = task_losses(logits, labels, [group]).sum()
     loss.backward()
     assert torch.isfinite(loss)
@@ -97,10 +102,11 @@ def test_loss_and_gradient_stay_finite_for_huge_logits(n_classes):
 
 
 def test_a_constant_task_has_no_loss_and_certain_probabilities():
-    (group,) = output_groups((1,))
+    (group,) = output_groups((Multiclass(1),))
     logits = torch.randn(2, 4, 1, generator=torch.Generator().manual_seed(0))
     codes = torch.zeros(4, 1, dtype=torch.int8)
-    labels = weigh_labels(codes, unit_table((1,)).float(), None, [group])
+    table = unit_table((1,)).float()
+    labels = weigh_labels(Targets(codes, None), table, None, [group])
     assert task_losses(logits, labels, [group]).item() == 0
     assert_array_equal(probabilities(logits, group), np.ones((4, 1, 1)))
     assert_array_equal(log_probabilities(logits, group), np.zeros((4, 1, 1)))
@@ -116,7 +122,7 @@ def test_probabilities_are_the_members_mean_and_sum_to_one(sharing, shape):
         logits = network(x).detach()
         p = probabilities(logits, group)
         assert_allclose(log_probabilities(logits, group).exp(), p, rtol=1e-12)
-        if group.n_classes == 2:
+        if group.kind == Binary():
             assert_array_equal(positive_probabilities(logits, group), p[..., 1])
         for i, task in enumerate(group.tasks):
             expected = np.mean([member[task] for member in members], axis=0)
@@ -126,8 +132,8 @@ def test_probabilities_are_the_members_mean_and_sum_to_one(sharing, shape):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_tiny_probabilities_keep_their_logarithm(n_classes):
-    (group,) = output_groups((n_classes,))
-    logits = torch.full((1, 1, group.n_logits), -2000.0)
+    (group,) = output_groups((kind_of_classes(n_classes),))
+    logits = torch.full((1, 1, group.kind.n_logits), -2000.0)
     logits[..., 0] = 2000.0
     log_p = log_probabilities(logits, group)[0, 0]
     smallest = log_p.min().item()

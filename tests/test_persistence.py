@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import skops.io
 import torch
-from _classifiers import AtEpoch, assert_same_parameters, classifier
+from _estimators import AtEpoch, assert_same_parameters, classifier
 from _trunks import plain
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -24,25 +24,29 @@ from sklearn.preprocessing import StandardScaler
 import skmtl
 from skmtl import MultiTaskNetClassifier
 from skmtl._files import read_file, write_file
-from skmtl._persistence import _KIND
+from skmtl._persistence._save_load import _KINDS
 from skmtl.sharing import NoSharing
 from skmtl.trunks import ConvTrunk, UnfreezeAfter
 
 NOT_SAVED = "not a model that skmtl"
+KIND = _KINDS["MultiTaskNetClassifier"]
 FIXTURE = Path(__file__).parent / "fixtures" / "model_of_version_1.safetensors"
 # What skops must be told to trust, for a classifier of any kind.
 TRUSTED = [
-    "skmtl._classifier._estimator.MultiTaskNetClassifier",
-    "skmtl._classifier._network_state.NetworkState",
+    "skmtl._estimators._classifier.MultiTaskNetClassifier",
+    "skmtl._estimators._network_state.NetworkState",
     "skmtl._inputs._check.InputColumns",
     "skmtl._inputs._encoding.CategoricalColumns",
     "skmtl._inputs._encoding.ColumnEncoding",
     "skmtl._inputs._encoding.NumericColumns",
-    "skmtl._targets.Tasks",
-    "skmtl._steps.Freeze",
-    "skmtl._training.SolverState",
+    "skmtl._network._network.Architecture",
+    "skmtl._outputs.Binary",
+    "skmtl._outputs.Multiclass",
+    "skmtl._targets._tasks.Classes",
+    "skmtl._targets._tasks.Tasks",
+    "skmtl._training._solver_state.SolverState",
+    "skmtl._training._steps.Freeze",
     "skmtl.sharing._hard.NoSharing",
-    "skmtl.sharing._network.Architecture",
     "skmtl.trunks._conv.ConvTrunk",
     "skmtl.trunks._freeze.UnfreezeAfter",
 ]
@@ -419,8 +423,8 @@ def assert_signed_changes_do_no_harm(small_files, tmp_path, n_mutations):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for i in range(n_mutations):
         original, _, X = small_files[i % 2]
-        document, arrays = change_document(*read_file(original, _KIND), rng)
-        write_file(path, _KIND, document, arrays)
+        document, arrays = change_document(*read_file(original, [KIND]), rng)
+        write_file(path, KIND, document, arrays)
         clf = load_or_none(path)
         if clf is None:
             continue
@@ -448,14 +452,14 @@ def test_signed_changes_do_no_harm_at_length(small_files, tmp_path):
 
 def changed_by(path, *changes):
     """The file with values set at paths of the document, signed again."""
-    document, arrays = read_file(path, _KIND)
+    document, arrays = read_file(path, [KIND])
     for *keys, last, value in changes:
         node = document
         for key in keys:
             node = node[key]
         assert last in node
         node[last] = value
-    write_file(path, _KIND, document, arrays)
+    write_file(path, KIND, document, arrays)
 
 
 ARCHITECTURE = (
@@ -477,7 +481,7 @@ FITTED = ARCHITECTURE[:2]
         (*ARCHITECTURE, "hidden_layer_sizes", {"tuple": [1] * 10**5}),
         (*ARCHITECTURE, "head_hidden_layer_sizes", {"tuple": [10**9, 10**9]}),
         (*ARCHITECTURE, "n_features", 10**12),
-        (*ARCHITECTURE, "n_classes", {"tuple": [2] * 10**5}),
+        (*ARCHITECTURE, "outputs", {"tuple": [{"Binary": {}}] * 10**5}),
         (*ARCHITECTURE, "sharing", "os.system('true')"),
         (*FITTED, "n_features_in_", 10**12),
     ],
@@ -522,12 +526,12 @@ def test_many_layers_of_heads_must_have_arrays(tmp_path):
     Y = np.column_stack([np.arange(60) % n for n in range(2, 12)])
     X = np.random.default_rng(0).normal(size=(60, 5))
     path = saved(classifier(max_iter=1).fit(X, Y), tmp_path)
-    document, arrays = read_file(path, _KIND)
+    document, arrays = read_file(path, [KIND])
     state = functools.reduce(lambda node, key: node[key], ARCHITECTURE[:-2], document)
     for i in range(1000):
         arrays[f"none {i}"] = np.empty(0, np.float32)
         state["arrays"]["dict"].append([f"none {i}", {"array": f"none {i}"}])
-    write_file(path, _KIND, document, arrays)
+    write_file(path, KIND, document, arrays)
     sizes = {"tuple": [1] * 1000}
     changed_by(path, (*ARCHITECTURE, "head_hidden_layer_sizes", sizes))
     with pytest.raises(ValueError, match="too few arrays"):
@@ -568,9 +572,9 @@ CATEGORICAL = "estimator/network_/architecture/encoding/categorical"
 def test_values_that_no_fit_gives_are_refused(
     small_files, tmp_path, name, change, message
 ):
-    document, arrays = read_file(small_files[0][0], _KIND)
+    document, arrays = read_file(small_files[0][0], [KIND])
     arrays[name] = change(arrays[name])
-    write_file(tmp_path / "changed", _KIND, document, arrays)
+    write_file(tmp_path / "changed", KIND, document, arrays)
     with pytest.raises(ValueError, match=message):
         skmtl.load(tmp_path / "changed")
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from skmtl._products import (
+from skmtl._network._products import (
     HAS_ONEDNN,
     affine,
     batched_affine,
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True, params=[True, False], ids=["oneDNN", "MKL"])
 def is_faster(request, monkeypatch):
     """Both kernels, whatever the processor."""
-    monkeypatch.setattr("skmtl._products._IS_FASTER", request.param)
+    monkeypatch.setattr("skmtl._network._products._IS_FASTER", request.param)
     return request.param
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from _classifiers import assert_same_parameters, classifier, parameters_of
+from _estimators import assert_same_parameters, classifier, parameters_of
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _classifiers import classifier, parameters_of
+from _estimators import classifier, parameters_of
 from numpy.testing import assert_allclose
 from scipy import sparse
 from torch import nn
 from torch.nn import functional as F
 
-from skmtl._layers import ACTIVATIONS
-from skmtl._training import Rows
+from skmtl._network import ACTIVATIONS
+from skmtl._rows import Rows
 
 every_sharing = pytest.mark.parametrize("sharing", ["hard", "none"])
 every_input = pytest.mark.parametrize("kind", ["dense", "sparse", "piecewise"])

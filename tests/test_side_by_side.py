@@ -8,14 +8,14 @@ import time
 import numpy as np
 import pytest
 import torch
-from _classifiers import assert_same_parameters, classifier, parameters_of
+from _estimators import assert_same_parameters, classifier, parameters_of
 from _properties import SHARINGS, build, every_network, every_solver, random_batch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from test_training import labelled, plan, run
 
 from skmtl import MultiTaskNetClassifier
-from skmtl._threads import CancelledJob, Workers
+from skmtl._training._threads import CancelledJob, Workers
 
 N_THREADS = (1, 2, 4)
 
@@ -31,7 +31,7 @@ def threads():
 @pytest.fixture(autouse=True)
 def always_at_once(monkeypatch):
     """Threads for parts of any size."""
-    monkeypatch.setattr("skmtl._training.MIN_WORK_SIDE_BY_SIDE", 0)
+    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", 0)
 
 
 def large(n=600, is_sparse=False):
@@ -84,7 +84,7 @@ def test_the_same_predictions_with_any_number_of_threads(threads):
 @every_network
 @every_solver
 def test_members_side_by_side_are_trained_as_in_one_pass(monkeypatch, sharing, solver):
-    monkeypatch.setattr("skmtl._training.MIN_WORK_PER_PART", 0)
+    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_PER_PART", 0)
     x, codes = random_batch()
     networks = [build(sharing, n_members=3) for _ in range(2)]
     for network, in_one_pass in zip(networks, (False, True), strict=True):
@@ -100,7 +100,7 @@ def test_members_side_by_side_are_trained_as_in_one_pass(monkeypatch, sharing, s
 
 @every_solver
 def test_separate_networks_side_by_side_are_trained_as_in_one_pass(monkeypatch, solver):
-    monkeypatch.setattr("skmtl._training.MIN_WORK_PER_PART", 1)
+    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_PER_PART", 1)
     x, codes = random_batch()
     weight = torch.rand(codes.shape, generator=torch.Generator().manual_seed(0))
     data = labelled(x, codes, sample_weight=weight, row_weight=weight.mean(1))

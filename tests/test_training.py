@@ -23,12 +23,17 @@ from _properties import (
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from skmtl._progress import Epoch, best_validation_score
+from skmtl._network._module_trunk import build_module_trunk
 from skmtl._rows import LabelledRows, Rows, as_tensor
-from skmtl._steps import Freeze, TrainingPlan, step_size
-from skmtl._threads import thread_limit
-from skmtl._training import iter_chunks, mean_task_losses, train
-from skmtl.trunks._module import build_module_trunk
+from skmtl._training import (
+    Epoch,
+    best_validation_score,
+    iter_chunks,
+    mean_task_losses,
+    train,
+)
+from skmtl._training._steps import Freeze, TrainingPlan, step_size
+from skmtl._training._threads import thread_limit
 
 
 def plan(**changes):
@@ -54,7 +59,7 @@ def plan(**changes):
 def labelled(x, codes, n_classes=(2, 3, 2, 4), sample_weight=None, row_weight=None):
     table = unit_table(n_classes).float()
     rows = Rows(x.numpy() if sparse.issparse(x) else x, encoded=False)
-    return LabelledRows(rows, codes, table, sample_weight, row_weight)
+    return LabelledRows(rows, codes, None, table, sample_weight, row_weight)
 
 
 def run(network, data, plan, index=None, **kwargs):
@@ -212,9 +217,8 @@ def test_a_step_on_sparse_rows_equals_one_on_dense_rows():
     networks = []
     for x in (torch.from_numpy(X), sparse.csr_array(X)):
         network = build(SHARINGS[0])
-        data = LabelledRows(
-            Rows(x, encoded=False), codes, unit_table((2, 3, 2, 4)), None, None
-        )
+        table = unit_table((2, 3, 2, 4))
+        data = LabelledRows(Rows(x, encoded=False), codes, None, table, None, None)
         run(network, data, plan(shuffle=True))
         networks.append(parameters_of(network))
     assert_allclose(networks[1], networks[0], rtol=1e-10)
@@ -241,9 +245,9 @@ def test_rows_are_shuffled_anew_in_each_epoch():
     seen = []
 
     class Recorded(LabelledRows):
-        def read(self, index, like, groups):
+        def read(self, index, like):
             seen.extend(index.tolist())
-            return super().read(index, like, groups)
+            return super().read(index, like)
 
     x, codes = random_batch()
     data = labelled(x, codes)
@@ -396,8 +400,8 @@ def test_each_separate_network_has_its_own_best_epoch(shape):
         for i, task in enumerate(group.tasks):
             until_best, _ = trained(expected[task] + 1)
             columns = slice(
-                group.columns.start + i * group.n_logits,
-                group.columns.start + (i + 1) * group.n_logits,
+                group.columns.start + i * group.kind.n_logits,
+                group.columns.start + (i + 1) * group.kind.n_logits,
             )
             assert_allclose(
                 network(x)[..., columns].detach(),

@@ -16,7 +16,7 @@ from skmtl._weights import (
 
 Y = np.array([["a", 1], ["a", None], ["b", 2], ["a", 3], [None, None]], dtype=object)
 TASKS, CODES = encode_targets(Y)
-UNWEIGHTED = label_totals(CODES, None, TASKS.n_classes)
+UNWEIGHTED = label_totals(CODES, None, TASKS.n_codes)
 
 
 def test_label_totals_count_observed_labels():
@@ -27,7 +27,7 @@ def test_label_totals_count_observed_labels():
 def test_label_totals_add_up_weights(per_label):
     rng = np.random.default_rng(0)
     weight = rng.uniform(size=CODES.shape if per_label else (5, 1)).astype(np.float32)
-    totals = label_totals(CODES, weight, TASKS.n_classes)
+    totals = label_totals(CODES, weight, TASKS.n_codes)
     full = np.broadcast_to(weight, CODES.shape)
     for t in range(2):
         for c in range(3):
@@ -110,7 +110,7 @@ def test_task_weights_by_name_and_by_position():
 
 def test_names_that_are_no_strings_may_be_given_as_they_are():
     tasks, codes = encode_targets(pd.DataFrame({7: [0, 1], 8: [0, 1]}))
-    totals = label_totals(codes, None, tasks.n_classes)
+    totals = label_totals(codes, None, tasks.n_codes)
     for name in (7, "7"):
         assert task_weights({name: 3}, tasks, totals).tolist() == [3, 1]
         assert class_weights({name: {1: 2}}, tasks, totals).tolist() == [[1, 2], [1, 1]]
@@ -126,7 +126,7 @@ def test_columns_of_sample_weight_are_those_of_the_targets():
 
 def test_balanced_classes_are_those_that_occur():
     tasks, codes = encode_targets(["a", "a", "b"], classes=["a", "b", "c"])
-    totals = label_totals(codes, None, tasks.n_classes)
+    totals = label_totals(codes, None, tasks.n_codes)
     assert_allclose(class_weights("balanced", tasks, totals), [[0.75, 1.5, 1]])
 
 
@@ -171,7 +171,7 @@ def test_class_weights_per_task():
 
 def test_class_weights_of_one_dimensional_targets_are_keyed_by_label():
     tasks, codes = encode_targets(["a", "b", "b", "c"])
-    totals = label_totals(codes, None, tasks.n_classes)
+    totals = label_totals(codes, None, tasks.n_codes)
     assert class_weights({"a": 2, "b": 3}, tasks, totals).tolist() == [[2, 3, 1]]
 
 

@@ -30,7 +30,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmtl import MultiTaskNetClassifier
-from skmtl._products import affine, without_derivatives
+from skmtl._network._products import affine, without_derivatives
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 CASES = {}

@@ -14,8 +14,9 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, indexable
 
-from skmtl._classifier import MultiTaskNetClassifier
+from skmtl._estimators import BaseMultiTaskNet
 from skmtl._interrupts import call_uncaught
+from skmtl._targets import Encoded, encode
 from skmtl.metrics import multitask_scorer
 from skmtl.metrics._scorer import _MultiTaskScorer
 from skmtl.model_selection._split import as_splitter
@@ -60,7 +61,7 @@ def parameter_prefix(estimator: Any) -> str:
     """What stands before the classifier's parameters, as `set_params` reads them."""
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise ValueError(
-            "estimator must be a MultiTaskNetClassifier, or a Pipeline around one; got "
+            "estimator must be an estimator of skmtl, or a Pipeline around one; got "
             f"{estimator!r}. Pass such an object."
         )
     parts = {"": estimator} | {
@@ -78,7 +79,7 @@ def parameter_prefix(estimator: Any) -> str:
     found = [p for p in networks if not any(_is_within(p, q) for q in networks)]
     if len(found) != 1:
         raise ValueError(
-            "estimator must be a MultiTaskNetClassifier, or have one in it such as a "
+            "estimator must be an estimator of skmtl, or have one in it such as a "
             f"Pipeline has; got {type(estimator).__name__} with {len(found)}: "
             f"{[p.removesuffix('__') for p in found]}. Pass one."
         )
@@ -86,11 +87,24 @@ def parameter_prefix(estimator: Any) -> str:
 
 
 def _is_network(part: Any) -> bool:
-    return isinstance(part, MultiTaskNetClassifier)
+    return isinstance(part, BaseMultiTaskNet)
 
 
 def _is_within(prefix: str, other: str) -> bool:
     return prefix != other and prefix.startswith(other)
+
+
+def network_in(estimator: Any) -> Any:
+    """The estimator of skmtl in a Pipeline, or the one that it is."""
+    prefix = parameter_prefix(estimator)
+    if not prefix:
+        return estimator
+    return estimator.get_params()[prefix.removesuffix("__")]
+
+
+def encode_for(estimator: Any, y: Any) -> Encoded:
+    """A y as the network in the estimator reads it."""
+    return encode(y, network_in(estimator).task_types)
 
 
 def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:

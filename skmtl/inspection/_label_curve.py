@@ -13,16 +13,17 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
-from skmtl._classifier._transfer import weights_of_tasks
+from skmtl._estimators._transfer import weights_of_tasks
 from skmtl._interrupts import call_uncaught
 from skmtl._tables import as_table, as_text
-from skmtl._targets import Tasks, as_array, encode_targets, mask_targets, shorten
+from skmtl._targets import Tasks, as_array, mask_targets, shorten
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Split,
     check_joint,
     check_scoring,
     corrected_gain,
+    encode_for,
     mean_or_nan,
     repeated_splits,
     rows_scored_per_row,
@@ -187,7 +188,7 @@ def label_curve(
     >>> curve.joint_scores.shape
     (3, 2)
     """
-    tasks, codes = encode_targets(y)
+    tasks, codes, _ = encode_for(estimator, y)
     X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))
     position = _position_of(task, tasks)
     prefix, scorer = check_joint(estimator), check_scoring(scoring)

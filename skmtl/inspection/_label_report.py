@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl._classifier import MultiTaskNetClassifier
+from skmtl._estimators import MultiTaskNetClassifier
 from skmtl._tables import as_table, as_text
 from skmtl._targets import Tasks, encode_targets, shorten
 from skmtl.metrics import multitask_score
@@ -205,7 +205,7 @@ def label_report(
     observed = codes >= 0
     counts = [
         np.bincount(column[column >= 0], minlength=n)
-        for column, n in zip(codes.T, tasks.n_classes, strict=True)
+        for column, n in zip(codes.T, tasks.n_codes, strict=True)
     ]
     auc = None
     if X is not None:
@@ -230,7 +230,7 @@ def _table(
     columns = {
         "n_labelled": observed.sum(axis=0),
         "share_missing": 1 - observed.mean(axis=0),
-        "n_classes": tasks.n_classes,
+        "n_classes": tasks.n_codes,
         "smallest_class": np.array([task_counts.min() for task_counts in counts]),
         "largest_class": np.array([task_counts.max() for task_counts in counts]),
     }

@@ -19,19 +19,19 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import _num_samples, indexable
 from torch import Tensor
 
-from skmtl._classifier import MultiTaskNetClassifier
-from skmtl._classifier._training_set import make_training_set
+from skmtl._estimators import BaseMultiTaskNet
+from skmtl._estimators._parameters import frozen_layers
+from skmtl._estimators._training_set import make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._interrupts import call_uncaught
-from skmtl._layers import Positions, SparseRows
-from skmtl._losses import Labels, in_task_order, task_losses
+from skmtl._network import Positions, SparseRows, TrunkAndHeads
+from skmtl._outputs import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._tables import as_table, as_text
-from skmtl._targets import encode_targets, shorten
-from skmtl._training import iter_chunks, mean_task_losses
-from skmtl.inspection._comparison import check_joint, mean_or_nan
+from skmtl._targets import encode, shorten
+from skmtl._training import iter_chunks, mean_task_losses, read_block
+from skmtl.inspection._comparison import check_joint, encode_for, mean_or_nan
 from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
-from skmtl.sharing._network import TrunkAndHeads
 
 # Length of a lookahead step, as a share of that of the trunk's parameters: short enough
 # for the loss to be nearly linear, long enough for float32 to see it change.
@@ -295,7 +295,7 @@ def task_affinity(
     >>> affinity.n_colabelled[0, 1]
     np.int64(0)
     """
-    tasks, _ = encode_targets(y)
+    tasks = encode_for(estimator, y).tasks
     if tasks.n_tasks < 2:
         raise ValueError(
             "y must have at least two tasks, which could pull on the same layers; got "
@@ -305,7 +305,8 @@ def task_affinity(
     model, monitor = _fit_watched(estimator, X, y, rows, n_snapshots)
     _check_trunk_is_trained(monitor)
     snapshots = [
-        _look(fitted, monitor.X, monitor.y) for fitted in monitor.fitted.values()
+        _look(fitted, monitor.X, monitor.y, n_epochs)
+        for n_epochs, fitted in monitor.fitted.items()
     ]
     lookahead, cosine, colabelled, counts = map(np.array, zip(*snapshots, strict=True))
     n_colabelled = counts[0]
@@ -382,7 +383,7 @@ class _Monitor:
         self.rows = rows
         self.n_snapshots = n_snapshots
         self.epochs = np.zeros(0, dtype=int)
-        self.fitted: dict[int, MultiTaskNetClassifier] = {}  # by number of epochs
+        self.fitted: dict[int, BaseMultiTaskNet] = {}  # by number of epochs
 
     def setup(self, estimator, context):
         pass
@@ -428,8 +429,10 @@ def _fit_watched(
 
 
 def _check_trunk_is_trained(monitor: _Monitor) -> None:
-    fitted = monitor.fitted.values()
-    if not any(_trained_parameters(classifier.network_) for classifier in fitted):
+    if not any(
+        _trained_parameters(fitted.network_, _n_frozen_layers(fitted, n_epochs))
+        for n_epochs, fitted in monitor.fitted.items()
+    ):
         raise ValueError(
             "estimator must train layers that its tasks share, but they are all "
             f"frozen after epochs {list(monitor.fitted)}, which were looked at. Use "
@@ -446,46 +449,56 @@ class _Look(NamedTuple):
     n_colabelled: NDArray
 
 
-def _look(classifier: MultiTaskNetClassifier, X: Any, y: Any) -> _Look:
+def _n_frozen_layers(fitted: Any, n_epochs: int) -> int:
+    """Layers of the trunk that were not trained in the last of so many epochs."""
+    freeze = frozen_layers(fitted.freeze, fitted.network_)
+    is_released = freeze.n_epochs is not None and n_epochs > freeze.n_epochs
+    return 0 if is_released else freeze.n_layers
+
+
+def _look(classifier: BaseMultiTaskNet, X: Any, y: Any, n_epochs: int) -> _Look:
     X, columns = check_inputs(classifier, X, classifier._columns)
-    tasks, codes = encode_targets(y, tasks=classifier._tasks)
+    encoded = encode(y, classifier.task_types, tasks=classifier._tasks)
     data = make_training_set(
         X,
         columns,
-        codes,
-        tasks,
+        encoded,
+        classifier._output_kind,
+        learns_scale=False,
         sample_weight=None,
         task_weight=None,  # of a mean loss, it changes nothing
         class_weight=classifier.class_weight,
     ).data
-    index = torch.arange(len(codes), device="cpu")
+    index = torch.arange(len(encoded.codes), device="cpu")
     network = classifier.network_
     return _Look(
-        lookahead_affinity(network, data, index),
+        lookahead_affinity(
+            network, data, index, _n_frozen_layers(classifier, n_epochs)
+        ),
         *feature_cosines(network, data, index),
     )
 
 
 def lookahead_affinity(
-    network: TrunkAndHeads, data: LabelledRows, index: Tensor
+    network: TrunkAndHeads, data: LabelledRows, index: Tensor, n_frozen_layers: int = 0
 ) -> NDArray:
     """(n_tasks, n_tasks): share of the loss of j that a step for i takes away."""
     before = mean_task_losses(network, data, index)
     affinity = np.full((len(before), len(before)), np.nan)
-    parameters = _trained_parameters(network)
+    parameters = _trained_parameters(network, n_frozen_layers)
     if not parameters:
         return affinity
     for task in np.flatnonzero(np.isfinite(before)):
         gradient = _trunk_gradient(network, data, index, int(task), parameters)
         with _stepped(parameters, gradient):
             after = mean_task_losses(network, data, index)
-        affinity[task] = 1.0 - after / before
+        affinity[task] = (before - after) / np.abs(before)  # a density has any sign
     return affinity
 
 
-def _trained_parameters(network: TrunkAndHeads) -> list[Tensor]:
+def _trained_parameters(network: TrunkAndHeads, n_frozen_layers: int) -> list[Tensor]:
     """Those of the trunk that are not frozen."""
-    frozen = {id(p) for p in network.trunk.frozen_parameters()}
+    frozen = {id(p) for p in network.trunk.frozen_parameters(n_frozen_layers)}
     return [p for p in network.trunk.parameters() if id(p) not in frozen]
 
 
@@ -499,7 +512,7 @@ def _trunk_gradient(
     """That of the sum of a task's losses, whose length does not matter."""
     total = [torch.zeros_like(p) for p in parameters]
     for chunk in iter_chunks(network, data.rows, len(index)):
-        x, labels, _ = data.read(index[chunk], network.like, network.groups)
+        x, labels, _ = read_block(data, index[chunk], network.like, network.groups)
         loss = task_losses(network(x), labels, network.groups)[task]
         gradient = torch.autograd.grad(loss, parameters, materialize_grads=True)
         for part, more in zip(total, gradient, strict=True):
@@ -542,7 +555,7 @@ def feature_cosines(
     counts = torch.zeros_like(products)
     n_rows = max(1, CHUNK_ELEMENTS // (n_tasks * network.n_features_out))
     for rows in index.split(n_rows):
-        x, labels, _ = data.read(rows, network.like, network.groups)
+        x, labels, _ = read_block(data, rows, network.like, network.groups)
         gradients = _feature_gradients(network, x, labels).double().cpu()
         weights = labels.weights.T.contiguous()
         is_labelled = in_task_order(weights > 0, network.groups).double().cpu()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skmtl._tables import as_table, as_text
-from skmtl._targets import encode_targets, shorten
+from skmtl._targets import shorten
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
@@ -17,6 +17,7 @@ from skmtl.inspection._comparison import (
     Split,
     check_scoring,
     corrected_gain,
+    encode_for,
     mean_or_nan,
     paired_scores,
     repeated_splits,
@@ -228,7 +229,7 @@ def gain_on_splits(
     n_jobs: int | None,
 ) -> TransferGain:
     """`transfer_gain` on these splits."""
-    tasks, codes = encode_targets(y)
+    tasks, codes, _ = encode_for(estimator, y)
     if tasks.n_tasks < 2:
         raise ValueError(
             "y must have at least two tasks, which could gain from one another; got "

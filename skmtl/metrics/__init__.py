@@ -2,7 +2,8 @@
 
 Stock metrics refuse missing labels in `y_true` and, most of them, more than one
 multi-class task. `multitask_score` hands each task's observed rows to the stock metric
-and averages what comes back; `multitask_scorer` does the same for an estimator.
+and averages what comes back; `multitask_scorer` does the same for an estimator. Tasks
+may be classes, numbers, or both side by side with a metric for each.
 """
 
 from skmtl.metrics._report import multitask_report

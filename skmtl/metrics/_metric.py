@@ -1,30 +1,42 @@
-"""A metric function of scikit-learn, on one task and averaged over several."""
+"""A metric function of scikit-learn, and what it gives for one task."""
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import (
     average_precision_score,
+    d2_absolute_error_score,
+    d2_pinball_score,
+    d2_tweedie_score,
+    explained_variance_score,
     get_scorer,
     get_scorer_names,
+    r2_score,
     roc_auc_score,
 )
 from sklearn.metrics._scorer import _BaseScorer
 
 from skmtl._predictions import is_list_of_tables
-from skmtl._targets import shorten
-from skmtl.metrics._tasks import Task
+from skmtl.metrics._task import Task
+
+TaskType = Literal["class", "number"]
 
 # Ranking metrics say nothing where one class alone was observed; scikit-learn gives
 # NaN for the one and 0 or 1 for the other.
 _NEEDS_TWO_CLASSES = (roc_auc_score, average_precision_score)
+# They compare with the best constant, which leaves no error of a single value.
+_NEEDS_TWO_VALUES = (
+    d2_absolute_error_score,
+    d2_pinball_score,
+    d2_tweedie_score,
+    explained_variance_score,
+    r2_score,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,17 @@ class Metric:
     sign: int
     kwargs: dict[str, Any]
     response: tuple[str, ...] | None  # methods; None where scikit-learn has no scorer
+
+    @property
+    def task_type(self) -> TaskType | None:
+        """The tasks that it is for; None for a function that others wrote."""
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        module = _module_of(function)
+        if module == "sklearn.metrics._regression":
+            return "number"
+        return "class" if module.startswith("sklearn.") else None
 
     def takes_scores(self, y_pred: Any) -> bool:
         """Whether it is computed from probabilities or decision values."""
@@ -102,12 +125,25 @@ def _name_of(function: Callable) -> str:
     return getattr(function, "__name__", repr(function))
 
 
-def score_each(metric: Metric, tasks: list[Task]) -> NDArray:
-    return np.array([score_task(metric, task) for task in tasks])
+def _module_of(function: Callable) -> str:
+    return getattr(function, "__module__", None) or ""
 
 
 def score_task(metric: Metric, task: Task) -> float:
     """The metric of one task, NaN where it is undefined."""
+    if task.type == "number":
+        return _score_numbers(metric, task)
+    return _score_classes(metric, task)
+
+
+def _score_numbers(metric: Metric, task: Task) -> float:
+    n_needed = 2 if metric.function in _NEEDS_TWO_VALUES else 1
+    if len(task.y) < n_needed:
+        return np.nan
+    return _call(metric, task, task.y, task.prediction, metric.kwargs)
+
+
+def _score_classes(metric: Metric, task: Task) -> float:
     is_ranking = metric.function in _NEEDS_TWO_CLASSES
     if len(task.y) == 0 or (is_ranking and not task.has_two_classes):
         return np.nan
@@ -123,8 +159,15 @@ def score_task(metric: Metric, task: Task) -> float:
         if not present.all():
             # One against the rest, for the classes that are there.
             y, prediction = y[:, None] == task.classes[present], prediction[:, present]
+    return _call(metric, task, y, prediction, kwargs)
+
+
+def _call(
+    metric: Metric, task: Task, y: NDArray, prediction: NDArray, kwargs: dict[str, Any]
+) -> float:
+    """What the metric's function returns; its errors name the task."""
     if task.weight is not None:
-        kwargs["sample_weight"] = task.weight
+        kwargs = kwargs | {"sample_weight": task.weight}
     try:
         _check_multi_class(metric, task)
         score = metric.function(y, prediction, **kwargs)
@@ -158,7 +201,7 @@ def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
     # Of labels, an average over the classes has no use for it.
     averages = task.is_labels and _average_of(metric) not in (None, "binary")
     if len(task.classes) <= 2 and "pos_label" in takes and not averages:
-        added["pos_label"] = _positive_label(task)
+        added["pos_label"] = positive_label(task)
     return added
 
 
@@ -169,7 +212,7 @@ def _average_of(metric: Metric) -> str | None:
     )
 
 
-def _positive_label(task: Task) -> Any:
+def positive_label(task: Task) -> Any:
     """The label that scikit-learn's 1 stands for."""
     # Probabilities are those of the greater class. Of labels, 1 is the positive one as
     # in scikit-learn; where there is none, the greater.
@@ -184,83 +227,7 @@ def _parameters_of_stock(function: Callable) -> dict[str, Any]:
 
     Functions of others have defaults of their own.
     """
-    if not getattr(function, "__module__", "").startswith("sklearn."):
+    if not _module_of(function).startswith("sklearn."):
         return {}
     parameters = inspect.signature(function).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
-
-
-def average_scores(scores: NDArray, tasks: list[Task], average: str) -> float:
-    """Mean over the tasks where the metric is defined."""
-    defined = ~np.isnan(scores)
-    if not defined.any():
-        return np.nan
-    sizes = np.array([_size(task) for task in tasks])[defined]
-    return float(
-        np.average(scores[defined], weights=sizes if average == "weighted" else None)
-    )
-
-
-def check_average(average: Any, *allowed: Any) -> None:
-    """Refuse other names."""
-    if average not in allowed:
-        raise ValueError(f"average must be one of {list(allowed)}; got {average!r}.")
-
-
-def _size(task: Task) -> float:
-    return len(task.y) if task.weight is None else float(task.weight.sum())
-
-
-def score_pooled(metric: Metric, tasks: list[Task]) -> float:
-    """The metric of all tasks as one, with the classes 0 and 1."""
-    pooled = _pool(metric, tasks)
-    recoded = ("pos_label", "labels")
-    kwargs = {k: v for k, v in metric.kwargs.items() if k not in recoded}
-    score = score_task(replace(metric, kwargs=kwargs), pooled)
-    warn_undefined(metric.name, [pooled], np.array([score]), stacklevel=4)
-    return score
-
-
-def _pool(metric: Metric, tasks: list[Task]) -> Task:
-    others = [task.name for task in tasks if len(task.classes) != 2]
-    if others:
-        raise ValueError(
-            f"average='micro' pools tasks of two classes, but {shorten(others)} have "
-            "more or one. Use average='macro' or 'weighted', or pass `classes` where a "
-            "class was not observed."
-        )
-
-    def is_positive(task: Task, labels: NDArray) -> NDArray:
-        positive = metric.kwargs.get("pos_label")
-        positive = _positive_label(task) if positive is None else positive
-        return (labels == positive).astype(int)
-
-    predictions = [
-        is_positive(task, task.prediction) if task.is_labels else task.prediction
-        for task in tasks
-    ]
-    weights = [task.weight for task in tasks if task.weight is not None]
-    return Task(
-        "all tasks pooled",
-        np.concatenate([is_positive(task, task.y) for task in tasks]),
-        np.concatenate(predictions),
-        tasks[0].is_labels,
-        np.array([0, 1]),
-        np.concatenate(weights) if weights else None,
-    )
-
-
-def warn_undefined(
-    metric: str, tasks: list[Task], scores: NDArray, stacklevel: int = 3
-) -> None:
-    """Name the tasks whose score is NaN, to the caller of the public function."""
-    names = [task.name for task, s in zip(tasks, scores, strict=True) if np.isnan(s)]
-    if names:
-        warnings.warn(
-            f"{metric} is undefined for {len(names)} of {len(tasks)} tasks (no "
-            "observed label, here or in fit, or labels of one class): "
-            f"{shorten(names)}. They are NaN, and left out of averages. Pass `classes` "
-            "where a class may be missing.",
-            UndefinedMetricWarning,
-            stacklevel=stacklevel,
-        )

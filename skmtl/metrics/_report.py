@@ -1,38 +1,49 @@
-"""multitask_report: several metrics of probabilities as a table."""
+"""multitask_report: several metrics as a table, a row per task."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
     brier_score_loss,
     log_loss,
+    mean_absolute_error,
+    r2_score,
     roc_auc_score,
+    root_mean_squared_error,
 )
 
-from skmtl._predictions import is_list_of_tables
+from skmtl._predictions import entries_of, guess_task_types, named_task_types
 from skmtl._tables import as_table
-from skmtl.metrics._metric import resolve_metric, score_each, warn_undefined
-from skmtl.metrics._tasks import Task, observed_tasks
+from skmtl._targets import TaskTypes, read_columns
+from skmtl.metrics._by_type import Metrics, types_by_name, warn_undefined
+from skmtl.metrics._metric import resolve_metric, score_task
+from skmtl.metrics._task import Task
+from skmtl.metrics._tasks import observed_tasks
 
 
 def multitask_report(
     y_true: Any,
-    y_pred_proba: Any,
+    y_pred: Any,
     *,
     classes: Any = None,
     sample_weight: Any = None,
     task_names: Any = None,
+    task_types: Mapping[str, str] | None = None,
 ) -> Any:
-    """Tabulate how good probabilities are, task by task.
+    """Tabulate how good probabilities and predicted numbers are, task by task.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
         The labels, with NaN, None or pd.NA where missing.
-    y_pred_proba : array-like or list of array-like
-        Probabilities, as `predict_proba` gives them.
+    y_pred : array-like or list of array-like
+        For classes, probabilities as `predict_proba` gives them; for numbers, what
+        `predict` gives. For classes and numbers side by side, a list with an entry per
+        task: probabilities (n_samples, n_classes) or numbers (n_samples,).
     classes : list of array-like or dict, default=None
         The classes of each task, as `classes_` of an estimator, or by the names of the
         tasks. Without it they are the classes in `y_true`.
@@ -41,25 +52,34 @@ def multitask_report(
         Weight of each row, or of each label.
     task_names : array-like of shape (n_tasks,), default=None
         Names of the rows; by default the columns of `y_true` if it is a DataFrame.
+    task_types : dict, default=None
+        Maps the name of each task to "class" or "number". Without it, a list says it by
+        the axes of its entries. If `y_pred` is a table with a column per task, all
+        tasks are numbers if a column of `y_true` has decimals or 30 or more different
+        whole numbers, otherwise classes.
 
     Returns
     -------
     report : DataFrame or dict of ndarray
-        A row per task and a column for each of: `n_labelled`; `share_positive`, of the
-        greater class of binary tasks; `roc_auc` and `average_precision` (means over the
-        classes, one against the rest, of multi-class tasks); `log_loss`; `brier`;
-        `accuracy`. NaN where undefined. Without pandas, a dict of the columns that
-        prints as the table.
+        A row per task. For classes, the columns are `n_labelled`; `share_positive`, of
+        the greater class of binary tasks; `roc_auc` and `average_precision` (means over
+        the classes, one against the rest, of multi-class tasks); `log_loss`; `brier`;
+        `accuracy`. For numbers they are `n_labelled`; `mean` and `std` of the observed
+        values; `r2`; `rmse` and `mae`, in units of the task. If there are both, `type`
+        is "class" or "number", and columns of the other type are NaN. NaN where
+        undefined. Without pandas, a dict of the columns that prints as the table.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, if a prediction is missing (NaN), or if they are labels.
+        If shapes do not fit, if a prediction is missing (NaN), or if labels come
+        instead of probabilities.
 
     Warns
     -----
     UndefinedMetricWarning
-        If a task has no observed label, or labels of one class.
+        If a task has no observed label, or labels of one class, or if a task of numbers
+        has fewer than two observed values.
 
     See Also
     --------
@@ -78,42 +98,125 @@ def multitask_report(
              n_labelled  share_positive  roc_auc  accuracy
     toxic             4            0.50      1.0      0.75
     soluble           3            0.67      0.5      0.67
+
+    Numbers, in units of each task:
+
+    >>> y_true = np.array([[0.5, 300], [np.nan, 100], [1.5, 200], [2.5, np.nan]])
+    >>> y_pred = np.array([[1.0, 290], [2.0, 110], [1.5, 220], [2.0, 250]])
+    >>> multitask_report(y_true, y_pred, task_names=["logp", "mass"]).round(2)
+          n_labelled   mean    std    r2   rmse    mae
+    logp           3    1.5   0.82  0.75   0.41   0.33
+    mass           3  200.0  81.65  0.97  14.14  13.33
     """
-    if not is_list_of_tables(y_pred_proba):
-        kind = np.asarray(y_pred_proba).dtype.kind
-        if kind in "biu":
-            raise ValueError(
-                "y_pred_proba must be probabilities, but holds whole numbers or "
-                "booleans, as labels are. Pass what predict_proba gives."
-            )
+    types = types_by_name(task_types, y_true, task_names)
+    if types is None:
+        types = _types_of(y_true, y_pred)
+    if types == "class":
+        _refuse_labels(y_pred)
+    metrics = _metrics_that_may_be_undefined()
     tasks = observed_tasks(
+        metrics,
         y_true,
-        y_pred_proba,
-        takes_scores=True,
+        lambda _: y_pred,
+        types=types,
         classes=classes,
         sample_weight=sample_weight,
         task_names=task_names,
-    )
-    columns = {
-        "n_labelled": np.array([len(task.y) for task in tasks]),
-        "share_positive": np.array([_share_positive(task) for task in tasks]),
+    ).tasks
+    columns = _columns(tasks)
+    undefined = {"class": "roc_auc", "number": "r2"}
+    scores = [columns[undefined[task.type]][task.position] for task in tasks]
+    warn_undefined(metrics, tasks, np.array(scores))
+    return as_table(columns, [task.name for task in tasks])
+
+
+def _metrics_that_may_be_undefined() -> Metrics:
+    """The metric of each type that the warning is about."""
+    roc_auc = resolve_metric("roc_auc", {"multi_class": "ovr"})
+    return Metrics({"class": roc_auc, "number": resolve_metric("r2", {})}, True)
+
+
+def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
+    """What the tasks are by the form of the predictions, or else by their labels."""
+    columns, names, _ = read_columns(y_true)
+    n_samples, n_tasks = len(columns[0].observed), len(columns)
+    entries = entries_of(y_pred, n_samples, n_tasks)
+    if entries is None and n_tasks == 1:
+        entries = [y_pred] if np.ndim(y_pred) == 2 and np.shape(y_pred)[1] > 1 else None
+    if entries is not None:
+        return named_task_types(names, [np.ndim(entry) == 1 for entry in entries])
+    return "class" if guess_task_types(y_true) == "class" else "number"
+
+
+def _refuse_labels(y_pred: Any) -> None:
+    is_list = isinstance(y_pred, list | tuple) and np.ndim(y_pred[0]) == 2
+    if not is_list and np.asarray(y_pred).dtype.kind in "biu":
+        raise ValueError(
+            "y_pred must be probabilities, but holds whole numbers or booleans, as "
+            "labels are. Pass what predict_proba gives."
+        )
+
+
+def _columns(tasks: list[Task]) -> dict[str, NDArray]:
+    """Those of both types, NaN where they do not apply."""
+    by_type: dict[str, tuple[Callable, list[Task]]] = {
+        "class": (_columns_of_classes, [t for t in tasks if t.type == "class"]),
+        "number": (_columns_of_numbers, [t for t in tasks if t.type == "number"]),
     }
-    for name, metric, kwargs in [
+    columns = {}
+    if all(own for _, own in by_type.values()):
+        columns["type"] = np.array([task.type for task in tasks], dtype=object)
+    columns["n_labelled"] = np.array([len(task.y) for task in tasks])
+    for columns_of, own in by_type.values():
+        rows = [task.position for task in own]
+        for name, values in columns_of(own).items() if own else ():
+            columns[name] = np.full(len(tasks), np.nan)
+            columns[name][rows] = values
+    return columns
+
+
+def _columns_of_classes(tasks: list[Task]) -> dict[str, list[float]]:
+    columns = {"share_positive": [_share_positive(task) for task in tasks]}
+    for name, function, kwargs in [
         ("roc_auc", roc_auc_score, {"multi_class": "ovr"}),
         ("average_precision", average_precision_score, {}),
         ("log_loss", log_loss, {}),
         ("brier", brier_score_loss, {}),
     ]:
-        columns[name] = score_each(resolve_metric(metric, kwargs), tasks)
-    columns["accuracy"] = score_each(
-        resolve_metric(accuracy_score, {}),
-        [task.with_most_probable_labels() for task in tasks],
-    )
-    warn_undefined("roc_auc", tasks, columns["roc_auc"])
-    return as_table(columns, [task.name for task in tasks])
+        columns[name] = _scores(function, kwargs, tasks)
+    labels = [task.with_most_probable_labels() for task in tasks]
+    columns["accuracy"] = _scores(accuracy_score, {}, labels)
+    return columns
+
+
+def _columns_of_numbers(tasks: list[Task]) -> dict[str, list[float]]:
+    mean, std = zip(*map(_mean_and_std, tasks), strict=True)
+    columns = {"mean": list(mean), "std": list(std)}
+    for name, function in [
+        ("r2", r2_score),
+        ("rmse", root_mean_squared_error),
+        ("mae", mean_absolute_error),
+    ]:
+        columns[name] = _scores(function, {}, tasks)
+    return columns
+
+
+def _scores(
+    function: Callable, kwargs: dict[str, Any], tasks: list[Task]
+) -> list[float]:
+    metric = resolve_metric(function, kwargs)
+    return [score_task(metric, task) for task in tasks]
 
 
 def _share_positive(task: Task) -> float:
     if len(task.classes) != 2 or len(task.y) == 0:
         return np.nan
     return float(np.average(task.y == task.classes[1], weights=task.weight))
+
+
+def _mean_and_std(task: Task) -> tuple[float, float]:
+    if len(task.y) == 0:
+        return np.nan, np.nan
+    mean = np.average(task.y, weights=task.weight)
+    variance = np.average((task.y - mean) ** 2, weights=task.weight)
+    return float(mean), float(np.sqrt(variance))

@@ -1,6 +1,7 @@
-"""multitask_scorer: an estimator against labels with holes."""
+"""multitask_scorer: an estimator against labels of which some are missing."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -10,27 +11,26 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skmtl._predictions import fitted_classifier
+from skmtl._predictions import fitted_network
 from skmtl._targets import without_labels
-from skmtl.metrics._metric import (
-    Metric,
-    as_tuple,
-    average_scores,
-    check_average,
-    resolve_metric,
+from skmtl.metrics._average import average_scores, check_average, score_pooled
+from skmtl.metrics._by_type import (
+    Metrics,
+    resolve_metrics,
     score_each,
-    score_pooled,
-    sign_of,
+    types_of_fitted,
     warn_undefined,
 )
-from skmtl.metrics._tasks import Task, observed_tasks
+from skmtl.metrics._metric import Metric, as_tuple, sign_of
+from skmtl.metrics._tasks import Observed, observed_tasks
 
 
 def multitask_scorer(
-    metric: str | Callable,
+    metric: str | Callable | Mapping[str, Any],
     *,
     average: Literal["macro", "micro", "weighted"] = "macro",
     per_task: bool = False,
+    tasks: Any = None,
     response_method: str | Sequence[str] | None = None,
     greater_is_better: bool | None = None,
     **kwargs: Any,
@@ -39,22 +39,29 @@ def multitask_scorer(
 
     Parameters
     ----------
-    metric : str or callable
-        A scorer's name, such as "roc_auc", or a metric function.
+    metric : str, callable or dict
+        A scorer's name, such as "roc_auc" or "r2", or a metric function. For an
+        estimator of classes and numbers, such as MultiTaskNet, a dict with a metric for
+        each, such as `{"class": "roc_auc_ovr", "number": "r2"}`; with one key only,
+        tasks of the other type are left out.
     average : {"macro", "micro", "weighted"}, default="macro"
         How tasks are averaged, see `multitask_score`.
     per_task : bool, default=False
         Whether to give a dict with the score of each task, by its name, and their
         average, by the name "mean", as `cross_validate` and a search over several
         metrics take it (`refit="mean"`).
+    tasks : str or list of str, default=None
+        Names of the tasks to score (`task_names_` of the estimator), for instance its
+        `main_tasks`; all by default.
     response_method : str or sequence of str, default=None
         The estimator's method that makes the predictions, or several of which the
         first that it has is taken. By default that of scikit-learn's scorer, and
-        "predict" for a function that scikit-learn does not know.
+        "predict" for a function that scikit-learn does not know. Not with a dict, which
+        takes scorers that `sklearn.metrics.make_scorer` makes.
     greater_is_better : bool, default=None
         Whether a function is a score (True) or a loss (False), whose sign is turned. By
         default that of scikit-learn's scorer; of a function that has none, losses are
-        those whose name ends in "_loss", "_error" or "_deviance".
+        those whose name ends in "_loss", "_error" or "_deviance". Not with a dict.
     **kwargs : object
         Passed on to the metric.
 
@@ -90,43 +97,88 @@ def multitask_scorer(
     ... )
     >>> bool(search.fit(X, Y).best_score_ > 0.8)
     True
+
+    Classes by ROC AUC and numbers by R2, each task by its name:
+
+    >>> from skmtl import MultiTaskNet
+    >>> Y = np.column_stack([X[:, 0] > 0, X[:, 1]])
+    >>> Y[::3, 0] = Y[1::3, 1] = np.nan
+    >>> net = MultiTaskNet(random_state=0).fit(X, Y)
+    >>> metric = {"class": "roc_auc_ovr", "number": "r2"}
+    >>> scores = multitask_scorer(metric, per_task=True)(net, X, Y)
+    >>> list(scores)
+    ['task_0', 'task_1', 'mean']
     """
-    check_average(average, "macro", "micro", "weighted")
-    resolved = resolve_metric(metric, kwargs)
+    metrics = resolve_metrics(metric, kwargs)
+    check_average(average, metrics, "macro", "micro", "weighted")
+    if metrics.is_mapping and not (response_method is greater_is_better is None):
+        raise ValueError(
+            "response_method and greater_is_better are for one metric, but metric is a "
+            "mapping. Put scorers into it, which sklearn.metrics.make_scorer makes."
+        )
+    given = metric if isinstance(metric, Mapping) else {}
+    by_type = {
+        task_type: _as_scorer(
+            resolved, given.get(task_type, metric), response_method, greater_is_better
+        )
+        for task_type, resolved in metrics.by_type.items()
+    }
+    metrics = replace(metrics, by_type=by_type)
+    if per_task:
+        return _MultiTaskScorer(metrics, average, per_task, tasks)
+    return _AveragingScorer(metrics, average, tasks)
+
+
+def _as_scorer(
+    resolved: Metric,
+    given: Any,
+    response_method: str | Sequence[str] | None,
+    greater_is_better: bool | None,
+) -> Metric:
+    """A metric of which greater is better."""
     if response_method is not None:
         resolved = replace(resolved, response=as_tuple(response_method))
-    if not isinstance(metric, str | _BaseScorer):
-        sign = sign_of(resolved)
+    if isinstance(given, str | _BaseScorer):
         if greater_is_better is not None:
-            sign = 1 if greater_is_better else -1
-        resolved = replace(resolved, sign=sign)
-    elif greater_is_better is not None:
-        raise ValueError(
-            "greater_is_better is for metric functions, but metric is the scorer "
-            f"{resolved.name!r}, whose sign is known. Leave it out."
-        )
-    if per_task:
-        return _MultiTaskScorer(resolved, average, per_task)
-    return _AveragingScorer(resolved, average)
+            raise ValueError(
+                "greater_is_better is for metric functions, but metric is the scorer "
+                f"{resolved.name!r}, whose sign is known. Leave it out."
+            )
+        return resolved
+    sign = sign_of(resolved)
+    if greater_is_better is not None:
+        sign = 1 if greater_is_better else -1
+    return replace(resolved, sign=sign)
 
 
 class _MultiTaskScorer(_MetadataRequester):
     """What `multitask_scorer` makes."""
 
-    def __init__(self, metric: Metric, average: str, per_task: bool) -> None:
+    def __init__(
+        self, metric: Metrics, average: str, per_task: bool, tasks: Any
+    ) -> None:
         self._metric = metric
         self._average = average
         self._per_task = per_task
+        self._only = tasks
         # With metadata routing, weights must be asked for or refused, as with
         # scikit-learn's scorers.
         self._metadata_request = MetadataRequest(owner=self)
         self._metadata_request.score.add_request(param="sample_weight", alias=None)
 
     def __repr__(self) -> str:
-        shown = [repr(self._metric.name), f"average={self._average!r}"]
+        by_type = self._metric.by_type
+        metric = next(iter(by_type.values()))
+        names: Any = metric.name
+        if self._metric.is_mapping:
+            names = {task_type: metric.name for task_type, metric in by_type.items()}
+        shown = [repr(names), f"average={self._average!r}"]
         if self._per_task:
             shown.append("per_task=True")
-        shown += [f"{key}={value!r}" for key, value in self._metric.kwargs.items()]
+        if self._only is not None:
+            shown.append(f"tasks={self._only!r}")
+        if not self._metric.is_mapping:
+            shown += [f"{key}={value!r}" for key, value in metric.kwargs.items()]
         return f"multitask_scorer({', '.join(shown)})"
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
@@ -149,13 +201,14 @@ class _MultiTaskScorer(_MetadataRequester):
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> float | dict[str, float]:
         """Score a fitted estimator; greater is better."""
-        metric, tasks = self._metric, self._tasks(estimator, X, y, sample_weight)
+        metrics = self._metric
+        tasks = self._observed(estimator, X, y, sample_weight).tasks
         if self._average == "micro":
-            average = score_pooled(metric, tasks)
+            average = score_pooled(metrics, tasks)
             if not self._per_task:
                 return average
-        scores = score_each(metric, tasks)
-        warn_undefined(metric.name, tasks, scores)
+        scores = score_each(metrics, tasks)
+        warn_undefined(metrics, tasks, scores)
         if self._average != "micro":
             average = average_scores(scores, tasks, self._average)
         if not self._per_task:
@@ -170,34 +223,41 @@ class _MultiTaskScorer(_MetadataRequester):
 
     def score_tasks(self, estimator: Any, X: Any, y: Any) -> NDArray:
         """(n_tasks,): NaN, without a warning, where the metric is undefined."""
-        return score_each(self._metric, self._tasks(estimator, X, y))
+        observed = self._observed(estimator, X, y)
+        return observed.in_place(score_each(self._metric, observed.tasks))
 
-    def _tasks(
+    def _observed(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
-    ) -> list[Task]:
-        metric, fitted = self._metric, fitted_classifier(estimator)
+    ) -> Observed:
+        fitted = fitted_network(estimator)
+        known = None if fitted is None else fitted._tasks
         if fitted is not None:  # nothing can be learned without labels
             y = without_labels(y, ~fitted._is_labelled)
-        y_pred = _response_of(estimator, metric)(X)
+
+        @functools.cache  # metrics of classes and of numbers may be of labels both
+        def predictions(method: str) -> Any:
+            return getattr(estimator, method)(X)
+
         return observed_tasks(
+            self._metric,
             y,
-            y_pred,
-            takes_scores=metric.takes_scores(y_pred),
+            lambda metric: predictions(_response_method(estimator, metric)),
+            types=None if known is None else types_of_fitted(known, y),
             classes=getattr(estimator, "classes_", None),
             sample_weight=sample_weight,
-            fitted=None if fitted is None else fitted._tasks,
+            fitted=known,
+            only=self._only,
         )
 
 
 class _AveragingScorer(_MultiTaskScorer, _BaseScorer):
     """One that gives a number, as all do that scikit-learn takes for its own."""
 
-    def __init__(self, metric: Metric, average: str) -> None:
-        response = list(metric.response or ("predict",))
-        _BaseScorer.__init__(
-            self, metric.function, metric.sign, metric.kwargs, response
-        )
-        _MultiTaskScorer.__init__(self, metric, average, per_task=False)
+    def __init__(self, metric: Metrics, average: str, tasks: Any) -> None:
+        first = next(iter(metric.by_type.values()))
+        response = ["predict"] if metric.is_mapping else list(_methods_of(first))
+        _BaseScorer.__init__(self, first.function, first.sign, first.kwargs, response)
+        _MultiTaskScorer.__init__(self, metric, average, per_task=False, tasks=tasks)
 
     def _score(
         self,
@@ -215,11 +275,15 @@ class _AveragingScorer(_MultiTaskScorer, _BaseScorer):
         return self(estimator, X, y_true, **kwargs)
 
 
-def _response_of(estimator: Any, metric: Metric) -> Callable:
-    methods = metric.response or ("predict",)
+def _methods_of(metric: Metric) -> tuple[str, ...]:
+    return metric.response or ("predict",)
+
+
+def _response_method(estimator: Any, metric: Metric) -> str:
+    methods = _methods_of(metric)
     for method in methods:
         if hasattr(estimator, method):
-            return getattr(estimator, method)
+            return method
     raise AttributeError(
         f"To compute {metric.name}, {type(estimator).__name__} must have one of the "
         f"methods {list(methods)}. Choose another metric or estimator."

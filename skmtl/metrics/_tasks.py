@@ -1,87 +1,175 @@
-"""Labels and predictions of each task, on the rows where it was observed."""
+"""Labels or numbers and predictions of each task, on the rows where it was observed."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl._predictions import split_classes, split_scores
-from skmtl._targets import Tasks, check_same_names, encode_targets, shorten
+from skmtl._predictions import (
+    as_floats,
+    entries_of,
+    predictions_at,
+    split_classes,
+    split_scores,
+    tasks_at,
+)
+from skmtl._targets import (
+    Encoded,
+    Tasks,
+    TaskTypes,
+    check_same_names,
+    encode,
+    named_tasks,
+    shorten,
+)
 from skmtl._weights import check_sample_weight
+from skmtl.metrics._by_type import Metrics, check_n_tasks, encode_for
+from skmtl.metrics._metric import Metric, TaskType
+from skmtl.metrics._task import Task
+
+_WORDS = {"class": "labels", "number": "numbers"}
 
 
-class Task(NamedTuple):
-    """A task on its observed rows."""
+class Observed(NamedTuple):
+    """The tasks that are scored, of all those of y_true."""
 
-    name: str
-    y: NDArray  # labels
-    prediction: NDArray  # labels, values of the greater class, or a column per class
-    is_labels: bool  # whether the prediction is labels
-    classes: NDArray  # sorted
-    weight: NDArray | None
+    tasks: list[Task]
+    n_tasks: int
+
+    def in_place(self, scores: NDArray) -> NDArray:
+        """(n_tasks,): NaN for tasks that are not scored."""
+        by_task = np.full(self.n_tasks, np.nan)
+        by_task[[task.position for task in self.tasks]] = scores
+        return by_task
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """Tasks of y_true: all of them, or those of one type."""
+
+    encoded: Encoded
+    names: list[str]  # for messages
+    weights: NDArray | None  # (n_samples, n_tasks) or (n_samples, 1)
+    positions: NDArray  # (n_tasks,): among the columns of y_true
 
     @property
-    def has_two_classes(self) -> bool:
-        """Whether labels of at least two classes were observed."""
-        return len(self.y) > 0 and bool((self.y != self.y[0]).any())
+    def types(self) -> NDArray:
+        """(n_tasks,) of str: "class" or "number"."""
+        return np.where(self.encoded.tasks.are_numbers, "number", "class")
 
-    def with_most_probable_labels(self) -> "Task":
-        """Labels in place of probabilities."""
-        if self.prediction.ndim == 1:
-            codes = (self.prediction > 0.5).astype(np.intp)
-        else:
-            codes = self.prediction.argmax(axis=1)
-        return self._replace(prediction=self.classes[codes], is_labels=True)
+    def at(self, positions: NDArray) -> "_Truth":
+        """Some of all the tasks."""
+        tasks, codes, numbers = self.encoded
+        numbers = None if numbers is None else numbers[:, positions]
+        weights = self.weights
+        if weights is not None and weights.shape[1] > 1:
+            weights = weights[:, positions]
+        return _Truth(
+            Encoded(tasks_at(tasks, positions), codes[:, positions], numbers),
+            [self.names[t] for t in positions],
+            weights,
+            positions,
+        )
 
 
 def observed_tasks(
+    metrics: Metrics,
     y_true: Any,
-    y_pred: Any,
+    predict: Callable[[Metric], Any],
     *,
-    takes_scores: bool,
+    types: TaskTypes | None = None,
     classes: Any = None,
     sample_weight: Any = None,
     task_names: Any = None,
     fitted: Tasks | None = None,
-) -> list[Task]:
-    """Each task of y_true with its predictions, on the rows where it was observed.
+    only: Any = None,
+) -> Observed:
+    """Each task that is scored with its predictions, on the rows where it was observed.
 
-    `takes_scores`: predictions are probabilities or decision values, not labels.
-    `fitted`: the tasks that the predictions are of, if known.
+    `predict` gives what a metric is computed from, of all tasks. `types` are those of
+    the tasks and `fitted` the tasks that the predictions are of, if known. `only` these
+    tasks are scored, by their names.
     """
-    if y_pred is None or (isinstance(y_pred, list | tuple) and not len(y_pred)):
-        raise ValueError(f"y_pred must be predictions of each row; got {y_pred!r}.")
-    tasks, codes = encode_targets(y_true)
-    if fitted is not None and tasks.is_named:
-        check_same_names(tasks.names, fitted)
+    encoded = encode_for(metrics, y_true, types)
+    tasks = encoded.tasks
+    if fitted is not None:
+        if tasks.is_named:
+            check_same_names(tasks.names, fitted)
+        check_n_tasks(tasks.n_tasks, fitted)
     names = _check_names(task_names, tasks)
-    weights = check_sample_weight(sample_weight, codes, tasks)
-    given = split_classes(classes, tasks, names)
-    _check_columns(y_pred, tasks)
-    if takes_scores:
-        predictions = _scores_by_task(y_pred, codes, tasks, given, names)
+    weights = check_sample_weight(sample_weight, encoded.codes, tasks)
+    truth = _Truth(encoded, names, weights, np.arange(tasks.n_tasks))
+    is_scored = np.ones(tasks.n_tasks, dtype=bool)
+    if only is not None:
+        is_scored = named_tasks(fitted or tasks, only, "tasks")
+    _check_metric_of_each(metrics, truth, is_scored)
+    observed: list[Task] = []
+    for task_type, metric in metrics.by_type.items():
+        positions = np.flatnonzero(is_scored & (truth.types == task_type))
+        if len(positions):
+            observed += _read(truth, positions, metric, predict(metric), classes)
+    return Observed(sorted(observed, key=lambda task: task.position), tasks.n_tasks)
+
+
+def _check_metric_of_each(metrics: Metrics, truth: _Truth, is_scored: NDArray) -> None:
+    """Refuse one metric for tasks of both types, and a mapping that fits none."""
+    without = is_scored & ~np.isin(truth.types, list(metrics.by_type))
+    if not without.any() or (metrics.is_mapping and (without != is_scored).any()):
+        return
+    names = np.array(truth.names, dtype=object)[without]
+    lacking = str(truth.types[without][0])
+    raise ValueError(
+        f"A metric for tasks of type {lacking!r} must be given to score "
+        f"{shorten(names)}; got {metrics.name} alone. Pass a mapping such as "
+        "metric={'class': 'roc_auc_ovr', 'number': 'r2'}; with one key only, the tasks "
+        "of the other type are left out."
+    )
+
+
+def _read(
+    truth: _Truth, positions: NDArray, metric: Metric, y_pred: Any, classes: Any
+) -> list[Task]:
+    """Some of the tasks, which are all of one type, with what was predicted."""
+    _check_predictions(y_pred, truth.encoded.tasks)
+    y_pred = predictions_at(y_pred, positions, *truth.encoded.codes.shape)
+    part = truth.at(positions)
+    form: Literal["labels", "scores", "numbers"]
+    if part.types[0] == "number":
+        form, predictions = "numbers", _numbers_by_task(y_pred, part)
     else:
-        predictions = _labels_by_task(y_pred, codes, tasks, given, names)
-    result = []
-    for t, (prediction, task_classes) in enumerate(predictions):
-        rows = codes[:, t] >= 0
-        weight = None
-        if weights is not None:
-            weight = weights[:, min(t, weights.shape[1] - 1)].astype(float)
-            rows &= weight > 0
-            weight = weight[rows]
-        result.append(
-            Task(
-                names[t],
-                tasks.classes[t][codes[rows, t]],
-                prediction[rows],
-                not takes_scores,
-                task_classes,
-                weight,
-            )
-        )
-    return result
+        given = _given_classes(classes, truth, part)
+        if metric.takes_scores(y_pred):
+            form, predictions = "scores", _scores_by_task(y_pred, part, given)
+        else:
+            form, predictions = "labels", _labels_by_task(y_pred, part, given)
+    return [
+        _on_observed_rows(part, t, prediction, form, task_classes)
+        for t, (prediction, task_classes) in enumerate(predictions)
+    ]
+
+
+def _on_observed_rows(
+    truth: _Truth,
+    t: int,
+    prediction: NDArray,
+    form: Literal["labels", "scores", "numbers"],
+    classes: NDArray,
+) -> Task:
+    tasks, codes, numbers = truth.encoded
+    rows, weight = codes[:, t] >= 0, None
+    if truth.weights is not None:
+        weight = truth.weights[:, min(t, truth.weights.shape[1] - 1)].astype(float)
+        rows &= weight > 0
+        weight = weight[rows]
+    if form == "numbers" and numbers is not None:
+        y = numbers[rows, t]
+    else:
+        y = tasks.classes[t][codes[rows, t]]
+    position = int(truth.positions[t])
+    return Task(truth.names[t], position, y, prediction[rows], form, classes, weight)
 
 
 def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
@@ -96,8 +184,10 @@ def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
     return names
 
 
-def _check_columns(y_pred: Any, tasks: Tasks) -> None:
-    """Refuse columns that are the tasks in another order."""
+def _check_predictions(y_pred: Any, tasks: Tasks) -> None:
+    """Refuse none, and columns that are the tasks in another order."""
+    if y_pred is None or (isinstance(y_pred, list | tuple) and not len(y_pred)):
+        raise ValueError(f"y_pred must be predictions of each row; got {y_pred!r}.")
     columns = [str(column) for column in getattr(y_pred, "columns", [])]
     names = tasks.names.tolist()
     if columns != names and sorted(columns) == sorted(names):
@@ -107,35 +197,73 @@ def _check_columns(y_pred: Any, tasks: Tasks) -> None:
         )
 
 
+def _given_classes(classes: Any, truth: _Truth, part: _Truth) -> list[NDArray] | None:
+    """The classes of some tasks; a list has an entry for each task, also of numbers."""
+    if isinstance(classes, Mapping):
+        return split_classes(classes, part.encoded.tasks, part.names)
+    given = split_classes(classes, truth.encoded.tasks)
+    return None if given is None else [given[t] for t in part.positions]
+
+
+def _numbers_by_task(y_pred: Any, truth: _Truth) -> list[tuple[NDArray, NDArray]]:
+    """Predicted numbers of each task, and no classes."""
+    numbers = _encode_predictions(y_pred, truth, "number").numbers
+    assert numbers is not None
+    return [(column, np.empty(0)) for column in numbers.T]
+
+
 def _labels_by_task(
-    y_pred: Any,
-    codes: NDArray,
-    tasks: Tasks,
-    given: list[NDArray] | None,
-    names: list[str],
+    y_pred: Any, truth: _Truth, given: list[NDArray] | None
 ) -> list[tuple[NDArray, NDArray]]:
     """Predicted labels of each task, and all its classes."""
-    try:
-        predicted, predicted_codes = encode_targets(y_pred)
-    except ValueError as error:
-        error.add_note("This came from y_pred, of which the metric wants labels.")
-        raise
-    check_consistent_length(codes, predicted_codes)
-    if predicted.n_tasks != tasks.n_tasks:
-        raise ValueError(
-            "y_pred must have a column of labels per task, like y_true, "
-            f"{tasks.n_tasks}; got {predicted.n_tasks}."
-        )
-    _refuse_missing((predicted_codes < 0).any(axis=0), tasks.names)
+    tasks, codes, _ = truth.encoded
+    predicted, predicted_codes, _ = _encode_predictions(y_pred, truth, "class")
     result = []
     for t in range(tasks.n_tasks):
         known = [_observed_classes(tasks, codes, t), predicted.classes[t]]
         if given is not None:
             known.append(given[t])
-        _check_kinds(known, names[t])
+        _check_kinds(known, truth.names[t])
         labels = predicted.classes[t][predicted_codes[:, t]]
         result.append((labels, _with_counterpart(_union(known))))
     return result
+
+
+def _encode_predictions(y_pred: Any, truth: _Truth, task_type: TaskType) -> Encoded:
+    """A column of labels or numbers per task, none missing."""
+    words, codes = _WORDS[task_type], truth.encoded.codes
+    try:
+        predicted = encode(_as_table(y_pred, truth, words), task_type)
+    except ValueError as error:
+        error.add_note(f"This came from y_pred, of which the metric wants {words}.")
+        raise
+    check_consistent_length(codes, predicted.codes)
+    n_tasks = codes.shape[1]
+    if predicted.tasks.n_tasks != n_tasks:
+        raise ValueError(
+            f"y_pred must have a column of {words} per task, like y_true, "
+            f"{n_tasks}; got {predicted.tasks.n_tasks}. Pass what predict gives."
+        )
+    _refuse_missing((predicted.codes < 0).any(axis=0), truth.names)
+    return predicted
+
+
+def _as_table(y_pred: Any, truth: _Truth, words: str) -> Any:
+    """A list with an entry per task as a table; y_pred itself if it is none."""
+    shape = truth.encoded.codes.shape
+    entries = entries_of(y_pred, *shape)
+    if entries is None:
+        return y_pred
+    table = np.empty(shape, dtype=object)
+    for t, (entry, name) in enumerate(zip(entries, truth.names, strict=True)):
+        if entry is None or np.ndim(entry) != 1:
+            got = "None" if entry is None else f"shape {np.shape(entry)}"
+            raise ValueError(
+                f"y_pred of task {name!r} must have {words} on one axis, ({shape[0]},)"
+                f"; got {got}. Pass what predict gives."
+            )
+        table[:, t] = entry
+    return table
 
 
 def _check_kinds(classes: list[NDArray], name: str) -> None:
@@ -160,21 +288,22 @@ def _with_counterpart(classes: NDArray) -> NDArray:
 
 
 def _scores_by_task(
-    y_pred: Any,
-    codes: NDArray,
-    tasks: Tasks,
-    given: list[NDArray] | None,
-    names: list[str],
+    y_pred: Any, truth: _Truth, given: list[NDArray] | None
 ) -> list[tuple[NDArray, NDArray]]:
     """Probabilities or decision values of each task, and all its classes."""
-    parts = split_scores(y_pred, tasks)
+    tasks, codes, _ = truth.encoded
+    entries = entries_of(y_pred, *codes.shape)
+    if entries is None:
+        parts = split_scores(y_pred, tasks)
+    else:
+        parts = [as_floats(entry) for entry in entries]
     check_consistent_length(codes, *parts)
-    _refuse_missing([np.isnan(part).any() for part in parts], names)
+    _refuse_missing([np.isnan(part).any() for part in parts], truth.names)
     result = []
     for t, part in enumerate(parts):
         columns = tasks.classes[t] if given is None else given[t]
         classes = _union([columns, _observed_classes(tasks, codes, t)])
-        result.append((_align(part, columns, classes, names[t]), classes))
+        result.append((_align(part, columns, classes, truth.names[t]), classes))
     return result
 
 

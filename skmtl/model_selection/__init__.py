@@ -1,8 +1,9 @@
-"""Splits of data whose labels have holes, and predictions across them.
+"""Splits of data with missing labels, and predictions across them.
 
 scikit-learn's stratified splitters refuse NaN in `y` and more than one task; the ones
-here balance the labels of every task over the folds. `cross_validate`, `GridSearchCV`
-and their kin are scikit-learn's own: hand them one of these splitters as `cv`.
+here balance the labels of every task over the folds, classes and numbers.
+`cross_validate`, `GridSearchCV` and their kin are scikit-learn's own: hand them one of
+these splitters as `cv`.
 """
 
 from skmtl.model_selection._split import (

@@ -21,7 +21,8 @@ from sklearn.utils.validation import (
     indexable,
 )
 
-from skmtl._targets import Tasks, encode_targets, shorten
+from skmtl._targets import TaskTypes, encode_targets, shorten
+from skmtl.model_selection._strata import Strata, strata_of
 from skmtl.model_selection._stratify import (
     groups_as_units,
     pairs_of,
@@ -30,13 +31,15 @@ from skmtl.model_selection._stratify import (
 )
 
 
-def as_splitter(cv: Any, **settings: Any) -> Any:
+def as_splitter(cv: Any, task_types: TaskTypes | None = None, **settings: Any) -> Any:
     """The splitter that `cv` stands for: of so many folds, 5 by default, or as it is.
 
-    `settings` are those of folds that are made here.
+    `task_types`, if known, and `settings` are for folds that are made here.
     """
     if cv is None or isinstance(cv, Integral):
-        return MultiTaskStratifiedKFold(5 if cv is None else int(cv), **settings)
+        splitter = MultiTaskStratifiedKFold(5 if cv is None else int(cv), **settings)
+        splitter._task_types = task_types
+        return splitter
     return check_cv(cv)
 
 
@@ -44,8 +47,10 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     """K folds that balance positives, negatives and labelled rows of every task.
 
     Each pair of a task and a class is spread evenly over the folds, as far as rows with
-    labels for several tasks allow; missing labels are no class. Unlike an integer `cv`,
-    this splitter can be handed to `GridSearchCV` and `cross_validate` with NaN in `y`.
+    labels for several tasks allow; missing labels are no class. A task of numbers is
+    balanced by its quantiles: the fifths of its observed values take the place of
+    classes. Unlike an integer `cv`, this splitter can be handed to `GridSearchCV` and
+    `cross_validate` with NaN in `y`.
 
     Parameters
     ----------
@@ -67,6 +72,11 @@ class MultiTaskStratifiedKFold(_BaseKFold):
 
     Notes
     -----
+    A column of `y` is taken for numbers if it has decimals, or 30 or more different
+    whole numbers other than those of classes numbered from 0 or 1. Text, booleans and
+    other whole numbers are classes. A task with fewer than `5 * n_splits` observed
+    numbers has fewer quantiles, so that each fold can have a value of each.
+
     Iterative stratification [1]_ over pairs of task and observed class: the pair with
     the fewest rows left comes first, and each of its rows goes to the fold that lacks
     most. It differs from the paper in three ways. There only the present labels are
@@ -93,7 +103,17 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     ...     print(test, np.isfinite(Y[test]).sum(axis=0))
     [0 1 4 5] [4 2]
     [2 3 6 7] [4 2]
+
+    Each fold gets small and large numbers of a task:
+
+    >>> y = np.array([0.5, 0.6, 0.7, 0.8, 7.5, 7.6, 7.7, 7.8])
+    >>> for train, test in MultiTaskStratifiedKFold(2).split(y, y):
+    ...     print(y[test])
+    [0.5 0.7 7.5 7.7]
+    [0.6 0.8 7.6 7.8]
     """
+
+    _task_types: TaskTypes | None = None  # guessed if it is not known
 
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
         super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
@@ -106,7 +126,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
         X : array-like of shape (n_samples, n_features)
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels or numbers, with NaN, None or pd.NA where missing.
         groups : object, default=None
             Ignored; there for compatibility.
 
@@ -122,11 +142,11 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     def _iter_test_indices(
         self, X: Any = None, y: Any = None, groups: Any = None
     ) -> Iterator[NDArray]:
-        tasks, codes = encode_targets(y)
-        pairs = pairs_of(codes, tasks.n_classes)
-        _check_counts(pairs, tasks, self.n_splits)
+        strata = strata_of(y, self.n_splits, self._task_types)
+        pairs = strata.pairs()
+        _check_counts(pairs, strata, self.n_splits)
         rng = check_random_state(self.random_state) if self.shuffle else None
-        sizes = _even_sizes(len(codes), self.n_splits)
+        sizes = _even_sizes(len(pairs), self.n_splits)
         fold_of = stratify(rows_as_units(pairs), sizes, rng)
         for fold in range(self.n_splits):
             yield np.flatnonzero(fold_of == fold)
@@ -222,7 +242,7 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         X : array-like of shape (n_samples, n_features)
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels or numbers, with NaN, None or pd.NA where missing.
         groups : object, default=None
             Ignored; there for compatibility.
 
@@ -242,8 +262,8 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         n_train, n_test = _validate_shuffle_split(
             n_samples, self.test_size, self.train_size, self._default_test_size
         )
-        tasks, codes = encode_targets(y)
-        units = rows_as_units(pairs_of(codes, tasks.n_classes))
+        strata = strata_of(y, n_samples / min(n_train, n_test))
+        units = rows_as_units(strata.pairs())
         sizes = np.array([n_train, n_test, n_samples - n_train - n_test])
         rng = check_random_state(self.random_state)
         for _ in range(self.n_splits):
@@ -310,7 +330,7 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
         X : array-like of shape (n_samples, n_features)
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels or numbers, with NaN, None or pd.NA where missing.
         groups : array-like of shape (n_samples,), default=None
             The group of each row. It must be given.
 
@@ -331,19 +351,19 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
                 "groups must be given, one for each row, but it is None. Pass groups "
                 "to split, or to fit of a search."
             )
-        tasks, codes = encode_targets(y)
-        check_consistent_length(codes, groups)
+        strata = strata_of(y, self.n_splits)
+        check_consistent_length(strata.codes, groups)
         group_of, n_groups = _number_groups(groups)
         if n_groups < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} cannot be greater than the number of "
                 f"groups, {n_groups}. Use fewer folds."
             )
-        pairs = pairs_of(codes, tasks.n_classes)
-        _check_counts(pairs, tasks, self.n_splits)
+        pairs = strata.pairs()
+        _check_counts(pairs, strata, self.n_splits)
         rng = check_random_state(self.random_state) if self.shuffle else None
         units = groups_as_units(pairs, group_of, n_groups)
-        sizes = _even_sizes(len(codes), self.n_splits)
+        sizes = _even_sizes(len(pairs), self.n_splits)
         fold_of = stratify(units, sizes, rng)[group_of]
         for fold in range(self.n_splits):
             yield np.flatnonzero(fold_of == fold)
@@ -369,7 +389,7 @@ def multitask_train_test_split(
     random_state : int, RandomState instance or None, default=None
         Seed of the split.
     stratify : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-        The labels to balance; by default the second of the arrays.
+        The labels or numbers to balance; by default the second of the arrays.
 
     Returns
     -------
@@ -453,18 +473,22 @@ def _even_sizes(n_samples: int, n_splits: int) -> NDArray:
     return sizes
 
 
-def _check_counts(pairs: NDArray, tasks: Tasks, n_splits: int) -> None:
-    counts = np.bincount(pairs[pairs >= 0], minlength=tasks.n_classes.sum())
-    by_task = np.split(counts, np.cumsum(tasks.n_classes)[:-1])
+def _check_counts(pairs: NDArray, strata: Strata, n_splits: int) -> None:
+    counts = np.bincount(pairs[pairs >= 0], minlength=strata.n_codes.sum())
+    by_task = np.split(counts, np.cumsum(strata.n_codes)[:-1])
     if counts.max() < n_splits:
         raise ValueError(
             f"n_splits={n_splits} cannot be greater than the number of labels of every "
-            f"class; the largest class of any task has {counts.max()}. Use fewer folds."
+            "class, and of values of every task of numbers; the largest of them "
+            f"has {counts.max()}. Use fewer folds."
         )
+    tasks = strata.tasks
     rare = [
         f"{name}: {task_counts[task_counts > 0].min()}"
-        for name, task_counts in zip(tasks.names, by_task, strict=True)
-        if ((task_counts > 0) & (task_counts < n_splits)).any()
+        for name, task_counts, is_number in zip(
+            tasks.names, by_task, tasks.are_numbers, strict=True
+        )
+        if not is_number and ((task_counts > 0) & (task_counts < n_splits)).any()
     ]
     if rare:
         warnings.warn(

@@ -1,22 +1,25 @@
-"""Out-of-fold predictions where labels have holes."""
+"""Out-of-fold predictions from labels of which some are missing."""
 
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from skmtl._interrupts import call_uncaught
 from skmtl._predictions import (
-    fitted_classifier,
+    declared_task_types,
+    fitted_network,
+    guess_task_types,
     is_of_one_task,
     split_classes,
     split_scores,
+    tasks_at,
 )
-from skmtl._targets import Tasks, decode_targets, encode_targets
+from skmtl._targets import Tasks, TaskTypes, decode, encode
 from skmtl.model_selection._split import as_splitter
 
 Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -35,6 +38,14 @@ class _Fold(NamedTuple):
     classes: Any  # that they stand for
     unlearned: NDArray  # (n_tasks,) whether it had no label of a task, or (1,)
 
+    def at(self, positions: NDArray) -> "_Fold":
+        """Some of the tasks, of predictions and classes that are lists."""
+        return _Fold(
+            [self.predictions[t] for t in positions],
+            [self.classes[t] for t in positions],
+            self.unlearned[positions],
+        )
+
 
 def cross_val_predict(
     estimator: Any,
@@ -47,17 +58,19 @@ def cross_val_predict(
     verbose: int = 0,
     params: dict[str, Any] | None = None,
     method: Method = "predict",
-) -> NDArray | list[NDArray]:
+) -> NDArray | list[NDArray | None]:
     """Predict each row with a model that was fitted without it.
 
     Parameters
     ----------
     estimator : estimator
-        A classifier, or a pipeline or search around one. It is cloned for each fold.
+        A classifier, a regressor or a MultiTaskNet, or a pipeline or search around one.
+        It is cloned for each fold.
     X : array-like of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing, if the estimator takes them.
+        The labels or numbers, with NaN, None or pd.NA where missing, if the estimator
+        takes them.
     groups : array-like of shape (n_samples,), default=None
         Groups of rows, for a splitter that needs them.
     cv : int, splitter or iterable, default=None
@@ -76,19 +89,20 @@ def cross_val_predict(
     Returns
     -------
     predictions : ndarray or list of ndarray
-        In the form that the estimator gives: labels (n_samples,) or (n_samples,
-        n_tasks); an array (n_samples, n_tasks) for the greater classes of binary tasks;
-        or a list with an array (n_samples, n_classes) per task, whose columns are the
-        sorted classes of all of `y`. A class that is absent from the training rows of a
-        fold has probability 0 there (log probability minus infinity). Where a
-        MultiTaskNetClassifier had no label of a task in the training rows of a fold, of
-        which `fit` warns, its probabilities are uniform and its label is the first of
-        all classes.
+        In the form that the estimator gives: labels or numbers (n_samples,) or
+        (n_samples, n_tasks), objects if they mix; an array (n_samples, n_tasks) for the
+        greater classes of binary tasks; or a list with an array (n_samples, n_classes)
+        per task of classes and None per task of numbers. Columns are the sorted classes
+        of all of `y`. A class that is absent from the training rows of a fold has
+        probability 0 there (log probability minus infinity). If one of our estimators
+        had no label of a task in the training rows of a fold, of which `fit` warns, its
+        probabilities are uniform and its label is the first of all classes.
 
     Raises
     ------
     ValueError
-        If the test rows are no partition of all rows, or if `method` is another one.
+        If the test rows are no partition of all rows, if `method` is another one, or if
+        it needs classes and all tasks are numbers.
 
     See Also
     --------
@@ -109,14 +123,27 @@ def cross_val_predict(
     >>> clf = MultiTaskNetClassifier(max_iter=5)
     >>> cross_val_predict(clf, X, Y, method="predict_proba").shape
     (60, 2)
+
+    So does every number:
+
+    >>> from skmtl import MultiTaskNetRegressor
+    >>> Y = np.where(rng.random((60, 2)) < 0.5, np.nan, X[:, :2])
+    >>> cross_val_predict(MultiTaskNetRegressor(max_iter=5), X, Y).shape
+    (60, 2)
     """
     if method != "predict" and method not in _ABSENT:
         raise ValueError(
             f"method must be 'predict' or one of {list(_ABSENT)}; got {method!r}."
         )
     X, y, groups = indexable(X, y, groups)
-    tasks, _ = encode_targets(y)
-    splits = _check_splits(cv, X, y, groups)
+    types = _task_types(estimator, y, method)
+    tasks = encode(y, types).tasks
+    if method != "predict" and tasks.are_numbers.all():
+        raise ValueError(
+            f"method={method!r} needs a task of classes, but all tasks are numbers. "
+            "Use method='predict'."
+        )
+    splits = _check_splits(as_splitter(cv, types), X, y, groups)
     parts = Parallel(n_jobs=n_jobs, verbose=verbose)(
         delayed(_fit_and_predict)(clone(estimator), X, y, train, test, params, method)
         for train, test in splits
@@ -124,13 +151,28 @@ def cross_val_predict(
     order = np.argsort(np.concatenate([test for _, test in splits]))
     if method == "predict":
         return np.concatenate([_labels_of(fold, tasks) for fold in parts])[order]
-    return _join_scores(parts, order, tasks, method)
+    of_classes = np.flatnonzero(~tasks.are_numbers)
+    if len(of_classes) == tasks.n_tasks:
+        return _join_scores(parts, order, tasks, method)
+    parts = [fold.at(of_classes) for fold in parts]  # our estimators give lists
+    scores = iter(_join_scores(parts, order, tasks_at(tasks, of_classes), method))
+    return [None if is_number else next(scores) for is_number in tasks.are_numbers]
+
+
+def _task_types(estimator: Any, y: Any, method: Method) -> TaskTypes:
+    """What the estimator takes its tasks for."""
+    types = declared_task_types(estimator)
+    if types is not None:
+        return types
+    if is_regressor(estimator):
+        return "number"
+    return guess_task_types(y) if method == "predict" else "class"
 
 
 def _check_splits(
-    cv: Any, X: Any, y: Any, groups: Any
+    splitter: Any, X: Any, y: Any, groups: Any
 ) -> list[tuple[NDArray, NDArray]]:
-    splits = list(as_splitter(cv).split(X, y, groups))
+    splits = list(splitter.split(X, y, groups))
     tests = np.sort(np.concatenate([test for _, test in splits]))
     n_samples = _num_samples(X)
     if not np.array_equal(tests, np.arange(n_samples)):
@@ -156,33 +198,37 @@ def _fit_and_predict(
     X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
     call_uncaught(estimator.fit, X_train, y_train, **fit_params)
     predictions = getattr(estimator, method)(_safe_indexing(X, test))
-    fitted = fitted_classifier(estimator)
+    fitted = fitted_network(estimator)
     unlearned = np.zeros(1, bool) if fitted is None else ~fitted._is_labelled
     return _Fold(predictions, getattr(estimator, "classes_", None), unlearned)
 
 
 def _labels_of(fold: _Fold, tasks: Tasks) -> NDArray:
-    """Its labels; the first class of all rows where it had none to learn from."""
+    """Its labels and numbers; the first class of all rows if it learned none."""
     labels = np.asarray(fold.predictions)
     if not fold.unlearned.any():
         return labels
-    codes = np.zeros(labels.shape, dtype=np.intp)
-    for t in np.flatnonzero(~fold.unlearned):
-        classes = tasks.classes[t]
-        codes[:, t] = np.searchsorted(classes, labels[:, t].astype(classes.dtype))
-    return decode_targets(codes, tasks)
+    by_task = []
+    for t, classes in enumerate(tasks.classes):
+        if fold.unlearned[t]:
+            by_task.append(np.zeros(len(labels), dtype=np.intp))
+        elif classes is None:
+            by_task.append(labels[:, t])
+        else:
+            by_task.append(np.searchsorted(classes, labels[:, t].astype(classes.dtype)))
+    return decode(by_task, tasks)
 
 
 def _join_scores(
     parts: list[_Fold], order: NDArray, tasks: Tasks, method: str
-) -> NDArray | list[NDArray]:
+) -> NDArray | list[NDArray | None]:
     gives_tables = any(not isinstance(fold.predictions, list) for fold in parts)
     is_single = gives_tables and all(
         is_of_one_task(np.asarray(fold.predictions), tasks)
         for fold in parts
         if not isinstance(fold.predictions, list)
     )
-    as_table = not is_single and gives_tables and (tasks.n_classes == 2).all()
+    as_table = not is_single and gives_tables and (tasks.n_codes == 2).all()
     by_fold = []
     for fold in parts:
         by_task = zip(

@@ -3,7 +3,7 @@
 import torch
 from sklearn.base import BaseEstimator
 
-from skmtl.sharing._network import Architecture, TrunkAndHeads
+from skmtl._network import Architecture, TrunkAndHeads
 
 
 class HardSharing(BaseEstimator):
@@ -92,4 +92,4 @@ class NoSharing(BaseEstimator):
         network : torch.nn.Module
             With `encode`, `decode` and `groups`.
         """
-        return TrunkAndHeads(architecture, len(architecture.n_classes), generator)
+        return TrunkAndHeads(architecture, len(architecture.outputs), generator)

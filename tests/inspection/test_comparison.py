@@ -4,7 +4,7 @@ import itertools
 from functools import partial
 
 import pytest
-from _classifiers import AtEpoch, small_network
+from _estimators import AtEpoch, small_network
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler

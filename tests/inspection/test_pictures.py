@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from _classifiers import small_network
+from _estimators import small_network
 
 from skmtl.inspection import (
     CapacityCurveDisplay,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _classifiers import AtEpoch, assert_same_parameters, classifier, small_network
+from _estimators import AtEpoch, assert_same_parameters, classifier, small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -276,7 +276,7 @@ def test_labels_that_were_not_looked_at_are_a_matter_of_max_samples():
         (small_network(8, sharing="none"), {}, "sharing='none'"),
         (small_network(), {}, "Use a hidden layer"),
         (small_network(8, max_iter=0), {}, "max_iter of at least 1"),
-        (StandardScaler(), {}, "must be a MultiTaskNetClassifier"),
+        (StandardScaler(), {}, "must be an estimator of skmtl"),
         (small_network(8, alpha=-1), {}, "The 'alpha' parameter"),
         (small_network(8, max_iter="few"), {}, "The 'max_iter' parameter"),
         (small_network(8), {"n_snapshots": 0}, "n_snapshots"),

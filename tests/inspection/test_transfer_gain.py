@@ -3,7 +3,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from _classifiers import small_network
+from _estimators import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.base import clone
@@ -303,11 +303,11 @@ def test_tasks_that_cannot_be_scored_are_named():
             {},
             "not a search.*GridSearchCV",
         ),
-        ("net", 2, {}, "must be a MultiTaskNetClassifier.*got 'net'"),
-        (None, 2, {}, "must be a MultiTaskNetClassifier.*got None"),
+        ("net", 2, {}, "must be an estimator of skmtl.*got 'net'"),
+        (None, 2, {}, "must be an estimator of skmtl.*got None"),
         (MultiTaskNetClassifier, 2, {}, "must be a MultiTask.*got <class"),
         (make_pipeline(small_network(4), small_network(4)), 2, {}, "with 2: "),
-        (StandardScaler(), 2, {}, "must be a MultiTaskNetClassifier"),
+        (StandardScaler(), 2, {}, "must be an estimator of skmtl"),
         (small_network(4), 1, {}, "at least two tasks"),
         (small_network(4), 2, {"cv": "five"}, "Expected `cv` as an integer"),
         (small_network(4), 2, {"cv": []}, "cv must make at least one split"),

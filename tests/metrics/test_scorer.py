@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from _classifiers import classifier
+from _estimators import classifier
 from numpy.testing import assert_allclose
 from sklearn import config_context
 from sklearn.callback import ScoringMonitor

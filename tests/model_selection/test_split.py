@@ -38,7 +38,7 @@ def counts_per_fold(splitter, Y):
     return np.array(
         [
             [
-                np.bincount(column[column >= 0], minlength=tasks.n_classes.max())
+                np.bincount(column[column >= 0], minlength=tasks.n_codes.max())
                 for column in codes[test].T
             ]
             for _, test in splitter.split(np.zeros(len(codes)), Y)
@@ -167,7 +167,7 @@ def test_held_out_rows_leave_every_task_labels_on_both_sides(seed):
     codes = codes[(codes >= 0).any(axis=1)]
     fraction = rng.uniform(0.05, 0.5)
     train, held_out = train_validation_split(
-        codes, tasks.n_classes, fraction, np.random.RandomState(seed)
+        codes, tasks.n_codes, fraction, np.random.RandomState(seed)
     )
     assert sorted([*train, *held_out]) == list(range(len(codes)))
     enough = (codes >= 0).sum(axis=0) >= 2

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from _classifiers import AtEpoch, classifier
+from _estimators import AtEpoch, classifier
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone

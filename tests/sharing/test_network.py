@@ -13,9 +13,8 @@ from _properties import (
 )
 from numpy.testing import assert_allclose
 
-from skmtl._layers import ACTIVATIONS
-from skmtl._losses import logit_gradient, task_losses
-from skmtl.sharing._network import NetworkPass, Tape
+from skmtl._network import ACTIVATIONS, NetworkPass, Tape
+from skmtl._outputs import logit_gradient, task_losses
 
 
 @every_network

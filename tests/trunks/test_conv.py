@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from _classifiers import classifier
+from _estimators import classifier
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.datasets import load_digits

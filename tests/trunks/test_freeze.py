@@ -1,5 +1,5 @@
 import pytest
-from _classifiers import classifier
+from _estimators import classifier
 from sklearn.base import clone
 
 from skmtl.trunks import UnfreezeAfter

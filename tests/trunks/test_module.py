@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from _classifiers import assert_same_parameters, classifier
+from _estimators import assert_same_parameters, classifier
 from _trunks import OfPictures, WithStatistics, plain
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone

@@ -1,0 +1,289 @@
+"""The state of a fit in a file, so that a killed one goes on where it was."""
+
+import contextlib
+import copy
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from scipy import sparse
+
+from skmtl._cleanup import at_the_end
+from skmtl._estimators._parameters import as_python
+from skmtl._estimators._training_set import TrainingSet
+from skmtl._files import FileError, read_file, write_file
+from skmtl._network import TrunkAndHeads, describe, without_addresses
+from skmtl._targets import Classes
+from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
+
+_KIND = "skmtl.checkpoint"
+# What may be another when a fit goes on: it changes nothing of the result.
+_OF_NO_EFFECT = {"checkpoint_dir", "checkpoint_every", "verbose"}
+_ADVICE = "Delete it to begin anew, or pass another checkpoint_dir."
+# Rows of X that are read at once to tell one X from another.
+_ROWS_AT_ONCE = 8192
+
+
+@contextlib.contextmanager
+def checkpoint_of(
+    estimator: Any, rng: np.random.RandomState
+) -> Iterator["Checkpoint | None"]:
+    """The checkpoint of a fit, from whose folder others are kept out meanwhile."""
+    if estimator.checkpoint_dir is None:
+        yield None
+        return
+    folder = Path(estimator.checkpoint_dir).absolute()  # callbacks may change directory
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "fit.lock")  # of a killed fit, the system releases it
+    with at_the_end(lock.release):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(
+                "checkpoint_dir must be a folder of this fit alone, but another fit "
+                f"is at work in {str(folder)!r}. Pass a folder for each fit."
+            ) from error
+        except (OSError, NotImplementedError) as error:  # also of a read-only folder
+            warnings.warn(
+                f"{str(folder)!r} cannot be locked: {error}. See to it that no other "
+                "fit uses it.",
+                UserWarning,
+                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+            )
+        yield Checkpoint(estimator, folder, rng)
+
+
+class Checkpoint:
+    """The file of one fit: what it says, and what is written to it.
+
+    The state of the random numbers at the beginning of the fit is part of it. With it
+    all that comes before the first epoch (held-out rows, bins, random weights) is done
+    again as it was, and need not be in the file.
+    """
+
+    def __init__(
+        self, estimator: Any, folder: Path, rng: np.random.RandomState
+    ) -> None:
+        self.path = folder / "fit.safetensors"
+        self.every = int(estimator.checkpoint_every)
+        self.parameters = _describe(estimator, rng)
+        for part in folder.glob(f".{self.path.name}.*.part"):  # of a killed fit
+            part.unlink(missing_ok=True)
+        self.document: dict[str, Any] | None = None
+        self.arrays: dict[str, NDArray] = {}
+        if self.path.exists():
+            self._read()
+        self._given_rng = rng
+        self.rng = self._random_numbers(rng)
+        self.fingerprint: dict[str, Any] = {}
+
+    def _read(self) -> None:
+        try:
+            self.document, self.arrays = read_file(self.path, [_KIND])
+            if not isinstance(self.document, dict):
+                raise FileError("it has no fields")
+        except FileError as error:
+            raise ValueError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but {error}. "
+                f"{_ADVICE}"
+            ) from error
+
+    def _random_numbers(self, rng: np.random.RandomState) -> np.random.RandomState:
+        """Those that the fit began with, in a generator of their own."""
+        if self.document is not None:
+            with self._damage_named():
+                name, position, has_gauss, gauss = self.document["random_numbers"]
+                key = self.arrays["random_numbers"]
+                rng = np.random.RandomState()
+                rng.set_state((name, key, position, has_gauss, gauss))
+        self._began_as_given = _next_bytes(rng) == _next_bytes(self._given_rng)
+        state: Any = rng.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
+            raise ValueError(
+                "With checkpoint_dir, random_state must be None, an integer or a "
+                f"RandomState on MT19937; got one on {state['bit_generator']}. Pass an "
+                "integer."
+            )
+        self._began_with: dict[str, Any] = state
+        return rng
+
+    def resume(
+        self,
+        training_set: TrainingSet,
+        network: TrunkAndHeads,
+        plan: TrainingPlan,
+        *,
+        validating: bool,
+    ) -> TrainingState | None:
+        """The state to go on from, None where the file is yet to be written.
+
+        It must be of a fit of the same parameters on the same data, which began with
+        the same network. All random numbers have been drawn before.
+        """
+        self.fingerprint = {
+            "parameters": self.parameters,
+            "data": _digest_of_data(training_set),
+            "network": _digest_of_network(network),
+        }
+        if self.document is None:
+            return None
+        with self._damage_named():
+            different = self._differences(self.document["fingerprint"])
+            state = None if different else _state(self.document, self.arrays)
+            if state and not state.is_of(
+                network, training_set.data, plan, validating=validating
+            ):
+                raise FileError("it holds the state of another run")
+        if different:
+            raise ValueError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
+                f"with other values of: {', '.join(different)}. {_ADVICE}"
+            )
+        if self._began_as_given:  # the script goes on as after the whole fit
+            self._given_rng.set_state(self.rng.get_state())
+        return state
+
+    def _differences(self, fingerprint: dict[str, Any]) -> list[str]:
+        """What of the fit is not as in this one."""
+        there, here = fingerprint["parameters"], self.parameters
+        different = [
+            f"{name} ({there.get(name)} there, {here.get(name)} here)"
+            for name in sorted(set(there) | set(here))
+            if there.get(name) != here.get(name)
+        ]
+        parts = {"data": "X, y or the weights", "network": "the network"}
+        different += [
+            name
+            for key, name in parts.items()
+            if fingerprint[key] != self.fingerprint[key]
+        ]
+        return different
+
+    @contextlib.contextmanager
+    def _damage_named(self) -> Any:
+        """What fails here is a file that was not written by `write`."""
+        try:
+            yield
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise ValueError(
+                f"{str(self.path)!r} must be a checkpoint of this fit, but its content "
+                f"cannot be read: {error!r}. {_ADVICE}"
+            ) from error
+
+    def write(
+        self, epoch: int, is_last: bool, state: Callable[[], TrainingState]
+    ) -> None:
+        """Write the state after every so many epochs, and after the last."""
+        if not is_last and (epoch + 1) % self.every:
+            return
+        current, began = state(), self._began_with
+        document: dict[str, Any] = {
+            "fingerprint": self.fingerprint,
+            "random_numbers": [
+                began["bit_generator"],
+                int(began["state"]["pos"]),
+                int(began["has_gauss"]),
+                float(began["gauss"]),
+            ],
+            "solver": current.solver.solver,
+            "freeze": list(current.solver.freeze),
+            "stopped_by": current.stopped_by,
+        }
+        arrays = {
+            "random_numbers": began["state"]["key"],
+            "generator": current.solver.generator,
+            "dropout_generators": current.dropout_generators,
+        }
+        for name, parts in current.solver.moments.items():
+            document[f"n_{name}"] = len(parts)
+            arrays |= {f"moments/{name}/{i}": part for i, part in enumerate(parts)}
+        document["moments"] = list(current.solver.moments)
+        arrays |= {f"network/{name}": a for name, a in current.network.items()}
+        arrays |= {f"progress/{name}": a for name, a in current.progress.items()}
+        write_file(self.path, _KIND, document, arrays)
+
+
+def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingState:
+    moments = {
+        name: [arrays[f"moments/{name}/{i}"] for i in range(document[f"n_{name}"])]
+        for name in document["moments"]
+    }
+    freeze = Freeze(*document["freeze"])
+    return TrainingState(
+        _below("network/", arrays),
+        SolverState(document["solver"], freeze, moments, arrays["generator"]),
+        arrays["dropout_generators"],
+        _below("progress/", arrays),
+        document["stopped_by"],
+    )
+
+
+def _below(prefix: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+# What tells one fit from another ----------------------------------------------------
+
+
+def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
+    """Each parameter as text, the same in another process."""
+    described = {}
+    for name, value in estimator.get_params(deep=False).items():
+        if name in _OF_NO_EFFECT:
+            continue
+        described[name] = describe(as_python(value))
+    if isinstance(estimator.random_state, np.random.RandomState):
+        described["random_state"] = f"RandomState that begins with {_next_bytes(rng)}"
+    return described
+
+
+def _next_bytes(rng: np.random.RandomState) -> str:
+    """What tells one generator from another, which it leaves as it is."""
+    return copy.deepcopy(rng).bytes(8).hex()
+
+
+def _digest_of_data(training_set: TrainingSet) -> str:
+    digest = hashlib.sha256()
+    data, tasks, X = training_set.data, training_set.tasks, training_set.X
+    parts = [X.data, X.indices, X.indptr] if sparse.issparse(X) else [X]
+    optional = data.numbers, data.sample_weight, data.row_weight
+    tensors = [data.codes, data.weight_table, *(t for t in optional if t is not None)]
+    parts += [tensor.numpy() for tensor in tensors]
+    for part in parts:
+        digest.update(f"{part.dtype} {part.shape}".encode())
+        for start in range(0, len(part), _ROWS_AT_ONCE):  # no copy as large as X
+            block = np.ascontiguousarray(part[start : start + _ROWS_AT_ONCE])
+            digest.update(block.data)
+    targets = [
+        target.labels.tolist()
+        if isinstance(target, Classes)
+        else (target.mean, target.scale)
+        for target in tasks.targets
+    ]
+    digest.update(repr((tasks.names.tolist(), targets)).encode())
+    return digest.hexdigest()
+
+
+def _digest_of_network(network: TrunkAndHeads) -> str:
+    # Modules tell activations apart, and other things that have no parameters.
+    digest = hashlib.sha256(without_addresses(repr(network)).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""Tells scikit-learn's callbacks and the user about the epochs of a fit."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.callback import CallbackContext
+
+from skmtl._training import Epoch
+
+
+class EpochReports:
+    """An epoch is one task of the fit in the sense of `sklearn.callback`."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        context: CallbackContext,
+        n_epochs: int,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+    ) -> None:
+        self._estimator = estimator
+        self._context = context
+        self._epoch: CallbackContext | None = None
+        self._n_epochs = 0
+        self._last = n_epochs
+        self._clock = _Clock()
+        self._data = {"estimator": estimator, "X": X, "y": y}
+        if sample_weight is not None:
+            self._data["metadata"] = {"sample_weight": sample_weight}
+        context.call_on_fit_task_begin(**self._data)
+
+    def begin(self, number: int) -> None:
+        """Announce an epoch, numbered as in the whole fit where one is resumed."""
+        for _ in range(self._n_epochs, number + 1):
+            epoch = self._context.subcontext(task_name="epoch")
+        self._n_epochs = number + 1
+        epoch.call_on_fit_task_begin(**self._data)
+        self._epoch = epoch
+        self._clock.start()
+
+    def end(self, epoch: Epoch, fitted_attributes: Callable[[], dict]) -> bool:
+        """Report an epoch; True where a callback asks to stop.
+
+        `fitted_attributes` is called only where a callback wants a fitted estimator.
+        """
+        if self._estimator.verbose:
+            score = epoch.validation_score
+            validation = "" if score is None else f", validation score = {score:.6f}"
+            print(
+                f"Epoch {epoch.number + 1} of {self._last}, "
+                f"loss = {epoch.loss:.8f}{validation}, "
+                f"{self._clock.remaining(self._last - epoch.number - 1)} left"
+            )
+        return self._end_epoch(reconstruction_attributes=fitted_attributes)
+
+    def finish(self, fitted_attributes: Callable[[], dict]) -> None:
+        """Close the fit, and an epoch that an interrupt left open."""
+        self._end_epoch()
+        self._context.call_on_fit_task_end(
+            **self._data, reconstruction_attributes=fitted_attributes
+        )
+
+    def _end_epoch(self, **attributes: Any) -> bool:
+        if self._epoch is None:
+            return False
+        epoch, self._epoch = self._epoch, None
+        return bool(epoch.call_on_fit_task_end(**self._data, **attributes))
+
+
+class _Clock:
+    """How long the epochs that are left will take, if they take as long as so far."""
+
+    def __init__(self) -> None:
+        self._started_at: float | None = None
+        self._n_done = 0
+
+    def start(self) -> None:
+        """An epoch begins; the first one starts the clock."""
+        if self._started_at is None:
+            self._started_at = time.perf_counter()
+
+    def remaining(self, n_epochs: int) -> str:
+        """After one more epoch, with so many to come."""
+        self._n_done += 1
+        elapsed = time.perf_counter() - (self._started_at or 0.0)
+        seconds = math.ceil(elapsed / self._n_done * n_epochs)
+        if seconds < 100:
+            return f"{seconds} s"
+        return f"{seconds // 60} min {seconds % 60} s"

@@ -1,0 +1,43 @@
+"""Predictions of training rows by the member that was not trained on them."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skmtl._estimators._prediction import predict_tasks
+from skmtl._network import TrunkAndHeads
+from skmtl._outputs import OutputGroup
+
+
+def predict_out_of_bag(
+    network: TrunkAndHeads,
+    X: NDArray,
+    trained_on: NDArray,
+    left_out_by: NDArray,
+    is_labelled: NDArray,
+    function: Callable[[Tensor, OutputGroup], Tensor],
+) -> list[NDArray]:
+    """(n_samples, ...) of each task, NaN for rows that all members were trained on.
+
+    Rows that none was trained on get the mean over the members.
+    """
+    is_new = np.ones(len(left_out_by), dtype=bool)
+    is_new[trained_on] = False
+    n_tasks = len(network.architecture.outputs)
+    parts = [(network, np.flatnonzero(is_new))]
+    for number in range(network.n_members):
+        member = network.part([number], range(n_tasks))
+        parts.append((member, np.flatnonzero(left_out_by == number)))
+    result: list[NDArray] = []
+    for part, rows in parts:
+        if len(rows) == 0:
+            continue
+        by_task = predict_tasks(part, X[rows], is_labelled, function)
+        if not result:
+            shapes = [(len(left_out_by), *outputs.shape[1:]) for outputs in by_task]
+            result = [np.full(shape, np.nan) for shape in shapes]
+        for all_rows, outputs in zip(result, by_task, strict=True):
+            all_rows[rows] = outputs
+    return result

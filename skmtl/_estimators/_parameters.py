@@ -1,0 +1,430 @@
+"""The estimator's parameters: what is legal, and what they make."""
+
+import copy
+import math
+import re
+from dataclasses import fields, replace
+from functools import partial
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from skmtl._estimators import _automatic
+from skmtl._estimators._automatic import LabelledData
+from skmtl._estimators._training_set import TrainingSet
+from skmtl._inputs import ColumnEncoding, InputColumns
+from skmtl._network import (
+    ACTIVATIONS,
+    Architecture,
+    TrunkAndHeads,
+    build_module_trunk,
+    describe,
+)
+from skmtl._outputs import NUMBER_KINDS, OutputKind
+from skmtl._targets import Tasks, named_tasks
+from skmtl._training import Freeze, TrainingPlan
+from skmtl.sharing import HardSharing, NoSharing
+from skmtl.trunks import UnfreezeAfter
+
+_SHARING = {"hard": HardSharing, "none": NoSharing}
+
+SHARED_CONSTRAINTS: dict[str, list] = {
+    "hidden_layer_sizes": [
+        "array-like",
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "head_hidden_layer_sizes": [
+        "array-like",
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "input_encoding": [StrOptions({"auto", "piecewise", "none"})],
+    "n_bins": [StrOptions({"auto"}), Interval(Integral, 1, 255, closed="both")],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],
+    "trunk": [callable, HasMethods("build"), None],
+    "pretrained": [HasMethods("fit"), None],
+    "freeze": [
+        StrOptions({"none", "trunk"}),
+        Interval(Integral, 0, None, closed="left"),
+        UnfreezeAfter,
+    ],
+    "solver": [StrOptions({"auto", "adam", "sgd"})],
+    "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+    "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+    "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "oob_score": [StrOptions({"auto"}), "boolean"],
+    "task_weight": [StrOptions({"balanced"}), dict, "array-like", None],
+    "main_tasks": [str, "array-like", None],
+    "batch_size": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "learning_rate": [StrOptions({"constant", "cosine"})],
+    "learning_rate_init": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, None, closed="neither"),
+    ],
+    "max_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+    "shuffle": ["boolean"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": ["boolean"],
+    "checkpoint_dir": [str, PathLike, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
+    "device": [str],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+# Of estimators that have tasks of classes, or of numbers.
+CLASS_CONSTRAINTS: dict[str, list] = {
+    "class_weight": [StrOptions({"balanced"}), dict, None],
+}
+NUMBER_CONSTRAINTS: dict[str, list] = {
+    "loss": [StrOptions(set(NUMBER_KINDS))],
+    "transformer": [HasMethods(["fit", "transform", "inverse_transform"]), dict, None],
+}
+
+
+# Parameters of the network that may be "auto": what it was built with is what they
+# stand for from then on.
+_OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
+
+
+def build_network(
+    estimator: Any,
+    training_set: TrainingSet,
+    encoding: ColumnEncoding | None,
+    chosen: dict[str, Any],
+    generator: torch.Generator,
+) -> TrunkAndHeads:
+    """A new network; `chosen` is what `network_settings` gave."""
+    device = _check_device(estimator.device)
+    spec = sharing_spec(estimator)
+    outputs, columns = training_set.outputs, training_set.columns
+    architecture = _architecture(estimator, outputs, columns, encoding, spec, chosen)
+    network: TrunkAndHeads = spec.build(architecture, generator)
+    return network.to(device)
+
+
+def labelled_data(
+    estimator: Any, training_set: TrainingSet, index: NDArray
+) -> LabelledData:
+    """What the rules for "auto" look at, of the rows to train on.
+
+    Without sharing, a network sees one task; what is "auto" for it must not depend on
+    how many other networks there are.
+    """
+    is_separate = isinstance(sharing_spec(estimator), NoSharing)
+    n_networks = training_set.tasks.n_tasks if is_separate else 1
+    return LabelledData(
+        n_rows=len(index),
+        n_features=training_set.X.shape[1],
+        n_numeric=training_set.X.shape[1] - len(training_set.columns.categories),
+        loss=(total := training_set.constant_loss(index)) / n_networks,
+        total_loss=total,
+        mean_weight=training_set.mean_weight(index),
+        is_sparse=sparse.issparse(training_set.X),
+        row_norm=training_set.row_norm(),
+        has_own_trunk=estimator.trunk is not None,
+        is_bounded=all(kind.is_bounded for kind in training_set.outputs),
+    )
+
+
+def main_tasks_of(estimator: Any, tasks: Tasks) -> tuple[int, ...] | None:
+    """Positions of the tasks that count in scores; None: all of them."""
+    if estimator.main_tasks is None:
+        return None
+    is_main = named_tasks(tasks, estimator.main_tasks, "main_tasks")
+    if not is_main.any():
+        raise ValueError(
+            f"main_tasks must name at least one task; got {estimator.main_tasks!r}. "
+            "Use None for all tasks."
+        )
+    return tuple(np.flatnonzero(is_main).tolist())
+
+
+def network_settings(
+    estimator: Any, data: LabelledData, fitted: Architecture | None = None
+) -> dict[str, Any]:
+    """The network's parameters that may be "auto", with what it stands for.
+
+    Where the trunk is that of a fitted network, it has as many bins and members.
+    """
+    automatic = {name: getattr(_automatic, name)(data) for name in _OF_THE_NETWORK}
+    if fitted is not None:
+        automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}
+    return _filled(estimator, automatic)
+
+
+def leaves_out_rows(estimator: Any, data: LabelledData, n_members: int) -> bool:
+    """Whether each member leaves out its share of the rows."""
+    if estimator.oob_score == "auto":
+        return not estimator.early_stopping and _automatic.leaves_out(data, n_members)
+    if not estimator.oob_score:
+        return False
+    if estimator.trunk is not None or n_members < 2:
+        raise ValueError(
+            "oob_score=True needs at least two members on hidden layers of the "
+            f"network's own; got n_members={n_members} and trunk={estimator.trunk!r}. "
+            "Raise n_members, or use oob_score=False and cross_val_predict."
+        )
+    return True
+
+
+def _settings_of(fitted: Architecture) -> dict[str, Any]:
+    return {name: getattr(fitted, name) for name in _OF_THE_NETWORK}
+
+
+def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
+    """Parameters, with these values in place of "auto"."""
+    given = {name: as_python(getattr(estimator, name)) for name in automatic}
+    return {n: automatic[n] if v == "auto" else v for n, v in given.items()}
+
+
+def copy_network(estimator: Any) -> TrunkAndHeads:
+    """A copy of the fitted network, to go on with."""
+    device = _check_device(estimator.device)
+    check_unchanged(estimator)
+    return copy.deepcopy(estimator.network_).to(device)
+
+
+def check_unchanged(estimator: Any) -> None:
+    """The parameters must ask for what was fitted."""
+    fitted = estimator.network_.architecture
+    wanted = _architecture(
+        estimator,
+        outputs_of(estimator, estimator._tasks),
+        estimator._columns,
+        fitted.encoding,
+        sharing_spec(estimator),
+        _filled(estimator, _settings_of(fitted)),
+    )
+    if wanted != fitted:
+        different = [
+            f"{field.name} is {getattr(fitted, field.name)!r} and would be "
+            f"{getattr(wanted, field.name)!r}"
+            for field in fields(Architecture)
+            if field.compare
+            and getattr(wanted, field.name) != getattr(fitted, field.name)
+        ]
+        raise ValueError(
+            "To go on, the network must stay what it is, but the parameters now ask "
+            f"for another: {'; '.join(different)}. Set them back, or begin anew with a "
+            "clone."
+        )
+
+
+def outputs_of(estimator: Any, tasks: Tasks) -> tuple[OutputKind, ...]:
+    """The output kind of each task."""
+    return tuple(map(estimator._output_kind, tasks.targets))
+
+
+def training_plan(
+    estimator: Any,
+    data: LabelledData,
+    network: TrunkAndHeads,
+    *,
+    freeze: Any,
+    main_tasks: tuple[int, ...] | None,
+) -> TrainingPlan:
+    """The parameters that the loop needs."""
+    plan = {
+        field.name: as_python(getattr(estimator, field.name))
+        for field in fields(TrainingPlan)
+        if field.name not in ("constant_loss", "main_tasks")
+    }
+    plan["main_tasks"] = main_tasks
+    plan["freeze"] = frozen_layers(freeze, network)
+    if plan["solver"] == "auto":
+        plan["solver"] = _automatic.solver(data)
+    if plan["batch_size"] == "auto":
+        plan["batch_size"] = _automatic.batch_size(data)
+    if "auto" in (plan["alpha"], plan["learning_rate_init"]):
+        _scale_by_loss(plan, data, network, int(plan["batch_size"]))
+    # A batch is never larger than the data.
+    plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
+    if estimator.dropout == "auto" and data.is_bounded and _automatic.drops_less(data):
+        plan["constant_loss"] = data.total_loss
+    if plan["max_iter"] == "auto":
+        plan["max_iter"] = _automatic.n_epochs(data, plan["batch_size"])
+    return TrainingPlan(**plan)
+
+
+def as_python(value: Any) -> Any:
+    """A parameter from an array, as searches pass them, as torch and JSON take it."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
+    """What the parameter `freeze` means for a network."""
+    n_layers = network.trunk.n_layers
+    if isinstance(freeze, bool):  # an integer to Python
+        raise ValueError(
+            "freeze must be 'none', 'trunk', a number of layers or an UnfreezeAfter; "
+            f"got {freeze}. Use 'trunk' for all layers, or 'none'."
+        )
+    if freeze == "none":
+        return Freeze()
+    if not network.has_trunk:
+        raise ValueError(
+            f"freeze={freeze!r} needs a trunk, but hidden_layer_sizes is (): there is "
+            "none. Use freeze='none', or at least one hidden layer."
+        )
+    if isinstance(freeze, UnfreezeAfter):
+        freeze._validate_params()
+        return Freeze(n_layers, int(freeze.n_epochs), float(freeze.step_factor))
+    if freeze == "trunk":
+        return Freeze(n_layers)
+    if freeze > n_layers:
+        raise ValueError(
+            f"freeze must be at most the number of the trunk's layers, {n_layers}; got "
+            f"{freeze}. Use freeze='trunk' for all of them."
+        )
+    return Freeze(int(freeze))
+
+
+def _scale_by_loss(
+    plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads, batch_size: int
+) -> None:
+    """Fill in the L2 term and the step, which depend on the scale of the loss."""
+    if plan["alpha"] == "auto":
+        # It is divided by the weight of a batch, whose scale shall not matter.
+        plan["alpha"] = 0.03 * data.loss * data.mean_weight
+    if plan["learning_rate_init"] == "auto":
+        # Adam's step does not depend on the scale of the loss. Heads alone take no
+        # harm from a large one, and UnfreezeAfter gives the trunk a part of it.
+        sgd = 1.0 / max(1 / 0.3 if data.is_sparse else 10.0, data.loss)
+        trains_heads = network.has_trunk and (
+            plan["freeze"].n_layers == network.trunk.n_layers
+        )
+        # A step on sparse rows goes as far as they are long, and as the batch is noisy.
+        sgd = min(sgd, 15.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
+        adam = 0.02 if trains_heads else 0.002
+        adam *= max(1.0, math.sqrt(batch_size / 200))
+        plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam
+
+
+def check_partial_fit_parameters(estimator: Any) -> None:
+    """Refuse what needs all rows at once, and what was set since the last call."""
+    estimator._validate_params()  # scikit-learn looks before the first call alone
+    if estimator.early_stopping:
+        raise ValueError(
+            "partial_fit has no rows to hold out, but early_stopping is True. Set "
+            "early_stopping=False, or use fit."
+        )
+    if isinstance(estimator.freeze, UnfreezeAfter):
+        raise ValueError(
+            "partial_fit trains for one epoch and knows no schedule, but freeze is "
+            f"{estimator.freeze}. Use freeze='trunk' in the first calls and set it to "
+            "'none' later, or use fit."
+        )
+    class_weight = [estimator.class_weight]
+    if isinstance(estimator.class_weight, dict):
+        class_weight += estimator.class_weight.values()
+    weights = {"task_weight": [estimator.task_weight], "class_weight": class_weight}
+    for name, given in weights.items():
+        if any(isinstance(weight, str) for weight in given):
+            raise ValueError(
+                f"partial_fit needs weights that do not depend on all labels, but "
+                f"{name} is 'balanced'. Pass the weights themselves, for instance "
+                "computed with sklearn.utils.compute_class_weight."
+            )
+
+
+def sharing_spec(estimator: Any) -> Any:
+    """The object that builds a network."""
+    spec = estimator.sharing
+    if isinstance(spec, type):
+        raise ValueError(
+            f"sharing must be 'hard', 'none' or a spec object; got the class "
+            f"{spec.__name__}. Make an object of it: {spec.__name__}()."
+        )
+    return _SHARING[spec]() if isinstance(spec, str) else spec
+
+
+def _architecture(
+    estimator: Any,
+    outputs: tuple[OutputKind, ...],
+    columns: InputColumns,
+    encoding: ColumnEncoding | None,
+    spec: Any,
+    chosen: dict[str, Any],
+) -> Architecture:
+    """`chosen` are the parameters that may be "auto", which none is here."""
+    is_encoded = encoding is not None
+    if estimator.input_encoding != "auto":
+        is_encoded = estimator.input_encoding == "piecewise"
+    architecture = Architecture(
+        sharing=describe(spec),
+        n_features=estimator.n_features_in_,
+        n_bins=int(chosen["n_bins"]) if is_encoded else None,
+        outputs=outputs,
+        hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
+        head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
+        activation=as_python(estimator.activation),
+        dropout=chosen["dropout"],
+        input_dropout=chosen["input_dropout"],
+        n_members=int(chosen["n_members"]),
+        encoding=encoding,
+    )
+    if estimator.trunk is None:
+        return architecture
+    return with_own_trunk(architecture, estimator.trunk, columns)
+
+
+def with_own_trunk(
+    architecture: Architecture, trunk: Any, columns: InputColumns
+) -> Architecture:
+    """With the parameter `trunk` in place of hidden layers."""
+    shape = columns.row_shape or (architecture.n_features,)
+    scale = 1 / 255 if columns.is_uint8 else 1.0
+    return replace(
+        architecture,
+        hidden_layer_sizes=(),
+        input_dropout=0.0,
+        trunk=describe(trunk),
+        input_shape=shape,
+        make_trunk=partial(build_module_trunk, trunk, shape, scale),
+    )
+
+
+def _layer_sizes(estimator: Any, parameter: str) -> tuple[int, ...]:
+    given = getattr(estimator, parameter)
+    sizes = (given,) if np.ndim(given) == 0 else tuple(given)
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise ValueError(
+            f"{parameter} must be a list of layer sizes, integers of at least 1; got "
+            f"{given!r}. Use () for no layer."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _check_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda' or a numbered one such as 'cuda:1'; "
+            f"got {device!r}. Use device='auto' for a GPU where there is one."
+        )
+    number = int(device.partition(":")[2] or 0)
+    if device != "cpu" and number >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} is not there: torch sees {torch.cuda.device_count()} "
+            "CUDA device(s). Use device='auto'."
+        )
+    return torch.device(device)

@@ -1,0 +1,105 @@
+"""Forward passes of a fitted network, chunk by chunk, and the view of each task."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skmtl._network import TrunkAndHeads, without_derivatives
+from skmtl._outputs import OutputGroup
+from skmtl._rows import Rows
+from skmtl._training import Workers, iter_chunks, thread_limit
+
+
+def map_rows(
+    network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
+) -> list[NDArray]:
+    """What `function` of the network gives for each row of X, several arrays."""
+    rows = Rows.of(X, encoded=network.columns is not None)
+    like = network.like
+    chunks = list(iter_chunks(network, rows, len(rows)))
+
+    def give(chunk: slice) -> list[NDArray]:
+        with without_derivatives(like.device):
+            return [part.cpu().numpy() for part in function(rows.read(chunk, like))]
+
+    outputs: list[NDArray] = []
+
+    def write(chunk: slice) -> None:
+        for output, part in zip(outputs, give(chunk), strict=True):
+            output[chunk] = part
+
+    with thread_limit(0) as n_threads:
+        for part in give(chunks[0]):
+            outputs.append(np.empty((len(rows), *part.shape[1:]), part.dtype))
+            outputs[-1][chunks[0]] = part
+        # A module of the user's own may keep things that threads must not share.
+        is_safe = network.can_be_divided and like.device.type == "cpu"
+        n_workers = n_threads if is_safe else 1
+        with Workers(min(n_workers, len(chunks) - 1)) as workers:
+            workers.run([partial(write, chunk) for chunk in chunks[1:]])
+    return outputs
+
+
+def trunk_features(network: TrunkAndHeads, X: Any) -> NDArray:
+    """(n_samples, n_members * n_trunks * width): the trunks' features side by side."""
+
+    def features(x: Any) -> list[Tensor]:
+        encoded: Any = network.encode(x)
+        return [_check_finite(encoded).transpose(0, 1).flatten(1)]
+
+    return map_rows(network, X, features)[0]
+
+
+def predict_groups(
+    network: TrunkAndHeads,
+    X: Any,
+    is_labelled: NDArray,
+    function: Callable[[Tensor, OutputGroup], Tensor],
+) -> list[NDArray]:
+    """What `function` makes of the logits of each group of tasks, for all rows of X.
+
+    An array (n_samples, tasks of the group, ...) per group. The logits of a task that
+    was never labelled are 0, so that its probabilities are uniform.
+    """
+    without = [
+        group.columns.start + i * group.kind.n_logits + k
+        for group in network.groups
+        for i, task in enumerate(group.tasks)
+        for k in range(group.kind.n_logits)
+        if not is_labelled[task]
+    ]
+
+    def by_group(x: Any) -> list[Tensor]:
+        logits = _check_finite(network(x))
+        logits[..., without] = 0.0
+        return [function(logits, group) for group in network.groups]
+
+    return map_rows(network, X, by_group)
+
+
+def predict_tasks(
+    network: TrunkAndHeads,
+    X: Any,
+    is_labelled: NDArray,
+    function: Callable[[Tensor, OutputGroup], Tensor],
+) -> list[NDArray]:
+    """As `predict_groups`, an array (n_samples, ...) for each task."""
+    groups = predict_groups(network, X, is_labelled, function)
+    by_task: dict[int, NDArray] = {}
+    for group, outputs in zip(network.groups, groups, strict=True):
+        by_task |= {task: outputs[:, i] for i, task in enumerate(group.tasks)}
+    return [by_task[task] for task in range(len(by_task))]
+
+
+def _check_finite(outputs: Tensor) -> Tensor:
+    if not bool(outputs.isfinite().all()):
+        raise ValueError(
+            "The network's output must be finite, but X has values so large that it "
+            "overflows. Scale X as the training rows were scaled, for instance with "
+            "StandardScaler in a pipeline."
+        )
+    return outputs

@@ -1,0 +1,57 @@
+"""Scores of the estimators' own method `score`: accuracy of classes, R2 of numbers."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import r2_score
+
+from skmtl._targets import Encoded, Numbers, Tasks, shorten
+
+
+def score_tasks(
+    predicted: list[NDArray], encoded: Encoded, weights: NDArray
+) -> NDArray:
+    """(n_tasks,): scores of codes of classes and of numbers in units of the task.
+
+    NaN of a task without a weight above 0, and of a number with one observed value.
+    """
+    tasks, codes, numbers = encoded
+    scores = np.full(tasks.n_tasks, np.nan)
+    for t, target in enumerate(tasks.targets):
+        rows = weights[:, t] > 0
+        given, weight = predicted[t][rows], weights[rows, t]
+        if isinstance(target, Numbers):
+            if numbers is not None and rows.sum() > 1:
+                y = numbers[rows, t]
+                unit = np.abs(y).max() or 1.0  # squares may be out of range
+                scores[t] = r2_score(y / unit, given / unit, sample_weight=weight)
+        elif rows.any():
+            correct = weight * (given == codes[rows, t])
+            scores[t] = correct.sum() / weight.sum()
+    return scores
+
+
+def mean_of_main_tasks(
+    scores: NDArray, tasks: Tasks, main_tasks: tuple[int, ...] | None, stacklevel: int
+) -> float:
+    """Mean over the tasks that count and have a score; a warning names the others."""
+    main = np.arange(tasks.n_tasks) if main_tasks is None else np.array(main_tasks)
+    is_undefined = np.isnan(scores[main])
+    if is_undefined.all():
+        raise ValueError(
+            "y must have an observed label to score, but all are missing, of weight 0 "
+            "or of tasks that had none in fit. Pass rows with labels, at least two for "
+            "a number."
+        )
+    without = tasks.names[main[is_undefined]]
+    if len(without):
+        warnings.warn(
+            f"The score is undefined for {len(without)} of {len(main)} tasks, which "
+            "have no observed label in y (numbers fewer than two) or had none in fit: "
+            f"{shorten(without)}. They are left out of the mean.",
+            UndefinedMetricWarning,
+            stacklevel=stacklevel,
+        )
+    return float(scores[main[~is_undefined]].mean())

@@ -1,0 +1,291 @@
+"""What one call of fit or partial_fit learns from, checked before any training."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import clone
+
+from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
+from skmtl._outputs import OutputKind, constant_loss
+from skmtl._rows import LabelledRows, Rows, as_tensor
+from skmtl._targets import (
+    Encoded,
+    Numbers,
+    Tasks,
+    as_codes_by_rank,
+    learn_scale,
+    named_tasks,
+    shorten,
+    warn_of_one_value,
+)
+from skmtl._weights import (
+    check_sample_weight,
+    class_weights,
+    label_totals,
+    mask_weightless,
+    row_weights,
+    task_weights,
+    weight_table,
+)
+from skmtl.model_selection._split import train_validation_split
+from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
+
+# Numbers are stratified by so many ranks of about equal size.
+_N_STRATA = 5
+# Up to so many rows, members leave out each class's share: it takes 20 microseconds a
+# row.
+_ROWS_TO_STRATIFY = 20_000
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows, labels and weights."""
+
+    X: Any  # ndarray or CSR
+    columns: InputColumns
+    tasks: Tasks
+    outputs: tuple[OutputKind, ...]  # per task
+    data: LabelledRows
+    counted: NDArray  # codes, -1 also where the label has weight 0
+    is_labelled: NDArray  # (n_tasks,): whether it has a label of positive weight
+
+    def rows(self) -> NDArray:
+        """Rows with a label; the others never enter a batch."""
+        return np.flatnonzero(self.counted.max(axis=1) >= 0)
+
+    def constant_loss(self, rows: NDArray) -> float:
+        """The loss J, on these rows, of the best prediction that is the same for all.
+
+        For classes that is their shares: J is their entropy, in nats, summed over the
+        labels of a row.
+        """
+        sample_weight = self.data.sample_weight
+        totals = label_totals(
+            self.counted,
+            None if sample_weight is None else sample_weight.numpy(),
+            self.tasks.n_codes,
+            rows,
+        )
+        totals = totals * self.data.weight_table.numpy()[:, 1:]
+        weight = max(1, len(rows)) * self.mean_weight(rows)
+        return constant_loss(totals, self.outputs) / weight
+
+    def mean_weight(self, rows: NDArray) -> float:
+        """The mean weight of these rows."""
+        row_weight = self.data.row_weight
+        if row_weight is None or len(rows) == 0:
+            return 1.0
+        return float(row_weight.numpy()[rows].mean(dtype=np.float64))
+
+    def row_norm(self) -> float:
+        """The mean squared length of a sparse row, 0 of dense ones."""
+        if not sparse.issparse(self.X):
+            return 0.0
+        squares = np.square(self.X.data, dtype=np.float64).sum()
+        return float(squares / max(1, self.X.shape[0]))
+
+    def learn_encoding(
+        self, rows: NDArray, n_bins: int, rng: np.random.RandomState
+    ) -> ColumnEncoding | None:
+        """What the input layer learns from the rows to train on; None without one."""
+        if self.columns.encoding == "none":
+            return None
+        row_weight = self.data.row_weight
+        if len(rows) == 0:  # the first call of partial_fit brought no label
+            rows, row_weight = np.arange(len(self.X)), None
+        return learn_encoding(
+            self.X,
+            self.columns.categories,
+            n_bins,
+            rows=rows,
+            row_weight=None if row_weight is None else row_weight.numpy(),
+            rng=rng,
+        )
+
+    def strata(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Codes (n_rows, n_tasks) to stratify by, and how many each task has.
+
+        Classes as they are, numbers by their ranks; -1 where missing.
+        """
+        codes, n_codes = self.counted[rows], self.tasks.n_codes
+        if self.data.numbers is None:
+            return codes, n_codes
+        codes = codes.astype(np.int32)
+        for t in np.flatnonzero(self.tasks.are_numbers):
+            values = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
+            values[codes[:, t] < 0] = np.nan
+            codes[:, t] = as_codes_by_rank(values, _N_STRATA)
+            n_codes[t] = _N_STRATA
+        return codes, n_codes
+
+    def numbers_in_units(self) -> NDArray | None:
+        """(n_samples, n_tasks): as y had them, to single precision."""
+        if self.data.numbers is None:
+            return None
+        numbers = self.data.numbers.numpy().astype(np.float64)
+        for t, target in enumerate(self.tasks.targets):
+            if isinstance(target, Numbers):
+                numbers[:, t] = target.in_units(numbers[:, t])
+        return numbers
+
+    def hold_out(
+        self,
+        validation_fraction: float,
+        rng: np.random.RandomState,
+        main_tasks: tuple[int, ...] | None,
+    ) -> tuple[NDArray, NDArray]:
+        """Rows to train on and rows to validate on."""
+        rows = self.rows()
+        train, held_out = train_validation_split(
+            *self.strata(rows), validation_fraction, rng
+        )
+        codes = self.counted[rows]
+        self._check_sides(codes[train], codes[held_out], main_tasks)
+        return rows[train], rows[held_out]
+
+    def leave_out(
+        self, rows: NDArray, n_members: int, rng: np.random.RandomState
+    ) -> NDArray:
+        """(n_samples,): the member that leaves out each of these rows, else -1.
+
+        Rows with one of so few labels of a class that a member might see none are left
+        out by nobody.
+        """
+        left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
+        pairs = pairs_of(*self.strata(rows))
+        counts = np.bincount(pairs[pairs >= 0])
+        is_rare = (counts < n_members)[pairs] & (pairs >= 0)
+        spare = np.flatnonzero(~is_rare.any(axis=1))
+        if len(spare) > _ROWS_TO_STRATIFY:  # chance is good enough
+            left_out_by[rows[spare]] = rng.permutation(len(spare)) % n_members
+        elif len(spare) >= n_members:
+            sizes = np.bincount(np.arange(len(spare)) % n_members)
+            units = rows_as_units(pairs[spare])
+            left_out_by[rows[spare]] = stratify(units, sizes, rng)
+        return left_out_by
+
+    def _check_sides(
+        self, train: NDArray, held_out: NDArray, main_tasks: tuple[int, ...] | None
+    ) -> None:
+        has_train: NDArray = np.any(train >= 0, axis=0)
+        has_score: NDArray = np.any(held_out >= 0, axis=0)
+        # Class and task weights may be 0 where sample weights are not.
+        weights = self.data.weight_table.numpy()[
+            np.arange(train.shape[1]), held_out + 1
+        ]
+        main = list(main_tasks or range(self.tasks.n_tasks))
+        if not has_train[main].any() or not weights[:, main].any():
+            of_main = "" if main_tasks is None else " for main_tasks"
+            raise ValueError(
+                "early_stopping needs labels of positive weight on both sides of the "
+                f"split{of_main}, but of {len(train) + len(held_out)} rows with labels "
+                f"{len(held_out)} could be held out. Add labels, or use "
+                "early_stopping=False."
+            )
+        one_sided = self.tasks.names[self.is_labelled & ~(has_train & has_score)]
+        if len(one_sided):
+            warnings.warn(
+                f"{len(one_sided)} of {self.tasks.n_tasks} tasks have too few labels "
+                f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
+                ". They do not count in the validation score.",
+                UserWarning,
+                stacklevel=7,  # the caller of fit, past scikit-learn's wrapper
+            )
+
+
+def make_training_set(
+    X: Any,
+    columns: InputColumns,
+    encoded: Encoded,
+    output_kind: Callable[[Any], OutputKind],
+    *,
+    learns_scale: bool,
+    transformer: Any = None,
+    sample_weight: Any,
+    task_weight: Any,
+    class_weight: Any,
+) -> TrainingSet:
+    """Check the weights and put all that is learned from in the loop's form."""
+    if sparse.issparse(X):
+        X = canonical(X)  # dropout draws for the entries as they come
+    tasks, codes, numbers = encoded
+    sample_weight = check_sample_weight(sample_weight, codes, tasks)
+    if numbers is not None:
+        if learns_scale:
+            tasks = _with_scales(tasks, numbers, sample_weight, transformer)
+        numbers = _standardised(numbers, tasks)
+    totals = label_totals(codes, sample_weight, tasks.n_codes)
+    table = weight_table(
+        task_weights(task_weight, tasks, totals),
+        class_weights(class_weight, tasks, totals),
+    )
+    counted = mask_weightless(codes, sample_weight)
+    data = LabelledRows(
+        Rows.of(X, encoded=columns.encoding == "piecewise"),
+        as_tensor(counted),
+        _optional_tensor(numbers),
+        as_tensor(table),
+        _optional_tensor(sample_weight),
+        _optional_tensor(row_weights(counted, sample_weight)),
+    )
+    is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
+    outputs = tuple(output_kind(target) for target in tasks.targets)
+    return TrainingSet(X, columns, tasks, outputs, data, counted, is_labelled)
+
+
+def _with_scales(
+    tasks: Tasks, numbers: NDArray, sample_weight: NDArray | None, transformer: Any
+) -> Tasks:
+    """Tasks that know the mean and the deviation of their observed values."""
+    by_name = _transformers(transformer, tasks)
+    targets = list(tasks.targets)
+    for t in np.flatnonzero(tasks.are_numbers):
+        rows = ~np.isnan(numbers[:, t])
+        weight = None
+        if sample_weight is not None:
+            weight = sample_weight[:, min(t, sample_weight.shape[1] - 1)]
+            rows &= weight > 0
+            weight = weight[rows].astype(np.float64)
+        name = tasks.names[t]
+        values = numbers[rows, t]
+        own = by_name.get(name)
+        own = None if own is None else clone(own)
+        targets[t] = learn_scale(values, weight, own, name)
+    tasks = replace(tasks, targets=targets)
+    warn_of_one_value(tasks)
+    return tasks
+
+
+def _transformers(transformer: Any, tasks: Tasks) -> dict[str, Any]:
+    """The transformer of each task of numbers that has one."""
+    names = tasks.names[tasks.are_numbers].tolist()
+    if not isinstance(transformer, dict):
+        return dict.fromkeys(names, transformer)
+    is_named = named_tasks(tasks, list(transformer), "The keys of transformer")
+    of_classes = tasks.names[is_named & ~tasks.are_numbers].tolist()
+    if of_classes:
+        raise ValueError(
+            f"transformer must name tasks of numbers; got {shorten(of_classes)}, which "
+            "have classes. Leave them out."
+        )
+    return transformer
+
+
+def _standardised(numbers: NDArray, tasks: Tasks) -> NDArray:
+    """(n_samples, n_tasks) float32, 0 where missing and for classes."""
+    result = np.zeros(numbers.shape, dtype=np.float32)
+    for t, target in enumerate(tasks.targets):
+        if isinstance(target, Numbers):
+            rows = ~np.isnan(numbers[:, t])
+            result[rows, t] = target.standardised(numbers[rows, t])
+    return result
+
+
+def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:
+    return None if array is None else as_tensor(array)

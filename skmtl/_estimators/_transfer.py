@@ -1,0 +1,119 @@
+"""Networks that begin with the trunk of another, and tasks that come and go."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+
+from skmtl._estimators._parameters import sharing_spec
+from skmtl._network import Architecture, ModuleTrunk, TrunkAndHeads
+from skmtl._outputs import OutputKind
+from skmtl._targets import shorten
+from skmtl._weights import weights_by_name
+
+# What must be the same in both networks, by the parameter that decides on it.
+_OF_THE_TRUNK = {
+    "trunk": "trunk",
+    "hidden_layer_sizes": "hidden_layer_sizes",
+    "activation": "activation",
+    "n_members": "n_members",
+    "input_encoding": "n_bins",
+}
+
+
+def pretrained_estimator(estimator: Any) -> Any:
+    """The fitted estimator of the parameter `pretrained`; None without one."""
+    given = estimator.pretrained
+    if given is None:
+        return None
+    is_frozen = isinstance(given, FrozenEstimator)
+    inner = given.estimator if is_frozen else given
+    network = getattr(inner, "network_", None)
+    if not isinstance(network, TrunkAndHeads):
+        raise ValueError(
+            "pretrained must be a fitted estimator of skmtl in sklearn.frozen."
+            f"FrozenEstimator; got {given!r}, which has no trained network. Fit it "
+            "first."
+        )
+    if not is_frozen:
+        raise ValueError(
+            "pretrained must be wrapped, sklearn.frozen.FrozenEstimator(fitted): clone "
+            "and searches would make an unfitted copy of a bare estimator and lose its "
+            "weights."
+        )
+    if not network.has_trunk:
+        raise ValueError(
+            "pretrained must have a trunk to take over, but was fitted with "
+            "hidden_layer_sizes=(). Fit it with at least one hidden layer."
+        )
+    if network.n_trunks > 1:
+        raise ValueError(
+            "pretrained must have one trunk for all of its tasks, but has one for each "
+            f"of {network.n_trunks}. Fit it with sharing='hard'."
+        )
+    return inner
+
+
+def take_columns(estimator: Any, pretrained: Any) -> None:
+    """X must have the columns that the trunk knows, by name where they have names."""
+    estimator.n_features_in_ = pretrained.n_features_in_
+    if hasattr(pretrained, "feature_names_in_"):
+        estimator.feature_names_in_ = pretrained.feature_names_in_
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def take_trunk(network: TrunkAndHeads, pretrained: Any) -> None:
+    """Begin with the trunk of `pretrained`."""
+    source = pretrained.network_
+    _check_same_trunk(network.architecture, source.architecture)
+    network.take_trunk(source)
+
+
+def _check_same_trunk(own: Architecture, source: Architecture) -> None:
+    for parameter, field in _OF_THE_TRUNK.items():
+        wanted, found = getattr(own, field), getattr(source, field)
+        if wanted != found:
+            raise ValueError(
+                f"The trunk of pretrained must be what {parameter} asks for, {field} "
+                f"{wanted!r}, but has {found!r}. Take over its parameters: "
+                "clone(fitted).set_params(pretrained=FrozenEstimator(fitted))."
+            )
+
+
+# Tasks that come and go -----------------------------------------------------------
+
+
+def network_for(estimator: Any, outputs: tuple[OutputKind, ...]) -> TrunkAndHeads:
+    """A network like the fitted one for other tasks, to be filled by `take_task`."""
+    fitted: TrunkAndHeads = estimator.network_
+    architecture = replace(fitted.architecture, outputs=outputs)
+    trunk = fitted.trunk
+    if isinstance(trunk, ModuleTrunk):
+        architecture = replace(
+            architecture, make_trunk=lambda n_banks, _: trunk.with_banks(n_banks)
+        )
+    network: TrunkAndHeads = sharing_spec(estimator).build(
+        architecture, torch.Generator()
+    )
+    return network.to(fitted.like.device)
+
+
+def weights_of_tasks(
+    weight: Any, parameter: str, names: NDArray, others: NDArray
+) -> Any:
+    """`task_weight` or `class_weight` as far as they are about tasks of these names."""
+    if weight is None or isinstance(weight, str):
+        return weight
+    if isinstance(weight, Mapping):
+        by_name = weights_by_name(weight, np.append(others, names), parameter) or {}
+        return {name: by_name[name] for name in names if name in by_name}
+    raise ValueError(
+        f"{parameter} must be None, 'balanced' or a mapping by name for a network of "
+        f"other tasks; got {shorten(np.asarray(weight).tolist())}, a weight for each "
+        f"task. Set {parameter} to a mapping."
+    )

@@ -1,0 +1,30 @@
+"""Networks: banks of linear maps, layers on columns, stacks, trunk and heads."""
+
+from skmtl._network._banks import SparseRows, parameter_device, without_memory
+from skmtl._network._columns import ColumnEncoder, Positions, split_rows
+from skmtl._network._dropout import DropoutStock
+from skmtl._network._module_trunk import ModuleTrunk, build_module_trunk
+from skmtl._network._network import Architecture, NetworkPass, Tape, TrunkAndHeads
+from skmtl._network._products import without_derivatives
+from skmtl._network._specs import describe, without_addresses
+from skmtl._network._stacks import ACTIVATIONS
+
+__all__ = [
+    "ACTIVATIONS",
+    "Architecture",
+    "ColumnEncoder",
+    "DropoutStock",
+    "ModuleTrunk",
+    "NetworkPass",
+    "Positions",
+    "SparseRows",
+    "Tape",
+    "TrunkAndHeads",
+    "build_module_trunk",
+    "describe",
+    "parameter_device",
+    "split_rows",
+    "without_addresses",
+    "without_derivatives",
+    "without_memory",
+]

@@ -1,0 +1,224 @@
+"""The bank, many linear maps in one call, and the small blocks around it."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skmtl._network._products import (
+    affine,
+    batched_affine,
+    batched_product,
+    batched_weight_gradient,
+    product,
+    weight_gradient,
+)
+
+
+class SparseRows(NamedTuple):
+    """A batch of CSR rows: row i owns the entries from offsets[i] to offsets[i + 1]."""
+
+    indices: Tensor  # (n_entries,)
+    offsets: Tensor  # (batch + 1,)
+    values: Tensor  # (n_entries,)
+
+
+def weighted_sum(table: Tensor, rows: SparseRows) -> Tensor:
+    """(n_rows, out) -> (batch, out): the product of a CSR matrix and the table."""
+    return F.embedding_bag(
+        rows.indices,
+        table,
+        rows.offsets,
+        mode="sum",
+        per_sample_weights=rows.values,
+        include_last_offset=True,
+    )
+
+
+def transposed(rows: SparseRows, n_columns: int) -> SparseRows:
+    """The columns of a CSR matrix as the rows of another.
+
+    The weighted sum of a gradient over them is the gradient of a table; autograd's
+    takes nine times as long (200 rows of 100 entries, 256 outputs).
+    """
+    indices, offsets, values = (part.cpu().numpy() for part in rows)
+    shape = (len(offsets) - 1, n_columns)
+    columns = sparse.csr_array((values, indices, offsets), shape=shape).tocsc()
+    parts = (columns.indices, columns.indptr, columns.data)
+    return SparseRows(*(torch.from_numpy(p).to(rows.values.device) for p in parts))
+
+
+def without_empty(rows: SparseRows) -> tuple[Tensor, SparseRows]:
+    """Which rows have entries, and these rows alone."""
+    filled = rows.offsets.diff().nonzero().squeeze(1)
+    offsets = torch.cat([rows.offsets[filled], rows.offsets[-1:]])
+    return filled, rows._replace(offsets=offsets)
+
+
+# Where parameters are made, "cpu", or "meta": there they have sizes and no memory.
+_parameter_device = ContextVar("parameter_device", default="cpu")
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Networks that are built here have sizes alone."""
+    token = _parameter_device.set("meta")
+    try:
+        yield
+    finally:
+        _parameter_device.reset(token)
+
+
+def parameter_device() -> torch.device:
+    """Where to make parameters, whatever the caller's default device is."""
+    return torch.device(_parameter_device.get())
+
+
+def empty_parameter(*shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device=parameter_device())
+
+
+class LinearBank(nn.Module):
+    """`n_inputs * n_readers` linear maps, each input read by `n_readers` of them.
+
+    The maps that read the same input lie side by side in memory, so that they are the
+    columns of one product; inputs of their own go through one batched product. Linear
+    heads are one input with a reader per task, an ensemble one input per member.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        in_features: int,
+        n_readers: int,
+        out_features: int,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(
+            empty_parameter(n_inputs, in_features, n_readers, out_features)
+        )
+        self.bias = nn.Parameter(empty_parameter(n_inputs, 1, n_readers, out_features))
+
+    @torch.no_grad()
+    def initialize(self, activation: str, generator: torch.Generator) -> None:
+        """Draw as MLPClassifier does (Glorot & Bengio 2010, eq. 16, biases too)."""
+        _, in_features, _, out_features = self.weight.shape
+        bound = glorot_bound(in_features, out_features, activation)
+        self.weight.uniform_(-bound, bound, generator=generator)
+        self.bias.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, x: Tensor | SparseRows) -> Tensor:
+        """(n_inputs, batch, in) -> (n_inputs, batch, n_readers, out)."""
+        out = LinearPass(self).forward(one_or_many(x))
+        return as_many(out).unflatten(2, self.weight.shape[2:])
+
+
+class LinearPass:
+    """The arithmetic of a `LinearBank`, forward and back, on views made once.
+
+    A small network is bound by what a module and autograd take for each operation, not
+    by the operations. So all layers here have a pass beside them, with the gradient
+    written out, which training makes once and uses for all steps.
+
+    What it reads and gives is (n_inputs, batch, width), and (batch, width) for a single
+    input.
+    """
+
+    def __init__(self, bank: LinearBank) -> None:
+        self.n_inputs, self.in_features, self.n_readers, _ = bank.weight.shape
+        self.weight = self._matrices(bank.weight)
+        self.bias = bank.bias.flatten() if self.n_inputs == 1 else bank.bias.flatten(2)
+        self.weight_transposed = self.weight.mT
+        # Of a sparse input: the only rows of the weight's gradient that are not 0, None
+        # for any of them.
+        self.columns_with_gradient: Tensor | None = None
+        if bank.weight.grad is not None and bank.bias.grad is not None:
+            self.weight_gradient = self._matrices(bank.weight.grad)
+            self.bias_gradient = bank.bias.grad.view_as(self.bias)
+
+    def _matrices(self, weight: Tensor) -> Tensor:
+        """([n_inputs,] in, n_readers * out), a view."""
+        return weight.flatten(2)[0] if self.n_inputs == 1 else weight.flatten(2)
+
+    def forward(self, x: Any) -> Tensor:
+        """([n_inputs,] batch, in) or sparse -> ([n_inputs,] batch, n_readers * out)."""
+        if isinstance(x, SparseRows):
+            return weighted_sum(self.weight, x) + self.bias
+        if self.n_inputs > 1:
+            return batched_affine(x, self.weight, self.bias)
+        return affine(x, self.weight, self.bias)
+
+    def backward(self, x: Any, gradient: Tensor, *, wants_input: bool) -> Tensor | None:
+        """Set the parameters' gradients from that of the output; return that of x."""
+        if self.n_inputs > 1:
+            return self._backward_many(x, gradient, wants_input)
+        torch.sum(gradient, 0, out=self.bias_gradient)
+        if isinstance(x, SparseRows):
+            self._backward_sparse(x, gradient)
+            return None
+        weight_gradient(x, gradient, self.weight_gradient)
+        return product(gradient, self.weight_transposed) if wants_input else None
+
+    def _backward_sparse(self, x: SparseRows, gradient: Tensor) -> None:
+        """Touch the columns of this batch and the one before, if most are empty."""
+        columns = transposed(x, self.in_features)
+        gradient = gradient.contiguous()
+        filled, entries = without_empty(columns)
+        if 2 * len(filled) > self.in_features:
+            self.weight_gradient.copy_(weighted_sum(gradient, columns))
+            self.columns_with_gradient = None
+            return
+        if self.columns_with_gradient is None:
+            self.weight_gradient.zero_()
+        else:
+            self.weight_gradient.index_fill_(0, self.columns_with_gradient, 0.0)
+        self.weight_gradient.index_copy_(0, filled, weighted_sum(gradient, entries))
+        self.columns_with_gradient = filled
+
+    def _backward_many(
+        self, x: Tensor, gradient: Tensor, wants_input: bool
+    ) -> Tensor | None:
+        torch.sum(gradient, 1, keepdim=True, out=self.bias_gradient)
+        batched_weight_gradient(x, gradient, self.weight_gradient)
+        if not wants_input:
+            return None
+        return batched_product(gradient, self.weight_transposed)
+
+
+def glorot_bound(in_features: int, out_features: int, activation: str) -> float:
+    """Bound of the uniform distribution of initial parameters."""
+    factor = 2.0 if activation == "logistic" else 6.0
+    return math.sqrt(factor / (in_features + out_features))
+
+
+def as_many(x: Any) -> Any:
+    """(batch, width) -> (1, batch, width), the form of many inputs."""
+    return x.unsqueeze(0) if isinstance(x, Tensor) and x.ndim == 2 else x
+
+
+def one_or_many(x: Any) -> Any:
+    """(1, batch, width) -> (batch, width), the form of a single input."""
+    return x[0] if isinstance(x, Tensor) and x.ndim == 3 and len(x) == 1 else x
+
+
+def banks_first(x: Tensor, n_readers: int) -> Tensor:
+    """([n_inputs,] batch, n_readers * out) -> (n_inputs * n_readers, batch, out)."""
+    if n_readers == 1:
+        return x
+    by_reader = x.unflatten(-1, (n_readers, -1)).transpose(-2, -3)
+    return by_reader if x.ndim == 2 else by_reader.flatten(0, 1)
+
+
+def readers_last(x: Tensor, n_readers: int, n_inputs: int) -> Tensor:
+    """The inverse of `banks_first`."""
+    if n_readers == 1:
+        return x
+    if n_inputs == 1:
+        return x.transpose(0, 1).flatten(1)
+    return x.unflatten(0, (-1, n_readers)).transpose(1, 2).flatten(2)

@@ -1,0 +1,359 @@
+"""The first layer on a raw table: encoded columns, and the bank that reads them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from skmtl._inputs import (
+    FIRST_CODE_SLOT,
+    MISSING_SLOT,
+    ColumnEncoding,
+    NumericColumns,
+)
+from skmtl._network._banks import (
+    SparseRows,
+    as_many,
+    empty_parameter,
+    glorot_bound,
+    transposed,
+    weighted_sum,
+)
+from skmtl._network._dropout import dropout_factors
+from skmtl._network._products import affine, weight_gradient
+
+
+class EncodedRows(NamedTuple):
+    """A batch of rows as `ColumnEncoder` gives them and `ColumnBank` reads them."""
+
+    # (batch, n_inputs) of the linear path, the curves and, where they are few, of the
+    # categories
+    numbers: Tensor
+    categories: SparseRows | None  # else entries of the table of categories
+    unknown: Tensor | None  # (batch, n_categorical), 1 for a category without a row
+
+
+class Positions(NamedTuple):
+    """A batch of rows as `ColumnEncoder` places them, to be expanded."""
+
+    values: Tensor  # (batch, columns): place among the bins, or row of a category
+
+
+# What a layer may read.
+Features = Tensor | SparseRows | EncodedRows
+
+
+def split_rows(
+    x: Tensor | SparseRows | Positions | EncodedRows, n_rows: int
+) -> Sequence[Any]:
+    """So many rows each, the last ones fewer."""
+    if isinstance(x, Positions):
+        return [Positions(values) for values in x.values.split(n_rows)]
+    if isinstance(x, Tensor):
+        return x.split(n_rows)
+    if isinstance(x, EncodedRows):
+        numbers = x.numbers.split(n_rows)
+        none = [None] * len(numbers)
+        categories, unknown = (
+            none if part is None else split_rows(part, n_rows)
+            for part in (x.categories, x.unknown)
+        )
+        return list(map(EncodedRows, numbers, categories, unknown))
+    parts, bounds = [], x.offsets[::n_rows].tolist()
+    for i, first in enumerate(bounds):
+        offsets = x.offsets[i * n_rows : (i + 1) * n_rows + 1]
+        last = int(offsets[-1])
+        if len(offsets) > 1:
+            values = x.values[first:last]
+            parts.append(SparseRows(x.indices[first:last], offsets - first, values))
+    return parts
+
+
+def _buffer(array: NDArray) -> nn.Buffer:
+    """What never changes, and so need not be kept with the best parameters."""
+    return nn.Buffer(torch.from_numpy(np.array(array)), persistent=False)
+
+
+class ColumnEncoder(nn.Module):
+    """Turns rows of X into what a `ColumnBank` reads; it has nothing to learn.
+
+    A number becomes its score, linear between the scores of the knots, and how far it
+    fills each bin of its column. A category is a row of a table, a missing number an
+    indicator. What no training row showed (a missing number where none was missing, an
+    unknown category where none was rare) gets the mean response of its column, which
+    for numbers is 0.
+    """
+
+    # Of the bins relative to the scores. Between .1 and .2 did best of .02 to 1.
+    CURVE_SCALE = 0.2
+    # Categories of all columns together up to which they are columns of the product.
+    MAX_INDICATORS = 256
+
+    def __init__(self, encoding: ColumnEncoding) -> None:
+        super().__init__()
+        numeric, categorical = encoding.numeric, encoding.categorical
+        self.n_curved = n_curved = numeric.n_curved
+        self.n_bins = numeric.bin_means.shape[1]
+        n_numeric = len(numeric.positions)
+        is_in_order = np.array_equal(numeric.positions, np.arange(n_numeric))
+        self.reads_all = is_in_order and n_numeric == encoding.n_features
+        self.numeric = _buffer(numeric.positions)
+        self.first_score = _buffer(numeric.scores[:, 0].astype(np.float32))
+        begin, width, rise = _bins(numeric)
+        # The columns with a curve have several bins, the others one.
+        self.curves = _Bins(begin[:n_curved], width[:n_curved], rise[:n_curved])
+        self.lines = _Bins(*(part[n_curved:, :1] for part in (begin, width, rise)))
+        self.bin_means = _buffer(numeric.bin_means[:n_curved].astype(np.float32))
+        self.bin_numbers = _buffer(np.arange(self.n_bins, dtype=np.float32))
+        self.missing = _buffer(np.flatnonzero(numeric.has_missing))
+        self.categorical = _buffer(categorical.positions)
+        self.first_slot = _buffer(categorical.first_slot)
+        self.slot_row = _buffer(categorical.slot_row)
+        # Few categories are columns of one product with the numbers.
+        n_rows = len(categorical.row_column)
+        self.n_indicators = n_rows if n_rows <= self.MAX_INDICATORS else 0
+        shares = np.zeros((len(categorical.positions), self.n_indicators), np.float32)
+        if self.n_indicators:
+            shares[categorical.row_column, np.arange(n_rows)] = categorical.row_share
+        self.shares = _buffer(shares)
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers that a row becomes, its entries of a table aside."""
+        n_numbers = len(self.numeric) + len(self.missing)
+        return n_numbers + self.n_curved * self.n_bins + self.n_indicators
+
+    @property
+    def width(self) -> int:
+        """Numbers that a row takes at the peak, those in float64 twice."""
+        n_categories = 8 * len(self.categorical)
+        return 5 * self.n_curved * self.n_bins + 5 * len(self.numeric) + n_categories
+
+    def forward(
+        self, x: Tensor, dropout: float, generator: torch.Generator | None
+    ) -> EncodedRows:
+        """Encode (batch, n_features); dropout acts on whole columns."""
+        return self.expand(self.place(x), dropout, generator)
+
+    def place(self, x: Tensor) -> Positions:
+        """Where each value of (batch, n_features) lies among the bins of its column.
+
+        What never changes in training, of the size of X in float32.
+        """
+        x = x.to(torch.float64)  # differences of large numbers need it
+        numbers = x if self.reads_all else x.index_select(1, self.numeric)
+        parts = [self.curves(numbers[:, : self.n_curved]).sum(2)]
+        if self.n_curved < numbers.shape[1]:
+            parts.append(self.lines(numbers[:, self.n_curved :]).sum(2))
+        if len(self.categorical):
+            codes = x.index_select(1, self.categorical)
+            slots = torch.where(codes.isnan(), MISSING_SLOT, codes + FIRST_CODE_SLOT)
+            rows = self.slot_row.take(slots.to(torch.int64) + self.first_slot)
+            parts.append(rows.to(parts[0].dtype))
+        return Positions(torch.cat(parts, dim=1))
+
+    def expand(
+        self, x: Positions, dropout: float, generator: torch.Generator | None
+    ) -> EncodedRows:
+        """What the layer reads; dropout acts on whole columns."""
+        n_numeric, values = len(self.numeric), x.values
+        keep: Tensor | None = None
+        if generator is not None:
+            keep = dropout_factors(values, dropout, generator)
+        of_number = of_category = None
+        if keep is not None:
+            of_number, of_category = keep[:, :n_numeric], keep[:, n_numeric:]
+        n_numbers = self.n_inputs - self.n_indicators
+        out = values.new_empty(len(values), self.n_inputs)
+        self._expand_numbers(values[:, :n_numeric], of_number, out[:, :n_numbers])
+        if not len(self.categorical):
+            return EncodedRows(out, None, None)
+        rows = values[:, n_numeric:]
+        if self.n_indicators:
+            self._expand_indicators(rows, of_category, out[:, n_numbers:])
+            return EncodedRows(out, None, None)
+        return EncodedRows(out, *self._expand_categories(rows, of_category))
+
+    def _expand_numbers(
+        self, position: Tensor, keep: Tensor | None, out: Tensor
+    ) -> None:
+        """Scores, indicators of missing numbers and bins, side by side."""
+        n_curved, n_lines = self.n_curved, position.shape[1] - self.n_curved
+        n_missing = len(self.missing)
+        sizes = [n_curved, n_lines, n_missing, n_curved * self.n_bins]
+        scores, lines, indicators, bins = out.split(sizes, dim=1)
+        bins = bins.unflatten(1, (n_curved, self.n_bins))
+        # In place, part by part: this is done for every batch of every member.
+        torch.sub(position[:, :n_curved].unsqueeze(2), self.bin_numbers, out=bins)
+        bins.clamp_(0.0, 1.0)
+        torch.sum(bins * self.curves.rise, 2, out=scores)
+        torch.mul(position[:, n_curved:], self.lines.rise.squeeze(1), out=lines)
+        linear = out[:, : n_curved + n_lines]
+        linear.add_(self.first_score)
+        bins.sub_(self.bin_means)
+        is_missing = position.isnan()
+        if bool(is_missing.any()):
+            linear.masked_fill_(is_missing, 0.0)
+            bins.masked_fill_(is_missing[:, :n_curved].unsqueeze(2), 0.0)
+        if n_missing:
+            indicators.copy_(is_missing.index_select(1, self.missing))
+        if keep is None:
+            bins.mul_(self.CURVE_SCALE)
+            return
+        linear.mul_(keep)
+        if n_missing:
+            indicators.mul_(keep.index_select(1, self.missing))
+        bins.mul_((self.CURVE_SCALE * keep[:, :n_curved]).unsqueeze(2))
+
+    def _expand_indicators(
+        self, rows: Tensor, keep: Tensor | None, out: Tensor
+    ) -> None:
+        """1 in the column of a category's row; its share where there is no row."""
+        factors, unknown = _known_and_unknown(rows, keep)
+        # Added: a column without a row adds 0 to the first of the others.
+        out.zero_().scatter_add_(1, rows.clamp(min=0).to(torch.int64), factors)
+        if unknown is not None:
+            out.addmm_(unknown, self.shares)
+
+    def _expand_categories(
+        self, rows: Tensor, keep: Tensor | None
+    ) -> tuple[SparseRows, Tensor | None]:
+        """Rows of the table, and which columns have none."""
+        factors, unknown = _known_and_unknown(rows, keep)
+        step = rows.shape[1]
+        offsets = torch.arange(0, rows.numel() + 1, step, device=rows.device)
+        indices = rows.clamp(min=0).to(torch.int64).flatten()
+        return SparseRows(indices, offsets, factors.flatten()), unknown
+
+
+def _known_and_unknown(
+    rows: Tensor, keep: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """(batch, n_categorical): 1 for a category with a row, 1 for one without, or None.
+
+    Times the factors of dropout.
+    """
+    is_unknown = rows < 0
+    known = (~is_unknown).to(rows.dtype)
+    unknown = 1.0 - known if bool(is_unknown.any()) else None
+    if keep is not None:
+        known.mul_(keep)
+        unknown = None if unknown is None else unknown.mul_(keep)
+    return known, unknown
+
+
+class _Bins(nn.Module):
+    """Bins of some columns, and by how much the score rises in each."""
+
+    def __init__(self, begin: NDArray, width: NDArray, rise: NDArray) -> None:
+        super().__init__()
+        self.begin, self.width = _buffer(begin), _buffer(width)
+        self.rise = _buffer(rise.astype(np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n_columns) -> (batch, n_columns, n_bins): how far each is filled."""
+        # Half of the numbers, so that the difference of any two is finite.
+        filled = torch.sub(0.5 * x.unsqueeze(2), self.begin)
+        return filled.div_(self.width).clamp_(0.0, 1.0).to(self.rise.dtype)
+
+
+def _bins(numeric: NumericColumns) -> tuple[NDArray, NDArray, NDArray]:
+    """(n_columns, n_bins) begin, width and rise; where no bin is, none is filled."""
+    begin, end = numeric.knots[:, :-1], numeric.knots[:, 1:]
+    is_bin = np.isfinite(end)
+    width = np.subtract(end, begin, where=is_bin, out=np.ones_like(begin))
+    rise = np.where(is_bin, np.diff(numeric.scores, axis=1), 0.0)
+    return np.where(is_bin, begin, np.inf), width, rise
+
+
+class ColumnBank(nn.Module):
+    """A layer that reads encoded columns: the first of a network on a raw table.
+
+    The piecewise-linear encoding of Gorishniy et al. (2022, "On Embeddings for
+    Numerical Features in Tabular Deep Learning", equation 1), in which each bin adds to
+    those below, beside a linear path; made batch by batch. Unlike there, bins are
+    clipped at both ends, have mean 0 over the training rows, and begin at weight 0 and
+    with a small scale: the network begins as one on the linear path alone, and bends
+    where the data insist.
+    """
+
+    def __init__(
+        self, encoding: ColumnEncoding, n_readers: int, out_features: int
+    ) -> None:
+        super().__init__()
+        numeric, categorical = encoding.numeric, encoding.categorical
+        n_numeric, n_categorical = len(numeric.positions), len(categorical.positions)
+        self.n_columns = n_numeric + n_categorical
+        self.n_categorical = n_categorical
+        self.row_column = _buffer(categorical.row_column)
+        self.row_share = _buffer(categorical.row_share[:, None].astype(np.float32))
+        # Inputs of the linear path, bins of the curves, categories.
+        self.sizes = [
+            n_numeric + int(numeric.has_missing.sum()),
+            numeric.n_curved * numeric.bin_means.shape[1],
+            len(categorical.row_column),
+        ]
+        shape = (1, sum(self.sizes), n_readers, out_features)
+        self.weight = nn.Parameter(empty_parameter(*shape))
+        shape = (1, 1, n_readers, out_features)
+        self.bias = nn.Parameter(empty_parameter(*shape))
+
+    @torch.no_grad()
+    def initialize(self, activation: str, generator: torch.Generator) -> None:
+        """Draw as for a layer with an input per column; the curves begin at 0."""
+        bound = glorot_bound(self.n_columns, self.bias.shape[3], activation)
+        self.weight.uniform_(-bound, bound, generator=generator)
+        self.bias.uniform_(-bound, bound, generator=generator)
+        self.weight.split(self.sizes, dim=1)[1].zero_()
+
+    def forward(self, x: EncodedRows) -> Tensor:
+        """Encoded rows -> (1, batch, n_readers, out)."""
+        return as_many(ColumnPass(self).forward(x)).unflatten(2, self.bias.shape[2:])
+
+
+class ColumnPass:
+    """The arithmetic of a `ColumnBank`, see `LinearPass`."""
+
+    def __init__(self, bank: ColumnBank) -> None:
+        self.n_inputs, self.n_readers = 1, bank.weight.shape[2]
+        sizes = [bank.sizes[0] + bank.sizes[1], bank.sizes[2]]
+        self.all = bank.weight.flatten(2)[0]
+        self.numbers, self.rows = self.all.split(sizes)
+        self.bias = bank.bias.flatten()
+        self.n_categorical = bank.n_categorical
+        self.row_column, self.row_share = bank.row_column, bank.row_share
+        if bank.weight.grad is not None and bank.bias.grad is not None:
+            self.bias_gradient = bank.bias.grad.flatten()
+            self.all_gradient = bank.weight.grad.flatten(2)[0]
+            parts = self.all_gradient.split(sizes)
+            self.numbers_gradient, self.rows_gradient = parts
+
+    def forward(self, x: EncodedRows) -> Tensor:
+        """Encoded rows -> (batch, n_readers * out)."""
+        if x.categories is None:
+            return affine(x.numbers, self.all, self.bias)
+        out = affine(x.numbers, self.numbers, self.bias)
+        out += weighted_sum(self.rows, x.categories)
+        if x.unknown is not None:
+            means = self.rows.new_zeros(self.n_categorical, self.rows.shape[1])
+            shares = self.row_share * self.rows
+            out = out + x.unknown @ means.index_add(0, self.row_column, shares)
+        return out
+
+    def backward(
+        self, x: EncodedRows, gradient: Tensor, *, wants_input: bool = False
+    ) -> None:
+        """Set the parameters' gradients from that of the output; x has none."""
+        torch.sum(gradient, 0, out=self.bias_gradient)
+        if x.categories is None:
+            weight_gradient(x.numbers, gradient, self.all_gradient)
+            return
+        weight_gradient(x.numbers, gradient, self.numbers_gradient)
+        rows = transposed(x.categories, len(self.rows))
+        self.rows_gradient.copy_(weighted_sum(gradient.contiguous(), rows))
+        if x.unknown is not None:
+            means = x.unknown.T @ gradient
+            self.rows_gradient += self.row_share * means[self.row_column]

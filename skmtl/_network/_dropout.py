@@ -1,0 +1,61 @@
+"""Dropout from generators of our own."""
+
+import torch
+from torch import Tensor
+
+
+class DropoutStock:
+    """Factors of dropout for the next steps, drawn together.
+
+    For a small layer the calls take longer than the drawing, and keep other threads
+    from Python.
+    """
+
+    MAX_STEPS = 16
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.n_steps = 1
+        self._factors: dict[tuple[int, float], list[Tensor]] = {}
+
+    def begin(self, n_steps: int) -> None:
+        """Before so many steps: the state of the generator is all that is known."""
+        self.n_steps = min(n_steps, self.MAX_STEPS)
+        self._factors.clear()
+
+    def take(self, x: Tensor, rate: float) -> Tensor | None:
+        """As `dropout_factors`."""
+        key = x.numel(), rate
+        stock = self._factors.setdefault(key, [])
+        if not stock:
+            many = x.new_empty(1).expand(self.n_steps, x.numel())
+            factors = dropout_factors(many, rate, self.generator)
+            if factors is None:
+                return None
+            stock.extend(factors.unbind())
+        return stock.pop().view(x.shape)
+
+
+def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Inverted dropout from a generator of our own; without one, nothing is dropped."""
+    keep = dropout_factors(x, rate, generator)
+    return x if keep is None else x * keep
+
+
+def dropout_factors(
+    x: Tensor, rate: float, generator: torch.Generator | None
+) -> Tensor | None:
+    """0 for what is dropped, what makes up for it for the rest; None for no dropout.
+
+    Eight random bits decide on each element: the rate is rounded to a multiple of
+    1/256, and what makes up for it is exact. bernoulli_ draws a double for each, which
+    takes twelve times as long.
+    """
+    if generator is None or rate == 0:
+        return None
+    n_dropped = min(max(round(rate * 2**8), 1), 2**8 - 1)  # of 2**8 values
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+    words.random_(-(2**63), None, generator=generator)
+    values = words.view(torch.int8)[: x.numel()].view(x.shape)
+    kept = values >= n_dropped - 2**7
+    return kept.to(x.dtype).mul_(2**8 / (2**8 - n_dropped))

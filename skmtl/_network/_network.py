@@ -1,0 +1,411 @@
+"""The network: trunks that read the input, heads that read the trunks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from skmtl._inputs import ColumnEncoding
+from skmtl._network._banks import SparseRows, as_many, one_or_many
+from skmtl._network._columns import ColumnEncoder, EncodedRows, Features, Positions
+from skmtl._network._dropout import DropoutStock, apply_dropout
+from skmtl._network._module_trunk import ModulePass, ModuleTrunk
+from skmtl._network._stacks import BankStack, Record, StackPass
+from skmtl._outputs import OutputKind, output_groups
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is made of."""
+
+    sharing: str  # the spec that builds it
+    n_features: int
+    n_bins: int | None  # of the input layer, None for a linear layer
+    outputs: tuple[OutputKind, ...]  # per task
+    hidden_layer_sizes: tuple[int, ...]
+    head_hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    dropout: float
+    input_dropout: float
+    n_members: int
+    trunk: str | None = None  # a module of the user's own, in place of hidden layers
+    input_shape: tuple[int, ...] | None = None  # of a row that such a module reads
+    # What the input layer has learned from the training rows.
+    encoding: ColumnEncoding | None = field(default=None, compare=False, repr=False)
+    # Makes so many banks of the user's own trunk.
+    make_trunk: Callable[[int, torch.Generator], ModuleTrunk] | None = field(
+        default=None, compare=False, repr=False
+    )
+
+
+class Tape(NamedTuple):
+    """What the layers of a forward pass read and gave."""
+
+    trunk: list[Any]
+    heads: list[list[Record]]  # of each group of tasks
+
+
+class TrunkAndHeads(nn.Module):
+    """`n_trunks` trunks per member, 1 for all tasks or one each, and a head per task.
+
+    `encode` and `decode` are the seam between the two. Trunk m * n_trunks + t belongs
+    to member m; with the trunk `()` the features are the input itself.
+    """
+
+    def __init__(
+        self, architecture: Architecture, n_trunks: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        # What made the trunk may be large, and is not needed again.
+        self.architecture = replace(architecture, make_trunk=None)
+        self.n_members = architecture.n_members
+        self.n_trunks = n_trunks
+        self.input_dropout = architecture.input_dropout
+        self.groups = output_groups(architecture.outputs)
+        encoding = architecture.encoding
+        self.columns = None if encoding is None else ColumnEncoder(encoding)
+        self.trunk = _make_trunk(architecture, self.n_members * n_trunks, generator)
+        self.heads = nn.ModuleList()
+        for group in self.groups:
+            head_sizes = (*architecture.head_hidden_layer_sizes, group.kind.n_logits)
+            head = BankStack(
+                (self.trunk.width, *head_sizes),
+                n_inputs=self._n_inputs(len(group.tasks)),
+                n_banks=self.n_members * len(group.tasks),
+                activation=architecture.activation,
+                dropout=architecture.dropout,
+                activate_last=False,
+                generator=generator,
+                encoding=None if self.has_trunk else encoding,
+            )
+            self.heads.append(head)
+
+    @property
+    def has_trunk(self) -> bool:
+        """Whether there is a layer between the input and the heads."""
+        return self.trunk.n_layers > 0
+
+    @property
+    def like(self) -> Tensor:
+        """A parameter of the device and precision that rows are read in.
+
+        Not of the trunk: a module of the user's own may have any.
+        """
+        return next(self.heads.parameters())
+
+    @property
+    def n_features_out(self) -> int:
+        """Features of all trunks."""
+        return self.n_members * self.n_trunks * self.trunk.width
+
+    @property
+    def work_per_row(self) -> int:
+        """Multiply-adds of a forward pass, roughly."""
+        return sum(stack.work_per_row for stack in self._stacks())
+
+    @property
+    def units_per_row(self) -> int:
+        """Numbers that the layers give for a row."""
+        n_encoded = 0 if self.columns is None else self.columns.width
+        return n_encoded + sum(stack.units_per_row for stack in self._stacks())
+
+    def _stacks(self) -> list[BankStack | ModuleTrunk]:
+        return [self.trunk, *cast(list[BankStack], list(self.heads))]
+
+    def take_trunk(self, source: "TrunkAndHeads") -> None:
+        """Begin with the trunk of another network, of which all tasks share one."""
+        if self.trunk.width != source.trunk.width:
+            raise ValueError(
+                f"The trunk must have the width of the one taken over, "
+                f"{source.trunk.width}; got {self.trunk.width}. Make it as it was."
+            )
+        banks = range(self.n_members * self.n_trunks)
+        source_banks = [bank // self.n_trunks for bank in banks]
+        self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
+
+    def take_task(self, task: int, source: "TrunkAndHeads", source_task: int) -> None:
+        """Take over a task of another network: its head, and the trunk that it reads.
+
+        A trunk that all tasks share is that of the last one.
+        """
+        head, banks = self._banks_of(task)
+        source_head, source_banks = source._banks_of(source_task)
+        head.copy_banks(banks, source_head, source_banks)
+        if self.n_trunks > 1 or task == len(self.architecture.outputs) - 1:
+            banks, source_banks = self._trunks_of(task), source._trunks_of(source_task)
+            self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
+
+    @property
+    def can_be_divided(self) -> bool:
+        """Whether `part` can take it apart: not where there is code of the user's.
+
+        A module may draw from torch's global generator, which threads would share.
+        """
+        is_own = type(self) is TrunkAndHeads
+        return is_own and not isinstance(self.trunk, ModuleTrunk)
+
+    def part(self, members: Sequence[int], tasks: Sequence[int]) -> "TrunkAndHeads":
+        """A copy of some members (all tasks, or some separate ones) as a network."""
+        outputs = tuple(self.architecture.outputs[t] for t in tasks)
+        architecture = replace(
+            self.architecture, n_members=len(members), outputs=outputs
+        )
+        n_trunks = len(tasks) if self.n_trunks > 1 else 1
+        part = TrunkAndHeads(architecture, n_trunks, torch.Generator())
+        part = part.to(self.like.device)
+        if self.like.dtype != torch.float32:  # the user has converted it
+            part = part.to(self.like.dtype)
+        self.copy_to_part(part, members, tasks)
+        return part
+
+    def copy_to_part(
+        self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
+    ) -> None:
+        """Bring up to date what `part` gave for these members and tasks."""
+        for own, banks, other, other_banks in self._shared_with(part, members, tasks):
+            other.copy_banks(other_banks, own, banks)
+
+    def copy_from_part(
+        self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
+    ) -> None:
+        """The way back."""
+        for own, banks, other, other_banks in self._shared_with(part, members, tasks):
+            own.copy_banks(banks, other, other_banks)
+
+    def _shared_with(
+        self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
+    ) -> Iterator[tuple[Any, list[int], Any, range]]:
+        """Each stack with its banks, and the part's with its own."""
+        trunks = tasks if self.n_trunks > 1 else [0]
+        banks = [m * self.n_trunks + t for m in members for t in trunks]
+        yield self.trunk, banks, part.trunk, range(len(banks))
+        by_kind = {
+            group.kind: (group.tasks, head)
+            for group, head in zip(self.groups, self.heads, strict=True)
+        }
+        for group, head in zip(part.groups, part.heads, strict=True):
+            own_tasks, own = by_kind[group.kind]
+            positions = [own_tasks.index(tasks[t]) for t in group.tasks]
+            banks = [m * len(own_tasks) + i for m in members for i in positions]
+            yield own, banks, head, range(len(banks))
+
+    def _banks_of(self, task: int) -> tuple[BankStack, list[int]]:
+        """The stack of heads with a task, and the task's banks in it."""
+        for group, head in zip(self.groups, self.heads, strict=True):
+            if task in group.tasks:
+                n_tasks, position = len(group.tasks), group.tasks.index(task)
+                banks = [m * n_tasks + position for m in range(self.n_members)]
+                return cast(BankStack, head), banks
+        raise IndexError(task)
+
+    def _trunks_of(self, task: int) -> list[int]:
+        own = task if self.n_trunks > 1 else 0
+        return [m * self.n_trunks + own for m in range(self.n_members)]
+
+    def _n_inputs(self, n_tasks: int) -> int:
+        if not self.has_trunk:
+            return 1
+        return self.n_members * (n_tasks if self.n_trunks > 1 else 1)
+
+    def forward(
+        self,
+        x: Tensor | SparseRows | Positions,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Rows of X -> logits (n_members, batch, n_logits).
+
+        Dropout is applied where a generator is given.
+        """
+        network_pass = NetworkPass(self)
+        return network_pass.forward(network_pass.read(x, generator), generator)
+
+    def encode(
+        self,
+        x: Tensor | SparseRows | Positions,
+        generator: torch.Generator | None = None,
+    ) -> Features:
+        """Rows of X -> (n_members * n_trunks, batch, width)."""
+        network_pass = NetworkPass(self)
+        features: Features = as_many(
+            network_pass.encode(network_pass.read(x, generator), generator)
+        )
+        return features
+
+    def decode(
+        self, features: Features, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(n_members * n_trunks, batch, width) -> (n_members, batch, n_logits)."""
+        return NetworkPass(self).decode(one_or_many(features), generator)
+
+
+def _make_trunk(
+    architecture: Architecture, n_banks: int, generator: torch.Generator
+) -> BankStack | ModuleTrunk:
+    if architecture.make_trunk is not None:
+        return architecture.make_trunk(n_banks, generator)
+    return BankStack(
+        (architecture.n_features, *architecture.hidden_layer_sizes),
+        n_inputs=1,
+        n_banks=n_banks,
+        activation=architecture.activation,
+        dropout=architecture.dropout,
+        activate_last=True,
+        generator=generator,
+        encoding=architecture.encoding,
+    )
+
+
+def _pass_of(
+    trunk: BankStack | ModuleTrunk, n_frozen_layers: int
+) -> StackPass | ModulePass:
+    if isinstance(trunk, ModuleTrunk):
+        return ModulePass(trunk, n_frozen_layers)
+    return StackPass(trunk, n_frozen_layers)
+
+
+class NetworkPass:
+    """The arithmetic of a `TrunkAndHeads`, see `skmtl._network._banks.LinearPass`.
+
+    Features of a single trunk are (batch, width) here. To be made anew after the
+    parameters or their gradients have moved in memory. The first `n_frozen_layers` of
+    the trunk do what they do in prediction, and get no gradient.
+    """
+
+    def __init__(self, network: TrunkAndHeads, n_frozen_layers: int = 0) -> None:
+        self.columns = network.columns
+        # What the first layer reads is its own affair if it is frozen.
+        is_frozen = n_frozen_layers > 0
+        self.input_dropout = 0.0 if is_frozen else network.input_dropout
+        self.full_input_dropout = self.input_dropout
+        self.n_members, self.n_trunks = network.n_members, network.n_trunks
+        self.trunk = None
+        if network.has_trunk:
+            self.trunk = _pass_of(network.trunk, n_frozen_layers)
+        self.trains_trunk = self.trunk is not None and not self.trunk.is_frozen
+        self.heads = [StackPass(cast(BankStack, head)) for head in network.heads]
+        self.groups = network.groups
+
+    def scale_dropout(self, scale: float) -> None:
+        """Drop a share of what the architecture says; not in a user's own module."""
+        self.input_dropout = scale * self.full_input_dropout
+        for stack in (self.trunk, *self.heads):
+            if isinstance(stack, StackPass):
+                stack.dropout = scale * stack.full_dropout
+
+    def read(
+        self,
+        x: Tensor | SparseRows | Positions,
+        generator: torch.Generator | None = None,
+    ) -> Features:
+        """Rows of X -> what the first layer reads, after the input's dropout."""
+        if isinstance(x, Positions):
+            encoder = cast(ColumnEncoder, self.columns)
+            return encoder.expand(x, self.input_dropout, generator)
+        if isinstance(x, SparseRows):
+            kept = apply_dropout(x.values, self.input_dropout, generator)
+            return x._replace(values=kept)
+        if self.columns is not None:
+            encoded: EncodedRows = self.columns(x, self.input_dropout, generator)
+            return encoded
+        return apply_dropout(x, self.input_dropout, generator)
+
+    def forward(
+        self,
+        x: Features,
+        generator: torch.Generator | DropoutStock | None = None,
+        tape: Tape | None = None,
+    ) -> Tensor:
+        """What `read` gave -> logits (n_members, batch, n_logits).
+
+        What `backward` needs is written to the `tape`.
+        """
+        return self.decode(self.encode(x, generator, tape), generator, tape)
+
+    def encode(
+        self,
+        x: Features,
+        generator: torch.Generator | DropoutStock | None = None,
+        tape: Tape | None = None,
+    ) -> Features:
+        """What `read` gave -> ([n_members * n_trunks,] batch, width)."""
+        if self.trunk is None:
+            return x
+        records = None if tape is None else tape.trunk
+        if isinstance(self.trunk, ModulePass) and isinstance(generator, DropoutStock):
+            generator = generator.generator
+        trunk: Any = self.trunk
+        features: Features = trunk.forward(x, generator, records)
+        return features
+
+    def decode(
+        self,
+        features: Features,
+        generator: torch.Generator | DropoutStock | None = None,
+        tape: Tape | None = None,
+    ) -> Tensor:
+        """([n_members * n_trunks,] batch, width) -> (n_members, batch, n_logits)."""
+        blocks = []
+        for group, head in zip(self.groups, self.heads, strict=True):
+            records: list[Record] | None = None
+            if tape is not None:
+                tape.heads.append(records := [])
+            read = self._read_by(group.tasks, features)
+            blocks.append(self._logits(head.forward(read, generator, records)))
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
+
+    def backward(self, tape: Tape, gradient: Tensor) -> None:
+        """Set the parameters' gradients from that of the logits."""
+        total: Tensor | None = None
+        for group, head, records in zip(
+            self.groups, self.heads, tape.heads, strict=True
+        ):
+            block = gradient[..., group.columns] if len(self.heads) > 1 else gradient
+            block = self._from_logits(block, head.layers[-1].n_inputs)
+            part = head.backward(records, block, wants_input=self.trains_trunk)
+            if part is not None:
+                part = self._written_by(group.tasks, part)
+                total = part if total is None else total + part
+        if self.trunk is not None and self.trains_trunk and total is not None:
+            self.trunk.backward(tape.trunk, total, wants_input=False)
+
+    def _reads_all(self, tasks: tuple[int, ...]) -> bool:
+        return self.trunk is None or self.n_trunks == 1 or len(tasks) == self.n_trunks
+
+    def _read_by(self, tasks: tuple[int, ...], features: Features) -> Features:
+        """Features that the heads of these tasks read: (inputs, batch, width)."""
+        if not isinstance(features, Tensor) or self._reads_all(tasks):
+            return features
+        by_task = features.unflatten(0, (self.n_members, self.n_trunks))
+        index = torch.tensor(tasks, device=features.device)
+        read: Features = one_or_many(by_task.index_select(1, index).flatten(0, 1))
+        return read
+
+    def _written_by(self, tasks: tuple[int, ...], gradient: Tensor) -> Tensor:
+        """The gradient of all features from that of what these tasks read."""
+        if self._reads_all(tasks):
+            return gradient
+        by_task = as_many(gradient).unflatten(0, (self.n_members, len(tasks)))
+        shape = (self.n_members, self.n_trunks, *gradient.shape[-2:])
+        index = torch.tensor(tasks, device=gradient.device)
+        return gradient.new_zeros(shape).index_copy(1, index, by_task).flatten(0, 1)
+
+    def _logits(self, out: Tensor) -> Tensor:
+        """([inputs,] batch, readers * logits) -> (n_members, batch, columns)."""
+        if out.ndim == 2:
+            if self.n_members == 1:
+                return out.unsqueeze(0)
+            return out.unflatten(1, (self.n_members, -1)).transpose(0, 1)
+        if len(out) == self.n_members:
+            return out
+        return out.unflatten(0, (self.n_members, -1)).transpose(1, 2).flatten(2)
+
+    def _from_logits(self, logits: Tensor, n_inputs: int) -> Tensor:
+        """The inverse of `_logits`."""
+        if n_inputs == 1:
+            return logits[0] if len(logits) == 1 else logits.transpose(0, 1).flatten(1)
+        if n_inputs == self.n_members:
+            return logits
+        by_input = logits.unflatten(2, (n_inputs // self.n_members, -1))
+        return by_input.transpose(1, 2).flatten(0, 1)

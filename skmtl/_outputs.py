@@ -1,0 +1,415 @@
+"""Output kinds: what a head gives for a task, its loss, and what is predicted from it.
+
+A kind owns all that differs between a binary task, one of several classes and one of
+numbers. The network, the loop and the estimators ask it, and never the number of
+classes. A new kind is a class here, of which `KINDS` knows.
+
+A missing label has the code -1 and the weight 0; nothing else marks it.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Targets(NamedTuple):
+    """y of some rows and tasks."""
+
+    codes: Tensor  # (batch, n_tasks), -1 where missing; 0 for a number
+    numbers: Tensor | None  # (batch, n_tasks), standardised; 0 where there is none
+
+    def of_tasks(self, tasks: Tensor) -> "Targets":
+        """Some of the tasks."""
+        numbers = None if self.numbers is None else self.numbers.index_select(1, tasks)
+        return Targets(self.codes.index_select(1, tasks), numbers)
+
+
+class Labels(NamedTuple):
+    """Labels of some rows as the loss reads them, their tasks group by group."""
+
+    targets: Tensor  # (batch, n_logits), 1 where the label is the logit's class
+    weights: Tensor  # (batch, n_tasks), 0 where the label is missing
+    pull: Tensor  # (batch, n_logits), - weight * target
+
+    def split(self, n_rows: int) -> "list[Labels]":
+        """So many rows each, the last ones fewer."""
+        fields = [field.split(n_rows) for field in self]
+        return [Labels(*parts) for parts in zip(*fields, strict=True)]
+
+
+# The kinds --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Two classes: one logit, the logistic loss."""
+
+    n_logits: ClassVar[int] = 1
+    n_classes: ClassVar[int] = 2
+    is_bounded: ClassVar[bool] = True  # whether its loss is never below 0
+    order: ClassVar[tuple[int, int]] = (0, 2)
+
+    def weigh(
+        self, targets: Targets, table: Tensor, sample_weight: Tensor | None
+    ) -> Labels:
+        codes = targets.codes.to(table.dtype)  # arithmetic is faster than comparisons
+        positive = codes.relu()
+        pull = positive * -table[:, 2]
+        weights = torch.addcmul(-pull, 1.0 - codes.abs(), table[:, 1])
+        if sample_weight is not None:
+            pull, weights = pull * sample_weight, weights * sample_weight
+        return Labels(positive, weights, pull)
+
+    def losses(self, z: Tensor, labels: Labels) -> Tensor:
+        # log(1 + exp(z)) for a negative, log(1 + exp(-z)) for a positive label
+        signed = torch.addcmul(z, z, labels.targets, value=-2.0)
+        per_label = F.softplus(signed, threshold=40.0)  # exact in float64 too
+        return (per_label * labels.weights).sum((0, 1))
+
+    def gradient(self, z: Tensor, labels: Labels) -> Tensor:
+        return torch.addcmul(labels.pull, torch.sigmoid(z), labels.weights)
+
+    def probabilities(self, z: Tensor) -> Tensor:
+        return torch.stack([torch.sigmoid(-z), torch.sigmoid(z)], dim=-1)
+
+    def log_probabilities(self, z: Tensor) -> Tensor:
+        return torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], dim=-1)
+
+
+@dataclass(frozen=True)
+class Multiclass:
+    """Any other number of classes: a logit each, cross-entropy."""
+
+    n_classes: int
+
+    is_bounded: ClassVar[bool] = True
+
+    @property
+    def n_logits(self) -> int:
+        return self.n_classes
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return 0, self.n_classes
+
+    def weigh(
+        self, targets: Targets, table: Tensor, sample_weight: Tensor | None
+    ) -> Labels:
+        codes = targets.codes.to(table.dtype)
+        classes = torch.arange(self.n_classes, device=codes.device)
+        is_class = (codes.unsqueeze(2) == classes).to(codes.dtype)
+        weights = (is_class * table[:, 1 : 1 + self.n_classes]).sum(2)
+        if sample_weight is not None:
+            weights = weights * sample_weight
+        pull = is_class * -weights.unsqueeze(2)
+        return Labels(is_class.flatten(1), weights, pull.flatten(1))
+
+    def losses(self, z: Tensor, labels: Labels) -> Tensor:
+        log_p = self.log_probabilities(z).flatten(2)
+        by_logit = (log_p * labels.pull).sum((0, 1))
+        return by_logit.view(-1, self.n_classes).sum(1)
+
+    def gradient(self, z: Tensor, labels: Labels) -> Tensor:
+        p = self.probabilities(z)
+        return (p * labels.weights.unsqueeze(2)).flatten(2) + labels.pull
+
+    def probabilities(self, z: Tensor) -> Tensor:
+        return self._over_classes(torch.softmax, z)
+
+    def log_probabilities(self, z: Tensor) -> Tensor:
+        return self._over_classes(torch.log_softmax, z)
+
+    def _over_classes(
+        self, function: Callable[[Tensor, int], Tensor], z: Tensor
+    ) -> Tensor:
+        """(n_members, batch, n_logits) -> (n_members, batch, n_tasks, n_classes).
+
+        torch's softmax takes a tenth of the time along the first axis, for few classes.
+        """
+        classes_first = z.unflatten(2, (-1, self.n_classes)).movedim(-1, 0).contiguous()
+        return function(classes_first, 0).movedim(0, -1)
+
+
+class Number:
+    """A number z, standardised: what the losses have in common."""
+
+    n_logits: ClassVar[int] = 1
+    is_bounded: ClassVar[bool] = True
+    # The mean loss of the best constant, for numbers of mean 0 and deviation 1.
+    constant_loss: ClassVar[float] = 0.5
+
+    def weigh(
+        self, targets: Targets, table: Tensor, sample_weight: Tensor | None
+    ) -> Labels:
+        numbers = targets.numbers
+        assert numbers is not None
+        weights = (targets.codes.to(table.dtype) + 1.0) * table[:, 1]
+        if sample_weight is not None:
+            weights = weights * sample_weight
+        return Labels(numbers, weights, -weights * numbers)
+
+    def moments(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """(n_members, batch, n_tasks): mean and variance that each member predicts."""
+        return z, torch.zeros_like(z)
+
+
+@dataclass(frozen=True)
+class SquaredError(Number):
+    """Half of the squared error: minus the log-density of a normal of deviation 1."""
+
+    order: ClassVar[tuple[int, int]] = (1, 0)
+
+    def losses(self, z: Tensor, labels: Labels) -> Tensor:
+        return 0.5 * ((z - labels.targets).square() * labels.weights).sum((0, 1))
+
+    def gradient(self, z: Tensor, labels: Labels) -> Tensor:
+        return torch.addcmul(labels.pull, z, labels.weights)
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Number):
+    """The absolute error: what is predicted is a median."""
+
+    order: ClassVar[tuple[int, int]] = (1, 1)
+    constant_loss: ClassVar[float] = math.sqrt(2 / math.pi)  # of normal numbers
+
+    def losses(self, z: Tensor, labels: Labels) -> Tensor:
+        return ((z - labels.targets).abs() * labels.weights).sum((0, 1))
+
+    def gradient(self, z: Tensor, labels: Labels) -> Tensor:
+        return torch.sign(z - labels.targets) * labels.weights
+
+
+@dataclass(frozen=True)
+class Gaussian(Number):
+    """Minus the log-density of a normal whose mean and variance are predicted.
+
+    The second logit r gives the variance softplus(r + log(e - 1)) + 1e-4, which is 1 at
+    r = 0, so that a network begins with the deviation of the training values.
+    """
+
+    n_logits: ClassVar[int] = 2
+    is_bounded: ClassVar[bool] = False
+    order: ClassVar[tuple[int, int]] = (1, 2)
+    _SHIFT: ClassVar[float] = math.log(math.e - 1)
+    _LEAST: ClassVar[float] = 1e-4
+
+    def weigh(
+        self, targets: Targets, table: Tensor, sample_weight: Tensor | None
+    ) -> Labels:
+        one = super().weigh(targets, table, sample_weight)
+        return one._replace(
+            targets=one.targets.repeat_interleave(2, 1),
+            pull=one.pull.repeat_interleave(2, 1),
+        )
+
+    def losses(self, z: Tensor, labels: Labels) -> Tensor:
+        mean, variance = self.moments(z)
+        squares = (mean - labels.targets[:, ::2]).square()
+        per_label = 0.5 * (variance.log() + squares / variance)
+        return (per_label * labels.weights).sum((0, 1))
+
+    def gradient(self, z: Tensor, labels: Labels) -> Tensor:
+        mean, variance = self.moments(z)
+        error = mean - labels.targets[:, ::2]
+        of_mean = error / variance
+        of_variance = 0.5 * (1.0 - error * of_mean) / variance
+        of_logit = of_variance * torch.sigmoid(z[..., 1::2] + self._SHIFT)
+        both = torch.stack([of_mean, of_logit], dim=-1)
+        return (both * labels.weights.unsqueeze(-1)).flatten(2)
+
+    def moments(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z[..., ::2], F.softplus(z[..., 1::2] + self._SHIFT) + self._LEAST
+
+
+OutputKind = Binary | Multiclass | SquaredError | AbsoluteError | Gaussian
+KINDS: tuple[type, ...] = (Binary, Multiclass, SquaredError, AbsoluteError, Gaussian)
+NUMBER_KINDS: dict[str, OutputKind] = {
+    "squared_error": SquaredError(),
+    "absolute_error": AbsoluteError(),
+    "gaussian": Gaussian(),
+}
+
+
+def kind_of_classes(n_classes: int) -> OutputKind:
+    """That of a task with so many classes."""
+    return Binary() if n_classes == Binary.n_classes else Multiclass(n_classes)
+
+
+def constant_loss(totals: NDArray, outputs: Sequence[OutputKind]) -> float:
+    """The loss of the best prediction that is the same for all rows, in nats.
+
+    For classes these are the shares of the labels. `totals` (n_tasks, most codes) are
+    the weights of the observed labels of each code, over which the loss is summed.
+    """
+    per_task = totals.sum(axis=1, keepdims=True)
+    loss = -float(rel_entr(totals, per_task).sum())
+    for kind, total in zip(outputs, per_task[:, 0], strict=True):
+        if isinstance(kind, Number):
+            loss += kind.constant_loss * float(total)
+    return loss
+
+
+# Groups of tasks of one kind ---------------------------------------------------------
+
+
+class OutputGroup(NamedTuple):
+    """Tasks of one kind; their logits are computed together."""
+
+    kind: OutputKind
+    tasks: tuple[int, ...]
+    columns: slice  # of the flat block of logits
+
+
+def output_groups(outputs: tuple[OutputKind, ...]) -> list[OutputGroup]:
+    """Split the tasks by kind and the logits' columns likewise."""
+    groups, start = [], 0
+    for kind in sorted(set(outputs), key=lambda kind: kind.order):
+        tasks = tuple(t for t, own in enumerate(outputs) if own == kind)
+        stop = start + len(tasks) * kind.n_logits
+        groups.append(OutputGroup(kind, tasks, slice(start, stop)))
+        start = stop
+    return groups
+
+
+def weigh_labels(
+    targets: Targets,
+    weight_table: Tensor,
+    sample_weight: Tensor | None,
+    groups: list[OutputGroup],
+) -> Labels:
+    """What the loss reads of some rows.
+
+    `weight_table` is (n_tasks, 1 + n_classes): its first column, that of code -1, is 0.
+    `sample_weight` is (batch, 1) or (batch, n_tasks).
+    """
+    parts = []
+    for group in groups:
+        if len(groups) == 1:
+            parts.append(group.kind.weigh(targets, weight_table, sample_weight))
+            continue
+        tasks = torch.tensor(group.tasks, device=targets.codes.device)
+        own = sample_weight
+        if own is not None and own.shape[1] > 1:
+            own = own.index_select(1, tasks)
+        of_group = targets.of_tasks(tasks)
+        parts.append(group.kind.weigh(of_group, weight_table[tasks], own))
+    return Labels(*map(_side_by_side, zip(*parts, strict=True)))
+
+
+def task_losses(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Tensor:
+    """Weighted sum over the rows of each task's loss, averaged over the members.
+
+    logits (n_members, batch, n_logits) -> (n_tasks,).
+    """
+    losses = [
+        group.kind.losses(z, own) for group, z, own in _by_group(logits, labels, groups)
+    ]
+    return in_task_order(_side_by_side(losses), groups) / len(logits)
+
+
+def logit_gradient(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Tensor:
+    """Gradient of the sum of `task_losses`, and over the members, not of their mean.
+
+    In closed form, for classes weight * (probability - target).
+    """
+    return _side_by_side(
+        [
+            group.kind.gradient(z, own)
+            for group, z, own in _by_group(logits, labels, groups)
+        ]
+    )
+
+
+def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:
+    """(n_tasks,), group by group -> (n_tasks,)."""
+    if len(groups) == 1:
+        return values
+    tasks = [task for group in groups for task in group.tasks]
+    return values[torch.tensor(tasks, device=values.device).argsort()]
+
+
+def _by_group(
+    logits: Tensor, labels: Labels, groups: list[OutputGroup]
+) -> Iterator[tuple[OutputGroup, Tensor, Labels]]:
+    """Each group with its own columns."""
+    if len(groups) == 1:
+        yield groups[0], logits, labels
+        return
+    first = 0
+    for group in groups:
+        own = group.columns
+        tasks = slice(first, first := first + len(group.tasks))
+        parts = labels.targets[:, own], labels.weights[:, tasks], labels.pull[:, own]
+        yield group, logits[..., own], Labels(*parts)
+
+
+def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts), dim=-1)
+
+
+# Predictions, in float64 and over the members -----------------------------------------
+
+
+def probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Mean probability over the members: (batch, tasks of the group, n_classes).
+
+    In float64, so that the probabilities of a task sum to 1 to double precision.
+    """
+    kind: Any = group.kind
+    p: Tensor = kind.probabilities(logits[..., group.columns].double())
+    return p[0] if len(p) == 1 else p.mean(0)
+
+
+def positive_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Those of the second of two classes: (batch, tasks of the group)."""
+    p = torch.sigmoid(logits[..., group.columns].double())
+    return p[0] if len(p) == 1 else p.mean(0)
+
+
+def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Log of `probabilities`, exact where they are too small for float64."""
+    kind: Any = group.kind
+    log_p: Tensor = kind.log_probabilities(logits[..., group.columns].double())
+    return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
+
+
+def mean_and_variance(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Of the members' equal mixture: (batch, tasks of the group, 2), standardised.
+
+    Lakshminarayanan et al. (2017, section 2.4): the variance is the mean of the
+    members' variances plus the variance of their means.
+    """
+    kind: Any = group.kind
+    means, variances = kind.moments(logits[..., group.columns].double())
+    mean = means.mean(0)
+    spread = (means - mean).square().mean(0)
+    return torch.stack([mean, variances.mean(0) + spread], dim=-1)
+
+
+def most_likely(logits: Tensor, group: OutputGroup) -> Tensor:
+    """(batch, tasks of the group): the class's code, or the standardised number."""
+    if isinstance(group.kind, Number):
+        return mean_and_variance(logits, group)[..., 0]
+    return probabilities(logits, group).argmax(-1)
+
+
+def class_or_moments(logits: Tensor, group: OutputGroup) -> Tensor:
+    """(batch, tasks of the group): the class's code, or (..., 2): mean and variance."""
+    if isinstance(group.kind, Number):
+        return mean_and_variance(logits, group)
+    return probabilities(logits, group).argmax(-1)
+
+
+def probabilities_or_numbers(logits: Tensor, group: OutputGroup) -> Tensor:
+    """(batch, tasks of the group, n_classes), or (batch, tasks of the group) numbers."""
+    if isinstance(group.kind, Number):
+        return mean_and_variance(logits, group)[..., 0]
+    return probabilities(logits, group)

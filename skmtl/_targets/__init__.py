@@ -1,0 +1,71 @@
+"""The meaning of y: labels, numbers and missing ones of any container, and back.
+
+Code -1 is a missing label or number; code c is the class `labels[c]` of its task, and
+code 0 an observed number.
+"""
+
+from skmtl._targets._containers import as_array, is_missing, read_columns, shorten
+from skmtl._targets._encoding import (
+    Encoded,
+    TaskTypes,
+    check_same_classes,
+    decode,
+    decode_targets,
+    encode,
+    encode_new_tasks,
+    encode_targets,
+)
+from skmtl._targets._masks import mask_targets, without_labels
+from skmtl._targets._numbers import (
+    Numbers,
+    as_codes_by_rank,
+    learn_scale,
+    must_be_numbers,
+    plain_numbers,
+)
+from skmtl._targets._tasks import (
+    Classes,
+    Tasks,
+    check_labelled,
+    check_same_names,
+    joined_tasks,
+    named_tasks,
+    task_names,
+    warn_of_measurements,
+    warn_of_one_value,
+    without_tasks,
+)
+from skmtl._targets._tasks import are_many_whole_numbers as are_many_whole_numbers
+
+__all__ = [
+    "Classes",
+    "Encoded",
+    "Numbers",
+    "TaskTypes",
+    "Tasks",
+    "are_many_whole_numbers",
+    "as_array",
+    "as_codes_by_rank",
+    "check_labelled",
+    "check_same_classes",
+    "check_same_names",
+    "decode",
+    "decode_targets",
+    "encode",
+    "encode_new_tasks",
+    "encode_targets",
+    "is_missing",
+    "joined_tasks",
+    "learn_scale",
+    "mask_targets",
+    "must_be_numbers",
+    "named_tasks",
+    "plain_numbers",
+    "read_columns",
+    "shorten",
+    "task_names",
+    "warn_of_measurements",
+    "warn_of_one_value",
+    "without_labels",
+    "without_tasks",
+]

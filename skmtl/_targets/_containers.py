@@ -1,0 +1,181 @@
+"""The columns of y in any container, and which of their values are missing."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+
+class Column(NamedTuple):
+    """One task of y as it came, without its missing values."""
+
+    observed: NDArray  # (n_samples,) of bool
+    values: NDArray  # (n_observed,)
+    categories: NDArray | None  # the labels that a category column may have
+
+
+def shorten(items: Iterable[Any]) -> str:
+    """The first of many items, for a message."""
+    shown = [repr(item) for item in items]
+    rest = f", ... ({len(shown)} in all)" if len(shown) > 5 else ""
+    return "[" + ", ".join(shown[:5]) + rest + "]"
+
+
+def read_columns(y: Any) -> tuple[list[Column], list | None, bool]:
+    """Columns without missing values, their names if y has any, whether y is 1-D."""
+    columns, names, is_1d = _columns_as_they_came(y)
+    return [without_missing(column) for column in columns], names, is_1d
+
+
+def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
+    if y is None:
+        raise ValueError(
+            "skmtl requires y to be passed, but the target y is None. Pass the labels, "
+            "a column per task."
+        )
+    if hasattr(y, "iloc"):  # pandas
+        if y.ndim == 1:
+            return [_pandas_column(y)], None, True
+        columns = [_pandas_column(y.iloc[:, j]) for j in range(y.shape[1])]
+        return _at_least_one(columns), list(y.columns), False
+    if hasattr(y, "get_columns"):  # polars
+        columns = [_polars_column(column) for column in y.get_columns()]
+        return _at_least_one(columns), list(y.columns), False
+    if hasattr(y, "column_names"):  # pyarrow
+        columns = [_pyarrow_column(column) for column in y.columns]
+        return _at_least_one(columns), list(y.column_names), False
+    if hasattr(y, "is_null") and hasattr(y, "to_list"):
+        return [_polars_column(y)], None, True
+    return _array_columns(y)
+
+
+def _array_columns(y: Any) -> tuple[list[Column], None, bool]:
+    mask = None
+    if isinstance(y, list | tuple) and any(
+        isinstance(row, np.ma.MaskedArray) for row in y
+    ):
+        y = np.ma.array(y)
+    if sparse.issparse(y):
+        y = y.toarray()
+    elif isinstance(y, np.ma.MaskedArray):
+        mask, y = np.ma.getmaskarray(y), y.data
+    else:
+        y = as_array(y)
+    if y.ndim not in (1, 2):
+        raise ValueError(
+            "y must be array-like with one axis (n_samples,) or two (n_samples, "
+            f"n_tasks); got {y.ndim} axes, shape {y.shape}. Pass a column per task."
+        )
+    observed = np.ones(y.shape, bool) if mask is None else ~mask
+    if y.ndim == 1:
+        return [Column(observed, y[observed], None)], None, True
+    columns = [
+        Column(observed[:, j], y[observed[:, j], j], None) for j in range(y.shape[1])
+    ]
+    return _at_least_one(columns), None, False
+
+
+def as_array(y: Any) -> NDArray:
+    """As numpy reads it, but without turning numbers and NaN beside text into text."""
+    if isinstance(y, np.ndarray):
+        return np.asarray(y)  # a matrix becomes an array
+    try:
+        array = np.asarray(y)
+        if array.dtype.kind not in "US":
+            return array
+        return np.asarray(y, dtype=object)
+    except ValueError as error:
+        raise ValueError(
+            "y must have rows of the same length, one label or hole per task; got "
+            f"{type(y).__name__} that numpy cannot read: {error}. Mark missing labels "
+            "with None or NaN."
+        ) from error
+
+
+def _at_least_one(columns: list[Column]) -> list[Column]:
+    if not columns:
+        raise ValueError(
+            "y must have at least one column; got 0 columns. Pass a column per task."
+        )
+    return columns
+
+
+def _pandas_column(series: Any) -> Column:
+    observed = ~np.asarray(series.isna(), dtype=bool)
+    categories = getattr(series.dtype, "categories", None)
+    return Column(
+        observed,
+        series.array[observed].to_numpy(),
+        None if categories is None else categories.to_numpy(),
+    )
+
+
+def _polars_column(series: Any) -> Column:
+    observed = ~series.is_null().to_numpy()
+    # Only an Enum declares its categories; those of a Categorical may be shared.
+    is_enum = type(series.dtype).__name__ == "Enum"
+    return Column(
+        observed,
+        series.drop_nulls().to_numpy(),
+        series.dtype.categories.to_numpy() if is_enum else None,
+    )
+
+
+def _pyarrow_column(column: Any) -> Column:
+    labels = np.array(column.to_pylist(), dtype=object)
+    categories = None
+    if hasattr(column.type, "index_type") and column.num_chunks:  # a dictionary
+        dictionary = column.unify_dictionaries().chunk(0).dictionary
+        categories = np.array(dictionary.to_pylist(), dtype=object)
+    return Column(np.ones(len(labels), dtype=bool), labels, categories)
+
+
+# Missing values -------------------------------------------------------------------
+
+
+def without_missing(column: Column) -> Column:
+    """The column with every kind of missing value taken out."""
+    values = column.values
+    if values.dtype.kind == "T":  # numpy's variable-width strings
+        values = values.astype(object)
+    missing = is_missing(values)
+    observed = column.observed
+    if missing.any():
+        observed = observed.copy()
+        observed[observed] = ~missing
+        values = values[~missing]
+    return Column(observed, values, column.categories)
+
+
+def is_missing(labels: NDArray) -> NDArray:
+    """Which of some values are NaN, NaT, None, pd.NA or masked."""
+    if labels.dtype.kind == "f":
+        return np.isnan(labels)
+    if labels.dtype.kind in "mM":
+        return np.isnat(labels)
+    if labels.dtype.kind == "O":
+        return _is_missing_object(labels)
+    return np.zeros(len(labels), bool)
+
+
+def _is_missing_object(labels: NDArray) -> NDArray:
+    """As a loop over `_is_missing_label`; ten times as fast for the usual types."""
+    kinds = set(map(type, labels.tolist()))
+    if kinds <= {str, bool, int}:
+        return np.zeros(len(labels), bool)
+    if kinds <= {str, bool, int, float, type(None)}:
+        # NaN alone differs from itself.
+        missing = np.not_equal(labels, labels) | (labels == np.array(None))
+        return np.asarray(missing, dtype=bool)
+    return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
+
+
+def _is_missing_label(label: Any) -> bool:
+    if label is None or label is np.ma.masked:
+        return True
+    # By name, so that pandas need not be there.
+    if type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))

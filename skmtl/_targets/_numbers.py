@@ -1,0 +1,189 @@
+"""Numbers as targets: what may be one, and the scale that a task is learned on."""
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._targets._containers import Column, shorten
+
+_EXACT = (bool, np.bool_)
+_NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
+_TIMES = (date, timedelta, np.datetime64, np.timedelta64)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A task whose values are numbers, and how it is standardised."""
+
+    mean: float = 0.0  # weighted, of the observed values
+    scale: float = 1.0  # their deviation; 0 if there is one value only
+    transformer: Any = None  # fitted; applied before
+
+    @property
+    def n_codes(self) -> int:
+        """A number is observed (code 0) or missing (-1)."""
+        return 1
+
+    def standardised(self, values: NDArray) -> NDArray:
+        """(n,) in units of the task -> mean 0 and deviation 1 in training."""
+        values = _applied(self.transformer, "transform", values)
+        if self.scale == 0:
+            return np.zeros_like(values)
+        # Both divided before the difference, which may overflow.
+        return np.asarray(values / self.scale - self.mean / self.scale)
+
+    def in_units(self, standardised: NDArray) -> NDArray:
+        """The inverse of `standardised`; one value only is predicted exactly."""
+        values = self.mean + self.scale * standardised
+        known = ~np.isnan(values)
+        values[known] = _applied(self.transformer, "inverse_transform", values[known])
+        return values
+
+
+def _applied(transformer: Any, method: str, values: NDArray) -> NDArray:
+    if transformer is None or len(values) == 0:
+        return values
+    result = np.asarray(getattr(transformer, method)(values.reshape(-1, 1)))
+    if result.size != len(values):
+        raise ValueError(
+            f"{method} of transformer must give one column; got shape {result.shape} "
+            f"for ({len(values)}, 1). Use a transformer of one column."
+        )
+    return result.reshape(len(values)).astype(np.float64)
+
+
+def learn_scale(
+    values: NDArray, weight: NDArray | None, transformer: Any, name: str
+) -> Numbers:
+    """Mean and deviation of the values (n,) of a task, which are all observed.
+
+    The transformer is fitted, so that each task needs one of its own.
+    """
+    task = Numbers(transformer=None)
+    if transformer is not None:
+        task = Numbers(transformer=transformer.fit(values.reshape(-1, 1)))
+        values = task.standardised(values)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"transformer must give finite numbers, but for task {name!r} it gives "
+                f"{shorten(values[~np.isfinite(values)].tolist())}. Use another "
+                "transformer for this task, or none."
+            )
+    if len(values) == 0:  # which is an error, but for tasks that wait for values
+        return task
+    if (values == values[0]).all():
+        return replace(task, mean=float(values[0]), scale=0.0)
+    # Squares of numbers as large as 1e300, or as small as 1e-300, are out of range.
+    unit = float(np.abs(values).max())
+    scaled = values / unit
+    mean = float(np.average(scaled, weights=weight))
+    variance = float(np.average((scaled - mean) ** 2, weights=weight))
+    return replace(task, mean=mean * unit, scale=float(np.sqrt(variance)) * unit)
+
+
+def as_numbers(column: Column, name: str) -> NDArray:
+    """(n_samples,) float64, NaN where missing."""
+    values = np.full(len(column.observed), np.nan)
+    values[column.observed] = finite_numbers(column, name)
+    return values
+
+
+def finite_numbers(column: Column, name: str) -> NDArray:
+    """The observed values of a column as float64."""
+    given = column.values
+    if column.categories is not None:
+        raise _no_numbers(name, "a column of categories", _TO_CLASSES)
+    if given.dtype.kind == "O":
+        kinds = set(map(type, given.tolist()))
+        if any(issubclass(kind, _TIMES) for kind in kinds):
+            raise _no_numbers(name, _named(kinds), _TO_DAYS)
+        if not _are_of_numbers(kinds):
+            raise _no_numbers(name, _named(kinds), _TO_CLASSES)
+    elif given.dtype.kind in "mM":
+        if len(given):
+            raise _no_numbers(name, f"dtype {given.dtype}", _TO_DAYS)
+    elif given.dtype.kind not in "iuf":
+        raise _no_numbers(name, f"dtype {given.dtype}", _TO_CLASSES)
+    values = np.empty(0) if given.dtype.kind in "mM" else given.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Input y contains infinity in task {name!r}. Numbers must be finite and "
+            "fit float64; mark missing values with NaN."
+        )
+    return np.asarray(values)
+
+
+_TO_DAYS = "Convert times to numbers, for example days since a date."
+_TO_CLASSES = (
+    "Use MultiTaskNetClassifier for classes and MultiTaskNet for classes beside "
+    "numbers, or convert the column, for example with astype(float)."
+)
+
+
+def _no_numbers(name: str, got: str, advice: str) -> ValueError:
+    return ValueError(f"Values of task {name!r} must be numbers; got {got}. {advice}")
+
+
+def _named(kinds: set[type]) -> str:
+    return f"values of type {shorten(sorted(kind.__name__ for kind in kinds))}"
+
+
+def plain_numbers(column: Column) -> NDArray | None:
+    """The observed values of a column of numbers; None of text, booleans and times."""
+    values = column.values
+    if values.dtype.kind == "O":
+        given = values.tolist()
+        if not _are_of_numbers(set(map(type, given))):
+            return None
+        values = np.array(given)
+        if values.dtype.kind == "O":  # Decimal, Fraction, whole numbers beyond int64
+            values = values.astype(np.float64)
+    is_plain = column.categories is None and values.dtype.kind in "iuf"
+    return values if is_plain else None
+
+
+def must_be_numbers(column: Column) -> bool:
+    """Whether the numbers of a column cannot be labels of classes.
+
+    Those are whole numbers that float64 holds exactly, and never Decimal or Fraction.
+    """
+    values = plain_numbers(column)
+    if values is None or values.dtype.kind != "f":
+        return False
+    if any(issubclass(kind, Decimal | Fraction) for kind in _kinds_of(column)):
+        return True
+    finite = values[np.isfinite(values)]
+    is_too_large = bool((np.abs(finite) >= 2**53).any())
+    return is_too_large or is_measurement(finite)
+
+
+def _kinds_of(column: Column) -> set[type]:
+    """The types of objects."""
+    is_object = column.values.dtype.kind == "O"
+    return set(map(type, column.values.tolist())) if is_object else set()
+
+
+def _are_of_numbers(kinds: set[type]) -> bool:
+    return all(issubclass(k, _NUMBERS) and not issubclass(k, _EXACT) for k in kinds)
+
+
+def is_measurement(labels: NDArray) -> bool:
+    """Whether labels are numbers with decimals."""
+    return labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any())
+
+
+def as_codes_by_rank(values: NDArray, n_strata: int) -> NDArray:
+    """(n,) -> int16 codes of about equally many values each, -1 where missing."""
+    codes = np.full(len(values), -1, dtype=np.int16)
+    observed = ~np.isnan(values)
+    known = values[observed]
+    if len(known):
+        shares = np.arange(1, n_strata) / n_strata
+        borders = np.unique(np.quantile(known, shares, method="lower"))
+        codes[observed] = np.searchsorted(borders, known, side="left")
+    return codes

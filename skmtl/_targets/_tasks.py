@@ -1,0 +1,210 @@
+"""What `fit` learns from y alone: the tasks, and sets of them."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._targets._containers import shorten
+from skmtl._targets._numbers import Numbers
+
+# From so many labels on scikit-learn says that a target could be a regression problem,
+# if more than half of the labels are different.
+_MIN_LABELS_TO_DOUBT = 21
+# From so many different whole numbers on a task looks like days, counts or years.
+_MANY_WHOLE_NUMBERS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """A task whose values are classes."""
+
+    labels: NDArray  # sorted
+
+    @property
+    def n_codes(self) -> int:
+        """Code c is the class `labels[c]`, -1 a missing label."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The columns of y."""
+
+    names: NDArray  # (n_tasks,) of str
+    targets: list[Classes | Numbers]  # per task
+    is_named: bool  # whether y brought the names
+    is_1d: bool  # whether y had one axis
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of columns of y."""
+        return len(self.targets)
+
+    @property
+    def n_codes(self) -> NDArray:
+        """(n_tasks,): number of classes of each task, 1 of a task of numbers."""
+        return np.array([target.n_codes for target in self.targets])
+
+    @property
+    def are_numbers(self) -> NDArray:
+        """(n_tasks,) of bool."""
+        return np.array([isinstance(target, Numbers) for target in self.targets])
+
+    @property
+    def classes(self) -> list[Any]:
+        """The sorted classes of each task, None of a task of numbers."""
+        return [getattr(target, "labels", None) for target in self.targets]
+
+
+def task_names(names: list | None, n_tasks: int) -> NDArray:
+    """Those of the columns of y, or numbered ones."""
+    if names is None:
+        return np.array([f"task_{t}" for t in range(n_tasks)], dtype=object)
+    texts = [str(name) for name in names]
+    duplicates = sorted(text for text, n in Counter(texts).items() if n > 1)
+    if duplicates:
+        raise ValueError(
+            f"Task names must be unique, but y has columns with the same name: "
+            f"{shorten(duplicates)}. Rename or drop them."
+        )
+    return np.array(texts, dtype=object)
+
+
+def joined_tasks(tasks: Tasks, new: Tasks) -> Tasks:
+    """The tasks of an estimator that has got new ones."""
+    names = np.concatenate([tasks.names, new.names])
+    is_named = tasks.is_named or new.is_named
+    return Tasks(names, [*tasks.targets, *new.targets], is_named, False)
+
+
+def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
+    """The tasks without those of these names, and their positions before."""
+    is_dropped = named_tasks(tasks, names, "names")
+    kept = np.flatnonzero(~is_dropped)
+    if len(kept) == 0:
+        raise ValueError(
+            f"At least one task must be left, but all {tasks.n_tasks} are dropped. "
+            "Name fewer."
+        )
+    targets = [tasks.targets[t] for t in kept]
+    return replace(tasks, names=tasks.names[kept], targets=targets), kept
+
+
+def named_tasks(tasks: Tasks, names: Any, parameter: str) -> NDArray:
+    """(n_tasks,) of bool: the tasks of a name, or of a list of names."""
+    if not isinstance(names, Iterable):
+        raise ValueError(
+            f"{parameter} must be a name of a task or a list of them; got {names!r}. "
+            "See task_names_."
+        )
+    given: Sequence[Any] = [names] if isinstance(names, str) else list(names)
+    known = set(tasks.names)
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{parameter} must be among the tasks {shorten(tasks.names)}; got "
+            f"{shorten(unknown)}. See task_names_."
+        )
+    return np.isin(tasks.names, given)
+
+
+def check_same_tasks(
+    names: list | None, n_tasks: int, is_1d: bool, tasks: Tasks
+) -> None:
+    """Refuse a y that has not the tasks of an earlier call."""
+    if is_1d != tasks.is_1d or n_tasks != tasks.n_tasks:
+        expected = "(n_samples,)" if tasks.is_1d else f"(n_samples, {tasks.n_tasks})"
+        got = "(n_samples,)" if is_1d else f"(n_samples, {n_tasks})"
+        raise ValueError(
+            f"y must have the shape that it had in fit, {expected}; got {got}. Pass "
+            "the same tasks."
+        )
+    if names is not None:
+        check_same_names(names, tasks)
+
+
+def check_same_names(names: Any, tasks: Tasks) -> None:
+    """Those of y, in the order of the tasks of an earlier call."""
+    given, known = [str(name) for name in names], tasks.names.tolist()
+    # Names that were numbered here mean as much, where they come back.
+    if given != known and (tasks.is_named or sorted(given) == sorted(known)):
+        raise ValueError(
+            "The tasks of y must be those of fit, in the same order: "
+            f"{shorten(tasks.names)}; got {shorten(given)}. Reorder with "
+            "y[clf.task_names_]."
+        )
+
+
+def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
+    """Refuse a y without labels; name the tasks that have none."""
+    if not is_labelled.any():
+        raise ValueError(
+            "y must have at least one observed label (of positive weight), but all "
+            f"labels of {tasks.n_tasks} task(s) are missing. Pass rows with labels."
+        )
+    without = tasks.names[~is_labelled & tasks.are_numbers].tolist()
+    if without:
+        raise ValueError(
+            "Each task of numbers must have an observed value (of positive weight) in "
+            f"y, but {shorten(without)} have none. Drop these columns or add values."
+        )
+    without = tasks.names[~is_labelled].tolist()
+    if without:
+        warnings.warn(
+            f"{len(without)} of {tasks.n_tasks} tasks have no observed label (of "
+            f"positive weight) in y: {shorten(without)}. Nothing can be learned for "
+            "them; their probabilities are uniform. Drop the columns or add labels.",
+            UserWarning,
+            stacklevel=4,  # the caller of fit, past scikit-learn's wrapper
+        )
+
+
+def warn_of_measurements(tasks: Tasks, codes: NDArray) -> None:
+    """Name the tasks whose labels look like measurements."""
+    n_classes = tasks.n_codes
+    # Fewer classes are more than half of too few labels.
+    candidates = np.flatnonzero(n_classes > 0.5 * _MIN_LABELS_TO_DOUBT)
+    n_labels = (codes[:, candidates] >= 0).sum(axis=0)
+    is_odd = n_labels >= _MIN_LABELS_TO_DOUBT
+    is_odd &= n_classes[candidates] > 0.5 * n_labels
+    many = [are_many_whole_numbers(tasks.classes[t]) for t in candidates]
+    is_odd |= np.array(many, dtype=bool)
+    odd = candidates[is_odd]
+    if len(odd):
+        counts = n_classes[odd].tolist()
+        warnings.warn(
+            "The labels look like measurements: the number of classes is greater than "
+            f"50% of the number of labels, or there are {_MANY_WHOLE_NUMBERS} or more "
+            f"whole numbers, in tasks {shorten(tasks.names[odd])}: {shorten(counts)} "
+            "classes. Use MultiTaskNetRegressor for numbers, or MultiTaskNet for "
+            "numbers beside classes. If they are classes, turn them into text.",
+            UserWarning,
+            stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+        )
+
+
+def are_many_whole_numbers(classes: NDArray) -> bool:
+    """Not those of classes that somebody has numbered from 0 or 1 on."""
+    if len(classes) < _MANY_WHOLE_NUMBERS or classes.dtype.kind not in "iu":
+        return False
+    is_numbered = classes[0] in (0, 1) and classes[-1] - classes[0] < len(classes)
+    return not is_numbered
+
+
+def warn_of_one_value(tasks: Tasks) -> None:
+    """Name the tasks of numbers in which all observed values are the same."""
+    is_constant = [isinstance(t, Numbers) and t.scale == 0 for t in tasks.targets]
+    names = tasks.names[is_constant].tolist()
+    if names:
+        warnings.warn(
+            f"{len(names)} of {tasks.n_tasks} tasks have one value only in y: "
+            f"{shorten(names)}. It is predicted for all rows. Drop the columns or add "
+            "values.",
+            UserWarning,
+            stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+        )

@@ -1,0 +1,30 @@
+"""Training: the loop, its steps and solvers, threads, and states to go on from."""
+
+from skmtl._training._blocks import read_block
+from skmtl._training._loop import (
+    TrainingResult,
+    TrainingState,
+    iter_chunks,
+    mean_task_losses,
+    train,
+)
+from skmtl._training._progress import Epoch, best_validation_score
+from skmtl._training._solver_state import SolverState
+from skmtl._training._steps import Freeze, TrainingPlan
+from skmtl._training._threads import Workers, thread_limit
+
+__all__ = [
+    "Epoch",
+    "Freeze",
+    "SolverState",
+    "TrainingPlan",
+    "TrainingResult",
+    "TrainingState",
+    "Workers",
+    "best_validation_score",
+    "iter_chunks",
+    "mean_task_losses",
+    "read_block",
+    "thread_limit",
+    "train",
+]

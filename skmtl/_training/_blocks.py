@@ -1,0 +1,26 @@
+"""Blocks of rows as the network and the loss read them."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from skmtl._outputs import Labels, OutputGroup, weigh_labels
+from skmtl._rows import LabelledRows
+
+
+class LabelledBlock(NamedTuple):
+    """Some rows, on the network's device and in its precision."""
+
+    x: Any
+    labels: Labels
+    row_weight: Tensor | None  # (n_rows,), None: each row counts 1
+
+
+def read_block(
+    data: LabelledRows, index: Tensor, like: Tensor, groups: list[OutputGroup]
+) -> LabelledBlock:
+    """These rows, their labels in the order of the groups."""
+    block = data.read(index, like)
+    table = data.weight_table.to(like)
+    labels = weigh_labels(block.targets, table, block.sample_weight, groups)
+    return LabelledBlock(block.x, labels, block.row_weight)

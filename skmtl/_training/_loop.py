@@ -1,0 +1,280 @@
+"""The one training loop. It knows networks and tensors, not estimators."""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmtl._network import TrunkAndHeads, without_derivatives
+from skmtl._outputs import in_task_order, task_losses
+from skmtl._rows import CHUNK_ELEMENTS, LabelledRows, Rows, as_tensor
+from skmtl._training._blocks import read_block
+from skmtl._training._parts import Parts
+from skmtl._training._progress import (
+    Epoch,
+    Progress,
+    StoppedBy,
+    as_arrays,
+)
+from skmtl._training._solver_state import SolverState
+from skmtl._training._steps import TrainingPlan
+from skmtl._training._threads import Workers, thread_limit
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What a run needs to go on with its next epoch, to the last bit."""
+
+    network: dict[str, np.ndarray]
+    solver: SolverState
+    dropout_generators: np.ndarray  # a row for each part
+    progress: dict[str, np.ndarray]
+    stopped_by: StoppedBy | None  # None: it has not ended
+
+    def is_of(
+        self,
+        network: TrunkAndHeads,
+        data: LabelledRows,
+        plan: TrainingPlan,
+        *,
+        validating: bool,
+    ) -> bool:
+        """Whether a run of this plan on these data can go on from it.
+
+        The kernels of the solver do not look at sizes.
+        """
+        n_epochs = len(self.progress["losses"])
+        n_tasks = len(network.architecture.outputs)
+        generator = torch.Generator()
+        generator.set_state(as_tensor(self.solver.generator))
+        twin = copy.deepcopy(network)
+        parts = Parts(twin, data, plan, generator)
+        progress = _new_progress(parts, validating=validating)
+        progress.keep_parameters()
+        progress.epochs = [Epoch(0, 0.0, np.zeros(n_tasks))] * n_epochs
+        if len(self.dropout_generators) != len(parts.steps):
+            return False
+        parts.set_dropout_generators(self.dropout_generators)
+        return (
+            _layout(self.network) == _layout(as_arrays(network.state_dict()))
+            and _layout(self.progress) == _layout(progress.state())
+            and 0 < n_epochs <= plan.max_iter
+            and bool(np.isfinite(self.progress["losses"]).all())
+            and self.stopped_by in (None, *get_args(StoppedBy))
+            and self.solver.fits(plan)
+            and self.solver.is_of(network, parts.sizes)
+        )
+
+
+def _layout(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
+    return {name: (array.dtype, array.shape) for name, array in arrays.items()}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run of `train` did; the parameters are in the network itself."""
+
+    epochs: list[Epoch]
+    stopped_by: StoppedBy
+    solver_state: SolverState
+
+
+def train(
+    network: TrunkAndHeads,
+    data: LabelledRows,
+    index: Tensor,
+    plan: TrainingPlan,
+    generator: torch.Generator,
+    *,
+    held_out: Tensor | None = None,
+    left_out_by: Tensor | None = None,
+    solver_state: SolverState | None = None,
+    resumed: TrainingState | None = None,
+    in_one_pass: bool = False,
+    catches_interrupt: bool = True,
+    on_epoch_begin: Callable[[int], None] = lambda epoch: None,
+    on_epoch_end: Callable[[Epoch, Callable[[], None]], bool] = lambda *args: False,
+    on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None = None,
+) -> TrainingResult:
+    """Train `network` in place on the rows `index` of `data`.
+
+    With rows `held_out`, the parameters of the epoch with the best score on them are
+    restored; after an interrupt, those of the best epoch so far. `left_out_by` is the
+    number of the member, (n_samples,), that is not trained on a row. `on_epoch_end` is
+    given a function that brings `network` up to date, and stops the run by returning
+    True. `on_state` is called after each epoch with its number, whether it was the
+    last, and a function that gives the state, from which another run may be `resumed`.
+    Members that are trained `in_one_pass` have one `solver_state`, of all of them.
+    """
+    parts = Parts(network, data, plan, generator, left_out_by, in_one_pass=in_one_pass)
+    if resumed is not None:
+        solver_state = resumed.solver
+    try:
+        parts.set_moments(solver_state)
+        validating = held_out is not None
+        progress = _new_progress(parts, validating=validating)
+        if catches_interrupt or validating:
+            progress.keep_parameters()
+        if resumed is not None:
+            _restore(resumed, parts, progress)
+        stopped_by: StoppedBy
+        device = network.like.device
+        with (
+            without_derivatives(device),
+            thread_limit(parts.work_per_step) as n_threads,
+            Workers(min(n_threads, parts.n_side_by_side)) as workers,
+        ):
+            try:
+                stopped_by = _run_epochs(
+                    parts,
+                    workers,
+                    progress,
+                    index,
+                    held_out,
+                    on_epoch_begin,
+                    on_epoch_end,
+                    on_state,
+                )
+            except KeyboardInterrupt:
+                if not catches_interrupt:
+                    raise
+                stopped_by = "interrupt"
+                warnings.warn(
+                    f"Training was interrupted after {len(progress.epochs)} epochs; "
+                    "the model keeps the best weights so far.",
+                    RuntimeWarning,
+                    stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+                )
+            keeps_best = validating or stopped_by == "interrupt"
+            if keeps_best:
+                progress.restore_best()
+            # The own best of separate networks is in the network already.
+            if not keeps_best or progress.own_best is None:
+                parts.join()
+    finally:
+        parts.release()
+    _check_parameters(network, len(progress.epochs), plan)
+    return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
+
+
+def _new_progress(parts: Parts, *, validating: bool) -> Progress:
+    plan = parts.plan
+    return Progress(
+        parts.network,
+        parts.values,
+        validating=validating,
+        main_tasks=plan.main_tasks,
+        # A cosine schedule is worth its last epochs, in which the step is smallest:
+        # only a validation score may cut it short.
+        may_stall=validating or plan.learning_rate == "constant",
+        tol=plan.tol,
+        n_iter_no_change=plan.n_iter_no_change,
+    )
+
+
+def _run_epochs(
+    parts: Parts,
+    workers: Workers,
+    progress: Progress,
+    index: Tensor,
+    held_out: Tensor | None,
+    on_epoch_begin: Callable[[int], None],
+    on_epoch_end: Callable[[Epoch, Callable[[], None]], bool],
+    on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None,
+) -> StoppedBy:
+    """Epoch after epoch; returns what ended them."""
+    max_iter = parts.plan.max_iter
+    for number in range(len(progress.epochs), max_iter):
+        if progress.stopped_by is not None:
+            break
+        on_epoch_begin(number)
+        last_loss = progress.epochs[-1].loss if progress.epochs else None
+        loss, scores = parts.run_epoch(index, number, last_loss, workers), None
+        if held_out is not None:
+            parts.join()
+            scores = -mean_task_losses(parts.network, parts.data, held_out)
+        epoch = Epoch(number, loss, scores, parts.plan.main_tasks)
+        _check_finite(epoch, parts.plan)
+        progress.update(epoch)
+        if on_epoch_end(epoch, parts.join):
+            progress.stopped_by = "callback"
+        elif progress.has_stalled():
+            progress.stopped_by = "tol"
+        if on_state is not None:
+            is_last = progress.stopped_by is not None or number + 1 == max_iter
+            on_state(number, is_last, partial(_state_of, parts, progress))
+    return progress.stopped_by or "max_iter"
+
+
+def _state_of(parts: Parts, progress: Progress) -> TrainingState:
+    """On the memory of the CPU's tensors: to be written before the next step."""
+    parts.join()
+    return TrainingState(
+        as_arrays(parts.network.state_dict()),
+        parts.solver_state(),
+        parts.dropout_generators(),
+        progress.state(),
+        progress.stopped_by,
+    )
+
+
+def _restore(state: TrainingState, parts: Parts, progress: Progress) -> None:
+    parts.load(state.network)
+    parts.generator.set_state(as_tensor(state.solver.generator))
+    parts.set_dropout_generators(state.dropout_generators)
+    progress.restore(state.progress)
+    progress.stopped_by = state.stopped_by
+
+
+def _check_finite(epoch: Epoch, plan: TrainingPlan) -> None:
+    if not math.isfinite(epoch.loss):
+        raise _divergence_error(f"its loss is {epoch.loss}", epoch.number + 1, plan)
+    score = epoch.validation_score
+    if score is not None and not math.isfinite(score):
+        what = f"its validation score is {score}"
+        raise _divergence_error(what, epoch.number + 1, plan)
+
+
+def _check_parameters(network: TrunkAndHeads, epoch: int, plan: TrainingPlan) -> None:
+    if not all(bool(p.isfinite().all()) for p in network.parameters()):
+        raise _divergence_error("its parameters are no longer finite", epoch, plan)
+
+
+def _divergence_error(what: str, epoch: int, plan: TrainingPlan) -> ValueError:
+    return ValueError(
+        f"Training must keep the loss finite, but it diverged in epoch {epoch}: {what} "
+        f"with learning_rate_init={plan.learning_rate_init}. Scale X (for instance "
+        "with StandardScaler) or lower learning_rate_init."
+    )
+
+
+def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
+    """Slices of rows small enough for a forward pass to keep memory bounded."""
+    size = max(1, CHUNK_ELEMENTS // (network.units_per_row + rows.width))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def mean_task_losses(
+    network: TrunkAndHeads, data: LabelledRows, index: Tensor
+) -> np.ndarray:
+    """(n_tasks,): weighted mean losses on some rows, NaN of a task without weight."""
+    like, groups = network.like, network.groups
+    losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
+    weights = torch.zeros_like(losses)
+    with without_derivatives(like.device):
+        for chunk in iter_chunks(network, data.rows, len(index)):
+            x, labels, _ = read_block(data, index[chunk], like, groups)
+            losses += task_losses(network(x), labels, groups)
+            weights += in_task_order(labels.weights.sum(0), groups)
+    means: np.ndarray = (
+        torch.where(weights > 0, losses / weights, torch.nan).cpu().numpy()
+    )
+    return means

@@ -1,0 +1,212 @@
+"""What of a network is trained by itself, beside the rest of it."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmtl._network import TrunkAndHeads, without_derivatives
+from skmtl._rows import LabelledRows, as_tensor
+from skmtl._training._progress import as_tensors
+from skmtl._training._solver_state import SolverState
+from skmtl._training._steps import Steps, TrainingPlan
+from skmtl._training._threads import Workers
+
+# Multiply-adds of a forward pass of a batch from which a part is trained by itself,
+# beside the others. Smaller ones are trained in one pass: what Python takes for each
+# operation would be most of their time, and Python runs one thread at a time.
+MIN_WORK_PER_PART = 5_000_000
+# And from which parts are trained at once. With 8 million, two threads took as long as
+# one and 1.6 times the CPU time; with 20 million, 0.55 to 0.6 as long and 1.15 times.
+MIN_WORK_SIDE_BY_SIDE = 16_000_000
+# Of separate networks, which read the same rows: each part expands them anew.
+MAX_PARTS_OF_TASKS = 4
+
+
+class Share(NamedTuple):
+    """What of a network is a part of its own."""
+
+    members: list[int]
+    tasks: list[int]
+
+
+class Parts:
+    """A network as parts that need nothing of one another while they are trained.
+
+    Each member in a network of its own, or some of the tasks of a single member that
+    have separate trunks, where they are large enough; else the network itself.
+    """
+
+    def __init__(
+        self,
+        network: TrunkAndHeads,
+        data: LabelledRows,
+        plan: TrainingPlan,
+        generator: torch.Generator,
+        left_out_by: Tensor | None = None,
+        *,
+        in_one_pass: bool = False,
+    ) -> None:
+        self.network, self.data, self.plan = network, data, plan
+        self.generator = generator
+        self.left_out_by = left_out_by
+        self.like = network.like
+        if network.columns is not None and len(data.rows):
+            with without_derivatives(self.like.device):
+                self.data = data = data.placed(network.columns, self.like)
+        self.shares = [] if in_one_pass else self._shares()
+        self.is_divided = len(self.shares) > 1
+        # One part may be large enough for several of torch's own threads.
+        work = plan.batch_size * network.work_per_row
+        self.work_per_step = 0.0 if self.is_divided else work
+        if not self.is_divided:
+            self.steps = [Steps(network, data, plan, self._dropout_generator())]
+        else:
+            self.steps = [self._steps_of(share) for share in self.shares]
+
+    def _steps_of(self, share: "Share") -> Steps:
+        part, data = self.network.part(*share), self.data
+        has_all = len(share.tasks) == len(self.network.architecture.outputs)
+        if not has_all:
+            data = data.of_tasks(share.tasks)
+        generator = self._dropout_generator()
+        return Steps(part, data, self.plan, generator, has_all_tasks=has_all)
+
+    def _shares(self) -> list["Share"]:
+        """Members and tasks of each part; none of them depends on the machine."""
+        network, n_members = self.network, self.network.n_members
+        n_tasks = len(network.architecture.outputs)
+        if not network.can_be_divided:
+            return []
+        work = self.plan.batch_size * network.work_per_row
+        is_cpu = self.like.device.type == "cpu"
+        if n_members > 1:
+            is_large = is_cpu and work / n_members >= MIN_WORK_PER_PART
+            if self.left_out_by is None and not is_large:
+                return []
+            return [Share([m], list(range(n_tasks))) for m in range(n_members)]
+        if not is_cpu or network.n_trunks == 1:
+            return []
+        n_parts = min(MAX_PARTS_OF_TASKS, n_tasks, int(work // MIN_WORK_PER_PART))
+        if n_parts < 2:
+            return []
+        tasks = np.array_split(np.arange(n_tasks), n_parts)
+        return [Share([0], part.tolist()) for part in tasks]
+
+    @property
+    def sizes(self) -> list[list[int]]:
+        """Numbers of parameters, of each part and group."""
+        return [[v.numel() for v in steps.flat.values] for steps in self.steps]
+
+    @property
+    def n_side_by_side(self) -> int:
+        """How many parts may be trained at once.
+
+        Where steps are small, threads would wait for their turn in Python.
+        """
+        work = self.plan.batch_size * self.network.work_per_row / len(self.steps)
+        is_worth_it = work >= MIN_WORK_SIDE_BY_SIDE
+        return len(self.steps) if is_worth_it and self.like.device.type == "cpu" else 1
+
+    def _dropout_generator(self) -> torch.Generator:
+        """For a part, on the network's device."""
+        if not self.is_divided and self.like.device == self.generator.device:
+            return self.generator
+        device = self.generator.device
+        seed = torch.randint(2**62, (), generator=self.generator, device=device)
+        return torch.Generator(self.like.device).manual_seed(int(seed))
+
+    @property
+    def values(self) -> list[Tensor]:
+        """All parameters."""
+        return [values for steps in self.steps for values in steps.flat.values]
+
+    def join(self) -> None:
+        """Bring the network up to date."""
+        if self.is_divided:
+            for share, steps in zip(self.shares, self.steps, strict=True):
+                self.network.copy_from_part(steps.network, *share)
+
+    def load(self, network: dict[str, np.ndarray]) -> None:
+        """Take over the state of another network."""
+        self.network.load_state_dict(as_tensors(network))
+        if self.is_divided:
+            for share, steps in zip(self.shares, self.steps, strict=True):
+                self.network.copy_to_part(steps.network, *share)
+
+    def release(self) -> None:
+        for steps in self.steps:
+            steps.release()
+
+    def run_epoch(
+        self, index: Tensor, number: int, last_loss: float | None, workers: Workers
+    ) -> float:
+        """One pass of each part over the rows `index`.
+
+        Returns the loss: the mean over the members, the sum over the tasks.
+        """
+        for steps in self.steps:
+            steps.begin_epoch(number, last_loss)
+        if self.plan.shuffle:
+            index = index[self._random_order(len(index))]
+        jobs = [
+            partial(self._run_part, steps, self._rows_of(m, index), number, workers)
+            for m, steps in enumerate(self.steps)
+        ]
+        losses = workers.run(jobs)
+        # A part that is the whole network gives the mean over its members.
+        by_member = len(self.shares) == self.network.n_members > 1
+        return sum(losses) / len(losses) if by_member else sum(losses)
+
+    def _run_part(
+        self, steps: Steps, index: Tensor, number: int, workers: Workers
+    ) -> float:
+        with without_derivatives(self.like.device):
+            return steps.run_epoch(index, number, workers.keep_on)
+
+    def _rows_of(self, member: int, index: Tensor) -> Tensor:
+        if self.left_out_by is None:
+            return index
+        return index[self.left_out_by[index] != member]
+
+    def _random_order(self, n_rows: int) -> Tensor:
+        generator = self.generator
+        return torch.randperm(n_rows, generator=generator, device=generator.device)
+
+    def solver_state(self) -> SolverState:
+        """The moments are the solvers' own, which are copied where they are used."""
+        states = [steps.solver.state for steps in self.steps]
+        moments = {
+            name: [part.cpu().numpy() for state in states for part in state[name]]
+            for name in states[0]
+        }
+        generator = self.generator.get_state().numpy()
+        return SolverState(self.plan.solver, self.plan.freeze, moments, generator)
+
+    def set_moments(self, state: SolverState | None) -> None:
+        """The moments alone: step size, momentum and the like are those of the plan."""
+        if state is None or not state.fits(self.plan):
+            return
+        n_parts = len(self.steps)
+        for i, steps in enumerate(self.steps):
+            own: dict[str, list[Tensor]] = {}
+            for name, arrays in state.moments.items():
+                n_groups = len(arrays) // n_parts
+                own[name] = [
+                    # A copy, since the run may fail.
+                    torch.tensor(array, device=self.like.device)
+                    for array in arrays[i * n_groups : (i + 1) * n_groups]
+                ]
+            steps.set_moments(own)
+
+    def dropout_generators(self) -> np.ndarray:
+        """Their states, a row for each part."""
+        return np.stack(
+            [steps.dropout_generator.get_state().numpy() for steps in self.steps]
+        )
+
+    def set_dropout_generators(self, states: np.ndarray) -> None:
+        for steps, state in zip(self.steps, states, strict=True):
+            steps.dropout_generator.set_state(as_tensor(state))

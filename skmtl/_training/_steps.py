@@ -1,0 +1,241 @@
+"""Steps of the solver on one part of a network, batch by batch."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from skmtl._network import (
+    DropoutStock,
+    NetworkPass,
+    Tape,
+    TrunkAndHeads,
+    split_rows,
+)
+from skmtl._outputs import Labels, logit_gradient, task_losses
+from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
+from skmtl._training._blocks import read_block
+from skmtl._training._solvers import (
+    Adam,
+    FlatParameters,
+    Group,
+    NesterovSGD,
+    Solver,
+    groups_of,
+)
+
+# Share of the steps of a cosine schedule over which the learning rate rises from 0.
+WARM_UP = 0.1
+
+
+class Freeze(NamedTuple):
+    """Which layers of the trunk are not trained."""
+
+    n_layers: int = 0  # from the input
+    n_epochs: int | None = None  # None: in no epoch
+    step_factor: float = 1.0  # on the steps of the trunk when it is released
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train; the names are those of the estimator's parameters."""
+
+    solver: Literal["adam", "sgd"]
+    alpha: float
+    batch_size: int
+    learning_rate: Literal["constant", "cosine"]
+    learning_rate_init: float
+    max_iter: int
+    shuffle: bool
+    tol: float
+    n_iter_no_change: int
+    momentum: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    freeze: Freeze
+    # The loss of the best constant prediction, where dropout goes down with the loss.
+    constant_loss: float | None = None
+    # Positions of the tasks whose validation scores count, None: of all.
+    main_tasks: tuple[int, ...] | None = None
+
+
+def parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
+    """What is trained, and from which epoch; what waits comes last."""
+    named = list(network.named_parameters())
+    if freeze.n_epochs is None:
+        frozen = {id(p) for p in network.trunk.frozen_parameters(freeze.n_layers)}
+        return groups_of([pair for pair in named if id(pair[1]) not in frozen], 1.0, 0)
+    in_trunk = {id(p) for p in network.trunk.parameters()}
+    heads = [pair for pair in named if id(pair[1]) not in in_trunk]
+    trunk = [(n, p) for n, p in named if id(p) in in_trunk and p.requires_grad]
+    return [
+        *groups_of(heads, 1.0, 0),
+        *groups_of(trunk, freeze.step_factor, freeze.n_epochs),
+    ]
+
+
+class Steps:
+    """What trains one part: its parameters in flat vectors, its solver, its dropout."""
+
+    def __init__(
+        self,
+        network: TrunkAndHeads,
+        data: LabelledRows,
+        plan: TrainingPlan,
+        dropout_generator: torch.Generator,
+        *,
+        has_all_tasks: bool = True,
+    ) -> None:
+        self.network = network
+        self.has_all_tasks = has_all_tasks
+        self.data = data
+        self.plan = plan
+        self.dropout_generator = dropout_generator
+        self.dropout = DropoutStock(dropout_generator)
+        self.like = network.like
+        self.n_frozen_layers = plan.freeze.n_layers
+        self.flat = FlatParameters(parameter_groups(network, plan.freeze))
+        self.network_pass = NetworkPass(network, self.n_frozen_layers)
+        self.solver = make_solver(self.flat, plan, None)
+        # A row's share of a block: its features, labels (three fields) and logits.
+        n_logits = sum(len(g.tasks) * g.kind.n_logits for g in network.groups)
+        width = data.rows.width + (3 + network.n_members) * n_logits
+        n_batches = CHUNK_ELEMENTS // (width * plan.batch_size)
+        self.rows_per_block = plan.batch_size * max(1, n_batches)
+        n_inputs = data.rows.width
+        if network.columns is not None:
+            n_inputs += network.columns.n_inputs
+        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * plan.batch_size)
+        self.rows_at_once = plan.batch_size * max(1, n_batches)
+
+    def set_moments(self, moments: dict[str, list[Tensor]]) -> None:
+        """Go on as another run has ended."""
+        self.solver = make_solver(self.flat, self.plan, moments)
+
+    def release(self) -> None:
+        """Give the network's parameters memory of their own again."""
+        self.flat.release()
+
+    def begin_epoch(self, number: int, last_loss: float | None) -> None:
+        """Release the trunk where its time has come."""
+        self.flat.begin_epoch(number)
+        n_epochs = self.plan.freeze.n_epochs
+        if self.n_frozen_layers and n_epochs is not None and number >= n_epochs:
+            self.n_frozen_layers = 0
+            self.network_pass = NetworkPass(self.network)
+        if last_loss is not None:
+            self._adapt_dropout(last_loss)
+
+    def _adapt_dropout(self, loss: float) -> None:
+        """The more of the labels is explained, the less there is to guard against."""
+        if self.plan.constant_loss:
+            share = loss / self.plan.constant_loss
+            self.network_pass.scale_dropout(min(1.0, share))
+
+    def run_epoch(
+        self, index: Tensor, number: int, keep_on: Callable[[], None]
+    ) -> float:
+        """One pass over the rows in this order; the mean loss with the L2 term.
+
+        `keep_on` is called before each step, and may raise.
+        """
+        plan = self.plan
+        n_batches = -(-len(index) // plan.batch_size)
+        self.dropout.begin(n_batches)
+        step_sizes = (
+            plan.learning_rate_init
+            * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
+            for i in range(n_batches)
+        )
+        loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
+        weight = 0.0
+        for rows in index.split(self.rows_per_block):
+            block_loss, block_weight = self._run_block(rows, step_sizes, keep_on)
+            loss += block_loss
+            weight += block_weight
+            if self.has_all_tasks:
+                self._adapt_dropout(float(block_loss) / block_weight)
+        return (float(loss) + self._penalty() * n_batches) / weight
+
+    def _run_block(
+        self, rows: Tensor, step_sizes: Iterator[float], keep_on: Callable[[], None]
+    ) -> tuple[Tensor, float]:
+        """Read some batches at once and take their steps.
+
+        Returns the sum of the losses, each before its step, and of the rows' weights.
+        """
+        groups, batch_size = self.network.groups, self.plan.batch_size
+        block = read_block(self.data, rows, self.like, groups)
+        if block.row_weight is None:
+            weights = [float(len(part)) for part in rows.split(batch_size)]
+        else:
+            weights = [float(part.sum()) for part in block.row_weight.split(batch_size)]
+        logits = []
+        for batch in zip(
+            self._read_batches(block.x),
+            block.labels.split(batch_size),
+            weights,
+            islice(step_sizes, len(weights)),
+            strict=True,
+        ):
+            keep_on()
+            logits.append(self._step(*batch))
+        losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
+        return losses.sum(), sum(weights)
+
+    def _read_batches(self, x: Any) -> Iterator[Any]:
+        """What the first layer reads, batch by batch; made for some batches at once."""
+        for part in split_rows(x, self.rows_at_once):
+            read = self.network_pass.read(part, self.dropout_generator)
+            yield from split_rows(cast(Any, read), self.plan.batch_size)
+
+    def _penalty(self) -> float:
+        """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
+        if self.plan.alpha == 0:  # the weights may have overflowed
+            return 0.0
+        squares = sum(
+            float(part.square().sum())
+            for group, values in zip(self.flat.groups, self.flat.values, strict=True)
+            if group.decays
+            for part in values.split(CHUNK_ELEMENTS)  # no copy as large as they are
+        )
+        return 0.5 * self.plan.alpha * squares / self.network.n_members
+
+    def _step(self, x: Any, labels: Labels, weight: float, step: float) -> Tensor:
+        """Descend on a batch of this weight; returns its logits before the step."""
+        tape = Tape([], [])
+        logits = self.network_pass.forward(x, self.dropout, tape)
+        # Members do not see one another: each descends on its own mean loss.
+        gradient = logit_gradient(logits, labels, self.network.groups).div_(weight)
+        self.network_pass.backward(tape, gradient)
+        self.solver.step(step, self.plan.alpha / weight)
+        return logits
+
+
+def step_size(plan: TrainingPlan, progress: float) -> float:
+    """Factor on `learning_rate_init` when a share `progress` of all steps is done."""
+    if plan.learning_rate == "constant":
+        return 1.0
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    return 0.5 * (1.0 + math.cos(math.pi * (progress - WARM_UP) / (1.0 - WARM_UP)))
+
+
+def make_solver(
+    flat: FlatParameters, plan: TrainingPlan, state: dict[str, list[Tensor]] | None
+) -> Solver:
+    """The solver of the plan, which goes on from a state."""
+    if plan.solver == "adam":
+        return Adam(
+            flat,
+            beta_1=plan.beta_1,
+            beta_2=plan.beta_2,
+            epsilon=plan.epsilon,
+            state=state,
+        )
+    return NesterovSGD(flat, momentum=plan.momentum, state=state)

@@ -1,0 +1,42 @@
+"""What the splitters balance: classes as they are, numbers by their ranks."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._predictions import guess_task_types
+from skmtl._targets import Tasks, TaskTypes, as_codes_by_rank, encode
+from skmtl.model_selection._stratify import pairs_of
+
+_MAX_STRATA = 5  # of a task of numbers
+
+
+class Strata(NamedTuple):
+    """Codes to stratify by."""
+
+    tasks: Tasks
+    codes: NDArray  # (n_samples, n_tasks), -1 where missing
+    n_codes: NDArray  # (n_tasks,)
+
+    def pairs(self) -> NDArray:
+        """(n_samples, n_tasks): index of the pair of task and code."""
+        return pairs_of(self.codes, self.n_codes)
+
+
+def strata_of(y: Any, n_parts: float, task_types: TaskTypes | None = None) -> Strata:
+    """Classes, and quantiles of numbers, so many that each part can have each of them.
+
+    The smallest part has one in `n_parts` of the rows.
+    """
+    types = guess_task_types(y) if task_types is None else task_types
+    tasks, codes, numbers = encode(y, types)
+    n_codes = tasks.n_codes
+    if numbers is None:
+        return Strata(tasks, codes, n_codes)
+    codes = codes.astype(np.int32)  # those of numbers may be more than those of classes
+    for t in np.flatnonzero(tasks.are_numbers):
+        n_observed = int((codes[:, t] >= 0).sum())
+        n_codes[t] = np.clip(n_observed // n_parts, 1, _MAX_STRATA)
+        codes[:, t] = as_codes_by_rank(numbers[:, t], int(n_codes[t]))
+    return Strata(tasks, codes, n_codes)

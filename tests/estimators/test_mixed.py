@@ -1,0 +1,199 @@
+"""MultiTaskNet: classes and numbers in one network."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskNet
+
+TYPES = {"color": "class", "mass": "number", "ripe": "class", "price": "number"}
+
+
+def net(**changes):
+    settings = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
+    return MultiTaskNet(**(settings | changes))
+
+
+@pytest.fixture
+def fruit():
+    """X (150, 4) and two classes beside two numbers, a quarter of them missing."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    Y = pd.DataFrame(
+        {
+            "color": np.array(["green", "red", "yellow"])[
+                np.digitize(X[:, 0], [-0.5, 0.5])
+            ],
+            "mass": 100 + 20 * X[:, 1],
+            "ripe": X[:, 2] > 0,
+            "price": 0.01 * (X[:, 0] + X[:, 3]),
+        }
+    ).astype(object)
+    return X, Y.mask(rng.random(Y.shape) < 0.25, None)
+
+
+def test_each_task_keeps_its_type_and_unit(fruit):
+    X, Y = fruit
+    clf = MultiTaskNet(random_state=0).fit(X, Y)
+    assert clf.task_types_ == TYPES
+    assert [None if c is None else c.tolist() for c in clf.classes_] == [
+        ["green", "red", "yellow"],
+        None,
+        [False, True],
+        None,
+    ]
+    predicted = clf.predict(X)
+    assert predicted.dtype == object
+    assert predicted.shape == (150, 4)
+    assert set(predicted[:, 0]) <= {"green", "red", "yellow"}
+    assert 50 < predicted[:, 1].astype(float).mean() < 150
+    p = clf.predict_proba(X)
+    assert [None if part is None else part.shape for part in p] == [
+        (150, 3),
+        None,
+        (150, 2),
+        None,
+    ]
+    log_p = clf.predict_log_proba(X)
+    assert_allclose(np.exp(log_p[0]), p[0])
+    assert [part is None for part in clf.oob_prediction_] == [False] * 4
+    assert clf.oob_prediction_[1].shape == (150,)
+
+
+def test_score_is_the_mean_of_accuracies_and_r2(fruit):
+    X, Y = fruit
+    clf = net(max_iter=30).fit(X, Y)
+    predicted, each = clf.predict(X), []
+    for t, name in enumerate(Y):
+        known = Y[name].notna().to_numpy()
+        y, given = Y.loc[known, name], predicted[known, t]
+        if TYPES[name] == "class":
+            each.append(accuracy_score(y.astype(str), given.astype(str)))
+        else:
+            each.append(r2_score(y.astype(float), given.astype(float)))
+    assert clf.score(X, Y) == pytest.approx(np.mean(each))
+    main = clf.set_params(main_tasks=["mass", "ripe"])
+    assert main.score(X, Y) == pytest.approx(np.mean(each[1:3]))
+
+
+def test_task_types_as_given_are_those_of_auto(fruit):
+    X, Y = fruit
+    auto, given = net().fit(X, Y), net(task_types=TYPES).fit(X, Y)
+    assert_array_equal(auto.predict(X), given.predict(X))
+
+
+def test_whole_numbers_are_what_the_user_says():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 2))
+    Y = np.column_stack([np.arange(80) % 7, X[:, 0] > 0]).astype(float)
+    with pytest.raises(ValueError, match=r"whole numbers in tasks \['task_0'\]"):
+        net().fit(X, Y)
+    for given in ("class", "number"):
+        fitted = net(task_types={"task_0": given, "task_1": "class"}).fit(X, Y)
+        assert (fitted.classes_[0] is None) == (given == "number")
+
+
+@pytest.mark.parametrize(
+    ("types", "match"),
+    [
+        ({"color": "class"}, r"no type for \['mass', 'ripe', 'price'\]"),
+        (TYPES | {"size": "number"}, r"one for \['size'\]"),
+        (TYPES | {"mass": "numeric"}, r"'class' or 'number'; got \['numeric'\]"),
+        (TYPES | {"color": "number"}, "task 'color' must be numbers"),
+    ],
+)
+def test_wrong_task_types_are_refused(fruit, types, match):
+    X, Y = fruit
+    with pytest.raises(ValueError, match=match):
+        net(task_types=types).fit(X, Y)
+
+
+def test_class_weight_is_for_classes(fruit):
+    X, Y = fruit
+    balanced = net(class_weight="balanced").fit(X, Y)
+    by_name = net(class_weight=dict.fromkeys(("color", "ripe"), "balanced")).fit(X, Y)
+    assert_array_equal(balanced.predict(X), by_name.predict(X))
+    with pytest.raises(ValueError, match="'mass', whose values are numbers"):
+        net(class_weight={"mass": "balanced"}).fit(X, Y)
+
+
+def test_main_tasks_must_be_tasks(fruit):
+    X, Y = fruit
+    for wrong in ("size", ["mass", "size"]):
+        with pytest.raises(ValueError, match="main_tasks must be among the tasks"):
+            net(main_tasks=wrong).fit(X, Y)
+    with pytest.raises(ValueError, match="at least one task"):
+        net(main_tasks=[]).fit(X, Y)
+
+
+def test_early_stopping_follows_the_main_tasks(fruit):
+    X, Y = fruit
+    for sharing in ("hard", "none"):
+        settings = {"early_stopping": True, "sharing": sharing, "max_iter": 8}
+        clf = net(main_tasks=["ripe", "price"], **settings).fit(X, Y)
+        means = clf.task_validation_scores_[:, [2, 3]].mean(axis=1)
+        assert_allclose(clf.validation_scores_, means)
+
+
+def test_gaussian_gives_deviations_of_numbers_alone(fruit):
+    X, Y = fruit
+    clf = net(loss="gaussian").fit(X, Y)
+    predicted, deviation = clf.predict(X, return_std=True)
+    assert_array_equal(predicted, clf.predict(X))
+    assert_array_equal(np.isnan(deviation[0]), [True, False, True, False])
+    assert (deviation[:, [1, 3]] > 0).all()
+    with pytest.raises(ValueError, match="loss='gaussian'"):
+        net().fit(X, Y).predict(X, return_std=True)
+
+
+def test_1d_y_of_either_kind(fruit):
+    X, Y = fruit
+    classes = net().fit(X, Y["color"])
+    assert classes.predict(X).shape == (150,)
+    assert classes.predict_proba(X).shape == (150, 3)
+    numbers = net().fit(X, Y["mass"])
+    assert numbers.predict(X).dtype == np.float64
+    for without in (numbers, net(task_types={"task_0": "number"})):
+        assert not hasattr(without, "predict_proba")
+        with pytest.raises(AttributeError, match="predict_log_proba"):
+            without.predict_log_proba(X)
+
+
+def test_tasks_come_and_go(fruit):
+    X, Y = fruit
+    for types in ("auto", TYPES):
+        clf = (
+            net(task_types=types).fit(X, Y[["color", "mass"]])
+            if (types == "auto")
+            else net(task_types={"color": "class", "mass": "number"})
+            .fit(X, Y[["color", "mass"]])
+            .set_params(task_types=types)
+        )
+        before = clf.predict(X)
+        clf.add_tasks(X, Y[["ripe", "price"]])
+        assert clf.task_types_ == TYPES
+        assert_array_equal(clf.predict(X)[:, :2], before)
+        clf.drop_tasks(["color", "ripe"])
+        assert clf.task_types_ == {"mass": "number", "price": "number"}
+        assert_array_equal(clf.predict(X)[:, 0], before[:, 1])
+
+
+def test_partial_fit_declares_classes(fruit):
+    X, Y = fruit
+    classes = {"color": ["green", "red", "yellow", "black"], "ripe": [False, True]}
+    clf = net(task_types=TYPES).partial_fit(X[:75], Y[:75], classes=classes)
+    clf.partial_fit(X[75:], Y[75:])
+    assert clf.classes_[0].tolist() == ["black", "green", "red", "yellow"]
+
+
+def test_grid_search_over_head_sizes_in_a_pipeline(fruit):
+    X, Y = fruit
+    model = make_pipeline(StandardScaler(), net(max_iter=10))
+    grid = {"multitasknet__head_hidden_layer_sizes": [(), (8,)]}
+    search = GridSearchCV(model, grid, cv=3, n_jobs=2, error_score="raise").fit(X, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -1,0 +1,166 @@
+"""Members that leave out rows in turn, and what they say of those."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from _estimators import classifier, parameters_of
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score
+
+import skmtl
+from skmtl import MultiTaskNetClassifier
+from skmtl.trunks import ConvTrunk
+
+
+def problem(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    Y = (X @ rng.normal(size=(4, 3)) + 0.3 * rng.normal(size=(n, 3)) > 0).astype(float)
+    Y[rng.random(Y.shape) < 0.3] = np.nan
+    return X, Y
+
+
+def cross_fitted(n_members=4, **changes):
+    settings = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01}
+    settings |= {"n_members": n_members, "oob_score": True}
+    return classifier(**(settings | changes))
+
+
+def left_out_by(clf, X, row):
+    """The members whose own prediction is the out-of-bag one of a row."""
+    members = [clf.network_.part([m], range(3)) for m in range(clf.network_.n_members)]
+    positions = clf.network_.columns.place(torch.from_numpy(X[[row]]))
+    found = []
+    for number, member in enumerate(members):
+        with torch.no_grad():
+            p = member(positions).sigmoid()[0, 0].numpy()
+        if np.allclose(p, clf.oob_prediction_[row], atol=1e-5):
+            found.append(number)
+    return found
+
+
+@pytest.mark.parametrize("n_members", [2, 3, 4])
+def test_each_row_is_predicted_by_one_member_and_each_leaves_out_its_share(n_members):
+    X, Y = problem()
+    clf = cross_fitted(n_members).fit(X, Y)
+    assert clf.oob_prediction_.shape == (300, 3)
+    has_label = ~np.isnan(Y).all(axis=1)
+    labelled = np.flatnonzero(has_label)
+    assert not has_label.all()
+    # Nobody was trained on the others.
+    whole = clf.predict_proba(X[~has_label])
+    assert_allclose(clf.oob_prediction_[~has_label], whole, atol=1e-6)
+    owners = [left_out_by(clf, X, row) for row in labelled]
+    assert all(len(found) == 1 for found in owners)
+    counts = np.bincount(np.ravel(owners), minlength=n_members)
+    assert np.ptp(counts) <= 1
+
+
+def test_oob_score_is_the_accuracy_of_the_predictions_on_observed_labels():
+    X, Y = problem()
+    clf = cross_fitted().fit(X, Y)
+    scores = []
+    for t in range(3):
+        known = ~np.isnan(Y[:, t])
+        predicted = clf.oob_prediction_[known, t] > 0.5
+        scores.append(accuracy_score(Y[known, t], predicted))
+    assert clf.oob_score_ == pytest.approx(np.mean(scores))
+
+
+def test_oob_score_of_noise_is_chance_where_the_training_score_is_not():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(400, 30)), rng.integers(2, size=(400, 2)).astype(float)
+    clf = cross_fitted(hidden_layer_sizes=(64,), max_iter=60).fit(X, Y)
+    # Of 800 labels: four standard errors are 0.07.
+    assert clf.oob_score_ == pytest.approx(0.5, abs=0.07)
+    assert clf.score(X, Y) > 0.9
+
+
+def test_forms_are_those_of_predict_proba():
+    X, Y = problem()
+    one = cross_fitted().fit(X, np.where(Y[:, 0] == 1, "yes", "no"))
+    assert one.oob_prediction_.shape == one.predict_proba(X).shape == (300, 2)
+    mixed = pd.DataFrame({"a": np.arange(300) % 3, "b": Y[:, 1]})
+    several = cross_fitted().fit(X, mixed)
+    shapes = [p.shape for p in several.oob_prediction_]
+    assert shapes == [p.shape for p in several.predict_proba(X)]
+    for p in several.oob_prediction_:
+        known = ~np.isnan(p).any(axis=1)
+        assert_allclose(p[known].sum(axis=1), 1)
+
+
+def test_a_row_of_a_rare_class_is_left_out_by_nobody():
+    X, Y = problem()
+    Y[:, 0] = 0
+    Y[:3, 0] = 1  # fewer than members
+    clf = cross_fitted().fit(X, Y)
+    missing = np.flatnonzero(np.isnan(clf.oob_prediction_).any(axis=1))
+    assert_array_equal(missing, [0, 1, 2])
+
+
+def test_auto_leaves_rows_out_with_four_members_on_tables_of_some_size():
+    X, Y = problem()
+    for settings, leaves_out in [
+        ({"n_members": 4}, True),
+        ({"n_members": 3}, False),
+        ({"n_members": 4, "early_stopping": True}, False),
+        ({"n_members": 4, "oob_score": False}, False),
+    ]:
+        clf = cross_fitted(**({"oob_score": "auto"} | settings)).fit(X, Y)
+        assert hasattr(clf, "oob_score_") == leaves_out
+    small = cross_fitted(oob_score="auto").fit(X[:60], Y[:60])
+    assert not hasattr(small, "oob_score_")
+
+
+def test_what_trains_on_forgets_what_was_out_of_bag(problem):
+    X, Y = problem
+    clf = cross_fitted(2).fit(X, Y)
+    assert hasattr(clf, "oob_prediction_")
+    clf.partial_fit(X, Y)
+    assert not hasattr(clf, "oob_prediction_")
+    clf = cross_fitted(2).fit(X, Y)
+    assert not hasattr(clf.drop_tasks("task_0"), "oob_score_")
+
+
+@pytest.mark.parametrize("changes", [{"n_members": 1}, {"trunk": ConvTrunk((4,))}])
+def test_what_cannot_leave_rows_out_says_so(changes):
+    X, Y = problem()
+    X = X.reshape(300, 1, 2, 2) if "trunk" in changes else X
+    with pytest.raises(ValueError, match="oob_score=True needs at least two members"):
+        cross_fitted(**changes).fit(X, Y)
+
+
+def test_saved_and_loaded_and_cloned(tmp_path):
+    X, Y = problem()
+    clf = cross_fitted().fit(X, Y)
+    skmtl.save(clf, tmp_path / "model.safetensors")
+    loaded = skmtl.load(tmp_path / "model.safetensors")
+    assert_array_equal(loaded.oob_prediction_, clf.oob_prediction_)
+    assert loaded.oob_score_ == clf.oob_score_
+    assert clone(clf).oob_score is True
+
+
+def test_the_same_seed_leaves_out_the_same_rows():
+    X, Y = problem()
+    one, other = (
+        MultiTaskNetClassifier((16,), max_iter=3, random_state=1).fit(X, Y)
+        for _ in range(2)
+    )
+    assert_array_equal(one.oob_prediction_, other.oob_prediction_)
+    for a, b in zip(parameters_of(one), parameters_of(other), strict=True):
+        assert_array_equal(a, b)
+
+
+def test_more_members_than_labels_of_a_class_leave_out_nothing_and_say_so(problem):
+    with pytest.warns(UserWarning, match="Use fewer members"):
+        clf = cross_fitted(60, max_iter=1).fit(*problem)
+    assert not hasattr(clf, "oob_score_")
+
+
+def test_many_members_each_leave_out_their_share():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 2)), np.arange(600) % 2
+    clf = cross_fitted(200, hidden_layer_sizes=(2,), max_iter=1).fit(X, y)
+    assert not np.isnan(clf.oob_prediction_).any()

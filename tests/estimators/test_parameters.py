@@ -1,0 +1,365 @@
+import numpy as np
+import pytest
+from _estimators import assert_same_parameters, classifier, parameters_of
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+import skmtl
+from skmtl.sharing import HardSharing
+from skmtl.trunks import UnfreezeAfter
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": np.ones((59, 5))}, "inconsistent numbers of samples"),
+        ({"X": np.ones(60)}, "Expected 2D array"),
+        ({"X": np.full((60, 5), np.nan), "input_encoding": "none"}, "SimpleImputer"),
+        ({"X": np.full((60, 5), np.inf)}, "infinity"),
+        ({"y": np.full((60, 3), np.nan)}, "at least one observed label"),
+        ({"y": np.full((60, 3), 0.5)}, "continuous.*Use MultiTaskNetRegressor"),
+        ({"y": np.full((60, 3), np.inf)}, "infinity"),
+        ({"y": None}, "y is None"),
+        ({"sample_weight": np.ones((60, 2))}, r"got shape \(60, 2\)"),
+        ({"sample_weight": -np.ones(60)}, "must not be negative"),
+        ({"sample_weight": np.full(60, np.nan)}, "sample_weight contains NaN"),
+        ({"sample_weight": np.zeros(60)}, "non-zero"),
+        ({"task_weight": {"nobody": 1}}, r"keyed by task names.*'nobody'"),
+        ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes must.*\(5, 0\)"),
+        ({"head_hidden_layer_sizes": (2.5,)}, "head_hidden_layer_sizes must"),
+        ({"dropout": 1.0}, "The 'dropout' parameter"),
+        ({"solver": "lbfgs"}, "The 'solver' parameter"),
+        ({"sharing": "some"}, "The 'sharing' parameter"),
+        ({"max_iter": -1}, "The 'max_iter' parameter"),
+        ({"device": "tpu"}, "device must be 'auto'"),
+        ({"device": "cuda:x"}, "device must be 'auto'"),
+        ({"device": "cpu:1"}, "device must be 'auto'"),
+        ({"device": "cuda:99"}, "torch sees"),
+        ({"sharing": HardSharing}, r"Make an object of it: HardSharing\(\)"),
+        ({"task_weight": [1, 1e40, 2]}, "fit float32"),
+    ],
+)
+def test_bad_input_is_refused_before_training(problem, change, message):
+    X, Y = problem
+    data = {"X": X, "y": Y} | {
+        k: v for k, v in change.items() if k in ("X", "y", "sample_weight")
+    }
+    clf = classifier(**{k: v for k, v in change.items() if k not in data})
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        clf.fit(**data)
+    assert not hasattr(clf, "n_features_in_")
+    assert not hasattr(clf, "network_")
+
+
+AUTO = ("solver", "alpha", "batch_size", "learning_rate_init")
+
+
+def assert_close_parameters(one, other):
+    for a, b in zip(parameters_of(one), parameters_of(other), strict=True):
+        assert_allclose(a, b, atol=1e-6)
+
+
+def table_with_labels(n_rows, n_tasks):
+    """Half of the labels of classes 0 and 1, of unequal size; ten rows without any."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows + 10, 3))
+    Y = (rng.random((n_rows + 10, n_tasks)) < 0.3).astype(float)
+    Y[:n_rows][rng.random((n_rows, n_tasks)) < 0.5] = np.nan
+    Y[:n_rows, 0] = rng.integers(0, 2, n_rows)
+    Y[n_rows:] = np.nan
+    return X, Y
+
+
+def row_weights(Y, weight):
+    """The mean weight of each row's labels, without those of weight 0."""
+    is_labelled = ~np.isnan(Y) & (weight > 0)
+    return (weight * is_labelled).sum(axis=1) / np.maximum(is_labelled.sum(axis=1), 1)
+
+
+def constant_loss(Y, weight=1.0):
+    """By the formula of J, each label predicted with the frequency of its class."""
+    weight = np.where(np.isnan(Y), 0.0, weight)
+    loss = 0.0
+    for y, w in zip(Y.T, weight.T, strict=True):
+        for label in (0, 1):
+            total = w[y == label].sum()
+            loss -= total * np.log(total / w.sum())
+    return loss / row_weights(Y, weight).sum()
+
+
+@pytest.mark.parametrize(
+    ("is_sparse", "n_rows", "n_tasks", "solver", "batch_size"),
+    [
+        (False, 50, 1, "adam", 50),
+        (False, 300, 1, "adam", 100),
+        (False, 2600, 5, "adam", 130),
+        (False, 4400, 3, "adam", 200),
+        (True, 300, 1, "sgd", 200),
+        (True, 100, 2, "sgd", 100),
+        (True, 300, 50, "sgd", 200),
+    ],
+)
+def test_auto_is_chosen_by_the_rows_with_labels(
+    is_sparse, n_rows, n_tasks, solver, batch_size
+):
+    X, Y = table_with_labels(n_rows, n_tasks)
+    X *= 10 if n_tasks == 2 else 1
+    squared_length = np.square(X).sum(axis=1).mean()
+    assert (15 / squared_length < 0.3) == (n_tasks == 2)
+    X = sparse.csr_array(X) if is_sparse else X
+    loss = constant_loss(Y)
+    assert (loss > 10) == (n_tasks == 50)
+    step = 0.002
+    if solver == "sgd":
+        step = min(0.3, 1 / loss, 15 / squared_length)
+    given = dict(zip(AUTO, (solver, 0.03 * loss, batch_size, step), strict=True))
+    named = classifier(max_iter=2, **given).fit(X, Y)
+    automatic = classifier(max_iter=2, **dict.fromkeys(AUTO, "auto")).fit(X, Y)
+    assert_close_parameters(automatic, named)
+    others = {
+        "solver": "sgd" if solver == "adam" else "adam",
+        "alpha": 1.1 * given["alpha"] + 0.1,
+        "batch_size": batch_size - 1,
+        "learning_rate_init": 1.1 * step,
+    }
+    for name, other in others.items():
+        changed = classifier(max_iter=2, **given | {name: other}).fit(X, Y)
+        assert not np.allclose(
+            parameters_of(changed)[0], parameters_of(named)[0], rtol=0, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "n_copies", "weight"), [(2, 1, 1), (40, 1, 3), (40, 2, 0.5), (40, 8, 1)]
+)
+def test_dropout_is_less_where_the_labels_tell_more(n_tasks, n_copies, weight):
+    X, Y = table_with_labels(2000, n_tasks)
+    nats = n_copies * constant_loss(Y) * 2000
+    expected = 0.5 - 0.1 * np.log2(nats / 15_000)
+    assert (expected > 0.5) == (n_tasks == 2)
+    assert (expected < 0.2) == (n_copies == 8)
+    X, Y = np.tile(X, (n_copies, 1)), np.tile(Y, (n_copies, 1))
+    clf = classifier(dropout="auto", max_iter=0)
+    clf.fit(X, Y, sample_weight=np.full(len(X), weight))
+    rate = clf.network_.architecture.dropout
+    assert rate == pytest.approx(min(0.5, max(0.2, expected)), abs=1e-3)
+    # It is a matter of the first call.
+    clf.set_params(warm_start=True).fit(X[:20], Y[:20])
+    clf.partial_fit(X[:20], Y[:20])
+    assert clf.network_.architecture.dropout == rate
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_auto_means_the_same_for_each_separate_network_as_for_one_alone(solver):
+    X, Y = table_with_labels(200, 1)
+    loss = constant_loss(Y)
+    named, automatic = (
+        classifier(
+            sharing="none",
+            solver=solver,
+            alpha=alpha,
+            learning_rate_init=step,
+            max_iter=3,
+        )
+        for alpha, step in [
+            (0.03 * loss, 0.1 if solver == "sgd" else 0.002),
+            ("auto", "auto"),
+        ]
+    )
+    Y = np.tile(Y, (1, 20))
+    assert_close_parameters(automatic.fit(X, Y), named.fit(X, Y))
+
+
+def test_auto_dropout_is_the_same_for_each_separate_network_as_for_one_alone():
+    X, Y = table_with_labels(40_000, 1)
+    rates = [
+        classifier(dropout="auto", sharing="none", max_iter=0)
+        .fit(X, np.tile(Y, (1, n_copies)))
+        .network_.architecture.dropout
+        for n_copies in (1, 3)
+    ]
+    assert rates[0] == rates[1] < 0.45
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_the_automatic_step_is_that_of_the_given_solver(problem, solver):
+    X, Y = problem
+    step = {"adam": 0.002, "sgd": 0.1}[solver]
+    given, automatic = (
+        classifier(solver=solver, learning_rate_init=rate, max_iter=2).fit(X, Y)
+        for rate in (step, "auto")
+    )
+    assert_same_parameters(given, automatic)
+
+
+def test_weights_count_in_the_loss_that_auto_is_scaled_by():
+    X, Y = table_with_labels(200, 40)
+    sample_weight = np.random.default_rng(1).integers(0, 3, Y.shape).astype(float)
+    sample_weight[:, 0] += 1
+    settings = {"solver": "sgd", "max_iter": 2, "task_weight": np.full(40, 2.0)}
+    loss = 2 * constant_loss(Y, sample_weight)
+    assert loss > 10
+    has_weight = (sample_weight * ~np.isnan(Y)).any(axis=1)
+    mean_weight = row_weights(Y, sample_weight)[has_weight].mean()
+    automatic, given = (
+        classifier(alpha=alpha, learning_rate_init=rate, **settings).fit(
+            X, Y, sample_weight=sample_weight
+        )
+        for alpha, rate in [("auto", "auto"), (0.03 * loss * mean_weight, 1 / loss)]
+    )
+    assert_close_parameters(automatic, given)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_with_auto_the_scale_of_sample_weights_does_not_matter(problem, solver, scale):
+    X, Y = problem
+    clf = classifier(solver=solver, alpha="auto", learning_rate_init="auto")
+    plain = parameters_of(clf.fit(X, Y))
+    weighted = parameters_of(clf.fit(X, Y, sample_weight=np.full(len(Y), scale)))
+    for ours, expected in zip(weighted, plain, strict=True):
+        assert_allclose(ours, expected, atol=1e-4)
+
+
+def of_numpy(kinds, values):
+    return [(name, value, kind) for kind in kinds for name, value in values.items()]
+
+
+OF_NUMPY = [
+    *of_numpy(
+        [np.float64, np.float32, np.float16],
+        {
+            "alpha": 0.25,
+            "dropout": 0.25,
+            "input_dropout": 0.25,
+            "learning_rate_init": 0.25,
+            "tol": 0.25,
+            "momentum": 0.5,
+            "beta_1": 0.5,
+            "beta_2": 0.5,
+            "epsilon": 0.25,
+            "validation_fraction": 0.25,
+        },
+    ),
+    *of_numpy(
+        [np.int64, np.int8, np.uint8],
+        {
+            "hidden_layer_sizes": 5,
+            "head_hidden_layer_sizes": 5,
+            "n_bins": 4,
+            "freeze": 1,
+            "alpha": 0,
+            "dropout": 0,
+            "input_dropout": 0,
+            "momentum": 0,
+            "n_members": 2,
+            "batch_size": 16,
+            "max_iter": 3,
+            "n_iter_no_change": 2,
+            "random_state": 3,
+        },
+    ),
+    *of_numpy(
+        [np.bool], dict.fromkeys(["shuffle", "early_stopping", "warm_start"], True)
+    ),
+    *of_numpy(
+        [np.str_],
+        {
+            "activation": "tanh",
+            "input_encoding": "none",
+            "sharing": "none",
+            "freeze": "trunk",
+            "solver": "auto",
+            "alpha": "auto",
+            "dropout": "auto",
+            "batch_size": "auto",
+            "learning_rate_init": "auto",
+            "learning_rate": "constant",
+            "class_weight": "balanced",
+            "task_weight": "balanced",
+        },
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize(("name", "value", "kind"), OF_NUMPY)
+def test_values_of_numpy_are_as_those_of_python(
+    problem, tmp_path, name, value, kind, solver
+):
+    """Searches take them out of arrays."""
+    settings = {"hidden_layer_sizes": (6,), "max_iter": 2, "solver": solver}
+    settings["early_stopping"] = name in ("tol", "validation_fraction")
+    expected = classifier(**settings | {name: value}).fit(*problem)
+    clf = classifier(**settings | {name: kind(value)}).fit(*problem)
+    assert_same_parameters(clf, expected)
+    skmtl.save(clf, tmp_path / "model")
+    assert_same_parameters(skmtl.load(tmp_path / "model"), expected)
+    if not (clf.early_stopping or clf.class_weight or clf.task_weight):
+        clf.partial_fit(*problem)
+        assert_same_parameters(clf, expected.partial_fit(*problem))
+
+
+def test_a_schedule_of_numbers_of_numpy(problem, tmp_path):
+    plain, same = (
+        classifier(freeze=UnfreezeAfter(*schedule)).fit(*problem)
+        for schedule in [(2, 0.25), (np.int8(2), np.float16(0.25))]
+    )
+    assert_same_parameters(same, plain)
+    skmtl.save(same, tmp_path / "model")
+    assert_same_parameters(skmtl.load(tmp_path / "model"), plain)
+
+
+def test_steps_on_sparse_rows_do_not_diverge_however_long_rows_are():
+    """Counts of a fingerprint's kind, many tasks, small batches, any scale."""
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((600, 400), density=0.15, random_state=rng).tocsr()
+    X.data[:] = rng.poisson(1.5, size=X.nnz) + 1
+    Y = (X @ rng.normal(size=(400, 27)) > 0).astype(float)
+    for scale in (0.1, 1.0, 10.0):
+        clf = skmtl.MultiTaskNetClassifier(
+            batch_size=16, max_iter=3, n_members=1, random_state=0
+        )
+        clf.fit(scale * X, Y)
+        assert clf.loss_curve_[-1] < clf.loss_curve_[0]
+
+
+def steps_of(n_rows, Y):
+    """The documented number of steps, of the nats that the labels carry."""
+    nats = 0.0
+    for column in Y.T:
+        known = column[~np.isnan(column)]
+        p = np.bincount(known.astype(int)) / len(known)
+        nats -= len(known) * (p * np.log(p)).sum()
+    return min(max(400 * (nats / 1500) ** 0.4, 50), 10_000)
+
+
+@pytest.mark.parametrize(("n", "n_tasks"), [(40, 1), (400, 6), (3000, 2)])
+def test_auto_trains_for_the_documented_number_of_steps(n, n_tasks):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(n, 3)), (rng.random((n, n_tasks)) < 0.3).astype(float)
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    Y[:, 0] = np.nan_to_num(Y[:, 0])  # each row has a label
+    clf = classifier(max_iter="auto", batch_size="auto", hidden_layer_sizes=(4,))
+    batch_size = min(n, max(100, n // 20))
+    n_epochs = clf.fit(X, Y).n_iter_
+    assert n_epochs == max(1, round(steps_of(n, Y) / np.ceil(n / batch_size)))
+
+
+def test_dropout_goes_down_where_the_labels_are_nearly_certain():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 4))
+    Y = (X[:, :2] > 0).astype(float)
+    settings = {"hidden_layer_sizes": (32,), "max_iter": 10, "learning_rate_init": 0.01}
+    auto = classifier(dropout="auto", **settings).fit(X, Y)
+    rate = auto.network_.architecture.dropout
+    same = classifier(dropout=rate, **settings).fit(X, Y)
+    assert auto.loss_ < 0.8 * same.loss_
+    # Where the labels are noise, nothing is explained, and dropout stays.
+    noise = rng.integers(2, size=(4000, 2)).astype(float)
+    auto, same = (
+        classifier(dropout=d, **settings | {"max_iter": 1}).fit(X, noise)
+        for d in ("auto", rate)
+    )
+    assert_same_parameters(auto, same)
