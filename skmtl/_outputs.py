@@ -409,7 +409,7 @@ def class_or_moments(logits: Tensor, group: OutputGroup) -> Tensor:
 
 
 def probabilities_or_numbers(logits: Tensor, group: OutputGroup) -> Tensor:
-    """(batch, tasks of the group, n_classes), or (batch, tasks of the group) numbers."""
+    """(batch, tasks of the group, n_classes) of classes, (batch, tasks) of numbers."""
     if isinstance(group.kind, Number):
         return mean_and_variance(logits, group)[..., 0]
     return probabilities(logits, group)

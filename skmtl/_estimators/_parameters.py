@@ -99,6 +99,8 @@ NUMBER_CONSTRAINTS: dict[str, list] = {
 }
 
 
+# What of a plan is not a parameter.
+_CHOSEN = ("constant_loss", "is_log_density", "main_tasks")
 # Parameters of the network that may be "auto": what it was built with is what they
 # stand for from then on.
 _OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
@@ -140,7 +142,8 @@ def labelled_data(
         is_sparse=sparse.issparse(training_set.X),
         row_norm=training_set.row_norm(),
         has_own_trunk=estimator.trunk is not None,
-        is_bounded=all(kind.is_bounded for kind in training_set.outputs),
+        number_share=training_set.number_share(index),
+        is_log_density=not all(kind.is_bounded for kind in training_set.outputs),
     )
 
 
@@ -245,7 +248,7 @@ def training_plan(
     plan = {
         field.name: as_python(getattr(estimator, field.name))
         for field in fields(TrainingPlan)
-        if field.name not in ("constant_loss", "main_tasks")
+        if field.name not in _CHOSEN
     }
     plan["main_tasks"] = main_tasks
     plan["freeze"] = frozen_layers(freeze, network)
@@ -257,8 +260,9 @@ def training_plan(
         _scale_by_loss(plan, data, network, int(plan["batch_size"]))
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
-    if estimator.dropout == "auto" and data.is_bounded and _automatic.drops_less(data):
+    if estimator.dropout == "auto" and _automatic.drops_less(data):
         plan["constant_loss"] = data.total_loss
+        plan["is_log_density"] = data.is_log_density
     if plan["max_iter"] == "auto":
         plan["max_iter"] = _automatic.n_epochs(data, plan["batch_size"])
     return TrainingPlan(**plan)
@@ -313,7 +317,7 @@ def _scale_by_loss(
         )
         # A step on sparse rows goes as far as they are long, and as the batch is noisy.
         sgd = min(sgd, 15.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
-        adam = 0.02 if trains_heads else 0.002
+        adam = 0.02 if trains_heads else _automatic.adam_step(data)
         adam *= max(1.0, math.sqrt(batch_size / 200))
         plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam
 

@@ -65,6 +65,9 @@ class TrainingSet:
         For classes that is their shares: J is their entropy, in nats, summed over the
         labels of a row.
         """
+        return self._constant_loss_of(rows, np.ones(self.tasks.n_tasks, dtype=bool))
+
+    def _constant_loss_of(self, rows: NDArray, is_counted: NDArray) -> float:
         sample_weight = self.data.sample_weight
         totals = label_totals(
             self.counted,
@@ -73,8 +76,16 @@ class TrainingSet:
             rows,
         )
         totals = totals * self.data.weight_table.numpy()[:, 1:]
+        totals = totals * is_counted[:, None]
         weight = max(1, len(rows)) * self.mean_weight(rows)
         return constant_loss(totals, self.outputs) / weight
+
+    def number_share(self, rows: NDArray) -> float:
+        """The share of the constant loss that is that of numbers."""
+        total = self.constant_loss(rows)
+        if total == 0 or not self.tasks.are_numbers.any():
+            return 0.0
+        return self._constant_loss_of(rows, self.tasks.are_numbers) / total
 
     def mean_weight(self, rows: NDArray) -> float:
         """The mean weight of these rows."""

@@ -26,6 +26,7 @@ from skmtl._targets._numbers import (
 from skmtl._targets._tasks import (
     Classes,
     Tasks,
+    are_many_whole_numbers,
     check_labelled,
     check_same_names,
     joined_tasks,
@@ -35,7 +36,6 @@ from skmtl._targets._tasks import (
     warn_of_one_value,
     without_tasks,
 )
-from skmtl._targets._tasks import are_many_whole_numbers as are_many_whole_numbers
 
 __all__ = [
     "Classes",

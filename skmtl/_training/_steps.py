@@ -58,8 +58,10 @@ class TrainingPlan:
     beta_2: float
     epsilon: float
     freeze: Freeze
-    # The loss of the best constant prediction, where dropout goes down with the loss.
+    # The loss of the best constant prediction, if dropout goes down with the loss, and
+    # whether a loss may be negative: minus the logarithm of a density.
     constant_loss: float | None = None
+    is_log_density: bool = False
     # Positions of the tasks whose validation scores count, None: of all.
     main_tasks: tuple[int, ...] | None = None
 
@@ -135,6 +137,8 @@ class Steps:
         """The more of the labels is explained, the less there is to guard against."""
         if self.plan.constant_loss:
             share = loss / self.plan.constant_loss
+            if self.plan.is_log_density:  # of a normal: the variance that is left
+                share = math.exp(min(share, 1.0) - 1.0)
             self.network_pass.scale_dropout(min(1.0, share))
 
     def run_epoch(
