@@ -98,9 +98,10 @@ def n_epochs(data: LabelledData, batch_size: int) -> int:
     """What counts is steps: they grow more slowly than what the labels tell.
 
     Where there are many rows, two members on twice the batch learn as much in a third
-    of the steps.
+    of the steps. Numbers of a few rows say more than so few classes would.
     """
-    steps = min(max(400 * (data.nats / 1_500) ** 0.4, 50), 10_000)
+    fewest = 50 + 500 * data.number_share
+    steps = min(max(400 * (data.nats / 1_500) ** 0.4, fewest), 10_000)
     if data.n_rows >= MANY_ROWS:
         steps *= 0.3
     n_batches = max(1, math.ceil(data.n_rows / batch_size))

@@ -12,6 +12,7 @@ from skmtl._tables import as_table, as_text
 from skmtl.inspection._comparison import (
     check_joint,
     check_scoring,
+    encode_for,
     mean_or_nan,
     repeated_splits,
     scored_by_both,
@@ -88,7 +89,7 @@ def capacity_curve(
     *,
     sizes: Sequence[Any] = (4, 16, 64, 256),
     cv: Any = 5,
-    scoring: Any = "roc_auc_ovr",
+    scoring: Any = None,
     n_repeats: int = 1,
     n_jobs: int | None = None,
     random_state: Any = None,
@@ -101,19 +102,19 @@ def capacity_curve(
 
     Parameters
     ----------
-    estimator : MultiTaskNetClassifier, or a Pipeline around one
+    estimator : an estimator of skmtl, or a Pipeline around one
         The joint network; its `hidden_layer_sizes` are set.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing.
+        The labels or numbers, with NaN, None or pd.NA where missing.
     sizes : sequence of int or of array-like of int, default=(4, 16, 64, 256)
         Values of `hidden_layer_sizes`; a number is the size of one layer. A separate
         network of each task has the same size, so that together they have as many
         times the units as there are tasks.
     cv : int, splitter or iterable, default=5
         As in `transfer_gain`.
-    scoring : str or callable, default="roc_auc_ovr"
+    scoring : str, callable or dict, default=None
         As in `transfer_gain`.
     n_repeats : int, default=1
         As in `transfer_gain`.
@@ -158,12 +159,14 @@ def capacity_curve(
     """
     layers = _check_sizes(sizes)
     models = _of_sizes(estimator, layers)
-    splits = repeated_splits(cv, X, y, n_repeats, random_state)
-    scorer = check_scoring(scoring)
+    encoded = encode_for(estimator, y)
+    tasks = encoded.tasks
+    splits = repeated_splits(cv, X, y, tasks, n_repeats, random_state)
+    scorer = check_scoring(scoring, tasks)
     results = []
     for model in models:
-        results.append(gain_on_splits(model, X, y, splits, scorer, n_jobs))
-    warn_undefined(results)
+        results.append(gain_on_splits(model, X, y, encoded, splits, scorer, n_jobs))
+    warn_undefined(results, tasks, scorer)
     return CapacityCurve(_table(layers, results), layers, results)
 
 

@@ -1,6 +1,7 @@
 """Joint and separate networks on the same splits, and what paired scores say."""
 
 import reprlib
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._estimators import BaseMultiTaskNet
 from skmtl._interrupts import call_uncaught
-from skmtl._targets import Encoded, encode
+from skmtl._predictions import named_task_types
+from skmtl._targets import Encoded, Tasks, encode
 from skmtl.metrics import multitask_scorer
 from skmtl.metrics._scorer import _MultiTaskScorer
 from skmtl.model_selection._split import as_splitter
@@ -24,6 +26,7 @@ from skmtl.sharing import NoSharing
 
 CONFIDENCE = 0.95
 MIN_SPLITS = 3  # with a score, for an interval
+DEFAULT_METRICS = {"class": "roc_auc_ovr", "number": "r2"}
 SAME = 1e-9  # standard deviation of gains that differ by rounding alone
 
 
@@ -58,7 +61,7 @@ class Gain(NamedTuple):
 
 
 def parameter_prefix(estimator: Any) -> str:
-    """What stands before the classifier's parameters, as `set_params` reads them."""
+    """What stands before the network's parameters, as `set_params` reads them."""
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise ValueError(
             "estimator must be an estimator of skmtl, or a Pipeline around one; got "
@@ -104,7 +107,26 @@ def network_in(estimator: Any) -> Any:
 
 def encode_for(estimator: Any, y: Any) -> Encoded:
     """A y as the network in the estimator reads it."""
-    return encode(y, network_in(estimator).task_types)
+    network = network_in(estimator)
+    network._validate_params()
+    return encode(y, network.task_types)
+
+
+def types_of(tasks: Tasks) -> dict[str, str]:
+    """Type of each task by its name."""
+    types = np.where(tasks.are_numbers, "number", "class").tolist()
+    return dict(zip(tasks.names.tolist(), types, strict=True))
+
+
+def with_types_told(estimator: Any, prefix: str, tasks: Tasks) -> Any:
+    """The estimator, or a clone that need not guess the types of tasks.
+
+    On some of the rows, a guess may be another one.
+    """
+    if f"{prefix}task_types" not in estimator.get_params():
+        return estimator
+    types = {f"{prefix}task_types": types_of(tasks)}
+    return clone(estimator).set_params(**types)
 
 
 def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:
@@ -142,21 +164,27 @@ def check_joint(estimator: Any) -> str:
     return prefix
 
 
-def check_scoring(scoring: Any) -> _MultiTaskScorer:
-    """A scorer that tells the tasks apart."""
+def check_scoring(scoring: Any, tasks: Tasks) -> _MultiTaskScorer:
+    """A scorer that tells the tasks apart; by default that of their types."""
+    if scoring is None:
+        scoring = {t: DEFAULT_METRICS[t] for t in sorted(set(types_of(tasks).values()))}
+        if len(scoring) == 1:
+            (scoring,) = scoring.values()
     if isinstance(scoring, _MultiTaskScorer):
         return scoring
-    if not (isinstance(scoring, str) or callable(scoring)):
+    is_by_type = isinstance(scoring, Mapping) and set(scoring) <= set(DEFAULT_METRICS)
+    if not (isinstance(scoring, str) or callable(scoring) or is_by_type):
         raise TypeError(
             "scoring must be the name of a scorer of scikit-learn, a function of "
-            "y_true and y_pred, or what multitask_scorer made; got "
-            f"{type(scoring).__name__}. Pass one, such as 'roc_auc_ovr'."
+            "y_true and y_pred, a dict with one of these for 'class' and for 'number', "
+            f"or what multitask_scorer made; got {reprlib.repr(scoring)}. Pass one, "
+            "such as 'roc_auc_ovr' or 'r2'."
         )
     return multitask_scorer(scoring)
 
 
 def repeated_splits(
-    cv: Any, X: Any, y: Any, n_repeats: int, random_state: Any
+    cv: Any, X: Any, y: Any, tasks: Tasks, n_repeats: int, random_state: Any
 ) -> list[Split]:
     """All splits of all repetitions; an integer `cv` makes new folds each time."""
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
@@ -164,6 +192,7 @@ def repeated_splits(
             f"n_repeats must be a whole number of at least 1; got {n_repeats!r}."
         )
     rng = check_random_state(random_state)
+    task_types = named_task_types(tasks.names.tolist(), tasks.are_numbers)
     if not (cv is None or isinstance(cv, Integral)):
         cv = as_splitter(cv)  # an iterator can be read but once
     if isinstance(cv, GroupsConsumerMixin):
@@ -174,7 +203,7 @@ def repeated_splits(
     splits = []
     for _ in range(n_repeats):
         seed = int(rng.randint(2**31 - 1))
-        splitter = as_splitter(cv, shuffle=True, random_state=seed)
+        splitter = as_splitter(cv, task_types, shuffle=True, random_state=seed)
         for pair in splitter.split(X, y):
             splits.append(Split(*_rows_of(pair, _num_samples(X)), seed))
     if not splits:
@@ -219,12 +248,14 @@ def paired_scores(
     estimator: Any,
     X: Any,
     y: Any,
+    tasks: Tasks,
     splits: list[Split],
     scorer: _MultiTaskScorer,
     n_jobs: int | None,
 ) -> PairedScores:
     """Score joint and separate networks that differ in `sharing` alone."""
     prefix = check_joint(estimator)
+    estimator = with_types_told(estimator, prefix, tasks)
     X, y = indexable(X, y)
     unshared = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
     scores = Parallel(n_jobs=n_jobs)(

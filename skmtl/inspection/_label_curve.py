@@ -16,9 +16,17 @@ from sklearn.utils.validation import indexable
 from skmtl._estimators._transfer import weights_of_tasks
 from skmtl._interrupts import call_uncaught
 from skmtl._tables import as_table, as_text
-from skmtl._targets import Tasks, as_array, mask_targets, shorten
+from skmtl._targets import (
+    Encoded,
+    Tasks,
+    as_array,
+    as_codes_by_rank,
+    mask_targets,
+    shorten,
+)
 from skmtl.inspection._comparison import (
     CONFIDENCE,
+    DEFAULT_METRICS,
     Split,
     check_joint,
     check_scoring,
@@ -27,11 +35,16 @@ from skmtl.inspection._comparison import (
     mean_or_nan,
     repeated_splits,
     rows_scored_per_row,
+    types_of,
+    with_types_told,
 )
+from skmtl.metrics._by_type import Metrics
+from skmtl.metrics._metric import TaskType
 from skmtl.metrics._scorer import _MultiTaskScorer
 from skmtl.trunks import UnfreezeAfter
 
 DEFAULT_SIZES = (10, 30, 100, 300, 1000)
+_N_STRATA = 5  # of a task of numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +64,7 @@ class LabelCurve:
     alone_scores, joint_scores : ndarray of shape (n_splits, n_sizes)
         The scores on the test rows of each split, NaN where it has fewer labels.
     scoring : str
-        The metric.
+        The metric of the task.
     confidence : float
         Of the intervals of the gains.
 
@@ -100,7 +113,7 @@ def label_curve(
     *,
     n_labels: Sequence[int] | None = None,
     cv: Any = 5,
-    scoring: Any = "roc_auc_ovr",
+    scoring: Any = None,
     n_repeats: int = 1,
     n_jobs: int | None = None,
     random_state: Any = None,
@@ -110,12 +123,13 @@ def label_curve(
     The question of a task with few labels whose neighbours have many: how many more
     labels of its own would do as much as the labels of the others? In each split so
     many labels of the task are kept: the classes in their proportions, but at least one
-    label of each, and the smaller sets within the larger ones. One network learns the
-    task from them alone, and one all tasks, with every label of the other tasks.
+    label of each, and the smaller sets within the larger ones. The fifths of the sorted
+    values of a task of numbers take the place of classes. One network learns the task
+    from them alone, and one all tasks, with every label of the other tasks.
 
     Parameters
     ----------
-    estimator : MultiTaskNetClassifier, or a Pipeline around one
+    estimator : an estimator of skmtl, or a Pipeline around one
         The joint network. Alone, the task has the same network, for as many epochs as
         it takes to see as many rows as the joint one: `max_iter` is multiplied by the
         ratio of their training rows, and so is `n_iter_no_change`. With
@@ -123,17 +137,18 @@ def label_curve(
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing.
+        The labels or numbers, with NaN, None or pd.NA where missing.
     task : str
         The name of the task; of an array without names "task_0", "task_1", ...
     n_labels : sequence of int, default=None
-        Numbers of labels, each at least the number of the task's classes. Those that
-        no split has are refused. None for 10, 30, 100, 300 and 1000, of which those
-        that cannot be are left out; where none is left, for all labels that there are.
+        Numbers of labels, each at least the number of the task's classes, or 2 for a
+        task of numbers. Those that no split has are refused. None for 10, 30, 100, 300
+        and 1000, of which those that cannot be are left out; where none is left, for
+        all labels that there are.
     cv : int, splitter or iterable, default=5
         As in `transfer_gain`.
-    scoring : str or callable, default="roc_auc_ovr"
-        As in `transfer_gain`.
+    scoring : str, callable or dict, default=None
+        As in `transfer_gain`; of a dict, the metric for the type of the task is used.
     n_repeats : int, default=1
         As in `transfer_gain`.
     n_jobs : int, default=None
@@ -150,7 +165,9 @@ def label_curve(
     ------
     ValueError
         If there is no such task or no other one, or if a number of labels is less than
-        the number of classes or more than any split has.
+        the number of classes (2 for a task of numbers) or more than any split has, if
+        `scoring` has no metric for the task, or if a task of numbers has no value in
+        the training rows of a split.
 
     Warns
     -----
@@ -188,20 +205,24 @@ def label_curve(
     >>> curve.joint_scores.shape
     (3, 2)
     """
-    tasks, codes, _ = encode_for(estimator, y)
+    encoded = encode_for(estimator, y)
+    tasks, codes, _ = encoded
     X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))
     position = _position_of(task, tasks)
-    prefix, scorer = check_joint(estimator), check_scoring(scoring)
-    splits = repeated_splits(cv, X, y, n_repeats, random_state)
-    sizes = _check_sizes(n_labels, codes[:, position], splits)
-    alone = _alone(estimator, prefix, tasks.names, position)
-    comparison = _Comparison(estimator, alone, prefix, scorer, position, sizes)
+    prefix = check_joint(estimator)
+    scorer, metric = _scorer_of(scoring, tasks, position)
+    splits = repeated_splits(cv, X, y, tasks, n_repeats, random_state)
+    is_number = bool(tasks.are_numbers[position])
+    sizes = _check_sizes(n_labels, codes[:, position], is_number, splits)
+    joint = with_types_told(estimator, prefix, tasks)
+    alone = _alone(estimator, prefix, tasks, position)
+    comparison = _Comparison(joint, alone, prefix, scorer, position, sizes)
     scores = np.array(
         Parallel(n_jobs=n_jobs)(
-            delayed(_score_split)(comparison, X, y, codes, split) for split in splits
+            delayed(_score_split)(comparison, X, y, encoded, split) for split in splits
         )
     )
-    _warn_undefined(scores, sizes, codes[:, position], splits, scorer._metric.name)
+    _warn_undefined(scores, sizes, codes[:, position], is_number, splits, metric)
     gain = corrected_gain(scores[:, 1] - scores[:, 0], rows_scored_per_row(splits))
     columns = {
         "alone": mean_or_nan(scores[:, 0], axis=0),
@@ -215,7 +236,7 @@ def label_curve(
         sizes,
         scores[:, 0],
         scores[:, 1],
-        scorer._metric.name,
+        metric,
         CONFIDENCE,
     )
 
@@ -245,17 +266,38 @@ def _position_of(task: str, tasks: Tasks) -> int:
     return names.index(task)
 
 
-def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
+def _scorer_of(
+    scoring: Any, tasks: Tasks, position: int
+) -> tuple[_MultiTaskScorer, str]:
+    """A scorer of any tasks, which the one alone is too, and the name of its metric."""
+    metrics = check_scoring(scoring, tasks)._metric
+    task_type: TaskType = "number" if tasks.are_numbers[position] else "class"
+    if task_type not in metrics.by_type:
+        raise ValueError(
+            f"scoring must have a metric for the type of task {tasks.names[position]!r}"
+            f", {task_type!r}; got {metrics.name}. Pass for instance "
+            f"{DEFAULT_METRICS[task_type]!r}."
+        )
+    own = {task_type: metrics.by_type[task_type]}
+    scorer = _MultiTaskScorer(Metrics(own, True), "macro", per_task=False, tasks=None)
+    return scorer, own[task_type].name
+
+
+def _check_sizes(
+    n_labels: Any, codes: NDArray, is_number: bool, splits: list[Split]
+) -> NDArray:
     """Numbers of labels, sorted; `codes` are those of the task."""
     most = max(int((codes[split.train] >= 0).sum()) for split in splits)
-    least = max(1, len(np.unique(codes[codes >= 0])))
+    least, reason = max(1, len(np.unique(codes[codes >= 0]))), "as many as classes"
+    if is_number:
+        least, reason = 2, "since it has numbers"
     if most < least:
         raise ValueError(
             f"The task must have at least {least} labels in the training rows of a "
-            f"split, as many as classes; got {most}. Pass another cv or another task."
+            f"split, {reason}; got {most}. Pass another cv or another task."
         )
     if n_labels is None:
-        n_labels = _default_sizes(least, most)
+        n_labels = _default_sizes(least, most, is_number)
     sizes = np.atleast_1d(np.asarray(n_labels))
     if (
         sizes.ndim != 1
@@ -264,22 +306,26 @@ def _check_sizes(n_labels: Any, codes: NDArray, splits: list[Split]) -> NDArray:
         or sizes.min() < least
         or sizes.max() > most
     ):
+        reason = (
+            f"{least} for numbers" if is_number else f"the classes of the task, {least}"
+        )
         raise ValueError(
-            f"n_labels must be whole numbers of at least the classes of the task, "
-            f"{least}, and at most its labels in the training rows of a split, {most}; "
-            f"got {n_labels!r}. Choose numbers between them."
+            f"n_labels must be whole numbers of at least {reason}, and at most the "
+            f"labels of the task in the training rows of a split, {most}; got "
+            f"{n_labels!r}. Choose numbers between them."
         )
     return np.sort(sizes)
 
 
-def _default_sizes(least: int, most: int) -> list[int]:
+def _default_sizes(least: int, most: int, is_number: bool) -> list[int]:
     """Those of the default that can be, or else all labels that there are."""
     sizes = [n for n in DEFAULT_SIZES if least <= n <= most]
     left_out = [n for n in DEFAULT_SIZES if n not in sizes]
     if left_out:
+        classes = "numbers" if is_number else f"{least} classes"
         warnings.warn(
-            f"The task has {least} classes and at most {most} labels in the training "
-            f"rows of a split: of the default n_labels {left_out} are left out. Pass "
+            f"The task has {classes} and at most {most} labels in the training rows of "
+            f"a split: of the default n_labels {left_out} are left out. Pass "
             "n_labels to choose others.",
             UserWarning,
             stacklevel=4,  # the caller of label_curve
@@ -288,44 +334,65 @@ def _default_sizes(least: int, most: int) -> list[int]:
 
 
 def _warn_undefined(
-    scores: NDArray, sizes: NDArray, codes: NDArray, splits: list[Split], metric: str
+    scores: NDArray,
+    sizes: NDArray,
+    codes: NDArray,
+    is_number: bool,
+    splits: list[Split],
+    metric: str,
 ) -> None:
     """`codes` are those of the task."""
     n_labels = np.array([(codes[split.train] >= 0).sum() for split in splits])
     undefined = np.isnan(scores).any(axis=1) & (sizes <= n_labels[:, None])
     n_undefined = int(undefined.any(axis=1).sum())
     if n_undefined:
+        reason = "labels of one class of the task or none"
+        if is_number:
+            reason = "no value of the task, or a single one if the metric needs two"
         warnings.warn(
             f"{metric} is undefined in {n_undefined} of {len(splits)} splits, whose "
-            "test rows have labels of one class of the task or none. The means are "
-            "over the other splits, see n_scored.",
+            f"test rows have {reason}. The means are over the other splits, see "
+            "n_scored.",
             UndefinedMetricWarning,
             stacklevel=3,  # the caller of label_curve
         )
 
 
-def _alone(estimator: Any, prefix: str, names: NDArray, position: int) -> Any:
-    """The estimator for one task: weights that name tasks are cut down to it."""
-    parameters = estimator.get_params()
-    weights = {
-        f"{prefix}{name}": weights_of_tasks(
-            parameters[f"{prefix}{name}"],
-            name,
-            names[[position]],
-            np.delete(names, position),
+def _alone(estimator: Any, prefix: str, tasks: Tasks, position: int) -> Any:
+    """The estimator for one task: what names tasks is cut down to it."""
+    names, given = tasks.names, estimator.get_params()
+    others, name = np.delete(names, position), names[position]
+    # The columns of an array are numbered anew.
+    alone = name if tasks.is_named else "task_0"
+    own: dict[str, Any] = {"main_tasks": None, "task_types": types_of(tasks)}
+    for parameter in ("task_weight", "class_weight"):
+        own[parameter] = weights_of_tasks(
+            given.get(f"{prefix}{parameter}"), parameter, names[[position]], others
         )
-        for name in ("task_weight", "class_weight")
+    own["transformer"] = given.get(f"{prefix}transformer")
+    changes = {
+        f"{prefix}{parameter}": _of_one_task(value, name, alone)
+        for parameter, value in own.items()
+        if f"{prefix}{parameter}" in given
     }
-    return clone(estimator).set_params(**weights)
+    return clone(estimator).set_params(**changes)
+
+
+def _of_one_task(value: Any, name: str, alone: str) -> Any:
+    """A parameter, of a dict by task names what it has of one task, by another name."""
+    if not isinstance(value, dict):
+        return value
+    return {alone: value[name]} if name in value else {}
 
 
 def _score_split(
-    comparison: _Comparison, X: Any, y: Any, codes: NDArray, split: Split
+    comparison: _Comparison, X: Any, y: Any, encoded: Encoded, split: Split
 ) -> NDArray:
     """(2, n_sizes): alone and joint, NaN where the split has fewer labels."""
-    task, prefix = comparison.task, comparison.prefix
+    task, prefix, codes = comparison.task, comparison.prefix, encoded.codes
     train, test = split.train, split.test
-    order = _nested_order(codes[train, task], np.random.default_rng(split.seed))
+    strata = _strata(encoded, task, train)
+    order = _nested_order(strata, np.random.default_rng(split.seed))
     X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
     X_test, y_test = _safe_indexing(X, test), _safe_indexing(y, test)
     scores = np.full((2, len(comparison.sizes)), np.nan)
@@ -365,11 +432,18 @@ def _scaled_epochs(estimator: Any, prefix: str, factor: float) -> dict[str, int]
     }
 
 
+def _strata(encoded: Encoded, task: int, rows: NDArray) -> NDArray:
+    """Codes of the classes of a task, or of the fifths of its numbers."""
+    if encoded.numbers is None or not encoded.tasks.are_numbers[task]:
+        return encoded.codes[rows, task]
+    return as_codes_by_rank(encoded.numbers[rows, task], _N_STRATA)
+
+
 def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:
     """Labelled rows, such that the first ones have the classes in their proportions.
 
     One of each class comes before all others, so that every number of labels that is
-    allowed teaches all classes.
+    allowed teaches all classes. For numbers, the strata take the place of classes.
     """
     rows, rank = [np.zeros(0, dtype=np.intp)], [np.zeros(0)]
     for code in np.unique(codes[codes >= 0]):

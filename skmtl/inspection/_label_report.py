@@ -1,5 +1,6 @@
 """label_report: which labels are there, and which are missing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,18 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._estimators import MultiTaskNetClassifier
+from skmtl._predictions import guess_task_types
 from skmtl._tables import as_table, as_text
-from skmtl._targets import Tasks, encode_targets, shorten
+from skmtl._targets import (
+    Tasks,
+    TaskTypes,
+    encode,
+    read_columns,
+    shorten,
+    task_names,
+)
 from skmtl.metrics import multitask_score
+from skmtl.metrics._by_type import types_by_name
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
 # Missingness is called predictable where the AUC is at least this, and so large that
@@ -30,24 +40,27 @@ class LabelReport:
     Attributes
     ----------
     table : DataFrame or dict of ndarray
-        A row per task: `n_labelled`, `share_missing`, `n_classes`, `smallest_class` and
-        `largest_class` (numbers of labels; 0 where a declared class does not occur),
-        and with `X` `missingness_auc`.
+        A row per task: `n_labelled` and `share_missing`; for tasks of classes
+        `n_classes`, `smallest_class` and `largest_class` (numbers of labels; 0 where a
+        declared class does not occur); for tasks of numbers `n_distinct`, the number of
+        different values, and their `mean`, `std`, `min` and `max`; and with `X`
+        `missingness_auc`. If there are both, `type` is "class" or "number", and columns
+        of the other type are NaN.
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
-    classes : list of ndarray
-        The classes of each task.
-    class_counts : list of ndarray
-        The number of labels of each class of each task.
+    classes : list of ndarray or None
+        The classes of each task, None for a task of numbers.
+    class_counts : list of ndarray or None
+        The number of labels of each class of each task, None for a task of numbers.
     overlap : ndarray of shape (n_tasks, n_tasks)
         The number of rows with labels for both of two tasks.
     observed : ndarray of shape (n_samples, n_tasks)
         Whether a label is there.
     missingness_auc : ndarray of shape (n_tasks,) or None
         How well `X` tells whether the label is missing: the cross-validated ROC AUC,
-        .5 if not at all, NaN where fewer than `n_splits` labels are there or missing.
+        0.5 if not at all, NaN where fewer than `n_splits` labels are there or missing.
     n_splits : int
-        The number of folds that a class must have labels for.
+        The number of folds that a class, or a task of numbers, must have labels for.
 
     See Also
     --------
@@ -65,8 +78,8 @@ class LabelReport:
 
     table: Any
     task_names: NDArray
-    classes: list[NDArray]
-    class_counts: list[NDArray]
+    classes: list[NDArray | None]
+    class_counts: list[NDArray | None]
     overlap: NDArray
     observed: NDArray
     missingness_auc: NDArray | None
@@ -75,25 +88,26 @@ class LabelReport:
     @property
     def unlabelled_tasks(self) -> list[str]:
         """Tasks without any label."""
-        return self._tasks_where(lambda counts: not counts.any())
+        return self.task_names[~self.observed.any(axis=0)].tolist()
 
     @property
     def constant_tasks(self) -> list[str]:
-        """Tasks with labels of one class only."""
-        return self._tasks_where(lambda counts: (counts > 0).sum() == 1)
+        """Tasks with labels of one class only, or with one value only."""
+        return self.task_names[self._is_constant()].tolist()
 
     @property
     def rare_tasks(self) -> list[str]:
-        """Tasks with a class that has labels, but fewer than there are folds."""
-        return self._tasks_where(
-            lambda counts: ((counts > 0) & (counts < self.n_splits)).any()
-        )
+        """Tasks with a class that has labels, but fewer than there are folds.
+
+        A task of numbers counts as one class.
+        """
+        return self.task_names[self._is_rare()].tolist()
 
     @property
     def predictably_missing_tasks(self) -> list[str]:
         """Tasks whose missing labels `X` predicts better than chance would.
 
-        The AUC is .6 or more, and beyond the 1 % of chance for all tasks together.
+        The AUC is 0.6 or more, and beyond the 1 % of chance for all tasks together.
         """
         if self.missingness_auc is None:
             return []
@@ -107,9 +121,31 @@ class LabelReport:
         predictable = self.missingness_auc >= np.maximum(least, _PREDICTABLE)
         return self.task_names[predictable].tolist()
 
-    def _tasks_where(self, holds: Any) -> list[str]:
-        pairs = zip(self.task_names, self.class_counts, strict=True)
-        return [name for name, counts in pairs if holds(counts)]
+    def _is_number(self) -> NDArray:
+        return np.array([counts is None for counts in self.class_counts])
+
+    def _counts(self) -> list[NDArray]:
+        """Labels of each class of each task; all numbers of a task as one class."""
+        n_labelled = self.observed.sum(axis=0)
+        return [
+            np.array([n]) if counts is None else counts
+            for counts, n in zip(self.class_counts, n_labelled, strict=True)
+        ]
+
+    def _is_constant(self) -> NDArray:
+        is_number = self._is_number()
+        n_distinct = np.array([(counts > 0).sum() for counts in self._counts()])
+        if is_number.any():
+            n_distinct = np.where(is_number, self.table["n_distinct"], n_distinct)
+        return np.asarray(n_distinct == 1)
+
+    def _is_rare(self) -> NDArray:
+        return np.array(
+            [
+                ((counts > 0) & (counts < self.n_splits)).any()
+                for counts in self._counts()
+            ]
+        )
 
     def __repr__(self) -> str:
         n_samples, n_tasks = self.observed.shape
@@ -119,17 +155,24 @@ class LabelReport:
             f"{100 * (1 - self.observed.mean()):.1f} % of the labels missing",
             as_text(self.table),
         ]
+        is_number, n_splits = self._is_number(), self.n_splits
+        constant, rare = self._is_constant(), self._is_rare()
         for tasks, meaning in [
             (self.unlabelled_tasks, "have no label"),
-            (self.constant_tasks, "have labels of one class"),
-            (self.rare_tasks, f"have a class with fewer than {self.n_splits} labels"),
+            (self.task_names[constant & ~is_number], "have labels of one class"),
+            (self.task_names[constant & is_number], "have one value only"),
+            (
+                self.task_names[rare & ~is_number],
+                f"have a class with fewer than {n_splits} labels",
+            ),
+            (self.task_names[rare & is_number], f"have fewer than {n_splits} values"),
             (
                 self.predictably_missing_tasks,
                 f"have missing labels that X predicts (AUC of {_PREDICTABLE} or more, "
                 "beyond chance): they are not missing at random",
             ),
         ]:
-            if tasks:
+            if len(tasks):
                 lines.append(
                     f"{len(tasks)} of {n_tasks} tasks {meaning}: {shorten(tasks)}"
                 )
@@ -140,6 +183,7 @@ def label_report(
     y: Any,
     X: Any = None,
     *,
+    task_types: Mapping[str, str] | None = None,
     n_splits: int = 5,
     estimator: Any = None,
     random_state: Any = None,
@@ -154,13 +198,18 @@ def label_report(
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing.
+        The labels or numbers, with NaN, None or pd.NA where missing.
     X : array-like or sparse matrix of shape (n_samples, n_features), default=None
         The input, to see whether it predicts which labels are missing; without
         `estimator`, whatever `MultiTaskNetClassifier` reads, so a raw table too.
+    task_types : dict, default=None
+        Maps names of tasks to "class" or "number", such as `task_types_` of a
+        `MultiTaskNet`. A task that is not named has numbers if they have decimals, or
+        if there are 30 or more different whole numbers other than those of classes
+        numbered from 0 or 1; else it has classes.
     n_splits : int, default=5
-        Number of folds for which each class should have labels, and of the
-        cross-validation.
+        Number of folds for which each class, and each task of numbers, should have
+        labels, and of the cross-validation.
     estimator : estimator, default=None
         What predicts missingness from `X`: a classifier for several binary tasks. By
         default a `MultiTaskNetClassifier`.
@@ -196,16 +245,27 @@ def label_report(
     >>> report = label_report(Y, X, random_state=0)
     >>> report.predictably_missing_tasks
     ['task_1']
+
+    Tasks of numbers, of which a few statistics are shown:
+
+    >>> Y = np.array([[0.5, 300], [np.nan, 100], [1.5, 200], [2.5, np.nan]])
+    >>> report = label_report(Y, task_types={"task_1": "number"})
+    >>> report.table[["n_labelled", "n_distinct", "mean", "min", "max"]]
+            n_labelled  n_distinct   mean    min    max
+    task_0           3           3    1.5    0.5    2.5
+    task_1           3           3  200.0  100.0  300.0
     """
     if n_splits < 2:
         raise ValueError(f"n_splits must be at least 2, folds; got {n_splits}.")
-    tasks, codes = encode_targets(y)
+    tasks, codes, numbers = encode(y, _types_of(y, task_types))
     if not len(codes):
         raise ValueError("y must have at least one row; got none. Pass the labels.")
     observed = codes >= 0
     counts = [
-        np.bincount(column[column >= 0], minlength=n)
-        for column, n in zip(codes.T, tasks.n_codes, strict=True)
+        None if is_number else np.bincount(column[column >= 0], minlength=n)
+        for column, n, is_number in zip(
+            codes.T, tasks.n_codes, tasks.are_numbers, strict=True
+        )
     ]
     auc = None
     if X is not None:
@@ -213,7 +273,7 @@ def label_report(
         auc = _missingness_auc(X, observed, tasks, n_splits, estimator, random_state)
     together = observed.astype(np.float64)
     return LabelReport(
-        _table(tasks, observed, counts, auc),
+        _table(tasks, observed, counts, numbers, auc),
         tasks.names,
         tasks.classes,
         counts,
@@ -224,19 +284,72 @@ def label_report(
     )
 
 
+def _types_of(y: Any, task_types: Any) -> TaskTypes:
+    """The types that are given, and for the other tasks those that y looks like."""
+    guessed, given = guess_task_types(y), types_by_name(task_types, y, None)
+    if not isinstance(given, Mapping):
+        return guessed
+    if not isinstance(guessed, Mapping):
+        columns, names, _ = read_columns(y)
+        names_of_tasks = task_names(names, len(columns)).tolist()
+        guessed = dict.fromkeys(names_of_tasks, guessed)
+    return {**guessed, **given}
+
+
 def _table(
-    tasks: Tasks, observed: NDArray, counts: list[NDArray], auc: NDArray | None
+    tasks: Tasks,
+    observed: NDArray,
+    counts: list[NDArray | None],
+    numbers: NDArray | None,
+    auc: NDArray | None,
 ) -> Any:
-    columns = {
-        "n_labelled": observed.sum(axis=0),
-        "share_missing": 1 - observed.mean(axis=0),
-        "n_classes": tasks.n_codes,
-        "smallest_class": np.array([task_counts.min() for task_counts in counts]),
-        "largest_class": np.array([task_counts.max() for task_counts in counts]),
-    }
+    is_number = tasks.are_numbers
+    is_mixed = is_number.any() and not is_number.all()
+    columns = {}
+    if is_mixed:
+        columns["type"] = np.where(is_number, "number", "class").astype(object)
+    columns["n_labelled"] = observed.sum(axis=0)
+    columns["share_missing"] = 1 - observed.mean(axis=0)
+    own = [_columns_of_classes(tasks.n_codes[~is_number], counts)]
+    if numbers is not None:
+        own.append(_columns_of_numbers(list(numbers[:, is_number].T)))
+    for rows, part in zip((~is_number, is_number), own, strict=False):
+        for name, values in part.items() if rows.any() else ():
+            columns[name] = values
+            if is_mixed:
+                columns[name] = np.full(tasks.n_tasks, np.nan)
+                columns[name][rows] = values
     if auc is not None:
         columns["missingness_auc"] = auc
     return as_table(columns, tasks.names.tolist())
+
+
+def _columns_of_classes(
+    n_classes: NDArray, counts: list[NDArray | None]
+) -> dict[str, NDArray]:
+    known = [task_counts for task_counts in counts if task_counts is not None]
+    return {
+        "n_classes": n_classes,
+        "smallest_class": np.array([task_counts.min() for task_counts in known]),
+        "largest_class": np.array([task_counts.max() for task_counts in known]),
+    }
+
+
+def _columns_of_numbers(columns: list[NDArray]) -> dict[str, NDArray]:
+    """`columns` (n_samples,) are those of the tasks, NaN where missing."""
+    names = ("n_distinct", "mean", "std", "min", "max")
+    by_task = [_describe(values[~np.isnan(values)]) for values in columns]
+    described = dict(zip(names, np.array(by_task).T, strict=True))
+    return described | {"n_distinct": described["n_distinct"].astype(int)}
+
+
+def _describe(values: NDArray) -> tuple[float, ...]:
+    """Number of different values, mean, deviation, smallest and largest value."""
+    if not len(values):
+        return 0, np.nan, np.nan, np.nan, np.nan
+    unit = np.abs(values).max() or 1.0  # squares may be out of range
+    mean, std = unit * (values / unit).mean(), unit * (values / unit).std()
+    return len(np.unique(values)), mean, std, values.min(), values.max()
 
 
 def _missingness_auc(

@@ -71,12 +71,12 @@ class ResultDisplay:
 
         Parameters
         ----------
-        estimator : MultiTaskNetClassifier, or a Pipeline around one
+        estimator : an estimator of skmtl, or a Pipeline around one
             The joint network.
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input.
         y : array-like of shape (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels or numbers, with NaN, None or pd.NA where missing.
         *args : object
             Further arguments of the function that makes the result.
         ax : matplotlib Axes, default=None

@@ -30,7 +30,12 @@ from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._tables import as_table, as_text
 from skmtl._targets import encode, shorten
 from skmtl._training import iter_chunks, mean_task_losses, read_block
-from skmtl.inspection._comparison import check_joint, encode_for, mean_or_nan
+from skmtl.inspection._comparison import (
+    check_joint,
+    encode_for,
+    mean_or_nan,
+    network_in,
+)
 from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
 
 # Length of a lookahead step, as a share of that of the trunk's parameters: short enough
@@ -50,14 +55,15 @@ class TaskAffinity:
         After how many epochs the network was looked at.
     lookahead_by_epoch : ndarray of shape (n_snapshots, n_tasks, n_tasks)
         Element [s, i, j] is the share of the loss of task j that a step of the trunk
-        for task i takes away; negative where it adds to it.
+        for task i takes away; negative where it adds to it. Of a loss that is negative
+        itself, as with `loss="gaussian"`, the share of its absolute value.
     cosine_by_epoch, colabelled_cosine_by_epoch : ndarray of shape \
             (n_snapshots, n_tasks, n_tasks)
         Cosine of the gradients of both tasks' losses with respect to the shared
         features, on all rows and on the rows that have labels of both.
     n_colabelled : ndarray of shape (n_tasks, n_tasks)
         Rows looked at that have labels of both tasks; of one task on the diagonal.
-    estimator : MultiTaskNetClassifier or Pipeline
+    estimator : an estimator of skmtl or Pipeline
         The fitted estimator.
 
     See Also
@@ -210,12 +216,12 @@ def task_affinity(
 
     Parameters
     ----------
-    estimator : MultiTaskNetClassifier, or a Pipeline around one
+    estimator : an estimator of skmtl, or a Pipeline around one
         The joint network. A clone is fitted.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing.
+        The labels or numbers, with NaN, None or pd.NA where missing.
     n_snapshots : int, default=5
         After how many epochs to look, the first and the last of `max_iter` and some
         between them; 1 looks after the first alone. Where the fit ends early, the later
@@ -235,8 +241,8 @@ def task_affinity(
     Raises
     ------
     ValueError
-        If there is no MultiTaskNetClassifier in `estimator`, if its tasks share no
-        layer that can be trained, if it trains for no epoch, or if `y` has one task.
+        If there is no estimator of skmtl in `estimator`, if its tasks share no layer
+        that can be trained, if it trains for no epoch, or if `y` has one task.
 
     Warns
     -----
@@ -257,7 +263,10 @@ def task_affinity(
     same length for all tasks, a hundredth of that of s, so that a task of few labels
     and a steep loss does not outweigh the others, and h does not depend on the solver;
     and the affinity is that of some epochs, without dropout, not the mean over all
-    steps.
+    steps. The loss of a number is that of its standardised value. With
+    `loss="gaussian"` it is minus a log-density, which may be negative or 0: the
+    affinity is then (L_j(s, t_j) - L_j(s - h g_i, t_j)) / abs(L_j(s, t_j)), which is
+    the same for a positive loss, and large where the loss is close to 0.
 
     A gradient at the features is that of the loss of a row, one vector per row, all of
     them side by side, and of all members of the network.
@@ -411,20 +420,19 @@ def _fit_watched(
     estimator: Any, X: Any, y: Any, rows: NDArray, n_snapshots: int
 ) -> tuple[Any, _Monitor]:
     """A fitted clone, and what was kept of some epochs."""
-    prefix = check_joint(estimator)
+    check_joint(estimator)
     model = clone(estimator)
-    classifier = model.get_params()[prefix.removesuffix("__")] if prefix else model
-    classifier._validate_params()
-    if classifier.max_iter != "auto" and classifier.max_iter < 1:
+    network = network_in(model)
+    if network.max_iter != "auto" and network.max_iter < 1:
         raise ValueError(
             "estimator must train for at least one epoch; got max_iter="
-            f"{classifier.max_iter}. Use max_iter of at least 1."
+            f"{network.max_iter}. Use max_iter of at least 1."
         )
     monitor = _Monitor(rows, n_snapshots)
-    callbacks = getattr(classifier, "_skl_callbacks", [])
-    classifier.set_callbacks(*callbacks, monitor)
+    callbacks = getattr(network, "_skl_callbacks", [])
+    network.set_callbacks(*callbacks, monitor)
     call_uncaught(model.fit, X, y)
-    classifier.set_callbacks(*callbacks)
+    network.set_callbacks(*callbacks)
     return model, monitor
 
 
@@ -456,25 +464,23 @@ def _n_frozen_layers(fitted: Any, n_epochs: int) -> int:
     return 0 if is_released else freeze.n_layers
 
 
-def _look(classifier: BaseMultiTaskNet, X: Any, y: Any, n_epochs: int) -> _Look:
-    X, columns = check_inputs(classifier, X, classifier._columns)
-    encoded = encode(y, classifier.task_types, tasks=classifier._tasks)
+def _look(fitted: BaseMultiTaskNet, X: Any, y: Any, n_epochs: int) -> _Look:
+    X, columns = check_inputs(fitted, X, fitted._columns)
+    encoded = encode(y, fitted.task_types, tasks=fitted._tasks)
     data = make_training_set(
         X,
         columns,
         encoded,
-        classifier._output_kind,
+        fitted._output_kind,
         learns_scale=False,
         sample_weight=None,
         task_weight=None,  # of a mean loss, it changes nothing
-        class_weight=classifier.class_weight,
+        class_weight=fitted.class_weight,
     ).data
     index = torch.arange(len(encoded.codes), device="cpu")
-    network = classifier.network_
+    network = fitted.network_
     return _Look(
-        lookahead_affinity(
-            network, data, index, _n_frozen_layers(classifier, n_epochs)
-        ),
+        lookahead_affinity(network, data, index, _n_frozen_layers(fitted, n_epochs)),
         *feature_cosines(network, data, index),
     )
 
@@ -492,7 +498,9 @@ def lookahead_affinity(
         gradient = _trunk_gradient(network, data, index, int(task), parameters)
         with _stepped(parameters, gradient):
             after = mean_task_losses(network, data, index)
-        affinity[task] = (before - after) / np.abs(before)  # a density has any sign
+        # The density of a number may be above 1, and its log loss below 0.
+        size = np.where(before == 0, np.nan, np.abs(before))
+        affinity[task] = (before - after) / size
     return affinity
 
 

@@ -68,7 +68,7 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : MultiTaskNetClassifier, or a Pipeline around one
+        estimator : an estimator of skmtl, or a Pipeline around one
             The fitted network.
         per_task : bool, default=False
             Whether to draw the validation loss of each task too.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skmtl._tables import as_table, as_text
-from skmtl._targets import shorten
+from skmtl._targets import Encoded, Tasks, shorten
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
@@ -26,6 +26,12 @@ from skmtl.inspection._comparison import (
 from skmtl.metrics._scorer import _MultiTaskScorer
 
 VERDICTS = ("helps", "hurts", "cannot tell")
+_UNDEFINED = {
+    "class": (
+        "test rows have labels of one class or none, or whose training rows have none"
+    ),
+    "number": "test rows have no value, or a single one if the metric needs two",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +54,7 @@ class TransferGain:
         The gain of the mean over the tasks, and its interval: (gain, low, high). The
         mean is over the splits, of the mean over the tasks that could be scored there.
     scoring : str
-        The metric.
+        The metric, or the metrics of classes and of numbers.
     confidence : float
         Of the intervals of the gains.
 
@@ -119,7 +125,7 @@ def transfer_gain(
     y: Any,
     *,
     cv: Any = 5,
-    scoring: Any = "roc_auc_ovr",
+    scoring: Any = None,
     n_repeats: int = 3,
     n_jobs: int | None = None,
     random_state: Any = None,
@@ -134,20 +140,22 @@ def transfer_gain(
 
     Parameters
     ----------
-    estimator : MultiTaskNetClassifier, or a Pipeline around one
+    estimator : an estimator of skmtl, or a Pipeline around one
         The joint network. It is cloned for each fit; its `random_state` is set.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing.
+        The labels or numbers, with NaN, None or pd.NA where missing.
     cv : int, splitter or iterable, default=5
         A number of folds for `MultiTaskStratifiedKFold`, which are new in each
         repetition; a splitter, asked in each repetition; or pairs of training and test
         rows, their numbers or masks. Of a splitter of groups pass what its `split`
         gives.
-    scoring : str or callable, default="roc_auc_ovr"
-        What `multitask_scorer` takes, or what it made. The default is the ROC AUC, of
-        tasks with more than two classes that of each against the rest.
+    scoring : str, callable or dict, default=None
+        What `multitask_scorer` takes, or what it made. None is "roc_auc_ovr" for tasks
+        of classes (the ROC AUC, with more than two classes that of each against the
+        rest) and "r2" for tasks of numbers; for a `MultiTaskNet` with both,
+        `{"class": "roc_auc_ovr", "number": "r2"}`.
     n_repeats : int, default=3
         Number of repetitions, each with another seed.
     n_jobs : int, default=None
@@ -163,8 +171,9 @@ def transfer_gain(
     Raises
     ------
     ValueError
-        If there is no MultiTaskNetClassifier in `estimator`, if it is a search, if its
-        tasks share nothing, or if `y` has one task.
+        If there is no estimator of skmtl in `estimator`, if it is a search, if its
+        tasks share nothing, if `y` has one task, or if a task of numbers has no value
+        in the training rows of a split.
 
     Warns
     -----
@@ -183,6 +192,10 @@ def transfer_gain(
     the mean over n splits is (1 / n + n_test / n_train) times that of a split, because
     training sets overlap. Each task is tested by itself: of many tasks without any
     difference, one in forty is said to gain and one in forty to lose.
+
+    The R2 of numbers has no lower bound, so that a network that does badly on one task
+    can decide the mean gain over all tasks. With both classes and numbers, that mean is
+    over gains in both metrics.
 
     There is no interval (NaN) where fewer than three splits have a score of the task,
     or where its gain is the same in all of them: scores of a few test labels take few
@@ -214,9 +227,12 @@ def transfer_gain(
     >>> result.table.shape
     (4, 9)
     """
-    splits = repeated_splits(cv, X, y, n_repeats, random_state)
-    result = gain_on_splits(estimator, X, y, splits, check_scoring(scoring), n_jobs)
-    warn_undefined([result])
+    encoded = encode_for(estimator, y)
+    tasks = encoded.tasks
+    splits = repeated_splits(cv, X, y, tasks, n_repeats, random_state)
+    scorer = check_scoring(scoring, tasks)
+    result = gain_on_splits(estimator, X, y, encoded, splits, scorer, n_jobs)
+    warn_undefined([result], tasks, scorer)
     return result
 
 
@@ -224,18 +240,19 @@ def gain_on_splits(
     estimator: Any,
     X: Any,
     y: Any,
+    encoded: Encoded,
     splits: list[Split],
     scorer: _MultiTaskScorer,
     n_jobs: int | None,
 ) -> TransferGain:
-    """`transfer_gain` on these splits."""
-    tasks, codes, _ = encode_for(estimator, y)
+    """`transfer_gain` on these splits; `encoded` is y."""
+    tasks, codes, _ = encoded
     if tasks.n_tasks < 2:
         raise ValueError(
             "y must have at least two tasks, which could gain from one another; got "
             f"{tasks.n_tasks}. Pass a column per task."
         )
-    scores = paired_scores(estimator, X, y, splits, scorer, n_jobs)
+    scores = paired_scores(estimator, X, y, tasks, splits, scorer, n_jobs)
     gain = corrected_gain(scores.joint - scores.separate, scores.test_ratio)
     return TransferGain(
         _table(gain, scores, (codes >= 0).sum(axis=0), tasks.names),
@@ -274,17 +291,21 @@ def _table(
     return as_table(columns, names.tolist())
 
 
-def warn_undefined(results: list[TransferGain]) -> None:
+def warn_undefined(
+    results: list[TransferGain], tasks: Tasks, scorer: _MultiTaskScorer
+) -> None:
     """Name the tasks that some splits, the same for all results, cannot score."""
-    n_splits, n_tasks = results[0].joint_scores.shape
+    n_splits = len(results[0].joint_scores)
     n_scored = np.min([result.table["n_scored"] for result in results], axis=0)
-    partly = results[0].task_names[n_scored < n_splits].tolist()
-    if partly:
-        warnings.warn(
-            f"{results[0].scoring} is undefined for {len(partly)} of {n_tasks} tasks "
-            f"in some of the {n_splits} splits, whose test rows have labels of one "
-            f"class or none, or whose training rows have none: {shorten(partly)}. "
-            "Their gain is over the other splits, see n_scored.",
-            UndefinedMetricWarning,
-            stacklevel=3,  # the caller of transfer_gain or capacity_curve
-        )
+    for task_type, metric in scorer._metric.by_type.items():
+        is_own = tasks.are_numbers == (task_type == "number")
+        partly = tasks.names[is_own & (n_scored < n_splits)].tolist()
+        if partly:
+            warnings.warn(
+                f"{metric.name} is undefined for {len(partly)} of {is_own.sum()} tasks "
+                f"in some of the {n_splits} splits, whose {_UNDEFINED[task_type]}: "
+                f"{shorten(partly)}. Their gain is over the other splits, see "
+                "n_scored.",
+                UndefinedMetricWarning,
+                stacklevel=3,  # the caller of transfer_gain or capacity_curve
+            )

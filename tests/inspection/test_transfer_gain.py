@@ -305,7 +305,7 @@ def test_tasks_that_cannot_be_scored_are_named():
         ),
         ("net", 2, {}, "must be an estimator of skmtl.*got 'net'"),
         (None, 2, {}, "must be an estimator of skmtl.*got None"),
-        (MultiTaskNetClassifier, 2, {}, "must be a MultiTask.*got <class"),
+        (MultiTaskNetClassifier, 2, {}, "must be an estimator of skmtl.*got <class"),
         (make_pipeline(small_network(4), small_network(4)), 2, {}, "with 2: "),
         (StandardScaler(), 2, {}, "must be an estimator of skmtl"),
         (small_network(4), 1, {}, "at least two tasks"),
