@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of an estimator."""
+"""scikit-learn's own checks of the estimators."""
 
 import pytest
 from sklearn.base import clone
@@ -8,12 +8,17 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from skmtl import MultiTaskNetClassifier
+from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
 
 ESTIMATORS = [
     MultiTaskNetClassifier((32, 32)),  # quicker, and all else as by default
     MultiTaskNetClassifier((100,), n_members=1, dropout=0.0, input_dropout=0.0),
     MultiTaskNetClassifier((50,), sharing="none", input_encoding="none"),
+    MultiTaskNetRegressor((32, 32), max_iter=40, n_members=2),
+    MultiTaskNetRegressor((50,), loss="gaussian", n_members=1, max_iter=40),
+    # The checks bring small whole numbers, of which "auto" does not guess the type.
+    MultiTaskNet((32,), task_types={"task_0": "class"}, n_members=2, max_iter=10),
+    MultiTaskNet((32,), task_types={"task_0": "number"}, n_members=2, max_iter=10),
 ]
 FLOAT32 = (
     "compares at rtol=1e-7, which float32 training cannot give; test_training shows "
@@ -23,13 +28,24 @@ EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": FLOAT32,
     "check_sample_weight_equivalence_on_sparse_data": FLOAT32,
 }
+OF_NUMBERS = {
+    "check_methods_subset_invariance": "compares numbers at 1e-7, and float32 products "
+    "of one row and of several are rounded differently",
+}
+
+
+def expected_failures(estimator):
+    predicts_numbers = estimator.task_types not in ("class", {"task_0": "class"})
+    return EXPECTED_FAILURES | (OF_NUMBERS if predicts_numbers else {})
+
+
 # A classifier need not have a decision_function; MLPClassifier has none either.
 EXPECTED_SKIPS = {"check_classifiers_multilabel_output_format_decision_function"}
 
 
 @parametrize_with_checks(
     ESTIMATORS,
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+    expected_failed_checks=expected_failures,
     xfail_strict=False,  # on some machine rounding may be kind
 )
 def test_scikit_learn_check(estimator, check):
@@ -41,7 +57,7 @@ def test_scikit_learn_check(estimator, check):
 def test_no_check_is_skipped_unseen(estimator):
     results = check_estimator(
         clone(estimator).set_params(max_iter=1, hidden_layer_sizes=(5,)),
-        expected_failed_checks=EXPECTED_FAILURES,
+        expected_failed_checks=expected_failures(estimator),
         on_fail=None,
     )
     skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
@@ -50,4 +66,6 @@ def test_no_check_is_skipped_unseen(estimator):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
 def test_enough_checks_ran(estimator):
-    assert len(list(estimator_checks_generator(estimator))) >= 70
+    # Those of classifiers and regressors are left out for an estimator of both.
+    least = 50 if isinstance(estimator, MultiTaskNet) else 65
+    assert len(list(estimator_checks_generator(estimator))) >= least

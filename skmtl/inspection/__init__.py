@@ -6,6 +6,9 @@ from skmtl.inspection._label_curve import LabelCurve, label_curve
 from skmtl.inspection._label_curve_display import LabelCurveDisplay
 from skmtl.inspection._label_report import LabelReport, label_report
 from skmtl.inspection._label_report_display import LabelReportDisplay
+from skmtl.inspection._prediction_error_display import (
+    MultiTaskPredictionErrorDisplay,
+)
 from skmtl.inspection._task_affinity import TaskAffinity, task_affinity
 from skmtl.inspection._task_affinity_display import TaskAffinityDisplay
 from skmtl.inspection._training_curve_display import TrainingCurveDisplay
@@ -19,6 +22,7 @@ __all__ = [
     "LabelCurveDisplay",
     "LabelReport",
     "LabelReportDisplay",
+    "MultiTaskPredictionErrorDisplay",
     "TaskAffinity",
     "TaskAffinityDisplay",
     "TrainingCurveDisplay",

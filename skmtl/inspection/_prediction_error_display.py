@@ -1,24 +1,30 @@
 """MultiTaskPredictionErrorDisplay: predicted against observed numbers, task by task."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import PredictionErrorDisplay
+from sklearn.metrics import PredictionErrorDisplay, r2_score
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skmtl._predictions import entries_of, fitted_network, guess_task_types
-from skmtl._targets import TaskTypes, named_tasks, read_columns, shorten, task_names
+from skmtl._predictions import (
+    entries_of,
+    fitted_network,
+    guess_task_types,
+    named_task_types,
+)
+from skmtl._targets import Tasks, read_columns, shorten
+from skmtl._targets import task_names as names_of_tasks
 from skmtl.inspection._result_display import drawn_names
-from skmtl.metrics._by_type import Metrics, types_of_fitted
-from skmtl.metrics._metric import resolve_metric, score_task
-from skmtl.metrics._task import Task
+from skmtl.metrics._by_type import Metrics, check_n_tasks
+from skmtl.metrics._metric import resolve_metric
 from skmtl.metrics._tasks import observed_tasks
 
 _KINDS = ("actual_vs_predicted", "residual_vs_predicted")
 _MOST_COLUMNS = 4
-_PANEL = 3.2, 3.2  # inches
+_PANEL = 3.2  # inches of its sides
 
 
 class MultiTaskPredictionErrorDisplay:
@@ -39,7 +45,8 @@ class MultiTaskPredictionErrorDisplay:
     Attributes
     ----------
     r2_ : ndarray of shape (n_tasks,)
-        The R2 of each task on all its observed values, NaN for fewer than two.
+        The R2 of each task on all its observed values, NaN for fewer than two, after
+        `plot`.
     displays_ : list of PredictionErrorDisplay or None
         That of each panel, after `plot`; None for a task without any observed value.
     axes_ : ndarray of matplotlib Axes of shape (n_tasks,)
@@ -102,9 +109,11 @@ class MultiTaskPredictionErrorDisplay:
             The true values, with NaN, None or pd.NA where missing.
         kind : {"actual_vs_predicted", "residual_vs_predicted"}, \
                 default="actual_vs_predicted"
-            Whether to draw observed values, or what the prediction lacks of them.
+            Whether to draw the observed values, or the residuals (observed minus
+            predicted), against the predicted values.
         tasks : str or list of str, default=None
-            Names of the tasks to draw; by default all tasks of numbers.
+            Names of the tasks to draw; by default all tasks of numbers. For an
+            estimator that is not one of skmtl, as in `from_predictions`.
         task_names : array-like of shape (n_tasks,), default=None
             Names of all tasks; by default the columns of `y` if it is a DataFrame.
         axes : matplotlib Axes or sequence of them, default=None
@@ -112,8 +121,8 @@ class MultiTaskPredictionErrorDisplay:
         random_state : int, RandomState instance or None, default=None
             Seed of the choice of rows.
         subsample : float, int or None, default=1000
-            The number, or the share, of the observed values of a task that are drawn;
-            None for all of them. R2 is that of all.
+            Number or share of the observed values of each task to draw; None for all of
+            them. R2 is computed from all of them.
 
         Returns
         -------
@@ -127,14 +136,7 @@ class MultiTaskPredictionErrorDisplay:
         """
         fitted = fitted_network(estimator)
         known = None if fitted is None else fitted._tasks
-        observed = _observed(
-            y,
-            estimator.predict(X),
-            tasks,
-            task_names,
-            None if known is None else types_of_fitted(known, y),
-            known,
-        )
+        observed = _observed(y, estimator.predict(X), tasks, task_names, known)
         return cls(*observed).plot(
             kind=kind, axes=axes, random_state=random_state, subsample=subsample
         )
@@ -162,7 +164,8 @@ class MultiTaskPredictionErrorDisplay:
             What `predict` gives, or a list with an entry (n_samples,) for each task.
         kind : {"actual_vs_predicted", "residual_vs_predicted"}, \
                 default="actual_vs_predicted"
-            Whether to draw observed values, or what the prediction lacks of them.
+            Whether to draw the observed values, or the residuals (observed minus
+            predicted), against the predicted values.
         tasks : str or list of str, default=None
             Names of the tasks to draw, whose values must be numbers. By default these
             are the tasks that have decimals in `y_true` or `y_pred`, or 30 or more
@@ -174,8 +177,8 @@ class MultiTaskPredictionErrorDisplay:
         random_state : int, RandomState instance or None, default=None
             Seed of the choice of rows.
         subsample : float, int or None, default=1000
-            The number, or the share, of the observed values of a task that are drawn;
-            None for all of them. R2 is that of all.
+            Number or share of the observed values of each task to draw; None for all of
+            them. R2 is computed from all of them.
 
         Returns
         -------
@@ -187,7 +190,7 @@ class MultiTaskPredictionErrorDisplay:
         ValueError
             If there is no task of numbers, or if the predictions do not fit `y_true`.
         """
-        return cls(*_observed(y_true, y_pred, tasks, task_names, None, None)).plot(
+        return cls(*_observed(y_true, y_pred, tasks, task_names, None)).plot(
             kind=kind, axes=axes, random_state=random_state, subsample=subsample
         )
 
@@ -205,14 +208,15 @@ class MultiTaskPredictionErrorDisplay:
         ----------
         kind : {"actual_vs_predicted", "residual_vs_predicted"}, \
                 default="actual_vs_predicted"
-            Whether to draw observed values, or what the prediction lacks of them.
+            Whether to draw the observed values, or the residuals (observed minus
+            predicted), against the predicted values.
         axes : matplotlib Axes or sequence of them, default=None
             Where to draw, one for each task; by default a new figure.
         random_state : int, RandomState instance or None, default=None
             Seed of the choice of rows.
         subsample : float, int or None, default=1000
-            The number, or the share, of the observed values of a task that are drawn;
-            None for all of them. R2 is that of all.
+            Number or share of the observed values of each task to draw; None for all of
+            them. R2 is computed from all of them.
 
         Returns
         -------
@@ -220,20 +224,147 @@ class MultiTaskPredictionErrorDisplay:
             The display itself.
         """
         check_matplotlib_support("MultiTaskPredictionErrorDisplay.plot")
+        from matplotlib.ticker import MaxNLocator
+
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {list(_KINDS)}; got {kind!r}.")
         self.axes_ = _check_axes(axes, len(self.task_names))
         self.figure_ = self.axes_[0].figure
+        self.r2_ = np.full(len(self.task_names), np.nan)
+        self.displays_: list[PredictionErrorDisplay | None] = []
         names = drawn_names(self.task_names)
-        for ax, name, r2 in zip(self.axes_, names, self.r2_, strict=True):
-            ax.set_title(name if np.isnan(r2) else f"{name}, R2 = {r2:.2f}")
-        settings = {"kind": kind, "random_state": random_state, "subsample": subsample}
-        self.displays_ = [
-            PredictionErrorDisplay.from_predictions(true, predicted, ax=ax, **settings)
-            if len(true)
-            else None
-            for ax, true, predicted in zip(
-                self.axes_, self.y_true, self.y_pred, strict=True
-            )
-        ]
+        pairs = zip(self.y_true, self.y_pred, strict=True)
+        for t, (ax, name, (true, predicted)) in enumerate(
+            zip(self.axes_, names, pairs, strict=True)
+        ):
+            if len(true) > 1:
+                self.r2_[t] = r2_score(true, predicted)
+                name = f"{name}, R2 = {self.r2_[t]:.2f}"
+            ax.set_title(name)
+            panel = None
+            if len(true):
+                panel = PredictionErrorDisplay.from_predictions(
+                    true,
+                    predicted,
+                    kind=kind,
+                    ax=ax,
+                    random_state=random_state,
+                    subsample=subsample,
+                )
+                for axis in (ax.xaxis, ax.yaxis):  # few ticks, since panels are small
+                    axis.set_major_locator(MaxNLocator(4))
+            else:
+                ax.set(xticks=[], yticks=[])
+                style = {"ha": "center", "va": "center", "transform": ax.transAxes}
+                ax.text(0.5, 0.5, "no observed value", **style)
+            self.displays_.append(panel)
         return self
+
+
+def _check_axes(axes: Any, n_tasks: int) -> NDArray:
+    """(n_tasks,): axes, new ones in a grid if there are none."""
+    import matplotlib.pyplot as plt
+
+    if axes is None:
+        n_columns = min(math.ceil(math.sqrt(n_tasks)), _MOST_COLUMNS)
+        n_rows = math.ceil(n_tasks / n_columns)
+        size = _PANEL * n_columns, _PANEL * n_rows
+        settings: dict[str, Any] = {"squeeze": False, "layout": "constrained"}
+        _, grid = plt.subplots(n_rows, n_columns, figsize=size, **settings)
+        axes = grid.ravel()
+        for ax in axes[n_tasks:]:
+            ax.remove()
+        return np.asarray(axes[:n_tasks])
+    axes = np.ravel(np.asarray(axes, dtype=object))
+    if len(axes) != n_tasks:
+        raise ValueError(
+            f"axes must be {n_tasks}, one for each task that is drawn; got {len(axes)}."
+            " Pass as many, or choose the tasks with tasks."
+        )
+    return axes
+
+
+def _observed(
+    y_true: Any, y_pred: Any, only: Any, names: Any, fitted: Tasks | None
+) -> tuple[list[str], list[NDArray], list[NDArray]]:
+    """Names of the tasks that are drawn, their observed values and the predictions.
+
+    `fitted` are the tasks that the predictions are of, if known.
+    """
+    columns, own_names, _ = read_columns(y_true)
+    if fitted is not None:
+        check_n_tasks(len(columns), fitted)
+        are_numbers = fitted.are_numbers
+    else:
+        are_numbers = _guess_numbers(y_true, y_pred, len(columns))
+    if names is None:
+        names = names_of_tasks(own_names, len(columns))
+        if own_names is None and fitted is not None:
+            names = fitted.names
+    names = np.array([str(name) for name in names], dtype=object)
+    if len(names) != len(columns):
+        raise ValueError(
+            f"task_names must name each of the {len(columns)} tasks of y; got "
+            f"{len(names)}: {shorten(names)}. Correct them."
+        )
+    is_drawn = are_numbers if only is None else _are_named(names, only)
+    of_classes = names[is_drawn & ~are_numbers]
+    if fitted is not None and len(of_classes):
+        raise ValueError(
+            f"tasks must be tasks of numbers; got {shorten(of_classes)}, which have "
+            "classes. Leave them out."
+        )
+    if not is_drawn.any():
+        raise ValueError(
+            "A task must have numbers to be drawn, but the values look like classes in "
+            f"all tasks, {shorten(names)}. Name with tasks those that are numbers."
+        )
+    metrics = Metrics({"number": resolve_metric("r2", {})}, is_mapping=True)
+    observed = observed_tasks(
+        metrics,
+        y_true,
+        lambda _: y_pred,
+        types=named_task_types(own_names, are_numbers | is_drawn),
+        task_names=names,
+        fitted=fitted,
+    ).tasks
+    drawn = [task for task in observed if is_drawn[task.position]]
+    return (
+        [task.name for task in drawn],
+        [task.y for task in drawn],
+        [task.prediction for task in drawn],
+    )
+
+
+def _are_named(names: NDArray, only: Any) -> NDArray:
+    """(n_tasks,) of bool."""
+    given = [only] if isinstance(only, str) or not isinstance(only, Iterable) else only
+    given = [str(name) for name in given]
+    unknown = sorted(set(given) - set(names))
+    if unknown or not given:
+        raise ValueError(
+            f"tasks must be a name or names of tasks, {shorten(names)}; got "
+            f"{shorten(unknown or given)}. Correct them, or use None for all tasks."
+        )
+    return np.isin(names, given)
+
+
+def _guess_numbers(y_true: Any, y_pred: Any, n_tasks: int) -> NDArray:
+    """(n_tasks,) of bool: whether the values, or the predictions, look like numbers."""
+    are_numbers = _look_like_numbers(y_true, n_tasks)
+    entries = entries_of(y_pred, len(read_columns(y_true)[0][0].observed), n_tasks)
+    if entries is None:
+        predicted = _look_like_numbers(y_pred, n_tasks)
+    else:
+        predicted = np.array(
+            [np.ndim(part) == 1 and _look_like_numbers(part, 1)[0] for part in entries]
+        )
+    # Those of another number of tasks are refused when they are read.
+    return are_numbers | predicted if len(predicted) == n_tasks else are_numbers
+
+
+def _look_like_numbers(y: Any, n_tasks: int) -> NDArray:
+    types = guess_task_types(y)
+    if isinstance(types, str):
+        return np.full(n_tasks, types == "number")
+    return np.array([task_type == "number" for task_type in types.values()])

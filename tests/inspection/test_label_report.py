@@ -134,3 +134,144 @@ def test_on_real_data(load_real):
     assert report.table["share_missing"].mean() == pytest.approx(0.17, abs=0.01)
     assert report.rare_tasks == []
     assert np.isfinite(report.missingness_auc).all()
+
+
+# Numbers ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def numbers():
+    rng = np.random.default_rng(0)
+    Y = pd.DataFrame(
+        {
+            "logp": np.round(rng.normal(size=100), 1),
+            "mass": 1e3 * rng.random(100),
+            "constant": 2.5,
+            "few": [0.5, 1.5] + [np.nan] * 98,
+        }
+    )
+    Y.loc[::3, "logp"] = np.nan
+    Y.loc[[5, 9]] = np.nan
+    return Y
+
+
+def test_statistics_of_numbers_are_those_of_pandas(numbers):
+    report = label_report(numbers)
+    table = report.table
+    assert list(table) == [
+        *("n_labelled", "share_missing", "n_distinct", "mean", "std", "min", "max")
+    ]
+    assert_array_equal(table["n_labelled"], numbers.notna().sum())
+    assert_array_equal(table["n_distinct"], numbers.nunique())
+    assert table["n_distinct"].dtype.kind == "i"
+    for name, expected in [
+        ("mean", numbers.mean()),
+        ("std", numbers.std(ddof=0)),
+        ("min", numbers.min()),
+        ("max", numbers.max()),
+    ]:
+        assert_allclose(table[name], expected, atol=1e-12)
+    assert report.classes == report.class_counts == [None] * 4
+    there = numbers.notna().to_numpy().astype(int)
+    assert_array_equal(report.overlap, there.T @ there)
+    assert report.unlabelled_tasks == []
+    assert report.constant_tasks == ["constant"]
+    assert report.rare_tasks == ["few"]
+    assert label_report(numbers, n_splits=2).rare_tasks == []
+    text = repr(report)
+    assert "1 of 4 tasks have one value only: ['constant']" in text
+    assert "1 of 4 tasks have fewer than 5 values: ['few']" in text
+    assert "class" not in text
+
+
+def test_classes_beside_numbers_have_the_rows_of_reports_of_their_own(labels, numbers):
+    numbers.columns = ["logp", "mass", "one value", "few"]
+    of_classes, of_numbers = label_report(labels), label_report(numbers)
+    both = pd.concat([labels, numbers], axis=1)
+    report = label_report(both)
+    assert report.table["type"].tolist() == ["class"] * 5 + ["number"] * 4
+    for part, other in [(of_classes, of_numbers), (of_numbers, of_classes)]:
+        rows = report.table.loc[part.task_names]
+        for name in part.table:
+            assert_array_equal(rows[name], part.table[name])
+        for name in set(other.table) - set(part.table):
+            assert rows[name].isna().all()
+    assert report.class_counts[5:] == report.classes[5:] == [None] * 4
+    for one, alone in zip(report.class_counts, of_classes.class_counts, strict=False):
+        assert_array_equal(one, alone)
+    assert report.unlabelled_tasks == ["empty"]
+    assert report.constant_tasks == ["constant", "one value"]
+    assert report.rare_tasks == ["rare", "few"]
+    text = repr(report)
+    assert "have labels of one class: ['constant']" in text
+    assert "have one value only: ['one value']" in text
+    assert "have a class with fewer than 5 labels: ['rare']" in text
+    assert "have fewer than 5 values: ['few']" in text
+
+
+def test_permuted_tasks_have_permuted_rows(labels, numbers):
+    numbers.columns = ["logp", "mass", "one value", "few"]
+    both = pd.concat([labels, numbers], axis=1)
+    order = np.random.default_rng(0).permutation(9)
+    report, permuted = label_report(both), label_report(both.iloc[:, order])
+    pd.testing.assert_frame_equal(permuted.table, report.table.iloc[order])
+    assert_array_equal(permuted.overlap, report.overlap[np.ix_(order, order)])
+
+
+def test_whole_numbers_are_classes_unless_they_are_many():
+    rng = np.random.default_rng(0)
+    Y = pd.DataFrame(
+        {
+            "stars": rng.integers(1, 6, size=100),
+            "year": np.arange(100) % 40 + 1980,
+            "identity": np.arange(100) % 40,
+        }
+    )
+
+    def types(**settings):
+        return label_report(Y, **settings).table["type"].tolist()
+
+    assert types() == ["class", "number", "class"]
+    assert types(task_types={"stars": "number"}) == ["number", "number", "class"]
+    assert types(task_types={"identity": "number"}) == ["class", "number", "number"]
+    report = label_report(Y, task_types={"year": "class"})
+    assert "type" not in report.table
+    assert report.table["n_classes"].tolist() == [5, 40, 40]
+    empty = pd.DataFrame({"a": [1.5, 2.5], "b": [np.nan, np.nan]})
+    report = label_report(empty, task_types={"a": "number", "b": "number"})
+    assert report.table["n_distinct"].tolist() == [2, 0]
+    assert np.isnan(report.table["mean"]["b"])
+    assert report.unlabelled_tasks == ["b"]
+    assert report.constant_tasks == []
+
+
+@pytest.mark.parametrize(
+    ("task_types", "message"),
+    [
+        ("number", "task_types must be a mapping"),
+        ({"colour": "class"}, r"one for \['colour'\], which are not tasks"),
+        ({"mass": "text"}, "must be 'class' or 'number'; got"),
+        ({"mass": "class"}, "Labels of task 'mass' must be classes"),
+    ],
+)
+def test_types_that_are_refused(numbers, task_types, message):
+    with pytest.raises(ValueError, match=message):
+        label_report(numbers, task_types=task_types)
+
+
+def test_missing_numbers_that_depend_on_the_input_are_found():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    Y = rng.normal(size=(300, 2))
+    Y[rng.random(300) < 0.5, 0] = np.nan
+    Y[X[:, 1] > 0, 1] = np.nan
+    report = label_report(Y, X, random_state=0)
+    assert report.predictably_missing_tasks == ["task_1"]
+    signs = label_report(np.where(np.isnan(Y), np.nan, Y > 0), X, random_state=0)
+    assert_array_equal(report.missingness_auc, signs.missingness_auc)
+
+
+def test_numbers_as_large_as_float64_has_them():
+    report = label_report([[1e300, 0.5], [-1e300, 0.5], [None, 1.5]])
+    assert_allclose(report.table["mean"], [0, 2.5 / 3])
+    assert_allclose(report.table["std"].iloc[0], 1e300)

@@ -191,7 +191,7 @@ def test_scores_are_of_splits_in_which_both_networks_have_one(problem):
     assert_allclose(table["joint"] - table["separate"], table["gain"])
 
 
-@pytest.mark.parametrize("scoring", [None, ["roc_auc"], {"auc": "roc_auc"}])
+@pytest.mark.parametrize("scoring", [5, ["roc_auc"], {"auc": "roc_auc"}])
 def test_what_is_no_metric_is_refused(problem, scoring):
     with pytest.raises(TypeError, match=r"scoring must be the name.*; got .*Pass one"):
         transfer_gain(small_network(4), *problem, scoring=scoring)
