@@ -301,7 +301,7 @@ def test_unusable_targets_are_refused(y, message):
 
 
 def test_text_that_looks_like_a_hole_is_pointed_out():
-    with pytest.warns(UserWarning, match="look like holes.*'task_0'.*'nan'"):
+    with pytest.warns(UserWarning, match="look like missing labels.*'task_0'.*'nan'"):
         tasks, codes = encode_targets(np.array(["a", np.nan, "b"]))
     assert tasks.classes[0].tolist() == ["a", "b", "nan"]
     assert codes.tolist() == [[0], [2], [1]]

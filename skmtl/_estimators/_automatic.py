@@ -87,7 +87,7 @@ def solver(data: LabelledData) -> str:
 
 
 def adam_step(data: LabelledData) -> float:
-    """Longer for numbers on dense tables, whose loss has no end where all is certain."""
+    """Longer for numbers on dense tables, whose loss does not end at certainty."""
     return 0.002 if data.is_sparse else 0.002 + 0.004 * data.number_share
 
 

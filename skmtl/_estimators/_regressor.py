@@ -172,8 +172,15 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     :math:`c = \log(e - 1)`; [1]_ has no c and :math:`10^{-6}`. The members' normals
     are joined as one of the mixture's mean and variance [1]_ (section 2.4).
 
-    A task with a single observed value is predicted as that value, with a warning; a
-    task without any is an error, since no number could be predicted.
+    A task whose observed values are all the same is predicted as that value, with a
+    warning; a task without any is an error, since no number could be predicted.
+
+    For numbers, "auto" differs from what MultiTaskNetClassifier says in four points.
+    The nats that the values carry are half of their number (0.8 times it for
+    "absolute_error"). There are at least 550 steps. The solver "adam" has steps of
+    0.006 on dense `X`. Dropout begins at 0.5, at 0.2 of the input, and goes down in
+    proportion to the training loss, so with the share of the variance that is not
+    explained, on dense tables of any size; on sparse `X` it is 0.1 throughout.
 
     References
     ----------

@@ -88,8 +88,8 @@ def as_array(y: Any) -> NDArray:
         return np.asarray(y, dtype=object)
     except ValueError as error:
         raise ValueError(
-            "y must have rows of the same length, one label or hole per task; got "
-            f"{type(y).__name__} that numpy cannot read: {error}. Mark missing labels "
+            "y must have rows of the same length, a label or a missing one for each "
+            f"task; got {type(y).__name__} that numpy cannot read: {error}. Mark missing labels "
             "with None or NaN."
         ) from error
 

@@ -17,7 +17,12 @@ from skmtl._targets._labels import (
     tidy_labels,
     warn_of_text_of_missing,
 )
-from skmtl._targets._numbers import Numbers, as_numbers, is_measurement
+from skmtl._targets._numbers import (
+    Numbers,
+    as_numbers,
+    must_be_numbers,
+    plain_numbers,
+)
 from skmtl._targets._tasks import Classes, Tasks, check_same_tasks, task_names
 
 # Of a table of 0 and 1, so that what is in between takes little memory.
@@ -145,22 +150,10 @@ def _are_numbers(
 
 def _guess(column: Column) -> bool | None:
     """Whether a column has numbers; None if it may be either."""
-    values = column.values
-    if column.categories is not None or len(values) == 0:
+    values = plain_numbers(column)
+    if values is None or np.isin(values, (0, 1)).all():  # also without any label
         return False
-    if values.dtype.kind == "O":
-        if not all(_is_plain_number(kind) for kind in set(map(type, values.tolist()))):
-            return False
-        values = values.astype(np.float64)
-    if values.dtype.kind not in "iuf":
-        return False
-    if np.isin(values, (0, 1)).all():
-        return False
-    return True if is_measurement(values) else None
-
-
-def _is_plain_number(kind: type) -> bool:
-    return not issubclass(kind, bool | np.bool_ | str) and hasattr(kind, "__float__")
+    return True if must_be_numbers(column) else None
 
 
 def _as_given(task_types: Mapping[str, str], names: NDArray) -> NDArray:

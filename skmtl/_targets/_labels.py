@@ -121,9 +121,9 @@ def warn_of_text_of_missing(classes: list[NDArray], names: NDArray) -> None:
     }
     if suspects:
         warnings.warn(
-            f"y has labels that look like holes, {shorten(suspects.items())}, but are "
-            "taken as classes. If missing labels are meant, use None or NaN in an "
-            "object array or a DataFrame, for instance y.astype(object).mask(y == "
+            f"y has labels that look like missing labels, {shorten(suspects.items())}, "
+            "but are taken as classes. If missing labels are meant, use None or NaN in "
+            "an object array or a DataFrame, for instance y.astype(object).mask(y == "
             "'NA'), since a category without a row is still a class.",
             UserWarning,
             stacklevel=2,

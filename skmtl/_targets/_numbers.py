@@ -159,7 +159,7 @@ def must_be_numbers(column: Column) -> bool:
         return True
     finite = values[np.isfinite(values)]
     is_too_large = bool((np.abs(finite) >= 2**53).any())
-    return is_too_large or is_measurement(finite)
+    return is_too_large or bool((finite != np.floor(finite)).any())
 
 
 def _kinds_of(column: Column) -> set[type]:
@@ -170,11 +170,6 @@ def _kinds_of(column: Column) -> set[type]:
 
 def _are_of_numbers(kinds: set[type]) -> bool:
     return all(issubclass(k, _NUMBERS) and not issubclass(k, _EXACT) for k in kinds)
-
-
-def is_measurement(labels: NDArray) -> bool:
-    """Whether labels are numbers with decimals."""
-    return labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any())
 
 
 def as_codes_by_rank(values: NDArray, n_strata: int) -> NDArray:
