@@ -89,8 +89,8 @@ def as_array(y: Any) -> NDArray:
     except ValueError as error:
         raise ValueError(
             "y must have rows of the same length, a label or a missing one for each "
-            f"task; got {type(y).__name__} that numpy cannot read: {error}. Mark missing labels "
-            "with None or NaN."
+            f"task; got {type(y).__name__} that numpy cannot read: {error}. Mark "
+            "missing labels with None or NaN."
         ) from error
 
 
