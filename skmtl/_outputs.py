@@ -381,35 +381,35 @@ def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
     return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
 
-def mean_and_variance(logits: Tensor, group: OutputGroup) -> Tensor:
-    """Of the members' equal mixture: (batch, tasks of the group, 2), standardised.
+def moments(logits: Tensor, group: OutputGroup) -> Tensor:
+    """Of the members' mixture: (batch, tasks of the group, 3), standardised.
 
-    Lakshminarayanan et al. (2017, section 2.4): the variance is the mean of the
-    members' variances plus the variance of their means.
+    The mean, the mean of the members' variances and the variance of their means, whose
+    sum is the variance of the mixture (Lakshminarayanan et al. 2017, section 2.4).
     """
     kind: Any = group.kind
     means, variances = kind.moments(logits[..., group.columns].double())
     mean = means.mean(0)
     spread = (means - mean).square().mean(0)
-    return torch.stack([mean, variances.mean(0) + spread], dim=-1)
+    return torch.stack([mean, variances.mean(0), spread], dim=-1)
 
 
 def most_likely(logits: Tensor, group: OutputGroup) -> Tensor:
     """(batch, tasks of the group): the class's code, or the standardised number."""
     if isinstance(group.kind, Number):
-        return mean_and_variance(logits, group)[..., 0]
+        return moments(logits, group)[..., 0]
     return probabilities(logits, group).argmax(-1)
 
 
 def class_or_moments(logits: Tensor, group: OutputGroup) -> Tensor:
-    """(batch, tasks of the group): the class's code, or (..., 2): mean and variance."""
+    """(batch, tasks of the group): the class's code, or (..., 3) as `moments`."""
     if isinstance(group.kind, Number):
-        return mean_and_variance(logits, group)
+        return moments(logits, group)
     return probabilities(logits, group).argmax(-1)
 
 
 def probabilities_or_numbers(logits: Tensor, group: OutputGroup) -> Tensor:
     """(batch, tasks of the group, n_classes) of classes, (batch, tasks) of numbers."""
     if isinstance(group.kind, Number):
-        return mean_and_variance(logits, group)[..., 0]
+        return moments(logits, group)[..., 0]
     return probabilities(logits, group)

@@ -17,7 +17,7 @@ from skmtl._outputs import (
     Targets,
     constant_loss,
     logit_gradient,
-    mean_and_variance,
+    moments,
     output_groups,
     task_losses,
     weigh_labels,
@@ -174,11 +174,11 @@ def test_losses_and_gradients_stay_finite_for_huge_logits(loss):
 def test_the_mixture_of_normals_has_the_moments_of_draws():
     (group,) = output_groups((Gaussian(),))
     logits = torch.tensor([[[0.0, 0.5]], [[2.0, -1.0]], [[-1.0, 0.0]]])
-    mean, variance = mean_and_variance(logits, group)[0, 0].tolist()
+    mean, noise, spread = moments(logits, group)[0, 0].tolist()
     means, variances = Gaussian().moments(logits.double())
     rng = np.random.default_rng(0)
     draws = rng.normal(means, variances.sqrt(), size=(200_000, *means.shape))
-    assert_allclose([draws.mean(), draws.var()], [mean, variance], rtol=0.01)
+    assert_allclose([draws.mean(), draws.var()], [mean, noise + spread], rtol=0.01)
 
 
 def test_the_constant_loss_is_that_of_the_best_constant():

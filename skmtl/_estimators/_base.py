@@ -298,7 +298,7 @@ class BaseMultiTaskNet(
         outputs = self._predict_by_task(X, class_or_moments)
         by_task = [out[..., 0] if out.ndim == 2 else out for out in outputs]
         std = [
-            target.scale * np.sqrt(out[:, 1])
+            target.deviation_in_units(out[:, 1], out[:, 2])
             if isinstance(target, Numbers)
             else np.full(len(out), np.nan)
             for target, out in zip(tasks.targets, outputs, strict=True)
@@ -635,6 +635,16 @@ class BaseMultiTaskNet(
             float(scores[is_defined].mean()) if any(is_defined) else np.nan
         )
         self.oob_prediction_ = self._in_form_of_prediction(outputs)
+        if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
+            moments = predict_out_of_bag(
+                self.network_,
+                training_set.X,
+                index,
+                left_out_by,
+                self._is_labelled,
+                class_or_moments,
+            )
+            self._tasks = training_set.with_deviation_factors(moments)
 
     def _set_fitted(
         self,

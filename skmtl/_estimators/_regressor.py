@@ -170,7 +170,10 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     :math:`L = (\log v + (\hat z - z)^2 / v) / 2` for "gaussian", with the variance
     :math:`v = \log(1 + e^{r + c}) + 10^{-4}` of the head's second output r and
     :math:`c = \log(e - 1)`; [1]_ has no c and :math:`10^{-6}`. The members' normals
-    are joined as one of the mixture's mean and variance [1]_ (section 2.4).
+    are joined as one of the mixture's mean and variance [1]_ (section 2.4). If members
+    leave out rows (see `oob_score`), the deviations that they predict are first
+    multiplied by a factor for each task, with which 90 % of the residuals of the rows
+    left out lie within 1.645 deviations: after few rows members are too sure.
 
     A task whose observed values are all the same is predicted as that value, with a
     warning; a task without any is an error, since no number could be predicted.

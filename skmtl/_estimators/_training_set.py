@@ -36,6 +36,8 @@ from skmtl._weights import (
 from skmtl.model_selection._split import train_validation_split
 from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
 
+# Deviations of a normal within which 90 % of its draws lie.
+_NINETY_PERCENT = 1.6448536269514722
 # Numbers are stratified by so many ranks of about equal size.
 _N_STRATA = 5
 # Up to so many rows, members leave out each class's share: it takes 20 microseconds a
@@ -144,6 +146,25 @@ class TrainingSet:
             if isinstance(target, Numbers):
                 numbers[:, t] = target.in_units(numbers[:, t])
         return numbers
+
+    def with_deviation_factors(self, moments: list[NDArray]) -> Tasks:
+        """Tasks whose predicted deviations fit the residuals of rows left out.
+
+        `moments` of each task of numbers are (n_samples, 3), of the member that left a
+        row out and NaN for other rows.
+        """
+        assert self.data.numbers is not None
+        targets = list(self.tasks.targets)
+        for t, target in enumerate(targets):
+            if isinstance(target, Numbers):
+                mean, variance, _ = moments[t].T
+                rows = (self.counted[:, t] >= 0) & ~np.isnan(mean)
+                z = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
+                ratio = np.abs(z - mean[rows]) / np.sqrt(variance[rows])
+                if len(ratio):
+                    factor = float(np.quantile(ratio, 0.9)) / _NINETY_PERCENT
+                    targets[t] = replace(target, deviation_factor=factor)
+        return replace(self.tasks, targets=targets)
 
     def hold_out(
         self,

@@ -159,6 +159,9 @@ def _check_numbers(target: Numbers) -> None:
     _require(_are_floats(scale), "the scale of a task must be numbers")
     _require(all(map(math.isfinite, scale)), "the scale of a task must be finite")
     _require(target.scale >= 0, "the scale of a task must not be negative")
+    factor = target.deviation_factor
+    _require(_are_floats([factor]), "the factor of deviations must be a number")
+    _require(0 <= factor < math.inf, "the factor of deviations must be finite")
     _require(target.transformer is None, "a transformer is code")
 
 

@@ -23,6 +23,7 @@ class Numbers:
     mean: float = 0.0  # weighted, of the observed values
     scale: float = 1.0  # their deviation; 0 if there is one value only
     transformer: Any = None  # fitted; applied before
+    deviation_factor: float = 1.0  # on the members' deviations, from rows left out
 
     @property
     def n_codes(self) -> int:
@@ -36,6 +37,11 @@ class Numbers:
             return np.zeros_like(values)
         # Both divided before the difference, which may overflow.
         return np.asarray(values / self.scale - self.mean / self.scale)
+
+    def deviation_in_units(self, variance: NDArray, spread: NDArray) -> NDArray:
+        """From the members' mean variance, and the variance of their means."""
+        total = self.deviation_factor**2 * variance + spread
+        return np.asarray(self.scale * np.sqrt(total))
 
     def in_units(self, standardised: NDArray) -> NDArray:
         """The inverse of `standardised`; one value only is predicted exactly."""

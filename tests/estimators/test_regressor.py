@@ -347,3 +347,17 @@ def test_the_classifier_names_the_regressor():
     with pytest.warns(UserWarning, match="look like measurements.*task_0"):
         clf.fit(X, days)
     clf.fit(X, np.arange(300) % 40)  # numbered classes
+
+
+def test_deviations_cover_new_rows_also_after_few():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2300, 8))
+    y = X[:, 0] * X[:, 1] + 0.5 * rng.normal(size=2300)
+    reg = MultiTaskNetRegressor(loss="gaussian", random_state=0).fit(X[:300], y[:300])
+    mean, deviation = reg.predict(X[300:], return_std=True)
+    standardised = (y[300:] - mean) / deviation
+    assert 0.8 < np.mean(np.abs(standardised) < 1.645) < 0.98
+    reg.set_params(oob_score=False).fit(X[:300], y[:300])
+    mean, deviation = reg.predict(X[300:], return_std=True)
+    too_small = (y[300:] - mean) / deviation
+    assert np.mean(standardised**2) < np.mean(too_small**2)
