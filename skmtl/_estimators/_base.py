@@ -39,6 +39,7 @@ from skmtl._estimators._parameters import (
     outputs_of,
 )
 from skmtl._estimators._prediction import predict_tasks, trunk_features
+from skmtl._estimators._scales import check_same_transformers, transformers_of
 from skmtl._estimators._scores import mean_of_main_tasks, score_tasks
 from skmtl._estimators._training_set import TrainingSet, make_training_set
 from skmtl._estimators._transfer import (
@@ -233,7 +234,8 @@ class BaseMultiTaskNet(
             }
             transformer = self.transformer
             if isinstance(transformer, dict):
-                transformer = {n: t for n, t in transformer.items() if n in names}
+                old = self._tasks.names.tolist()
+                transformer = transformers_of(transformer, encoded.tasks, old)
             training_set = make_training_set(
                 X,
                 columns,
@@ -286,8 +288,8 @@ class BaseMultiTaskNet(
         kinds = self.network_.architecture.outputs
         if not any(isinstance(kind, Gaussian) for kind in kinds):
             raise ValueError(
-                "return_std needs a network that predicts deviations, but it was "
-                f"fitted with loss={self.loss!r}. Fit with loss='gaussian'."
+                "return_std needs a task of numbers that was fitted with "
+                "loss='gaussian', but there is none. Fit with loss='gaussian'."
             )
         tasks = self._tasks
         if any(getattr(t, "transformer", None) is not None for t in tasks.targets):
@@ -401,6 +403,7 @@ class BaseMultiTaskNet(
             columns = pretrained._columns
         X, columns = check_inputs(self, X, columns)
         if continues:
+            check_same_transformers(self.transformer, self._tasks)
             encoded = encode(y, self.task_types, tasks=self._tasks)
             if classes is not None:
                 check_same_classes(classes, self._tasks)
@@ -620,8 +623,9 @@ class BaseMultiTaskNet(
             probabilities_or_numbers,
         )
         tasks, codes = training_set.tasks, training_set.counted
-        outputs = _in_units(outputs, tasks)
         is_known = np.column_stack([~np.isnan(_first_column(p)) for p in outputs])
+        outputs = _in_units(outputs, tasks)
+        is_known &= np.column_stack([~np.isnan(_first_column(p)) for p in outputs])
         predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in outputs]
         scores = score_tasks(
             predicted,
@@ -631,6 +635,13 @@ class BaseMultiTaskNet(
         if main_tasks is not None:
             scores = scores[list(main_tasks)]
         is_defined = ~np.isnan(scores)
+        if not is_defined.any():
+            warnings.warn(
+                "oob_score_ is NaN: no task that counts has labels enough in the rows "
+                "that were left out. Use oob_score=False and cross-validation.",
+                UserWarning,
+                stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+            )
         self.oob_score_ = (
             float(scores[is_defined].mean()) if any(is_defined) else np.nan
         )

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import clone
 
+from skmtl._estimators._scales import standardised, with_scales
 from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
 from skmtl._outputs import OutputKind, constant_loss
 from skmtl._rows import LabelledRows, Rows, as_tensor
@@ -19,10 +19,7 @@ from skmtl._targets import (
     Numbers,
     Tasks,
     as_codes_by_rank,
-    learn_scale,
-    named_tasks,
     shorten,
-    warn_of_one_value,
 )
 from skmtl._weights import (
     check_sample_weight,
@@ -248,16 +245,16 @@ def make_training_set(
         X = canonical(X)  # dropout draws for the entries as they come
     tasks, codes, numbers = encoded
     sample_weight = check_sample_weight(sample_weight, codes, tasks)
+    counted = mask_weightless(codes, sample_weight)
     if numbers is not None:
         if learns_scale:
-            tasks = _with_scales(tasks, numbers, sample_weight, transformer)
-        numbers = _standardised(numbers, tasks)
+            tasks = with_scales(tasks, numbers, counted, sample_weight, transformer)
+        numbers = standardised(numbers, counted, tasks, is_continued=not learns_scale)
     totals = label_totals(codes, sample_weight, tasks.n_codes)
     table = weight_table(
         task_weights(task_weight, tasks, totals),
         class_weights(class_weight, tasks, totals),
     )
-    counted = mask_weightless(codes, sample_weight)
     data = LabelledRows(
         Rows.of(X, encoded=columns.encoding == "piecewise"),
         as_tensor(counted),
@@ -269,54 +266,6 @@ def make_training_set(
     is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
     outputs = tuple(output_kind(target) for target in tasks.targets)
     return TrainingSet(X, columns, tasks, outputs, data, counted, is_labelled)
-
-
-def _with_scales(
-    tasks: Tasks, numbers: NDArray, sample_weight: NDArray | None, transformer: Any
-) -> Tasks:
-    """Tasks that know the mean and the deviation of their observed values."""
-    by_name = _transformers(transformer, tasks)
-    targets = list(tasks.targets)
-    for t in np.flatnonzero(tasks.are_numbers):
-        rows = ~np.isnan(numbers[:, t])
-        weight = None
-        if sample_weight is not None:
-            weight = sample_weight[:, min(t, sample_weight.shape[1] - 1)]
-            rows &= weight > 0
-            weight = weight[rows].astype(np.float64)
-        name = tasks.names[t]
-        values = numbers[rows, t]
-        own = by_name.get(name)
-        own = None if own is None else clone(own)
-        targets[t] = learn_scale(values, weight, own, name)
-    tasks = replace(tasks, targets=targets)
-    warn_of_one_value(tasks)
-    return tasks
-
-
-def _transformers(transformer: Any, tasks: Tasks) -> dict[str, Any]:
-    """The transformer of each task of numbers that has one."""
-    names = tasks.names[tasks.are_numbers].tolist()
-    if not isinstance(transformer, dict):
-        return dict.fromkeys(names, transformer)
-    is_named = named_tasks(tasks, list(transformer), "The keys of transformer")
-    of_classes = tasks.names[is_named & ~tasks.are_numbers].tolist()
-    if of_classes:
-        raise ValueError(
-            f"transformer must name tasks of numbers; got {shorten(of_classes)}, which "
-            "have classes. Leave them out."
-        )
-    return transformer
-
-
-def _standardised(numbers: NDArray, tasks: Tasks) -> NDArray:
-    """(n_samples, n_tasks) float32, 0 where missing and for classes."""
-    result = np.zeros(numbers.shape, dtype=np.float32)
-    for t, target in enumerate(tasks.targets):
-        if isinstance(target, Numbers):
-            rows = ~np.isnan(numbers[:, t])
-            result[rows, t] = target.standardised(numbers[rows, t])
-    return result
 
 
 def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:

@@ -162,7 +162,12 @@ def _check_numbers(target: Numbers) -> None:
     factor = target.deviation_factor
     _require(_are_floats([factor]), "the factor of deviations must be a number")
     _require(0 <= factor < math.inf, "the factor of deviations must be finite")
-    _require(target.transformer is None, "a transformer is code")
+    _require(
+        target.transformer is None,
+        "a file must hold no code, but a task has a transformer, which is code; use "
+        "transformer=None and transform y outside, or joblib.dump where the file stays "
+        "with people who trust each other",
+    )
 
 
 def _check_types(tasks: Tasks, estimator: BaseMultiTaskNet) -> None:

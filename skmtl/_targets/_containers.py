@@ -1,6 +1,7 @@
 """The columns of y in any container, and which of their values are missing."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,4 +179,6 @@ def _is_missing_label(label: Any) -> bool:
     # By name, so that pandas need not be there.
     if type(label).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(label, Decimal):
+        return label.is_nan()
     return isinstance(label, float | np.floating) and bool(np.isnan(label))

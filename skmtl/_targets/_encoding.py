@@ -65,20 +65,28 @@ def encode(
     tasks: Tasks | None = None,
     classes: Any = None,
     unseen: Literal["error", "extra"] = "error",
+    names: list[str] | None = None,
 ) -> Encoded:
     """Turn y into tasks, codes and numbers; see `encode_targets`.
+
+    `names` are given in place of those that y has.
 
     What the scale of numbers is `fit` learns, which knows the weights.
     """
     if tasks is None and classes is None and not isinstance(task_types, Mapping):
         tidy = _TIDY_TABLES[task_types](y)
+        if tidy is not None and names is not None:
+            texts = np.array(names, dtype=object)
+            return tidy._replace(tasks=replace(tidy.tasks, names=texts))
         if tidy is not None:
             return tidy
-    columns, names, is_1d = read_columns(y)
+    columns, own_names, is_1d = read_columns(y)
     if tasks is None:
-        tasks, columns = _learn_tasks(columns, names, is_1d, task_types, classes)
+        given = own_names if names is None else names
+        tasks, columns = _learn_tasks(columns, given, is_1d, task_types, classes)
+        tasks = replace(tasks, is_named=own_names is not None)
     else:
-        check_same_tasks(names, len(columns), is_1d, tasks)
+        check_same_tasks(own_names, len(columns), is_1d, tasks)
         columns = [
             column if is_number else tidy_labels(column, name)
             for column, name, is_number in zip(
@@ -256,8 +264,10 @@ def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
     columns = [
         target.labels[values]
         if isinstance(target, Classes)
-        else target.in_units(values.astype(np.float64))
-        for target, values in zip(tasks.targets, by_task, strict=True)
+        else _finite_in_units(values.astype(np.float64), target, name)
+        for target, values, name in zip(
+            tasks.targets, by_task, tasks.names, strict=True
+        )
     ]
     if tasks.is_1d:
         return columns[0]
@@ -270,6 +280,21 @@ def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
     return table
 
 
+def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
+    in_units = target.in_units(values)
+    n_lost = int((~np.isfinite(in_units)).sum())
+    if n_lost:
+        what = "they are too large for float64"
+        if target.transformer is not None:
+            what = f"inverse_transform of {target.transformer!r} gives NaN or infinity"
+        raise ValueError(
+            f"Predictions of task {name!r} must be finite, but for {n_lost} of "
+            f"{len(values)} rows {what}. Use a transformer that can invert every "
+            "number, or scale X as the training rows were scaled."
+        )
+    return in_units
+
+
 # Later calls ------------------------------------------------------------------------
 
 
@@ -279,8 +304,8 @@ def encode_new_tasks(y: Any, tasks: Tasks, task_types: TaskTypes) -> Encoded:
     Tasks without a name are numbered on.
     """
     columns, given, is_1d = read_columns(y)
-    old, taken = task_names(given, len(columns)).tolist(), set(tasks.names)
-    names, name = old, getattr(y, "name", None) if is_1d else None
+    names, taken = task_names(given, len(columns)).tolist(), set(tasks.names)
+    name = getattr(y, "name", None) if is_1d else None
     if name is not None and str(name):
         names = [str(name)]
     elif given is None:
@@ -296,12 +321,9 @@ def encode_new_tasks(y: Any, tasks: Tasks, task_types: TaskTypes) -> Encoded:
     if isinstance(task_types, Mapping):
         given_types = {str(n): t for n, t in task_types.items() if str(n) not in taken}
         _as_given(given_types, np.array(names, dtype=object))
-        task_types = {o: given_types[n] for o, n in zip(old, names, strict=True)}
-    encoded = encode(y, task_types)
-    names_array = np.array(names, dtype=object)
-    return encoded._replace(
-        tasks=replace(encoded.tasks, names=names_array, is_1d=False)
-    )
+        task_types = given_types
+    encoded = encode(y, task_types, names=names)
+    return encoded._replace(tasks=replace(encoded.tasks, is_1d=False))
 
 
 def check_same_classes(classes: Any, tasks: Tasks) -> None:

@@ -147,9 +147,12 @@ def given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
             )
         by_name = {str(name): labels for name, labels in classes.items()}
         classes = [by_name[name] for name in names]
+    elif not is_1d:  # `classes_` has None for tasks of numbers
+        classes = [labels for labels in classes if labels is not None]
     if len(classes) != len(names):
         raise ValueError(
-            f"classes must have one array per task, {len(names)}; got {len(classes)}. "
+            f"classes must have one array per task of classes, {len(names)}; got "
+            f"{len(classes)}. "
             "Pass a list of arrays or a mapping from task name to array."
         )
     given = []

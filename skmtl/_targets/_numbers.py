@@ -115,7 +115,12 @@ def finite_numbers(column: Column, name: str) -> NDArray:
             raise _no_numbers(name, f"dtype {given.dtype}", _TO_DAYS)
     elif given.dtype.kind not in "iuf":
         raise _no_numbers(name, f"dtype {given.dtype}", _TO_CLASSES)
-    values = np.empty(0) if given.dtype.kind in "mM" else given.astype(np.float64)
+    try:
+        values = np.empty(0) if given.dtype.kind in "mM" else given.astype(np.float64)
+    except OverflowError as error:
+        raise _no_numbers(
+            name, f"one that float64 cannot hold ({error})", ""
+        ) from error
     if not np.isfinite(values).all():
         raise ValueError(
             f"Input y contains infinity in task {name!r}. Numbers must be finite and "

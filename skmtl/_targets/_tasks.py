@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,13 +102,13 @@ def named_tasks(tasks: Tasks, names: Any, parameter: str) -> NDArray:
             f"{parameter} must be a name of a task or a list of them; got {names!r}. "
             "See task_names_."
         )
-    given: Sequence[Any] = [names] if isinstance(names, str) else list(names)
+    given = [names] if isinstance(names, str) else [str(name) for name in names]
     known = set(tasks.names)
     unknown = [name for name in given if name not in known]
     if unknown:
         raise ValueError(
             f"{parameter} must be among the tasks {shorten(tasks.names)}; got "
-            f"{shorten(unknown)}. See task_names_."
+            f"{shorten(unknown)}. See task_names_; after drop_tasks, set it anew."
         )
     return np.isin(tasks.names, given)
 
@@ -136,7 +136,7 @@ def check_same_names(names: Any, tasks: Tasks) -> None:
         raise ValueError(
             "The tasks of y must be those of fit, in the same order: "
             f"{shorten(tasks.names)}; got {shorten(given)}. Reorder with "
-            "y[clf.task_names_]."
+            "y[estimator.task_names_]."
         )
 
 
@@ -151,7 +151,8 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
     if without:
         raise ValueError(
             "Each task of numbers must have an observed value (of positive weight) in "
-            f"y, but {shorten(without)} have none. Drop these columns or add values."
+            f"y, but {shorten(without)} have none. Drop these columns, add values, or "
+            "raise a task_weight of 0."
         )
     without = tasks.names[~is_labelled].tolist()
     if without:

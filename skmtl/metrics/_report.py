@@ -149,7 +149,15 @@ def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
 
 
 def _refuse_labels(y_pred: Any) -> None:
-    is_list = isinstance(y_pred, list | tuple) and np.ndim(y_pred[0]) == 2
+    is_list = isinstance(y_pred, list | tuple) and any(
+        entry is None or np.ndim(entry) == 2 for entry in y_pred
+    )
+    if is_list and any(entry is None for entry in y_pred):
+        raise ValueError(
+            "y_pred must have an entry for each task of y_true, but it is None for "
+            "some, as predict_proba gives it for numbers. Put the numbers of predict "
+            "in their places."
+        )
     if not is_list and np.asarray(y_pred).dtype.kind in "biu":
         raise ValueError(
             "y_pred must be probabilities, but holds whole numbers or booleans, as "

@@ -197,3 +197,10 @@ def test_grid_search_over_head_sizes_in_a_pipeline(fruit):
     grid = {"multitasknet__head_hidden_layer_sizes": [(), (8,)]}
     search = GridSearchCV(model, grid, cv=3, n_jobs=2, error_score="raise").fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_classes_may_be_those_of_another_network(fruit):
+    X, Y = fruit
+    other = net(task_types=TYPES).fit(X, Y)
+    again = net(task_types=TYPES).partial_fit(X, Y, classes=other.classes_)
+    assert again.classes_[0].tolist() == other.classes_[0].tolist()

@@ -361,3 +361,89 @@ def test_deviations_cover_new_rows_also_after_few():
     mean, deviation = reg.predict(X[300:], return_std=True)
     too_small = (y[300:] - mean) / deviation
     assert np.mean(standardised**2) < np.mean(too_small**2)
+
+
+# Values that do not count, scales that stay, transformers that misbehave ----------
+
+
+def test_a_value_of_weight_0_has_no_effect(numbers):
+    X, Y = numbers
+    weight = np.ones(Y.shape)
+    weight[3] = 0
+    outlier = Y.copy()
+    outlier[3] = 1e300
+    expected = regressor().fit(X, Y, weight).predict(X)
+    assert_array_equal(regressor().fit(X, outlier, weight).predict(X), expected)
+    log = FunctionTransformer(np.log, np.exp)
+    positive = np.exp(Y[:, 0])
+    positive[3] = -1.0
+    regressor(transformer=log).fit(X, positive, weight[:, 0])
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_going_on_refuses_another_transformer(numbers, method):
+    X, Y = numbers
+    reg = regressor(warm_start=True)
+    getattr(reg, method)(X, Y)
+    reg.set_params(transformer=StandardScaler())
+    with pytest.raises(ValueError, match="transformer must be what it was"):
+        getattr(reg, method)(X, Y)
+    reg.set_params(transformer={"other": StandardScaler()})
+    with pytest.raises(ValueError, match="must be among the tasks"):
+        getattr(reg, method)(X, Y)
+
+
+def test_going_on_says_that_a_constant_task_stays_one(numbers):
+    X, Y = numbers
+    constant = Y.copy()
+    constant[:, 0] = 5.0
+    with pytest.warns(UserWarning, match="one value only"):
+        reg = regressor().partial_fit(X, constant)
+    with pytest.warns(UserWarning, match=r"\['task_0'\] had one value only"):
+        reg.partial_fit(X, Y)
+    with pytest.raises(ValueError, match="'task_1' must be comparable"):
+        reg.partial_fit(X, Y * [1, 1e60, 1])
+
+
+def test_new_tasks_check_the_names_of_transformers(numbers):
+    X, Y = numbers
+    reg = regressor().fit(X, Y[:, :2])
+    new = pd.Series(np.exp(Y[:, 2]), name="price")
+    log = FunctionTransformer(np.log, np.exp)
+    with pytest.raises(ValueError, match=r"among the tasks \['price'\]; got \['prise'"):
+        reg.set_params(transformer={"prise": log}).add_tasks(X, new)
+    reg.set_params(transformer={"price": log, "task_0": log}).add_tasks(X, new)
+    assert (reg.predict(X)[:, 2] > 0).all()
+    with pytest.raises(ValueError, match="task 'late' must be numbers"):
+        reg.add_tasks(X, pd.Series(["a"] * 120, name="late"))
+
+
+@pytest.mark.parametrize("wrong", ["log", StandardScaler, object()])
+def test_what_is_no_transformer_is_refused(numbers, wrong):
+    X, Y = numbers
+    with pytest.raises(ValueError, match=r"transformer.*must be"):
+        regressor(transformer={"task_0": wrong}).fit(X, Y)
+    with pytest.raises(ValueError, match="transformer"):
+        regressor(transformer=wrong).fit(X, Y)
+
+
+def test_a_prediction_that_cannot_be_inverted_is_named(numbers):
+    X, Y = numbers
+    exponential = FunctionTransformer(np.exp, np.log, check_inverse=False)
+    small = np.clip(Y[:, 0], -1, 1)
+    settings = {"input_encoding": "none", "oob_score": False}
+    reg = regressor(transformer=exponential, **settings).fit(X, small)
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(ValueError, match="inverse_transform of FunctionTransformer"),
+    ):
+        reg.predict(1000 * X)
+
+
+def test_numbers_beyond_float64_and_missing_decimals(numbers):
+    X, _ = numbers
+    y = np.array([Decimal(i) / 3 for i in range(119)] + [Decimal("NaN")], dtype=object)
+    assert np.isfinite(regressor().fit(X, y).predict(X)).all()
+    y[3] = 10**400
+    with pytest.raises(ValueError, match="float64 cannot hold"):
+        regressor().fit(X, y)
