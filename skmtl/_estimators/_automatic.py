@@ -36,7 +36,7 @@ class LabelledData:
 
 def n_members(data: LabelledData) -> int:
     """Four that leave out rows in turn on small tables, one where it takes seconds."""
-    if data.n_rows < 5_000:
+    if data.n_rows < _rows_of_several(data):
         return 2 if data.has_own_trunk else 4
     return 1 if data.n_rows < MANY_ROWS else 2
 
@@ -47,7 +47,12 @@ def leaves_out(data: LabelledData, n_members: int) -> bool:
     Fewer rows do for numbers: none of them is the only one of its class.
     """
     fewest = 20 if data.number_share > 0.5 else 100
-    return n_members >= 4 and fewest <= data.n_rows < 5_000
+    return n_members >= 4 and fewest <= data.n_rows < _rows_of_several(data)
+
+
+def _rows_of_several(data: LabelledData) -> int:
+    """Deviations can be trusted only if rows that were left out have checked them."""
+    return MANY_ROWS if data.is_log_density else 5_000
 
 
 def n_bins(data: LabelledData) -> int:

@@ -66,7 +66,7 @@ def fresh(method, X, Y):
     settings = {"hidden_layer_sizes": (4,), "n_members": 2, "early_stopping": False}
     if method == "fit":
         settings |= {"early_stopping": True, "validation_fraction": 0.3}
-    clf = classifier(max_iter=3, batch_size=20, dropout=0.2, **settings)
+    clf = classifier(max_iter=2, batch_size=30, dropout=0.2, **settings)
     return clf if method == "fit" else clf.fit(X, Y)
 
 
