@@ -640,7 +640,7 @@ class BaseMultiTaskNet(
                 "oob_score_ is NaN: no task that counts has labels enough in the rows "
                 "that were left out. Use oob_score=False and cross-validation.",
                 UserWarning,
-                stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
             )
         self.oob_score_ = (
             float(scores[is_defined].mean()) if any(is_defined) else np.nan

@@ -132,6 +132,6 @@ def standardised(
             "which is predicted for all rows; other values of these tasks are not "
             "learned. Begin anew with a clone, whose first call has several values.",
             UserWarning,
-            stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+            stacklevel=7,  # the caller of partial_fit, past scikit-learn's wrapper
         )
     return result

@@ -69,9 +69,8 @@ def encode(
 ) -> Encoded:
     """Turn y into tasks, codes and numbers; see `encode_targets`.
 
-    `names` are given in place of those that y has.
-
-    What the scale of numbers is `fit` learns, which knows the weights.
+    `names` are given in place of those that y has. The scale of numbers is learned
+    later, where the weights are known.
     """
     if tasks is None and classes is None and not isinstance(task_types, Mapping):
         tidy = _TIDY_TABLES[task_types](y)

@@ -34,7 +34,8 @@ def _tidy_labels(labels: NDArray, name: str) -> NDArray:
     if labels.dtype.kind not in "biuUO":
         raise ValueError(
             f"Labels of task {name!r} must be numbers, strings or booleans; got dtype "
-            f"{labels.dtype}. Convert the column, for instance to strings."
+            f"{labels.dtype}. Convert the column, for example to strings, or dates to "
+            "numbers of days for a regressor."
         )
     return labels
 

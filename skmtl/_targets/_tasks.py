@@ -185,7 +185,7 @@ def warn_of_measurements(tasks: Tasks, codes: NDArray) -> None:
             "classes. Use MultiTaskNetRegressor for numbers, or MultiTaskNet for "
             "numbers beside classes. If they are classes, turn them into text.",
             UserWarning,
-            stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+            stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
         )
 
 
@@ -207,5 +207,5 @@ def warn_of_one_value(tasks: Tasks) -> None:
             f"{shorten(names)}. It is predicted for all rows. Drop the columns or add "
             "values.",
             UserWarning,
-            stacklevel=6,  # the caller of fit, past scikit-learn's wrapper
+            stacklevel=7,  # the caller of fit, past scikit-learn's wrapper
         )
