@@ -256,7 +256,7 @@ def test_given_classes_replace_the_learned_ones(classes):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ([[0, 1]], "one array per task, 2; got 1"),
+        ([[0, 1]], "one array per task of classes, 2; got 1"),
         ({"t": [0, 1]}, "name each task once"),
         ([[0, 1], []], "'u' must be one-dimensional with at least one"),
         ([[0, 1], ["a", None]], "none missing"),
