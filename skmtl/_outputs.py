@@ -10,7 +10,7 @@ A missing label has the code -1 and the weight 0; nothing else marks it.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_args
 
 import torch
 from numpy.typing import NDArray
@@ -230,7 +230,7 @@ class Gaussian(Number):
 
 
 OutputKind = Binary | Multiclass | SquaredError | AbsoluteError | Gaussian
-KINDS: tuple[type, ...] = (Binary, Multiclass, SquaredError, AbsoluteError, Gaussian)
+KINDS: tuple[type, ...] = get_args(OutputKind)
 NUMBER_KINDS: dict[str, OutputKind] = {
     "squared_error": SquaredError(),
     "absolute_error": AbsoluteError(),
@@ -401,15 +401,8 @@ def most_likely(logits: Tensor, group: OutputGroup) -> Tensor:
     return probabilities(logits, group).argmax(-1)
 
 
-def class_or_moments(logits: Tensor, group: OutputGroup) -> Tensor:
-    """(batch, tasks of the group): the class's code, or (..., 3) as `moments`."""
+def probabilities_or_moments(logits: Tensor, group: OutputGroup) -> Tensor:
+    """(batch, tasks of the group, n_classes), or (..., 3) of numbers, as `moments`."""
     if isinstance(group.kind, Number):
         return moments(logits, group)
-    return probabilities(logits, group).argmax(-1)
-
-
-def probabilities_or_numbers(logits: Tensor, group: OutputGroup) -> Tensor:
-    """(batch, tasks of the group, n_classes) of classes, (batch, tasks) of numbers."""
-    if isinstance(group.kind, Number):
-        return moments(logits, group)[..., 0]
     return probabilities(logits, group)

@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
 
 def loader_of(folder):
@@ -67,6 +71,23 @@ def made(n_rows, seed=0):
         names = np.array([f"level {k}" for k in range(12)])
         X[f"c{j}"] = pd.Categorical.from_codes(codes[:, j], names)
     return X, pd.DataFrame(Y).add_prefix("task "), {}
+
+
+def rows_of(X, index):
+    return X[index] if sparse.issparse(X) else X.iloc[index]
+
+
+def preprocessing(X, *, scale):
+    """For models that read no missing values and no categories."""
+    if sparse.issparse(X):
+        return MaxAbsScaler()
+    impute = SimpleImputer(strategy="median", add_indicator=True)
+    numbers = make_pipeline(impute, StandardScaler()) if scale else impute
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (one_hot, make_column_selector(dtype_include="category")),
+    )
 
 
 def class_tables(network, X):

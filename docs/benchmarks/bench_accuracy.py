@@ -23,14 +23,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import class_tables, load_raw, print_or_run
+from _data import class_tables, load_raw, preprocessing, print_or_run, rows_of
 from catboost import CatBoostClassifier
 from lightgbm import LGBMClassifier
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
@@ -42,7 +40,6 @@ from sklearn.metrics import (
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 from xgboost import XGBClassifier
 
 from skmtl import MultiTaskNetClassifier
@@ -86,10 +83,6 @@ METRICS = ["auc", "ap", "log_loss", "balanced_accuracy", "mcc"]
 load = cache(load_raw)
 
 
-def rows_of(X, index):
-    return X[index] if sparse.issparse(X) else X.iloc[index]
-
-
 def split(name, number, fraction):
     """Train and test parts, labels removed from the first.
 
@@ -113,19 +106,6 @@ def split(name, number, fraction):
 
 
 # Models ---------------------------------------------------------------------------
-
-
-def preprocessing(X, *, scale):
-    """For models that read no holes and no categories."""
-    if sparse.issparse(X):
-        return MaxAbsScaler()
-    impute = SimpleImputer(strategy="median", add_indicator=True)
-    numbers = make_pipeline(impute, StandardScaler()) if scale else impute
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (one_hot, make_column_selector(dtype_include="category")),
-    )
 
 
 def logistic(X, seed):

@@ -21,20 +21,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
-from _data import load_raw, print_or_run
+from _data import load_raw, preprocessing, print_or_run, rows_of
 from lightgbm import LGBMRegressor
-from scipy import sparse
-from sklearn.compose import (
-    TransformedTargetRegressor,
-    make_column_selector,
-    make_column_transformer,
-)
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetRegressor
 
@@ -90,10 +84,6 @@ def made_numbers(n_rows, seed=0):
     )
 
 
-def rows_of(X, index):
-    return X[index] if sparse.issparse(X) else X.iloc[index]
-
-
 def split(name, number, fraction):
     """Train and test parts, values removed from the first.
 
@@ -124,19 +114,6 @@ def split(name, number, fraction):
 
 
 # Models ---------------------------------------------------------------------------
-
-
-def preprocessing(X, *, scale):
-    """For models that read no missing values and no categories."""
-    if sparse.issparse(X):
-        return MaxAbsScaler()
-    impute = SimpleImputer(strategy="median", add_indicator=True)
-    numbers = make_pipeline(impute, StandardScaler()) if scale else impute
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (one_hot, make_column_selector(dtype_include="category")),
-    )
 
 
 def ridge(X, seed):

@@ -56,10 +56,9 @@ from skmtl._outputs import (
     Gaussian,
     OutputGroup,
     OutputKind,
-    class_or_moments,
     kind_of_classes,
     most_likely,
-    probabilities_or_numbers,
+    probabilities_or_moments,
 )
 from skmtl._rows import as_tensor
 from skmtl._targets import (
@@ -83,6 +82,7 @@ from skmtl._training import (
     Epoch,
     TrainingResult,
     best_validation_score,
+    mean_score,
     train,
 )
 from skmtl._weights import check_sample_weight
@@ -297,14 +297,15 @@ class BaseMultiTaskNet(
                 "return_std needs numbers on their own scale, but there is a "
                 "transformer, which bends it. Fit with transformer=None."
             )
-        outputs = self._predict_by_task(X, class_or_moments)
-        by_task = [out[..., 0] if out.ndim == 2 else out for out in outputs]
-        std = [
-            target.deviation_in_units(out[:, 1], out[:, 2])
-            if isinstance(target, Numbers)
-            else np.full(len(out), np.nan)
-            for target, out in zip(tasks.targets, outputs, strict=True)
-        ]
+        outputs = self._predict_by_task(X, probabilities_or_moments)
+        by_task, std = [], []
+        for target, out in zip(tasks.targets, outputs, strict=True):
+            if isinstance(target, Numbers):
+                by_task.append(out[:, 0])
+                std.append(target.deviation_in_units(out[:, 1], out[:, 2]))
+            else:
+                by_task.append(out.argmax(axis=1))
+                std.append(np.full(len(out), np.nan))
         return decode(by_task, tasks), std[0] if tasks.is_1d else np.column_stack(std)
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
@@ -620,42 +621,32 @@ class BaseMultiTaskNet(
             index,
             left_out_by,
             self._is_labelled,
-            probabilities_or_numbers,
+            probabilities_or_moments,
         )
         tasks, codes = training_set.tasks, training_set.counted
-        is_known = np.column_stack([~np.isnan(_first_column(p)) for p in outputs])
-        outputs = _in_units(outputs, tasks)
-        is_known &= np.column_stack([~np.isnan(_first_column(p)) for p in outputs])
+        if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
+            self._tasks = training_set.with_deviation_factors(outputs)
+        outputs = [
+            target.in_units(out[:, 0]) if isinstance(target, Numbers) else out
+            for target, out in zip(tasks.targets, outputs, strict=True)
+        ]
+        firsts = [out if out.ndim == 1 else out[:, 0] for out in outputs]
+        is_known = ~np.isnan(np.column_stack(firsts))
         predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in outputs]
         scores = score_tasks(
             predicted,
             Encoded(tasks, codes, training_set.numbers_in_units()),
             ((codes >= 0) & is_known).astype(np.float64),
         )
-        if main_tasks is not None:
-            scores = scores[list(main_tasks)]
-        is_defined = ~np.isnan(scores)
-        if not is_defined.any():
+        self.oob_score_ = mean_score(scores, main_tasks)
+        if np.isnan(self.oob_score_):
             warnings.warn(
                 "oob_score_ is NaN: no task that counts has labels enough in the rows "
                 "that were left out. Use oob_score=False and cross-validation.",
                 UserWarning,
                 stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
             )
-        self.oob_score_ = (
-            float(scores[is_defined].mean()) if any(is_defined) else np.nan
-        )
         self.oob_prediction_ = self._in_form_of_prediction(outputs)
-        if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
-            moments = predict_out_of_bag(
-                self.network_,
-                training_set.X,
-                index,
-                left_out_by,
-                self._is_labelled,
-                class_or_moments,
-            )
-            self._tasks = training_set.with_deviation_factors(moments)
 
     def _set_fitted(
         self,
@@ -752,10 +743,6 @@ def _in_units(by_task: list[NDArray], tasks: Tasks) -> list[NDArray]:
         target.in_units(outputs) if isinstance(target, Numbers) else outputs
         for target, outputs in zip(tasks.targets, by_task, strict=True)
     ]
-
-
-def _first_column(outputs: NDArray) -> NDArray:
-    return outputs if outputs.ndim == 1 else outputs[:, 0]
 
 
 @contextlib.contextmanager

@@ -132,17 +132,18 @@ def labelled_data(
     """
     is_separate = isinstance(sharing_spec(estimator), NoSharing)
     n_networks = training_set.tasks.n_tasks if is_separate else 1
+    total, of_numbers = training_set.constant_losses(index)
     return LabelledData(
         n_rows=len(index),
         n_features=training_set.X.shape[1],
         n_numeric=training_set.X.shape[1] - len(training_set.columns.categories),
-        loss=(total := training_set.constant_loss(index)) / n_networks,
+        loss=total / n_networks,
         total_loss=total,
         mean_weight=training_set.mean_weight(index),
         is_sparse=sparse.issparse(training_set.X),
         row_norm=training_set.row_norm(),
         has_own_trunk=estimator.trunk is not None,
-        number_share=training_set.number_share(index),
+        number_share=of_numbers / total if total else 0.0,
         is_log_density=not all(kind.is_bounded for kind in training_set.outputs),
     )
 

@@ -15,6 +15,7 @@ from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encodin
 from skmtl._outputs import OutputKind, constant_loss
 from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._targets import (
+    N_STRATA,
     Encoded,
     Numbers,
     Tasks,
@@ -35,8 +36,6 @@ from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
 
 # Deviations of a normal within which 90 % of its draws lie.
 _NINETY_PERCENT = 1.6448536269514722
-# Numbers are stratified by so many ranks of about equal size.
-_N_STRATA = 5
 # Up to so many rows, members leave out each class's share: it takes 20 microseconds a
 # row.
 _ROWS_TO_STRATIFY = 20_000
@@ -58,15 +57,12 @@ class TrainingSet:
         """Rows with a label; the others never enter a batch."""
         return np.flatnonzero(self.counted.max(axis=1) >= 0)
 
-    def constant_loss(self, rows: NDArray) -> float:
+    def constant_losses(self, rows: NDArray) -> tuple[float, float]:
         """The loss J, on these rows, of the best prediction that is the same for all.
 
         For classes that is their shares: J is their entropy, in nats, summed over the
-        labels of a row.
+        labels of a row. Of all tasks, and of those of numbers alone.
         """
-        return self._constant_loss_of(rows, np.ones(self.tasks.n_tasks, dtype=bool))
-
-    def _constant_loss_of(self, rows: NDArray, is_counted: NDArray) -> float:
         sample_weight = self.data.sample_weight
         totals = label_totals(
             self.counted,
@@ -75,16 +71,12 @@ class TrainingSet:
             rows,
         )
         totals = totals * self.data.weight_table.numpy()[:, 1:]
-        totals = totals * is_counted[:, None]
         weight = max(1, len(rows)) * self.mean_weight(rows)
-        return constant_loss(totals, self.outputs) / weight
-
-    def number_share(self, rows: NDArray) -> float:
-        """The share of the constant loss that is that of numbers."""
-        total = self.constant_loss(rows)
-        if total == 0 or not self.tasks.are_numbers.any():
-            return 0.0
-        return self._constant_loss_of(rows, self.tasks.are_numbers) / total
+        of_numbers = totals * self.tasks.are_numbers[:, None]
+        return (
+            constant_loss(totals, self.outputs) / weight,
+            constant_loss(of_numbers, self.outputs) / weight,
+        )
 
     def mean_weight(self, rows: NDArray) -> float:
         """The mean weight of these rows."""
@@ -130,8 +122,8 @@ class TrainingSet:
         for t in np.flatnonzero(self.tasks.are_numbers):
             values = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
             values[codes[:, t] < 0] = np.nan
-            codes[:, t] = as_codes_by_rank(values, _N_STRATA)
-            n_codes[t] = _N_STRATA
+            codes[:, t] = as_codes_by_rank(values)
+            n_codes[t] = N_STRATA
         return codes, n_codes
 
     def numbers_in_units(self) -> NDArray | None:

@@ -17,6 +17,7 @@ from skmtl._targets._encoding import (
 )
 from skmtl._targets._masks import mask_targets, without_labels
 from skmtl._targets._numbers import (
+    N_STRATA,
     Numbers,
     as_codes_by_rank,
     learn_scale,
@@ -38,6 +39,7 @@ from skmtl._targets._tasks import (
 )
 
 __all__ = [
+    "N_STRATA",
     "Classes",
     "Encoded",
     "Numbers",

@@ -74,11 +74,9 @@ def encode(
     """
     if tasks is None and classes is None and not isinstance(task_types, Mapping):
         tidy = _TIDY_TABLES[task_types](y)
-        if tidy is not None and names is not None:
-            texts = np.array(names, dtype=object)
-            return tidy._replace(tasks=replace(tidy.tasks, names=texts))
         if tidy is not None:
-            return tidy
+            texts = tidy.tasks.names if names is None else np.array(names, dtype=object)
+            return tidy._replace(tasks=replace(tidy.tasks, names=texts))
     columns, own_names, is_1d = read_columns(y)
     if tasks is None:
         given = own_names if names is None else names

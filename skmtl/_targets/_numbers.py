@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from skmtl._targets._containers import Column, shorten
 
+# Numbers are stratified by so many ranks of about equal size.
+N_STRATA = 5
 _EXACT = (bool, np.bool_)
 _NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
@@ -118,9 +120,8 @@ def finite_numbers(column: Column, name: str) -> NDArray:
     try:
         values = np.empty(0) if given.dtype.kind in "mM" else given.astype(np.float64)
     except OverflowError as error:
-        raise _no_numbers(
-            name, f"one that float64 cannot hold ({error})", ""
-        ) from error
+        got = f"one that float64 cannot hold ({error})"
+        raise _no_numbers(name, got, "Use another unit.") from error
     if not np.isfinite(values).all():
         raise ValueError(
             f"Input y contains infinity in task {name!r}. Numbers must be finite and "
@@ -183,7 +184,7 @@ def _are_of_numbers(kinds: set[type]) -> bool:
     return all(issubclass(k, _NUMBERS) and not issubclass(k, _EXACT) for k in kinds)
 
 
-def as_codes_by_rank(values: NDArray, n_strata: int) -> NDArray:
+def as_codes_by_rank(values: NDArray, n_strata: int = N_STRATA) -> NDArray:
     """(n,) -> int16 codes of about equally many values each, -1 where missing."""
     codes = np.full(len(values), -1, dtype=np.int16)
     observed = ~np.isnan(values)

@@ -8,7 +8,7 @@ from skmtl._training._loop import (
     mean_task_losses,
     train,
 )
-from skmtl._training._progress import Epoch, best_validation_score
+from skmtl._training._progress import Epoch, best_validation_score, mean_score
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Freeze, TrainingPlan
 from skmtl._training._threads import Workers, thread_limit
@@ -23,6 +23,7 @@ __all__ = [
     "Workers",
     "best_validation_score",
     "iter_chunks",
+    "mean_score",
     "mean_task_losses",
     "read_block",
     "thread_limit",

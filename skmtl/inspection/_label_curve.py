@@ -44,7 +44,6 @@ from skmtl.metrics._scorer import _MultiTaskScorer
 from skmtl.trunks import UnfreezeAfter
 
 DEFAULT_SIZES = (10, 30, 100, 300, 1000)
-_N_STRATA = 5  # of a task of numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -436,7 +435,7 @@ def _strata(encoded: Encoded, task: int, rows: NDArray) -> NDArray:
     """Codes of the classes of a task, or of the fifths of its numbers."""
     if encoded.numbers is None or not encoded.tasks.are_numbers[task]:
         return encoded.codes[rows, task]
-    return as_codes_by_rank(encoded.numbers[rows, task], _N_STRATA)
+    return as_codes_by_rank(encoded.numbers[rows, task])
 
 
 def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:

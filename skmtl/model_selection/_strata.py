@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmtl._predictions import guess_task_types
-from skmtl._targets import Tasks, TaskTypes, as_codes_by_rank, encode
+from skmtl._targets import N_STRATA, Tasks, TaskTypes, as_codes_by_rank, encode
 from skmtl.model_selection._stratify import pairs_of
-
-_MAX_STRATA = 5  # of a task of numbers
 
 
 class Strata(NamedTuple):
@@ -37,6 +35,6 @@ def strata_of(y: Any, n_parts: float, task_types: TaskTypes | None = None) -> St
     codes = codes.astype(np.int32)  # those of numbers may be more than those of classes
     for t in np.flatnonzero(tasks.are_numbers):
         n_observed = int((codes[:, t] >= 0).sum())
-        n_codes[t] = np.clip(n_observed // n_parts, 1, _MAX_STRATA)
+        n_codes[t] = np.clip(n_observed // n_parts, 1, N_STRATA)
         codes[:, t] = as_codes_by_rank(numbers[:, t], int(n_codes[t]))
     return Strata(tasks, codes, n_codes)
