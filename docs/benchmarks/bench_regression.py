@@ -145,6 +145,8 @@ NETWORKS = {
     "skmtl, gaussian": {"loss": "gaussian"},
 }
 MODELS = [*NETWORKS, *PER_TASK]
+# MLPRegressor was not run on chembl_5thresh, and is last nearly everywhere.
+RANKED = ["skmtl", "forest", "lightgbm", "ridge"]
 
 
 def predict(model, seed, X_train, Y_train, X_test):
@@ -227,14 +229,14 @@ def print_tables(results):
         means = results.pivot_table(metric, keys, "model", "mean", sort=False)
         print(f"\n{metric}\n{means.round(3).to_markdown()}")
     means = results.pivot_table("r2", keys, "model", "mean")
-    rivals = means[["skmtl", *PER_TASK]].dropna()
-    for half, sets in HALVES.items():
-        ranks = rivals[rivals.index.get_level_values(0).isin(sets)].rank(
-            axis=1, ascending=False
+    rivals = means[RANKED].dropna()
+    real = HALVES["A"] + HALVES["B"]
+    for name, sets in [("all real sets", real), *HALVES.items()]:
+        own = rivals[rivals.index.get_level_values(0).isin(sets)]
+        ranks = own.rank(axis=1, ascending=False).mean()
+        print(
+            f"\nmean rank in R2, {name}, {len(own)} cells\n{ranks.round(2).to_markdown()}"
         )
-        print(f"\nmean rank in R2, half {half}\n{ranks.mean().round(2).to_markdown()}")
-    ranks = rivals.rank(axis=1, ascending=False)
-    print(f"\nmean rank in R2, all\n{ranks.mean().round(2).to_markdown()}")
     gaussian = results[results.model == "skmtl, gaussian"].groupby(keys, sort=False)
     print(f"\n{gaussian[['coverage', 'nll_gain']].mean().round(3).to_markdown()}")
 

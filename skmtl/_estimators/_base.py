@@ -294,8 +294,8 @@ class BaseMultiTaskNet(
         tasks = self._tasks
         if any(getattr(t, "transformer", None) is not None for t in tasks.targets):
             raise ValueError(
-                "return_std needs numbers on their own scale, but there is a "
-                "transformer, which bends it. Fit with transformer=None."
+                "return_std needs numbers on their own scale, but a task has a "
+                "transformer, which changes it. Fit with transformer=None."
             )
         outputs = self._predict_by_task(X, probabilities_or_moments)
         by_task, std = [], []

@@ -50,8 +50,8 @@ class MultiTaskNet(BaseMultiTaskNet):
     loss, and minus the log-density of a number on its standardised scale. Predicting
     the same for all rows costs 0.69 for two classes of equal size and 0.5 for a number
     (0.8 with `loss="absolute_error"`). `task_weight` changes how much a task counts,
-    and `main_tasks` names those that matter, if the others are there to help. What is
-    "auto" lies between what it is for classes and for numbers, by the share of the
+    and `main_tasks` names those that matter, if the others are there to help. Values
+    for "auto" lie between those for classes and those for numbers, by the share of the
     numbers in the loss of that constant prediction.
 
     Parameters

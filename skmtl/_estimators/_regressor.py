@@ -173,7 +173,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     are joined as one of the mixture's mean and variance [1]_ (section 2.4). If members
     leave out rows (see `oob_score`), the deviations that they predict are first
     multiplied by a factor for each task, with which 90 % of the residuals of the rows
-    left out lie within 1.645 deviations: after few rows members are too sure.
+    left out lie within 1.645 deviations: members trained on few rows are overconfident.
 
     A task whose observed values are all the same is predicted as that value, with a
     warning; a task without any is an error, since no number could be predicted.

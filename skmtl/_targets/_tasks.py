@@ -152,7 +152,7 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
         raise ValueError(
             "Each task of numbers must have an observed value (of positive weight) in "
             f"y, but {shorten(without)} have none. Drop these columns, add values, or "
-            "raise a task_weight of 0."
+            "use a task_weight above 0."
         )
     without = tasks.names[~is_labelled].tolist()
     if without:
