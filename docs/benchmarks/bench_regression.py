@@ -234,9 +234,8 @@ def print_tables(results):
     for name, sets in [("all real sets", real), *HALVES.items()]:
         own = rivals[rivals.index.get_level_values(0).isin(sets)]
         ranks = own.rank(axis=1, ascending=False).mean()
-        print(
-            f"\nmean rank in R2, {name}, {len(own)} cells\n{ranks.round(2).to_markdown()}"
-        )
+        print(f"\nmean rank in R2, {name}, {len(own)} cells")
+        print(ranks.round(2).to_markdown())
     gaussian = results[results.model == "skmtl, gaussian"].groupby(keys, sort=False)
     print(f"\n{gaussian[['coverage', 'nll_gain']].mean().round(3).to_markdown()}")
 
