@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 
+from skmtl._messages import shorten
 from skmtl._targets import (
     Tasks,
     TaskTypes,
@@ -17,7 +18,6 @@ from skmtl._targets import (
     must_be_numbers,
     plain_numbers,
     read_columns,
-    shorten,
     task_names,
 )
 

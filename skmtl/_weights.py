@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from skmtl._targets import Classes, Tasks, shorten
+from skmtl._messages import shorten
+from skmtl._targets import Classes, Tasks
 
 _LARGEST = np.finfo(np.float32).max
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skmtl._messages import shorten
 from skmtl._network import describe
 from skmtl._targets import (
     Numbers,
     Tasks,
     learn_scale,
     named_tasks,
-    shorten,
     warn_of_one_value,
 )
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
-from skmtl._targets import Encoded, Numbers, Tasks, shorten
+from skmtl._messages import shorten
+from skmtl._targets import Encoded, Numbers, Tasks
 
 
 def score_tasks(

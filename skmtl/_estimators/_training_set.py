@@ -12,6 +12,7 @@ from scipy import sparse
 
 from skmtl._estimators._scales import standardised, with_scales
 from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
+from skmtl._messages import shorten
 from skmtl._outputs import OutputKind, constant_loss
 from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._targets import (
@@ -20,7 +21,6 @@ from skmtl._targets import (
     Numbers,
     Tasks,
     as_codes_by_rank,
-    shorten,
 )
 from skmtl._weights import (
     check_sample_weight,

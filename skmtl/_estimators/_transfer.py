@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 
 from skmtl._estimators._parameters import sharing_spec
+from skmtl._messages import shorten
 from skmtl._network import Architecture, ModuleTrunk, TrunkAndHeads
 from skmtl._outputs import OutputKind
-from skmtl._targets import shorten
 from skmtl._weights import weights_by_name
 
 # What must be the same in both networks, by the parameter that decides on it.

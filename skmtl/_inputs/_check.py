@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
-from skmtl._targets import is_missing, shorten
+from skmtl._messages import shorten
+from skmtl._targets import is_missing
 
 # What torch reads without a copy; anything else is converted to the first.
 _SHARED_DTYPES = [np.float64, np.float32, np.float16, np.bool_]

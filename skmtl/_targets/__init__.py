@@ -4,7 +4,7 @@ Code -1 is a missing label or number; code c is the class `labels[c]` of its tas
 code 0 an observed number.
 """
 
-from skmtl._targets._containers import as_array, is_missing, read_columns, shorten
+from skmtl._targets._containers import as_array, is_missing, read_columns
 from skmtl._targets._encoding import (
     Encoded,
     TaskTypes,
@@ -64,7 +64,6 @@ __all__ = [
     "named_tasks",
     "plain_numbers",
     "read_columns",
-    "shorten",
     "task_names",
     "warn_of_measurements",
     "warn_of_one_value",

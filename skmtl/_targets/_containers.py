@@ -1,6 +1,5 @@
 """The columns of y in any container, and which of their values are missing."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -15,13 +14,6 @@ class Column(NamedTuple):
     observed: NDArray  # (n_samples,) of bool
     values: NDArray  # (n_observed,)
     categories: NDArray | None  # the labels that a category column may have
-
-
-def shorten(items: Iterable[Any]) -> str:
-    """The first of many items, for a message."""
-    shown = [repr(item) for item in items]
-    rest = f", ... ({len(shown)} in all)" if len(shown) > 5 else ""
-    return "[" + ", ".join(shown[:5]) + rest + "]"
 
 
 def read_columns(y: Any) -> tuple[list[Column], list | None, bool]:

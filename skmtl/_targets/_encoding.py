@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._targets._containers import Column, read_columns, shorten
+from skmtl._messages import shorten
+from skmtl._targets._containers import Column, read_columns
 from skmtl._targets._labels import (
     code_dtype,
     encode_column,

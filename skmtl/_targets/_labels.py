@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._targets._containers import Column, as_array, is_missing, shorten
+from skmtl._messages import shorten
+from skmtl._targets._containers import Column, as_array, is_missing
 
 # What files and `str` make of a missing label: text that is hardly ever a label.
 _TEXT_OF_MISSING = (

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._targets._containers import Column, shorten
+from skmtl._messages import shorten
+from skmtl._targets._containers import Column
 
 # Numbers are stratified by so many ranks of about equal size.
 N_STRATA = 5

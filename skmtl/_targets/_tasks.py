@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._targets._containers import shorten
+from skmtl._messages import shorten
 from skmtl._targets._numbers import Numbers
 
 # From so many labels on scikit-learn says that a target could be a regression problem,

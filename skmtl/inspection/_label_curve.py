@@ -15,6 +15,7 @@ from sklearn.utils.validation import indexable
 
 from skmtl._estimators._transfer import weights_of_tasks
 from skmtl._interrupts import call_uncaught
+from skmtl._messages import shorten
 from skmtl._tables import as_table, as_text
 from skmtl._targets import (
     Encoded,
@@ -22,7 +23,6 @@ from skmtl._targets import (
     as_array,
     as_codes_by_rank,
     mask_targets,
-    shorten,
 )
 from skmtl.inspection._comparison import (
     CONFIDENCE,

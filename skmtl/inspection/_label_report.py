@@ -13,6 +13,7 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._estimators import MultiTaskNetClassifier
+from skmtl._messages import shorten
 from skmtl._predictions import guess_task_types
 from skmtl._tables import as_table, as_text
 from skmtl._targets import (
@@ -20,7 +21,6 @@ from skmtl._targets import (
     TaskTypes,
     encode,
     read_columns,
-    shorten,
     task_names,
 )
 from skmtl.metrics import multitask_score

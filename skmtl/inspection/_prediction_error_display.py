@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from sklearn.metrics import PredictionErrorDisplay, r2_score
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skmtl._messages import shorten
 from skmtl._predictions import (
     entries_of,
     fitted_network,
     guess_task_types,
     named_task_types,
 )
-from skmtl._targets import Tasks, read_columns, shorten
+from skmtl._targets import Tasks, read_columns
 from skmtl._targets import task_names as names_of_tasks
 from skmtl.inspection._result_display import drawn_names
 from skmtl.metrics._by_type import Metrics, check_n_tasks

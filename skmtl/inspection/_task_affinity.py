@@ -24,11 +24,12 @@ from skmtl._estimators._parameters import frozen_layers
 from skmtl._estimators._training_set import make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._interrupts import call_uncaught
+from skmtl._messages import shorten
 from skmtl._network import Positions, SparseRows, TrunkAndHeads
 from skmtl._outputs import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._tables import as_table, as_text
-from skmtl._targets import encode, shorten
+from skmtl._targets import encode
 from skmtl._training import iter_chunks, mean_task_losses, read_block
 from skmtl.inspection._comparison import (
     check_joint,

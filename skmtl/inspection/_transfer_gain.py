@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skmtl._messages import shorten
 from skmtl._tables import as_table, as_text
-from skmtl._targets import Encoded, Tasks, shorten
+from skmtl._targets import Encoded, Tasks
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,

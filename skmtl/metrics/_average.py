@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._targets import shorten
+from skmtl._messages import shorten
 from skmtl.metrics._by_type import Metrics, warn_undefined
 from skmtl.metrics._metric import Metric, positive_label, score_task
 from skmtl.metrics._task import Task

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skmtl._messages import shorten
 from skmtl._predictions import named_task_types
 from skmtl._targets import (
     Encoded,
@@ -19,7 +20,6 @@ from skmtl._targets import (
     must_be_numbers,
     plain_numbers,
     read_columns,
-    shorten,
     task_names,
 )
 from skmtl.metrics._metric import Metric, TaskType, resolve_metric, score_task

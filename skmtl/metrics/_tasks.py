@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
+from skmtl._messages import shorten
 from skmtl._predictions import (
     as_floats,
     entries_of,
@@ -23,7 +24,6 @@ from skmtl._targets import (
     check_same_names,
     encode,
     named_tasks,
-    shorten,
 )
 from skmtl._weights import check_sample_weight
 from skmtl.metrics._by_type import Metrics, check_n_tasks, encode_for

@@ -21,7 +21,8 @@ from sklearn.utils.validation import (
     indexable,
 )
 
-from skmtl._targets import TaskTypes, encode_targets, shorten
+from skmtl._messages import shorten
+from skmtl._targets import TaskTypes, encode_targets
 from skmtl.model_selection._strata import Strata, strata_of
 from skmtl.model_selection._stratify import (
     groups_as_units,
