@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         MultiTaskNetRegressor,
     )
     from skmtl._persistence import load, save
+    from skmtl._task_views import observed_rows, task_view, task_views
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,18 +24,23 @@ __all__ = [
     "MultiTaskNetClassifier",
     "MultiTaskNetRegressor",
     "__version__",
+    "calibration",
     "datasets",
     "inspection",
     "load",
     "metrics",
     "model_selection",
+    "observed_rows",
     "save",
     "sharing",
+    "task_view",
+    "task_views",
     "trunks",
 ]
 
 _ESTIMATORS = ("MultiTaskNet", "MultiTaskNetClassifier", "MultiTaskNetRegressor")
 _SUBMODULES = (
+    "calibration",
     "datasets",
     "inspection",
     "metrics",
@@ -50,6 +56,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("skmtl._estimators"), name)
     if name in ("load", "save"):
         return getattr(import_module("skmtl._persistence"), name)
+    if name in ("observed_rows", "task_view", "task_views"):
+        return getattr(import_module("skmtl._task_views"), name)
     if name in _SUBMODULES:
         return import_module(f"skmtl.{name}")
     raise AttributeError(f"module 'skmtl' has no attribute {name!r}")

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 
 from skmtl._messages import shorten
 from skmtl._targets import (
+    Column,
     Tasks,
     TaskTypes,
     are_many_whole_numbers,
@@ -40,6 +42,10 @@ def declared_task_types(estimator: Any) -> TaskTypes | None:
 
 
 def _innermost(estimator: Any) -> Any:
+    if isinstance(estimator, FrozenEstimator):  # it has the attributes of what it holds
+        return _innermost(estimator.estimator)
+    if hasattr(estimator, "_wrapped_estimator"):  # of our meta-estimators
+        return _innermost(estimator._wrapped_estimator())
     if hasattr(estimator, "best_estimator_"):
         return _innermost(estimator.best_estimator_)
     if isinstance(estimator, BaseSearchCV):
@@ -55,11 +61,12 @@ def _innermost(estimator: Any) -> Any:
 def guess_task_types(y: Any) -> TaskTypes:
     """Numbers with decimals, or many whole ones, are numbers; the rest is classes."""
     columns, names, _ = read_columns(y)
-    are_numbers = [
-        must_be_numbers(column) or _has_many_whole_numbers(plain_numbers(column))
-        for column in columns
-    ]
-    return named_task_types(names, are_numbers)
+    return named_task_types(names, [looks_like_numbers(column) for column in columns])
+
+
+def looks_like_numbers(column: Column) -> bool:
+    """Whether a column has numbers with decimals, or many whole ones."""
+    return must_be_numbers(column) or _has_many_whole_numbers(plain_numbers(column))
 
 
 def named_task_types(names: list | None, are_numbers: ArrayLike) -> TaskTypes:
@@ -185,6 +192,34 @@ def split_classes(
             f"{len(classes)}. Pass `classes_` of the estimator."
         )
     return [np.asarray(task_classes) for task_classes in classes]
+
+
+def probabilities_by_task(
+    probabilities: Any, classes: Any, tasks: Tasks
+) -> list[NDArray | None]:
+    """(n_samples, n_classes) of each task, None for numbers.
+
+    `classes` are those of the estimator, which may lack some of the tasks' classes:
+    their probability is 0.
+    """
+    of_classes = np.flatnonzero(~tasks.are_numbers)
+    result: list[NDArray | None] = [None] * tasks.n_tasks
+    if len(of_classes) < tasks.n_tasks:  # a list, with None for numbers
+        probabilities = [probabilities[t] for t in of_classes]
+        classes = None if classes is None else [classes[t] for t in of_classes]
+    part = tasks_at(tasks, of_classes)
+    scores = split_scores(probabilities, part)
+    given = split_classes(classes, part) or part.classes
+    for t, p, own in zip(of_classes, scores, given, strict=True):
+        everywhere = tasks.classes[t]
+        if p.ndim == 1:
+            p = np.column_stack([1 - p, p])
+        if not np.array_equal(own, everywhere):
+            aligned = np.zeros((len(p), len(everywhere)), p.dtype)
+            aligned[:, np.searchsorted(everywhere, own)] = p
+            p = aligned
+        result[t] = p
+    return result
 
 
 def as_floats(scores: Any) -> NDArray:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 # Without it, one of scikit-learn's checks is skipped; scipy reads it when imported.
 os.environ["SCIPY_ARRAY_API"] = "1"
+# One thread for each of several processes: more wait for one another. torch reads it
+# when it is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest

@@ -13,6 +13,7 @@ SLOW = {
     "plot_many_tasks",
     "plot_missing_labels",
     "plot_new_task",
+    "plot_one_task",
     "plot_quickstart",
     "plot_scenes",
     "plot_search_heads",

@@ -4,7 +4,7 @@ Code -1 is a missing label or number; code c is the class `labels[c]` of its tas
 code 0 an observed number.
 """
 
-from skmtl._targets._containers import as_array, is_missing, read_columns
+from skmtl._targets._containers import Column, as_array, is_missing, read_columns
 from skmtl._targets._encoding import (
     Encoded,
     TaskTypes,
@@ -15,15 +15,18 @@ from skmtl._targets._encoding import (
     encode_new_tasks,
     encode_targets,
 )
+from skmtl._targets._labels import tidy_labels
 from skmtl._targets._masks import mask_targets, without_labels
 from skmtl._targets._numbers import (
     N_STRATA,
     Numbers,
     as_codes_by_rank,
+    finite_numbers,
     learn_scale,
     must_be_numbers,
     plain_numbers,
 )
+from skmtl._targets._suspects import warn_of_suspects
 from skmtl._targets._tasks import (
     Classes,
     Tasks,
@@ -41,6 +44,7 @@ from skmtl._targets._tasks import (
 __all__ = [
     "N_STRATA",
     "Classes",
+    "Column",
     "Encoded",
     "Numbers",
     "TaskTypes",
@@ -56,6 +60,7 @@ __all__ = [
     "encode",
     "encode_new_tasks",
     "encode_targets",
+    "finite_numbers",
     "is_missing",
     "joined_tasks",
     "learn_scale",
@@ -65,8 +70,10 @@ __all__ = [
     "plain_numbers",
     "read_columns",
     "task_names",
+    "tidy_labels",
     "warn_of_measurements",
     "warn_of_one_value",
+    "warn_of_suspects",
     "without_labels",
     "without_tasks",
 ]

@@ -1,5 +1,6 @@
 """The columns of y in any container, and which of their values are missing."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
         )
     if hasattr(y, "iloc"):  # pandas
         if y.ndim == 1:
-            return [_pandas_column(y)], None, True
+            return [_pandas_column(y)], _names_of(y), True
         columns = [_pandas_column(y.iloc[:, j]) for j in range(y.shape[1])]
         return _at_least_one(columns), list(y.columns), False
     if hasattr(y, "get_columns"):  # polars
@@ -40,8 +41,24 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
         columns = [_pyarrow_column(column) for column in y.columns]
         return _at_least_one(columns), list(y.column_names), False
     if hasattr(y, "is_null") and hasattr(y, "to_list"):
-        return [_polars_column(y)], None, True
+        return [_polars_column(y)], _names_of(y), True
+    _refuse_mappings(y)
     return _array_columns(y)
+
+
+def _names_of(series: Any) -> list | None:
+    name = getattr(series, "name", None)  # pyarrow has none
+    return None if name is None or not str(name) else [name]
+
+
+def _refuse_mappings(y: Any) -> None:
+    is_list = isinstance(y, list | tuple) and len(y) > 0
+    if isinstance(y, Mapping) or (is_list and isinstance(y[0], Mapping)):
+        what = "a list of dicts" if is_list else type(y).__name__
+        raise ValueError(
+            f"y must be an array or a DataFrame, a column per task; got {what}. Pass "
+            "pd.DataFrame(y)."
+        )
 
 
 def _array_columns(y: Any) -> tuple[list[Column], None, bool]:
