@@ -39,22 +39,17 @@ print(Y_train.head(), end="\n\n")
 # %%
 # A grid search, as with any classifier
 # -------------------------------------
-# The one thing to know: ``cv`` must be a splitter object, since scikit-learn refuses
-# missing labels when it is a number. ``MultiTaskStratifiedKFold`` balances the labels
-# of every task over the folds. The score is the mean over the tasks of the accuracy on
-# the labels that are there.
+# The one thing to know: ``GridSearchCV`` comes from ``skmtl.model_selection``, since
+# scikit-learn's own refuses missing labels. ``cv=3`` balances the labels of every task
+# over the folds. The score is the mean over the tasks of the accuracy on the labels
+# that are there.
 from sklearn.callback import ProgressBar
-from sklearn.model_selection import GridSearchCV
 
 from skmtl import MultiTaskNetClassifier
-from skmtl.model_selection import MultiTaskStratifiedKFold
+from skmtl.model_selection import GridSearchCV
 
 network = MultiTaskNetClassifier(n_members=1, max_iter=25, random_state=0)
-search = GridSearchCV(
-    network,
-    {"head_hidden_layer_sizes": [(), (16,), (64,)]},
-    cv=MultiTaskStratifiedKFold(3, shuffle=True, random_state=0),
-)
+search = GridSearchCV(network, {"head_hidden_layer_sizes": [(), (16,), (64,)]}, cv=3)
 search.set_callbacks(ProgressBar(max_propagation_depth=0)).fit(X_train, Y_train)
 
 columns = ["param_head_hidden_layer_sizes", "mean_test_score", "std_test_score"]

@@ -1,11 +1,11 @@
 """
-======================================================
-Grid search over head sizes, with scorers that see NaN
-======================================================
+================================================
+Grid search over head sizes, with labels missing
+================================================
 
-How large should the head of each task be, and how large the trunk? `GridSearchCV`
-answers it for the network as for any classifier. Two things differ where labels are
-missing: ``cv`` is a splitter object, and each metric is wrapped by `multitask_scorer`.
+How large should the head of each task be, and how large the trunk? `GridSearchCV` of
+``skmtl.model_selection`` answers it as scikit-learn's does for any classifier, even
+where labels are missing.
 """
 
 # %%
@@ -29,16 +29,12 @@ Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.7)
 # %%
 # The search
 # ----------
-# A number as ``cv`` makes scikit-learn stratify by ``Y``, and its own scorers look at
-# every label: both stop at the first hole. `MultiTaskStratifiedKFold` balances the
-# labels of every task over the folds. `multitask_scorer` computes any metric of
-# scikit-learn on the labels that are there, task by task, and averages. Several metrics
-# are recorded at once; ``refit`` says which of them chooses.
-from sklearn.model_selection import GridSearchCV
-
+# ``cv=3`` balances the labels of every task over the folds, as
+# `MultiTaskStratifiedKFold` does. A name in ``scoring`` means the metric of each task
+# on the labels that are there, averaged over the tasks, as `multitask_scorer` computes
+# it. Several metrics are recorded at once; ``refit`` says which of them chooses.
 from skmtl import MultiTaskNetClassifier
-from skmtl.metrics import multitask_scorer
-from skmtl.model_selection import MultiTaskStratifiedKFold
+from skmtl.model_selection import GridSearchCV
 
 network = MultiTaskNetClassifier(n_members=1, max_iter=15, random_state=0)
 heads = [(), (8,), (32,), (128,)]
@@ -46,11 +42,8 @@ trunks = [(16,), (64,), (256,)]
 search = GridSearchCV(
     network,
     {"head_hidden_layer_sizes": heads, "hidden_layer_sizes": trunks},
-    cv=MultiTaskStratifiedKFold(3, shuffle=True, random_state=0),
-    scoring={
-        "roc_auc": multitask_scorer("roc_auc"),
-        "log_loss": multitask_scorer("neg_log_loss"),
-    },
+    cv=3,
+    scoring=["roc_auc", "neg_log_loss"],
     refit="roc_auc",
 )
 search.fit(X, Y)

@@ -1,6 +1,5 @@
 """Splitters that balance the labels of every task."""
 
-import warnings
 from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
@@ -21,7 +20,7 @@ from sklearn.utils.validation import (
     indexable,
 )
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._targets import TaskTypes, encode_targets
 from skmtl.model_selection._strata import Strata, strata_of
 from skmtl.model_selection._stratify import (
@@ -50,8 +49,8 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     Each pair of a task and a class is spread evenly over the folds, as far as rows with
     labels for several tasks allow; missing labels are no class. A task of numbers is
     balanced by its quantiles: the fifths of its observed values take the place of
-    classes. Unlike an integer `cv`, this splitter can be handed to `GridSearchCV` and
-    `cross_validate` with NaN in `y`.
+    classes. It is what `cv=5` means in the searches of this module, and scikit-learn's
+    own `GridSearchCV` and `cross_validate` take it as `cv` with NaN in `y`.
 
     Parameters
     ----------
@@ -129,7 +128,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels or numbers, with NaN, None or pd.NA where missing.
         groups : object, default=None
-            Ignored; there for compatibility.
+            Ignored, with a warning; there for compatibility.
 
         Yields
         ------
@@ -138,6 +137,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
         test : ndarray
             The test rows of this fold.
         """
+        _warn_of_groups(groups, self)
         return super().split(X, y, groups)
 
     def _iter_test_indices(
@@ -245,7 +245,7 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels or numbers, with NaN, None or pd.NA where missing.
         groups : object, default=None
-            Ignored; there for compatibility.
+            Ignored, with a warning; there for compatibility.
 
         Yields
         ------
@@ -254,6 +254,7 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         test : ndarray
             The test rows of this split, in random order.
         """
+        _warn_of_groups(groups, self)
         return super().split(X, y, groups)
 
     def _iter_indices(
@@ -474,6 +475,15 @@ def _even_sizes(n_samples: int, n_splits: int) -> NDArray:
     return sizes
 
 
+def _warn_of_groups(groups: Any, splitter: Any) -> None:
+    if groups is not None:
+        warn(
+            "groups must be given to a splitter that keeps them together, but "
+            f"{type(splitter).__name__} ignores them. Leave them out, or pass "
+            "cv=MultiTaskStratifiedGroupKFold()."
+        )
+
+
 def _check_counts(pairs: NDArray, strata: Strata, n_splits: int) -> None:
     counts = np.bincount(pairs[pairs >= 0], minlength=strata.n_codes.sum())
     by_task = np.split(counts, np.cumsum(strata.n_codes)[:-1])
@@ -492,12 +502,10 @@ def _check_counts(pairs: NDArray, strata: Strata, n_splits: int) -> None:
         if not is_number and ((task_counts > 0) & (task_counts < n_splits)).any()
     ]
     if rare:
-        warnings.warn(
+        warn(
             f"{len(rare)} of {tasks.n_tasks} tasks have a class with fewer labels than "
             f"n_splits={n_splits} (task: labels of its rarest class): {shorten(rare)}. "
-            "Some folds lack that class.",
-            UserWarning,
-            stacklevel=6,  # who iterates over the folds
+            "Some folds lack that class."
         )
 
 

@@ -1,0 +1,237 @@
+"""Probabilities of rows by a model that was not fitted on them."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
+
+from skmtl._interrupts import call_uncaught
+from skmtl._predictions import (
+    declared_task_types,
+    fitted_network,
+    guess_task_types,
+    probabilities_by_task,
+    split_classes,
+)
+from skmtl._targets import Encoded, Tasks, TaskTypes, encode
+from skmtl._weights import check_sample_weight
+from skmtl.model_selection._split import (
+    MultiTaskStratifiedShuffleSplit,
+    as_splitter,
+)
+
+
+class TaskOutOfFold(NamedTuple):
+    """One task on the rows where it was observed."""
+
+    name: str
+    classes: NDArray
+    codes: NDArray  # (n,): indices into the classes
+    probabilities: NDArray  # (n, n_classes)
+    weights: NDArray | None  # (n,)
+
+    def labels_per_class(self) -> NDArray:
+        """(n_classes,): how many labels each class has."""
+        return np.bincount(self.codes, minlength=len(self.classes))
+
+
+class OutOfFold(NamedTuple):
+    """Labels, and probabilities by models that were not fitted on them."""
+
+    tasks: Tasks
+    codes: NDArray  # (n, n_tasks), -1 where missing
+    probabilities: list[NDArray | None]  # (n, n_classes) per task; None for numbers
+    weights: NDArray | None  # (n, n_tasks) or (n, 1)
+
+    def by_task(self) -> Iterator[tuple[int, TaskOutOfFold]]:
+        """Each task of classes and its position."""
+        for t, probabilities in enumerate(self.probabilities):
+            if probabilities is None:
+                continue
+            # Rows that every member was trained on have NaN.
+            rows = (self.codes[:, t] >= 0) & np.isfinite(probabilities).all(axis=1)
+            weights = None
+            if self.weights is not None:
+                weights = self.weights[:, min(t, self.weights.shape[1] - 1)]
+                rows &= weights > 0
+                weights = weights[rows].astype(np.float64)
+            yield (
+                t,
+                TaskOutOfFold(
+                    str(self.tasks.names[t]),
+                    self.tasks.classes[t],
+                    self.codes[rows, t].astype(np.intp),
+                    probabilities[rows],
+                    weights,
+                ),
+            )
+
+
+class FitParams(NamedTuple):
+    """What `fit` of a meta-estimator hands on."""
+
+    to_estimator: dict[str, Any]
+    to_splitter: dict[str, Any]
+    sample_weight: Any
+
+
+class Split(NamedTuple):
+    """A model, and the rows that it was not fitted on."""
+
+    estimator: Any
+    rows: NDArray
+
+
+def fit_out_of_fold(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    params: FitParams,
+    *,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> tuple[Any, OutOfFold]:
+    """The estimator fitted on all rows, and probabilities out of fold.
+
+    These are the network's own if it has left out rows (`oob_score`) and `cv` does not
+    ask for others; those of a frozen estimator, which has not seen the rows; or those
+    of clones that are fitted on the training rows of each split.
+    """
+    X, y = indexable(X, y)
+    if is_frozen(estimator, cv):
+        check_is_fitted(estimator)
+        encoded = encode_for(estimator, y)
+        whole = [Split(estimator, np.arange(len(encoded.codes)))]
+        return estimator, of_splits(whole, X, encoded, params.sample_weight)
+    fitted = clone(estimator)
+    call_uncaught(fitted.fit, X, y, **params.to_estimator)
+    encoded = encode_for(fitted, y)
+    out_of_bag = out_of_bag_predictions(fitted) if cv is None else None
+    if out_of_bag is not None:
+        tasks, codes, _ = encoded
+        classes = getattr(fitted, "classes_", None)
+        probabilities = probabilities_by_task(out_of_bag, classes, tasks)
+        weights = check_sample_weight(params.sample_weight, codes, tasks)
+        return fitted, OutOfFold(tasks, codes, probabilities, weights)
+    splits = fit_splits(estimator, X, y, params, cv, n_jobs, random_state)
+    return fitted, of_splits(splits, X, encoded, params.sample_weight)
+
+
+def is_frozen(estimator: Any, cv: Any) -> bool:
+    """Whether the estimator is taken as it is."""
+    return isinstance(estimator, FrozenEstimator) or (
+        isinstance(cv, str) and cv == "prefit"
+    )
+
+
+def fit_splits(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    params: FitParams,
+    cv: Any,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> list[Split]:
+    """A clone fitted on the training rows of each split, and its test rows."""
+    X, y = indexable(X, y)
+    splitter = _splitter(cv, declared_task_types(estimator), random_state)
+    splits = list(splitter.split(X, y, **params.to_splitter))
+    return Parallel(n_jobs=n_jobs)(
+        delayed(_fit_split)(clone(estimator), X, y, train, test, params.to_estimator)
+        for train, test in splits
+    )
+
+
+def _splitter(cv: Any, task_types: TaskTypes | None, random_state: Any) -> Any:
+    if isinstance(cv, Real) and not isinstance(cv, Integral):
+        return MultiTaskStratifiedShuffleSplit(
+            1, test_size=float(cv), random_state=random_state
+        )
+    return as_splitter(cv, task_types)
+
+
+def _fit_split(
+    estimator: Any, X: Any, y: Any, train: NDArray, test: NDArray, params: dict
+) -> Split:
+    fit_params = _check_method_params(X, params, train)
+    X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
+    call_uncaught(estimator.fit, X_train, y_train, **fit_params)
+    return Split(estimator, test)
+
+
+def of_splits(
+    splits: list[Split], X: Any, encoded: Encoded, sample_weight: Any
+) -> OutOfFold:
+    """What each model says of its rows, one below the other."""
+    tasks, codes, _ = encoded
+    parts = [_predict(split, X, tasks) for split in splits]
+    joined = [
+        None if is_number else np.concatenate([part[t] for part in parts])
+        for t, is_number in enumerate(tasks.are_numbers)
+    ]
+    rows = np.concatenate([split.rows for split in splits])
+    weights = check_sample_weight(sample_weight, codes, tasks)
+    weights = None if weights is None else weights[rows]
+    return OutOfFold(tasks, codes[rows], joined, weights)
+
+
+def _predict(split: Split, X: Any, tasks: Tasks) -> list[Any]:
+    """(n, n_classes) of each task, NaN if there was no label of it to learn from."""
+    estimator, rows = split
+    probabilities = estimator.predict_proba(_safe_indexing(X, rows))
+    classes = getattr(estimator, "classes_", None)
+    network = fitted_network(estimator)
+    unlearned: Any = [] if network is None else np.flatnonzero(~network._is_labelled)
+    if len(unlearned) and classes is not None:
+        classes = list(classes) if tasks.n_tasks > 1 else [classes]
+        for t in unlearned:
+            classes[t] = tasks.classes[t]  # of the same number, or of two
+    by_task = probabilities_by_task(probabilities, classes, tasks)
+    for t in unlearned:
+        if by_task[t] is not None:
+            by_task[t] = np.full((len(rows), len(tasks.classes[t])), np.nan)
+    return by_task
+
+
+def encode_for(fitted: Any, y: Any) -> Encoded:
+    """Tasks and codes of y, with the classes that a fitted estimator knows."""
+    network = fitted_network(fitted)
+    if network is not None:
+        return encode(y, "auto", tasks=network._tasks)
+    types = guess_task_types(y)
+    encoded = encode(y, types)
+    classes = split_classes(getattr(fitted, "classes_", None), encoded.tasks)
+    if classes is None or types != "class":
+        return encoded
+    given = classes[0] if encoded.tasks.is_1d else classes
+    return encode(y, types, classes=given)
+
+
+def out_of_bag_predictions(fitted: Any) -> Any:
+    """Those of our network, also the last step of a Pipeline or the best of a search.
+
+    None if there are none, or if a step before the network has read the labels of the
+    rows that were left out.
+    """
+    if isinstance(fitted, BaseSearchCV):
+        return out_of_bag_predictions(fitted.best_estimator_)
+    if isinstance(fitted, Pipeline):
+        steps = [step for _, step in fitted.steps[:-1] if hasattr(step, "fit")]
+        if any(get_tags(step).target_tags.required for step in steps):
+            return None
+        return out_of_bag_predictions(fitted.steps[-1][1])
+    if hasattr(fitted, "_out_of_bag_predictions"):
+        return fitted._out_of_bag_predictions()
+    is_ours = fitted_network(fitted) is fitted
+    return getattr(fitted, "oob_prediction_", None) if is_ours else None

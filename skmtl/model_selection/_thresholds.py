@@ -1,0 +1,225 @@
+"""The threshold of a binary task at which a metric of its labels is best."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import config_context
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+)
+from sklearn.metrics._scorer import _BaseScorer
+
+from skmtl._messages import shorten
+from skmtl.metrics._metric import (
+    Metric,
+    positive_label,
+    resolve_metric,
+    score_task,
+    sign_of,
+)
+from skmtl.metrics._task import Task
+from skmtl.model_selection._out_of_fold import TaskOutOfFold
+
+_OUTCOMES = ("tn", "fp", "fn", "tp")
+
+
+class Outcomes(NamedTuple):
+    """Weight of the labels with each outcome, at each of several thresholds."""
+
+    tn: NDArray
+    fp: NDArray
+    fn: NDArray
+    tp: NDArray
+
+
+class Gains(NamedTuple):
+    """What each outcome is worth."""
+
+    tn: float = 0.0
+    fp: float = 0.0
+    fn: float = 0.0
+    tp: float = 0.0
+
+    def mean(self, outcomes: Outcomes) -> NDArray:
+        """Per label."""
+        total = sum(g * w for g, w in zip(self, outcomes, strict=True))
+        return total / np.add.reduce(outcomes)
+
+
+class Tuned(NamedTuple):
+    """Thresholds that were tried, their scores and the best of them."""
+
+    thresholds: NDArray
+    scores: NDArray  # greater is better
+    best: int
+
+
+def objectives_by_task(scoring: Any, names: list[str]) -> dict[str, Metric | Gains]:
+    """What is maximised for each of the tasks."""
+    if not isinstance(scoring, Mapping) or _are_gains(scoring):
+        return dict.fromkeys(names, _objective(scoring))
+    by_name = {str(name): given for name, given in scoring.items()}
+    lacking = [name for name in names if name not in by_name]
+    unknown = [name for name in by_name if name not in names]
+    if lacking or unknown:
+        raise ValueError(
+            "scoring must be a metric, the gains of the outcomes, or a dict with one "
+            f"of them for each binary task, {shorten(names)}; it lacks "
+            f"{shorten(lacking)} and has {shorten(unknown)}. Correct the keys; those "
+            f"of gains are {list(_OUTCOMES)}."
+        )
+    return {name: _objective(by_name[name]) for name in names}
+
+
+def _are_gains(scoring: Mapping) -> bool:
+    are_outcomes = bool(scoring) and set(scoring) <= set(_OUTCOMES)
+    return are_outcomes and all(isinstance(g, Real) for g in scoring.values())
+
+
+def _objective(scoring: Any) -> Metric | Gains:
+    if isinstance(scoring, Mapping):
+        if not _are_gains(scoring):
+            raise ValueError(
+                f"Gains must be a dict of numbers with keys among {list(_OUTCOMES)}; "
+                f"got {scoring!r}. Write for example {{'fp': -1, 'fn': -10}}."
+            )
+        return Gains(**{name: float(gain) for name, gain in scoring.items()})
+    metric = resolve_metric(scoring, {})
+    if metric.task_type == "number" or metric.response not in (None, ("predict",)):
+        raise ValueError(
+            "scoring must be computed from predicted labels, which the threshold "
+            f"decides; got {metric.name!r}. Use for example 'balanced_accuracy', "
+            "'matthews_corrcoef' or 'f1'."
+        )
+    has_sign = isinstance(scoring, str | _BaseScorer)
+    return metric if has_sign else replace(metric, sign=sign_of(metric))
+
+
+def tune(
+    task: TaskOutOfFold, objective: Metric | Gains, thresholds: int | NDArray
+) -> Tuned:
+    """Try thresholds on a binary task; of equally good ones the middle one is best."""
+    p = task.probabilities[:, 1].astype(np.float64)
+    weights = np.ones(len(p)) if task.weights is None else task.weights
+    order = np.argsort(p, kind="stable")
+    is_positive = task.codes[order] == 1
+    # Weight of the rows before each place in the order.
+    negative = np.concatenate(
+        [[0.0], np.cumsum(np.where(is_positive, 0, weights[order]))]
+    )
+    positive = np.concatenate(
+        [[0.0], np.cumsum(np.where(is_positive, weights[order], 0))]
+    )
+    tried = np.asarray(thresholds, dtype=np.float64)
+    if tried.ndim == 0:
+        tried = _candidates(p[order], negative, positive, int(thresholds))
+    before = np.searchsorted(p[order], tried, side="left")
+    tn, fn = negative[before], positive[before]
+    outcomes = Outcomes(tn, negative[-1] - tn, fn, positive[-1] - fn)
+    scores = _scores(objective, tried, outcomes, task)
+    return Tuned(tried, scores, _middle_of_best(scores))
+
+
+def _candidates(
+    p: NDArray, negative: NDArray, positive: NDArray, n_thresholds: int
+) -> NDArray:
+    """Thresholds between neighbours in sorted p: 0, 1 and at most so many of them.
+
+    If there are more, positives and negatives are passed in even steps, each class
+    counting half: the few positives of a rare class are not skipped.
+    """
+    cuts = np.flatnonzero(np.diff(p) > 0) + 1  # rows before each
+    middles = np.concatenate([[0.0], (p[cuts - 1] + p[cuts]) / 2, [1.0]])
+    if len(middles) <= n_thresholds:
+        return middles
+    cuts = np.concatenate([[0], cuts, [len(p)]])
+    passed = (negative / negative[-1] + positive / positive[-1])[cuts]
+    steps = np.linspace(0, passed[-1], n_thresholds)
+    return middles[np.unique(np.searchsorted(passed, steps))]
+
+
+def _middle_of_best(scores: NDArray) -> int:
+    is_best = scores >= np.nanmax(scores) - 1e-12
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_best, [False]])))
+    starts, ends = edges[::2], edges[1::2]
+    longest = (ends - starts).argmax()
+    return int((starts[longest] + ends[longest] - 1) // 2)
+
+
+# Scores -------------------------------------------------------------------------------
+
+
+def _scores(
+    objective: Metric | Gains, tried: NDArray, outcomes: Outcomes, task: TaskOutOfFold
+) -> NDArray:
+    if isinstance(objective, Gains):
+        return objective.mean(outcomes)
+    classes = task.classes
+    # Each outcome as one label with its weight.
+    y, prediction = classes[[0, 0, 1, 1]], classes[[0, 1, 0, 1]]
+    labels = Task(task.name, 0, y, prediction, "labels", classes, None)
+    closed_form = _CLOSED_FORMS.get(objective.function)
+    is_plain = objective.kwargs in ({}, {"average": "binary"})
+    is_plain = is_plain and positive_label(labels) == classes[1]
+    if closed_form is not None and is_plain:
+        return objective.sign * closed_form(outcomes)
+    if _takes_weights(objective.function):
+        weights = np.column_stack(outcomes)
+        at_each = [labels._replace(weight=weight) for weight in weights]
+    else:
+        labels = labels._replace(y=classes[task.codes], weight=task.weights)
+        is_predicted = task.probabilities[:, 1] >= tried[:, None]
+        at_each = [
+            labels._replace(prediction=classes[codes])
+            for codes in is_predicted.astype(np.intp)
+        ]
+    with config_context(skip_parameter_validation=True, assume_finite=True):
+        return np.array([score_task(objective, labels) for labels in at_each])
+
+
+def _takes_weights(function: Callable) -> bool:
+    try:
+        return "sample_weight" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of some built-in functions
+        return False
+
+
+def _accuracy(outcomes: Outcomes) -> NDArray:
+    return (outcomes.tn + outcomes.tp) / np.add.reduce(outcomes)
+
+
+def _balanced_accuracy(outcomes: Outcomes) -> NDArray:
+    tn, fp, fn, tp = outcomes
+    return (tn / (tn + fp) + tp / (tp + fn)) / 2
+
+
+def _f1(outcomes: Outcomes) -> NDArray:
+    _, fp, fn, tp = outcomes
+    return 2 * tp / (2 * tp + fp + fn)
+
+
+def _matthews(outcomes: Outcomes) -> NDArray:
+    tn, fp, fn, tp = outcomes
+    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    covariance = tp * tn - fp * fn
+    return np.where(
+        product > 0, covariance / np.sqrt(np.where(product > 0, product, 1)), 0
+    )
+
+
+# Of all thresholds at once: a call of scikit-learn's takes a millisecond, which a
+# hundred thresholds of hundreds of tasks would make a minute.
+_CLOSED_FORMS: dict[Callable, Callable[[Outcomes], NDArray]] = {
+    accuracy_score: _accuracy,
+    balanced_accuracy_score: _balanced_accuracy,
+    f1_score: _f1,
+    matthews_corrcoef: _matthews,
+}
