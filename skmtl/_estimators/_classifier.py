@@ -116,8 +116,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     n_members : int or "auto", default="auto"
         Number of networks, which differ in their initial weights, in what is dropped
         and, with `oob_score`, in their rows, and whose probabilities are averaged.
-        "auto" is 4 for fewer than 5,000 labelled rows (2 with a `trunk`), 1 for fewer
-        than 30,000, and else 2.
+        "auto" is 4 for fewer than 5,000 labelled rows (2 with a `trunk`) and with
+        `oob_score=True`, 1 for fewer than 30,000, and else 2.
     oob_score : bool or "auto", default="auto"
         Whether each member leaves out its share of the labelled rows, so that every
         row has a prediction of a member that was not trained on it (see `oob_score_`).

@@ -91,7 +91,8 @@ SHARED_CONSTRAINTS: dict[str, list] = {
 }
 # Of estimators that have tasks of classes, or of numbers.
 CLASS_CONSTRAINTS: dict[str, list] = {
-    "class_weight": [StrOptions({"balanced"}), dict, None],
+    # A list, the form of forests, is refused later, where the names of tasks are known.
+    "class_weight": [StrOptions({"balanced"}), dict, list, None],
 }
 NUMBER_CONSTRAINTS: dict[str, list] = {
     "loss": [StrOptions(set(NUMBER_KINDS))],
@@ -169,6 +170,8 @@ def network_settings(
     Where the trunk is that of a fitted network, it has as many bins and members.
     """
     automatic = {name: getattr(_automatic, name)(data) for name in _OF_THE_NETWORK}
+    if estimator.oob_score is True:  # which needs several
+        automatic["n_members"] = max(automatic["n_members"], 4)
     if fitted is not None:
         automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}
     return _filled(estimator, automatic)

@@ -36,7 +36,7 @@ def check_attributes(fitted: dict[str, Any], estimator: BaseMultiTaskNet) -> Non
         _require(_is_text(names), "feature_names_in_ is not text")
         _require(len(names) == n_features, "feature_names_in_ has another length")
     tasks, columns, state = fitted["_tasks"], fitted["_columns"], fitted["network_"]
-    _check_tasks(tasks)
+    check_tasks(tasks)
     _check_types(tasks, estimator)
     _check_array(fitted["_is_labelled"], np.bool_, (tasks.n_tasks,), "_is_labelled")
     _check_columns(columns, n_features)
@@ -124,7 +124,8 @@ def _check_array(array: Any, dtype: Any, shape: tuple[int, ...], name: str) -> N
     )
 
 
-def _check_tasks(tasks: Tasks) -> None:
+def check_tasks(tasks: Tasks) -> None:
+    """Check names, classes and scales."""
     _require(type(tasks) is Tasks, "_tasks are no tasks")
     _require(_is_text(tasks.names), "the names of the tasks are not text")
     _require(type(tasks.targets) is list, "the tasks are no list")

@@ -4,6 +4,7 @@ The file is safetensors: arrays by their names, and beside them a JSON document 
 is left. Values that are neither JSON nor arrays are objects `{tag: content}`.
 """
 
+import inspect
 import math
 import os
 from collections.abc import Callable
@@ -33,8 +34,25 @@ from skmtl._inputs import (
 from skmtl._network import Architecture
 from skmtl._outputs import KINDS, kind_of_classes
 from skmtl._persistence._consistency import check_attributes, check_network
+from skmtl._persistence._meta_estimators import (
+    META_ESTIMATORS,
+    CalibratorNumbers,
+    Unfitted,
+    calibrator_from,
+    meta_estimator_from,
+    numbers_of,
+    parts_of,
+)
 from skmtl._targets import Classes, Numbers, Tasks
 from skmtl._training import Freeze, SolverState
+from skmtl.calibration._calibrated import CalibratedClassifier
+from skmtl.calibration._calibrators import Calibrator
+from skmtl.model_selection import (
+    MultiTaskStratifiedGroupKFold,
+    MultiTaskStratifiedKFold,
+    MultiTaskStratifiedShuffleSplit,
+)
+from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.trunks import ConvTrunk, UnfreezeAfter
 
@@ -43,7 +61,7 @@ _ESTIMATORS: dict[str, Any] = {
     for estimator in (MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor)
 }
 # Of a file, by the name of the estimator in it.
-_KINDS = {name: f"skmtl.{name}" for name in _ESTIMATORS}
+_KINDS = {name: f"skmtl.{name}" for name in (*_ESTIMATORS, *META_ESTIMATORS)}
 # What a prediction and a further call of partial_fit need, besides the network.
 _FITTED = (
     "n_features_in_",
@@ -78,6 +96,18 @@ _RECORDS: dict[str, Any] = {
         *KINDS,
     )
 }
+_TUPLES: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (CalibratedClassifier, CalibratorNumbers, Freeze, Unfitted)
+}
+_SPLITTERS: dict[str, Any] = {
+    splitter.__name__: splitter
+    for splitter in (
+        MultiTaskStratifiedGroupKFold,
+        MultiTaskStratifiedKFold,
+        MultiTaskStratifiedShuffleSplit,
+    )
+}
 # Their parameters are all that they are.
 _SPECS: dict[str, Any] = {
     spec.__name__: spec
@@ -99,7 +129,8 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     Parameters
     ----------
     estimator : MultiTaskNetClassifier, MultiTaskNetRegressor or MultiTaskNet
-        A fitted estimator.
+        A fitted estimator, or a MultiTaskCalibratedClassifierCV or
+        MultiTaskTunedThresholdClassifierCV around one.
     path : str or path-like
         Name of the file, by habit with the suffix `.safetensors`. A file that is there
         is replaced.
@@ -137,9 +168,9 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     True
     """
     kind = type(estimator)
-    if _ESTIMATORS.get(kind.__name__) is not kind:
+    if (_ESTIMATORS | META_ESTIMATORS).get(kind.__name__) is not kind:
         raise TypeError(
-            f"estimator must be one of {list(_ESTIMATORS)}; got an object of type "
+            f"estimator must be one of {list(_KINDS)}; got an object of type "
             f"{kind.__name__}. Save a Pipeline with skops.io, and of a "
             "search the best_estimator_."
         )
@@ -148,7 +179,7 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     write_file(path, _KINDS[kind.__name__], document, writer.arrays)
 
 
-def load(path: str | os.PathLike) -> BaseMultiTaskNet:
+def load(path: str | os.PathLike) -> Any:
     """Read an estimator that `save` has written, also a stranger's.
 
     Nothing is unpickled or run. Sizes and types are checked before memory is taken,
@@ -162,8 +193,8 @@ def load(path: str | os.PathLike) -> BaseMultiTaskNet:
 
     Returns
     -------
-    estimator : MultiTaskNetClassifier, MultiTaskNetRegressor or MultiTaskNet
-        The fitted estimator, on the CPU.
+    estimator : estimator
+        The fitted estimator that was saved, on the CPU.
 
     Raises
     ------
@@ -195,7 +226,8 @@ def load(path: str | os.PathLike) -> BaseMultiTaskNet:
         document, arrays = read_file(path, _KINDS.values())
         reader = _Reader(arrays)
         estimator = reader.decode(document)
-        if not isinstance(estimator, BaseMultiTaskNet) or reader.arrays:
+        is_one = isinstance(estimator, BaseMultiTaskNet | MultiTaskMetaEstimator)
+        if not is_one or reader.arrays:
             raise FileError("it holds something else than one estimator")
     # Whatever Python says of a value that is of another type than it must be.
     except (
@@ -242,7 +274,19 @@ class _Writer:
             return {"timedelta": [value.days, value.seconds, value.microseconds]}
         if _ESTIMATORS.get(kind.__name__) is kind:
             return {kind.__name__: self._encode_estimator(value, path)}
+        if META_ESTIMATORS.get(kind.__name__) is kind:
+            return {kind.__name__: self._encode_meta_estimator(value, path)}
+        if kind is Calibrator:
+            return self.encode(numbers_of(value), path)
         return {kind.__name__: self._encode_fields(_fields_of(value, path), path)}
+
+    def _encode_meta_estimator(self, estimator: Any, path: str) -> dict[str, Any]:
+        parts = parts_of(estimator)
+        return {
+            "params": self._encode_fields(parts["params"], path),
+            "estimator": self.encode(parts["estimator"], f"{path}/estimator"),
+            "fitted": self._encode_fields(parts["fitted"], path),
+        }
 
     def _encode_all(self, values: Any, path: str) -> list[Any]:
         return [self.encode(v, f"{path}/{i}") for i, v in enumerate(values)]
@@ -308,8 +352,11 @@ class _Writer:
 def _fields_of(value: Any, path: str) -> dict[str, Any]:
     """What an object is made of, by name."""
     kind = type(value)
-    if kind is Freeze:
+    if _TUPLES.get(kind.__name__) is kind:
         return value._asdict()
+    if _SPLITTERS.get(kind.__name__) is kind:
+        names = inspect.signature(kind).parameters
+        return {name: getattr(value, name) for name in names}
     if _RECORDS.get(kind.__name__) is kind:
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if _SPECS.get(kind.__name__) is kind:
@@ -361,8 +408,12 @@ class _Reader:
             return self._decode_estimator(_ESTIMATORS[tag], content)
         if tag in _RECORDS:
             return _RECORDS[tag](**self._decode_fields(content))
-        if tag == "Freeze":
-            return Freeze(**self._decode_fields(content))
+        if tag == "CalibratorNumbers":
+            return calibrator_from(CalibratorNumbers(**self._decode_fields(content)))
+        if tag in _TUPLES | _SPLITTERS:
+            return (_TUPLES | _SPLITTERS)[tag](**self._decode_fields(content))
+        if tag in META_ESTIMATORS:
+            return self._decode_meta_estimator(tag, content)
         if tag in _SPECS:
             return self._decode_spec(tag, content)
         raise FileError(f"it has an object of the unknown type {tag!r}")
@@ -410,8 +461,9 @@ class _Reader:
     def _decode_spec(self, tag: str, content: Any) -> Any:
         spec = _SPECS[tag](**self._decode_fields(content))
         if isinstance(spec, FrozenEstimator):
-            if not isinstance(spec.estimator, BaseMultiTaskNet):
-                raise FileError("the pretrained estimator is not one of skmtl")
+            inside = BaseMultiTaskNet | MultiTaskMetaEstimator
+            if not isinstance(spec.estimator, inside):
+                raise FileError("a frozen estimator is not one of skmtl")
         elif hasattr(spec, "_parameter_constraints"):
             spec._validate_params()
         return spec
@@ -445,3 +497,11 @@ class _Reader:
         derived = estimator._attributes_of(fitted["_tasks"], network, is_labelled)
         estimator.__dict__.update(fitted | derived)
         return estimator
+
+    def _decode_meta_estimator(self, tag: str, content: Any) -> MultiTaskMetaEstimator:
+        parts = {
+            "params": self._decode_fields(content["params"]),
+            "estimator": self.decode(content["estimator"]),
+            "fitted": self._decode_fields(content["fitted"]),
+        }
+        return meta_estimator_from(tag, _ESTIMATORS | META_ESTIMATORS, parts)

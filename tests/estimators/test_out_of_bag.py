@@ -164,3 +164,14 @@ def test_many_members_each_leave_out_their_share():
     X, y = rng.normal(size=(600, 2)), np.arange(600) % 2
     clf = cross_fitted(200, hidden_layer_sizes=(2,), max_iter=1).fit(X, y)
     assert not np.isnan(clf.oob_prediction_).any()
+
+
+def test_many_rows_have_four_members_if_some_are_to_be_left_out():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5_200, 2))
+    Y = (X > 0).astype(float)
+    clf = MultiTaskNetClassifier((4,), max_iter=1, random_state=0)
+    assert clf.fit(X, Y).network_.n_members == 1
+    clf.set_params(oob_score=True).fit(X, Y)
+    assert clf.network_.n_members == 4
+    assert np.isfinite(clf.oob_prediction_).all()

@@ -1,0 +1,256 @@
+"""Meta-estimators in a file: what they are made of, and the way back."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.calibration import _SigmoidCalibration, _TemperatureScaling
+from sklearn.frozen import FrozenEstimator
+from sklearn.isotonic import IsotonicRegression
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._estimators import BaseMultiTaskNet
+from skmtl._files import FileError
+from skmtl._persistence._consistency import check_tasks
+from skmtl._predictions import fitted_network
+from skmtl._targets import Tasks
+from skmtl.calibration import MultiTaskCalibratedClassifierCV
+from skmtl.calibration._calibrated import CalibratedClassifier
+from skmtl.calibration._calibrators import Calibrator, Method
+from skmtl.model_selection import MultiTaskTunedThresholdClassifierCV
+from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
+
+META_ESTIMATORS: dict[str, Any] = {
+    estimator.__name__: estimator
+    for estimator in (
+        MultiTaskCalibratedClassifierCV,
+        MultiTaskTunedThresholdClassifierCV,
+    )
+}
+# What their predictions need.
+_FITTED = {
+    "MultiTaskCalibratedClassifierCV": ("_tasks", "calibrated_classifiers_"),
+    "MultiTaskTunedThresholdClassifierCV": (
+        "_tasks",
+        "estimator_",
+        "best_thresholds_",
+        "best_scores_",
+    ),
+}
+# Follow from the fitted estimator and its tasks; the scores of all thresholds are not
+# kept.
+_DERIVED = (
+    "classes_",
+    "task_names_",
+    "n_outputs_",
+    "n_features_in_",
+    "feature_names_in_",
+    "cv_results_",
+)
+# The learned numbers of scikit-learn's calibrators.
+_CALIBRATORS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "sigmoid": (_SigmoidCalibration, ("a_", "b_")),
+    "temperature": (_TemperatureScaling, ("beta_",)),
+    "isotonic": (IsotonicRegression, ("X_thresholds_", "y_thresholds_")),
+}
+
+
+class Unfitted(NamedTuple):
+    """An estimator before its fit: the class and its parameters."""
+
+    kind: str
+    params: dict[str, Any]
+
+
+class CalibratorNumbers(NamedTuple):
+    """A calibrator of scikit-learn as its learned numbers."""
+
+    method: Method
+    parts: list[list[Any]]
+
+
+# Writing ------------------------------------------------------------------------------
+
+
+def parts_of(estimator: MultiTaskMetaEstimator) -> dict[str, Any]:
+    """Parameters, and what a prediction needs."""
+    check_is_fitted(estimator)
+    estimator._validate_params()  # they may have been set since, and load does too
+    kind = type(estimator).__name__
+    params = estimator.get_params(deep=False)
+    fitted = {name: getattr(estimator, name) for name in _FITTED[kind]}
+    unknown = sorted(set(vars(estimator)) - {*params, *fitted, *_DERIVED})
+    if unknown:
+        raise ValueError(
+            f"A saved {kind} has no place for {unknown} (metadata requests and the "
+            "like). Save a copy without them, or use joblib.dump among people who "
+            "trust each other."
+        )
+    network = fitted_network(estimator)
+    if network is None or network is not _innermost_of_ours(estimator):
+        raise TypeError(
+            f"A {kind} that is saved must stand around an estimator of skmtl; got "
+            f"{type(estimator.estimator).__name__}. Save it with skops.io."
+        )
+    given = params.pop("estimator")
+    is_given = given is fitted.get("estimator_") or isinstance(given, FrozenEstimator)
+    return {
+        "params": params,
+        "estimator": None if is_given else _unfitted(given),
+        "fitted": fitted,
+    }
+
+
+def _innermost_of_ours(estimator: Any) -> Any:
+    """Our network, if nothing but our meta-estimators stand around it."""
+    while isinstance(estimator, MultiTaskMetaEstimator | FrozenEstimator):
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        else:
+            estimator = estimator._wrapped_estimator()
+    return estimator
+
+
+def _unfitted(estimator: Any) -> Unfitted:
+    params = estimator.get_params(deep=False)
+    if "estimator" in params and not isinstance(params["estimator"], FrozenEstimator):
+        params["estimator"] = _unfitted(params["estimator"])
+    if "checkpoint_dir" in params:
+        params["checkpoint_dir"] = None  # a place on this machine
+    return Unfitted(type(estimator).__name__, params)
+
+
+def numbers_of(calibrator: Calibrator) -> CalibratorNumbers:
+    """A calibrator as its learned numbers."""
+    _, names = _CALIBRATORS[calibrator.method]
+    parts = [
+        [np.asarray(getattr(part, name), dtype=np.float64) for name in names]
+        for part in calibrator.parts
+    ]
+    return CalibratorNumbers(calibrator.method, parts)
+
+
+# Reading ------------------------------------------------------------------------------
+
+
+def calibrator_from(calibration: CalibratorNumbers) -> Calibrator:
+    """The way back from `numbers_of`."""
+    make, names = _CALIBRATORS[calibration.method]
+    parts = []
+    for numbers in calibration.parts:
+        is_sound = all(np.isfinite(n).all() and n.dtype == float for n in numbers)
+        _require(len(numbers) == len(names) and is_sound, "a calibrator is not numbers")
+        part = make()
+        if calibration.method == "isotonic":
+            _set_isotonic(part, *numbers)
+        else:
+            for name, value in zip(names, numbers, strict=True):
+                setattr(part, name, float(value))
+        parts.append(part)
+    return Calibrator(calibration.method, parts)
+
+
+def _set_isotonic(part: IsotonicRegression, x: np.ndarray, y: np.ndarray) -> None:
+    is_function = x.ndim == 1 and x.shape == y.shape and len(x) > 0
+    _require(is_function and (np.diff(x) > 0).all(), "a calibrator is no function")
+    part.set_params(y_min=0, y_max=1, out_of_bounds="clip")
+    part.X_thresholds_, part.y_thresholds_ = x, y
+    part.X_min_, part.X_max_, part.increasing_ = float(x[0]), float(x[-1]), True
+    part._build_f(x, y)
+
+
+def meta_estimator_from(
+    kind: str, estimators: dict[str, Any], content: dict[str, Any]
+) -> MultiTaskMetaEstimator:
+    """The way back from `parts_of`; `estimators` are the classes that may be inside."""
+    fitted = content["fitted"]
+    is_whole = set(fitted) == set(_FITTED[kind])
+    _require(is_whole, "the estimator has other attributes than it must have")
+    tasks = fitted["_tasks"]
+    check_tasks(tasks)
+    if "estimator_" in fitted:
+        inner = fitted["estimator_"]
+        _check_same_tasks(inner, tasks)
+        _check_thresholds(fitted, tasks)
+    else:
+        inner = _check_pairs(fitted["calibrated_classifiers_"], tasks)
+    given = content["estimator"]
+    given = inner if given is None else _from_unfitted(given, estimators)
+    estimator = META_ESTIMATORS[kind](estimator=given, **content["params"])
+    estimator._validate_params()
+    estimator.__dict__.update(fitted)
+    estimator._set_fitted(tasks, inner)
+    return estimator
+
+
+def _from_unfitted(given: Unfitted, estimators: dict[str, Any]) -> BaseEstimator:
+    _require(type(given) is Unfitted, "the estimator before its fit is missing")
+    params = dict(given.params)
+    if isinstance(params.get("estimator"), Unfitted):
+        params["estimator"] = _from_unfitted(params["estimator"], estimators)
+    _require(params.get("checkpoint_dir") is None, "it names a folder to write to")
+    estimator = estimators[given.kind](**params)
+    estimator._validate_params()
+    return estimator
+
+
+def _check_same_tasks(estimator: Any, tasks: Tasks) -> None:
+    if isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    is_ours = isinstance(estimator, BaseMultiTaskNet | MultiTaskMetaEstimator)
+    _require(is_ours, "there is something else than an estimator inside")
+    own = estimator._tasks
+    is_same = own.n_tasks == tasks.n_tasks and own.is_1d == tasks.is_1d
+    is_same = is_same and (own.are_numbers == tasks.are_numbers).all()
+    _require(is_same, "the estimator inside has other tasks")
+    for t in np.flatnonzero(~tasks.are_numbers):
+        is_known = set(own.classes[t].tolist()) <= set(tasks.classes[t].tolist())
+        _require(is_known, "the estimator inside has other classes")
+
+
+def _check_pairs(pairs: Any, tasks: Tasks) -> Any:
+    """The first of the estimators, if all pairs are sound."""
+    is_list = type(pairs) is list and len(pairs) > 0
+    _require(is_list, "there are no calibrated classifiers")
+    for pair in pairs:
+        is_pair = type(pair) is CalibratedClassifier and type(pair.calibrators) is list
+        _require(is_pair, "a calibrated classifier lacks a part")
+        _check_same_tasks(pair.estimator, tasks)
+        _require(len(pair.calibrators) == tasks.n_tasks, "a calibrator is missing")
+        for t, calibrator in enumerate(pair.calibrators):
+            _check_calibrator(calibrator, tasks, t)
+    return pairs[0].estimator
+
+
+def _check_calibrator(calibrator: Any, tasks: Tasks, t: int) -> None:
+    if calibrator is None:
+        return
+    is_one = type(calibrator) is Calibrator and not tasks.are_numbers[t]
+    _require(is_one, "a calibrator is out of place")
+    n_classes = len(tasks.classes[t])
+    is_single = n_classes == 2 or calibrator.method == "temperature"
+    n_parts = 1 if is_single else n_classes
+    _require(len(calibrator.parts) == n_parts, "a calibrator lacks a class")
+
+
+def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
+    binary = [
+        str(tasks.names[t])
+        for t in np.flatnonzero(~tasks.are_numbers)
+        if len(tasks.classes[t]) == 2
+    ]
+    for name in ("best_thresholds_", "best_scores_"):
+        values = fitted[name]
+        is_whole = type(values) is dict and list(values) == binary
+        are_floats = is_whole and all(type(v) is float for v in values.values())
+        _require(are_floats, f"{name} are not a number for each binary task")
+    _require(
+        all(math.isfinite(v) for v in fitted["best_thresholds_"].values()),
+        "a threshold is not finite",
+    )
+
+
+def _require(holds: Any, otherwise: str) -> None:
+    if not holds:
+        raise FileError(otherwise)
