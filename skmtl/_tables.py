@@ -1,5 +1,6 @@
 """Tables of results: a row per task, with or without pandas."""
 
+from html import escape
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,12 +13,16 @@ class Table(dict):
         super().__init__(columns)
         self._names = names
 
-    def __repr__(self) -> str:
+    def _cells(self) -> list[list[str]]:
+        """Line by line, with the names of the columns as the first one."""
         rows = [["", *self], *zip(self._names, *self.values(), strict=True)]
-        cells = [
+        return [
             [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
             for row in rows
         ]
+
+    def __repr__(self) -> str:
+        cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join(
             "  ".join(
@@ -25,6 +30,14 @@ class Table(dict):
             )
             for row in cells
         )
+
+    def _repr_html_(self) -> str:
+        head, *body = (list(map(escape, row)) for row in self._cells())
+        lines = ["".join(f"<th>{cell}</th>" for cell in head)]
+        for name, *cells in body:
+            lines.append(f"<th>{name}</th>" + "".join(f"<td>{c}</td>" for c in cells))
+        rows = "\n".join(f"<tr>{line}</tr>" for line in lines)
+        return without_formulas(f'<table class="dataframe">\n{rows}\n</table>')
 
 
 def as_table(columns: dict[str, NDArray], names: list[str]) -> Any:
@@ -41,3 +54,19 @@ def as_text(table: Any) -> str:
     if isinstance(table, Table):
         return repr(table)
     return table.to_string(max_rows=40, float_format="{:.3f}".format)
+
+
+def as_html(table: Any) -> str:
+    """As `as_text` has it, for a notebook.
+
+    Its class is that of data frames, which notebooks style in light and dark themes.
+    """
+    if isinstance(table, Table):
+        return table._repr_html_()
+    html: str = table.to_html(max_rows=40, float_format="{:.3f}".format, border=0)
+    return html
+
+
+def without_formulas(html: str) -> str:
+    """For notebooks, which take what is between two dollar signs for a formula."""
+    return f'<div class="tex2jax_ignore mathjax_ignore">\n{html}\n</div>'

@@ -1,6 +1,5 @@
 """label_curve: what the labels of the other tasks are worth to one task."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from sklearn.utils.validation import indexable
 
 from skmtl._estimators._transfer import weights_of_tasks
 from skmtl._interrupts import call_uncaught
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._tables import as_table, as_text
 from skmtl._targets import (
     Encoded,
@@ -322,12 +321,10 @@ def _default_sizes(least: int, most: int, is_number: bool) -> list[int]:
     left_out = [n for n in DEFAULT_SIZES if n not in sizes]
     if left_out:
         classes = "numbers" if is_number else f"{least} classes"
-        warnings.warn(
+        warn(
             f"The task has {classes} and at most {most} labels in the training rows of "
             f"a split: of the default n_labels {left_out} are left out. Pass "
-            "n_labels to choose others.",
-            UserWarning,
-            stacklevel=4,  # the caller of label_curve
+            "n_labels to choose others."
         )
     return sizes or [most]
 
@@ -348,12 +345,11 @@ def _warn_undefined(
         reason = "labels of one class of the task or none"
         if is_number:
             reason = "no value of the task, or a single one if the metric needs two"
-        warnings.warn(
+        warn(
             f"{metric} is undefined in {n_undefined} of {len(splits)} splits, whose "
             f"test rows have {reason}. The means are over the other splits, see "
             "n_scored.",
             UndefinedMetricWarning,
-            stacklevel=3,  # the caller of label_curve
         )
 
 

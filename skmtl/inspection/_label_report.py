@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length
 from skmtl._estimators import MultiTaskNetClassifier
 from skmtl._messages import shorten
 from skmtl._predictions import guess_task_types
-from skmtl._tables import as_table, as_text
+from skmtl._tables import as_html, as_table, as_text, without_formulas
 from skmtl._targets import (
     Tasks,
     TaskTypes,
@@ -148,16 +149,28 @@ class LabelReport:
         )
 
     def __repr__(self) -> str:
+        return "\n".join([self._summary(), as_text(self.table), *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        remarks = "".join(f"<li>{escape(text)}</li>" for text in self._remarks())
+        return without_formulas(
+            f"<p>{escape(self._summary())}</p>\n{as_html(self.table)}\n"
+            f"<ul>{remarks}</ul>"
+        )
+
+    def _summary(self) -> str:
         n_samples, n_tasks = self.observed.shape
         n_empty = int((~self.observed.any(axis=1)).sum())
-        lines = [
+        return (
             f"{n_samples} rows ({n_empty} without any label), {n_tasks} tasks, "
-            f"{100 * (1 - self.observed.mean()):.1f} % of the labels missing",
-            as_text(self.table),
-        ]
+            f"{100 * (1 - self.observed.mean()):.1f} % of the labels missing"
+        )
+
+    def _remarks(self) -> list[str]:
+        """A line for each thing that some tasks need a look for."""
         is_number, n_splits = self._is_number(), self.n_splits
         constant, rare = self._is_constant(), self._is_rare()
-        for tasks, meaning in [
+        meanings = [
             (self.unlabelled_tasks, "have no label"),
             (self.task_names[constant & ~is_number], "have labels of one class"),
             (self.task_names[constant & is_number], "have one value only"),
@@ -171,12 +184,13 @@ class LabelReport:
                 f"have missing labels that X predicts (AUC of {_PREDICTABLE} or more, "
                 "beyond chance): they are not missing at random",
             ),
-        ]:
-            if len(tasks):
-                lines.append(
-                    f"{len(tasks)} of {n_tasks} tasks {meaning}: {shorten(tasks)}"
-                )
-        return "\n".join(lines)
+        ]
+        n_tasks = len(self.task_names)
+        return [
+            f"{len(tasks)} of {n_tasks} tasks {meaning}: {shorten(tasks)}"
+            for tasks, meaning in meanings
+            if len(tasks)
+        ]
 
 
 def label_report(
@@ -219,7 +233,7 @@ def label_report(
     Returns
     -------
     report : LabelReport
-        It prints as a table with remarks.
+        It prints, and shows in a notebook, as a table with remarks.
 
     See Also
     --------

@@ -1,7 +1,5 @@
 """MultiTaskPredictionErrorDisplay: predicted against observed numbers, task by task."""
 
-import math
-from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -17,15 +15,18 @@ from skmtl._predictions import (
     named_task_types,
 )
 from skmtl._targets import Tasks, read_columns
-from skmtl._targets import task_names as names_of_tasks
+from skmtl.inspection._panels import (
+    are_named,
+    names_for_panels,
+    panel_axes,
+    write_in_panel,
+)
 from skmtl.inspection._result_display import drawn_names
 from skmtl.metrics._by_type import Metrics, check_n_tasks
 from skmtl.metrics._metric import resolve_metric
 from skmtl.metrics._tasks import observed_tasks
 
 _KINDS = ("actual_vs_predicted", "residual_vs_predicted")
-_MOST_COLUMNS = 4
-_PANEL = 3.2  # inches of its sides
 
 
 class MultiTaskPredictionErrorDisplay:
@@ -229,7 +230,7 @@ class MultiTaskPredictionErrorDisplay:
 
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {list(_KINDS)}; got {kind!r}.")
-        self.axes_ = _check_axes(axes, len(self.task_names))
+        self.axes_ = panel_axes(axes, len(self.task_names))
         self.figure_ = self.axes_[0].figure
         self.r2_ = np.full(len(self.task_names), np.nan)
         self.displays_: list[PredictionErrorDisplay | None] = []
@@ -255,34 +256,9 @@ class MultiTaskPredictionErrorDisplay:
                 for axis in (ax.xaxis, ax.yaxis):  # few ticks, since panels are small
                     axis.set_major_locator(MaxNLocator(4))
             else:
-                ax.set(xticks=[], yticks=[])
-                style = {"ha": "center", "va": "center", "transform": ax.transAxes}
-                ax.text(0.5, 0.5, "no observed value", **style)
+                write_in_panel(ax, "no observed value")
             self.displays_.append(panel)
         return self
-
-
-def _check_axes(axes: Any, n_tasks: int) -> NDArray:
-    """(n_tasks,): axes, new ones in a grid if there are none."""
-    import matplotlib.pyplot as plt
-
-    if axes is None:
-        n_columns = min(math.ceil(math.sqrt(n_tasks)), _MOST_COLUMNS)
-        n_rows = math.ceil(n_tasks / n_columns)
-        size = _PANEL * n_columns, _PANEL * n_rows
-        settings: dict[str, Any] = {"squeeze": False, "layout": "constrained"}
-        _, grid = plt.subplots(n_rows, n_columns, figsize=size, **settings)
-        axes = grid.ravel()
-        for ax in axes[n_tasks:]:
-            ax.remove()
-        return np.asarray(axes[:n_tasks])
-    axes = np.ravel(np.asarray(axes, dtype=object))
-    if len(axes) != n_tasks:
-        raise ValueError(
-            f"axes must be {n_tasks}, one for each task that is drawn; got {len(axes)}."
-            " Pass as many, or choose the tasks with tasks."
-        )
-    return axes
 
 
 def _observed(
@@ -298,17 +274,8 @@ def _observed(
         are_numbers = fitted.are_numbers
     else:
         are_numbers = _guess_numbers(y_true, y_pred, len(columns))
-    if names is None:
-        names = names_of_tasks(own_names, len(columns))
-        if own_names is None and fitted is not None:
-            names = fitted.names
-    names = np.array([str(name) for name in names], dtype=object)
-    if len(names) != len(columns):
-        raise ValueError(
-            f"task_names must name each of the {len(columns)} tasks of y; got "
-            f"{len(names)}: {shorten(names)}. Correct them."
-        )
-    is_drawn = are_numbers if only is None else _are_named(names, only)
+    names = names_for_panels(y_true, names, None if fitted is None else fitted.names)
+    is_drawn = are_numbers if only is None else are_named(names, only)
     of_classes = names[is_drawn & ~are_numbers]
     if fitted is not None and len(of_classes):
         raise ValueError(
@@ -335,19 +302,6 @@ def _observed(
         [task.y for task in drawn],
         [task.prediction for task in drawn],
     )
-
-
-def _are_named(names: NDArray, only: Any) -> NDArray:
-    """(n_tasks,) of bool."""
-    given = [only] if isinstance(only, str) or not isinstance(only, Iterable) else only
-    given = [str(name) for name in given]
-    unknown = sorted(set(given) - set(names))
-    if unknown or not given:
-        raise ValueError(
-            f"tasks must be a name or names of tasks, {shorten(names)}; got "
-            f"{shorten(unknown or given)}. Correct them, or use None for all tasks."
-        )
-    return np.isin(names, given)
 
 
 def _guess_numbers(y_true: Any, y_pred: Any, n_tasks: int) -> NDArray:

@@ -1,7 +1,6 @@
 """task_affinity: how tasks pull on the layers that they share."""
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from skmtl._estimators._parameters import frozen_layers
 from skmtl._estimators._training_set import make_training_set
 from skmtl._inputs import check_inputs
 from skmtl._interrupts import call_uncaught
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._network import Positions, SparseRows, TrunkAndHeads
 from skmtl._outputs import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
@@ -599,10 +598,8 @@ def _warn_unlabelled(
             remedy = "Use a larger max_samples."
         else:
             remedy = "Drop these columns, or add labels."
-        warnings.warn(
+        warn(
             f"{len(unlabelled)} of {n_tasks} tasks have no label of positive weight in "
             f"the {n_rows} rows looked at: {shorten(unlabelled)}. What concerns them "
-            f"is NaN. {remedy}",
-            UserWarning,
-            stacklevel=4,  # the caller of task_affinity, past scikit-learn's wrapper
+            f"is NaN. {remedy}"
         )

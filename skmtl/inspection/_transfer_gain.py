@@ -1,6 +1,5 @@
 """transfer_gain: whether tasks gain from being learned together."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._tables import as_table, as_text
 from skmtl._targets import Encoded, Tasks
 from skmtl.inspection._comparison import (
@@ -302,11 +301,10 @@ def warn_undefined(
         is_own = tasks.are_numbers == (task_type == "number")
         partly = tasks.names[is_own & (n_scored < n_splits)].tolist()
         if partly:
-            warnings.warn(
+            warn(
                 f"{metric.name} is undefined for {len(partly)} of {is_own.sum()} tasks "
                 f"in some of the {n_splits} splits, whose {_UNDEFINED[task_type]}: "
                 f"{shorten(partly)}. Their gain is over the other splits, see "
                 "n_scored.",
                 UndefinedMetricWarning,
-                stacklevel=3,  # the caller of transfer_gain or capacity_curve
             )

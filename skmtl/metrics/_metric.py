@@ -22,6 +22,7 @@ from sklearn.metrics import (
 from sklearn.metrics._scorer import _BaseScorer
 
 from skmtl._predictions import is_list_of_tables
+from skmtl.metrics._calibration_error import expected_calibration_error
 from skmtl.metrics._task import Task
 
 TaskType = Literal["class", "number"]
@@ -37,6 +38,9 @@ _NEEDS_TWO_VALUES = (
     explained_variance_score,
     r2_score,
 )
+
+# Ratios of squares, which no unit changes.
+_OF_SQUARES = (explained_variance_score, r2_score)
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,16 @@ class Metric:
         function = self.function
         while isinstance(function, functools.partial):
             function = function.func
-        module = _module_of(function)
-        if module == "sklearn.metrics._regression":
+        if _module_of(function) == "sklearn.metrics._regression":
             return "number"
-        return "class" if module.startswith("sklearn.") else None
+        return "class" if _is_stock(function) else None
+
+    @property
+    def is_of_two_classes(self) -> bool:
+        """Whether a task of more classes is an error."""
+        if self.function is roc_auc_score:
+            return self.kwargs.get("multi_class", "raise") == "raise"
+        return _average_of(self) == "binary"
 
     def takes_scores(self, y_pred: Any) -> bool:
         """Whether it is computed from probabilities or decision values."""
@@ -82,7 +92,10 @@ def _known_functions() -> dict[Callable, tuple[int, tuple[str, ...]]]:
     scorers = [get_scorer(name) for name in get_scorer_names()]
     # Of several scorers of a function, the one without arguments speaks for it.
     scorers.sort(key=lambda scorer: len(scorer._kwargs), reverse=True)
-    return {s._score_func: (s._sign, as_tuple(s._response_method)) for s in scorers}
+    own = {expected_calibration_error: (-1, ("predict_proba",))}
+    return own | {
+        s._score_func: (s._sign, as_tuple(s._response_method)) for s in scorers
+    }
 
 
 def sign_of(metric: Metric) -> int:
@@ -129,6 +142,11 @@ def _module_of(function: Callable) -> str:
     return getattr(function, "__module__", None) or ""
 
 
+def _is_stock(function: Callable) -> bool:
+    """Whether it is a function of scikit-learn's, or of ours in its manner."""
+    return _module_of(function).startswith(("sklearn.", "skmtl."))
+
+
 def score_task(metric: Metric, task: Task) -> float:
     """The metric of one task, NaN where it is undefined."""
     if task.type == "number":
@@ -140,7 +158,12 @@ def _score_numbers(metric: Metric, task: Task) -> float:
     n_needed = 2 if metric.function in _NEEDS_TWO_VALUES else 1
     if len(task.y) < n_needed:
         return np.nan
-    return _call(metric, task, task.y, task.prediction, metric.kwargs)
+    y, prediction = task.y, task.prediction
+    if metric.function in _OF_SQUARES:
+        # Their squares may be out of range. A power of two changes no digit.
+        _, exponent = np.frexp(np.abs(y).max())
+        y, prediction = np.ldexp(y, -exponent), np.ldexp(prediction, -exponent)
+    return _call(metric, task, y, prediction, metric.kwargs)
 
 
 def _score_classes(metric: Metric, task: Task) -> float:
@@ -184,8 +207,8 @@ def _call(
 
 def _check_multi_class(metric: Metric, task: Task) -> None:
     """Refuse several classes also where a part of the data has two of them."""
-    raises = metric.kwargs.get("multi_class", "raise") == "raise"
-    if metric.function is roc_auc_score and task.prediction.ndim == 2 and raises:
+    is_auc = metric.function is roc_auc_score
+    if is_auc and metric.is_of_two_classes and task.prediction.ndim == 2:
         raise ValueError(
             f"ROC AUC of {len(task.classes)} classes must say how they are averaged. "
             "Use 'roc_auc_ovr' or 'roc_auc_ovo', or pass multi_class."
@@ -223,11 +246,11 @@ def positive_label(task: Task) -> Any:
 
 @functools.cache
 def _parameters_of_stock(function: Callable) -> dict[str, Any]:
-    """Parameters of a function of scikit-learn's, and their defaults.
+    """Parameters of a stock function, and their defaults.
 
     Functions of others have defaults of their own.
     """
-    if not _module_of(function).startswith("sklearn."):
+    if not _is_stock(function):
         return {}
     parameters = inspect.signature(function).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}

@@ -1,6 +1,7 @@
 """multitask_report: several metrics as a table, a row per task."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,22 @@ from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
     brier_score_loss,
+    f1_score,
     log_loss,
+    matthews_corrcoef,
     mean_absolute_error,
     r2_score,
+    recall_score,
     roc_auc_score,
     root_mean_squared_error,
 )
 
+from skmtl._messages import shorten
 from skmtl._predictions import entries_of, guess_task_types, named_task_types
 from skmtl._tables import as_table
 from skmtl._targets import TaskTypes, read_columns
 from skmtl.metrics._by_type import Metrics, types_by_name, warn_undefined
+from skmtl.metrics._calibration_error import expected_calibration_error
 from skmtl.metrics._metric import resolve_metric, score_task
 from skmtl.metrics._task import Task
 from skmtl.metrics._tasks import observed_tasks
@@ -33,6 +39,7 @@ def multitask_report(
     sample_weight: Any = None,
     task_names: Any = None,
     task_types: Mapping[str, str] | None = None,
+    thresholds: Any = None,
 ) -> Any:
     """Tabulate how good probabilities and predicted numbers are, task by task.
 
@@ -57,23 +64,24 @@ def multitask_report(
         the axes of its entries. If `y_pred` is a table with a column per task, all
         tasks are numbers if a column of `y_true` has decimals or 30 or more different
         whole numbers, otherwise classes.
+    thresholds : dict or array-like of shape (n_tasks,), default=None
+        The probability from which on a task's greater class is predicted, by the names
+        of the tasks or for each task, such as `best_thresholds_` of
+        `MultiTaskTunedThresholdClassifierCV`. The most probable class is predicted for
+        tasks without a threshold (not named, or NaN), which multi-class tasks and tasks
+        of numbers must be.
 
     Returns
     -------
     report : DataFrame or dict of ndarray
-        A row per task. For classes, the columns are `n_labelled`; `share_positive`, of
-        the greater class of binary tasks; `roc_auc` and `average_precision` (means over
-        the classes, one against the rest, of multi-class tasks); `log_loss`; `brier`;
-        `accuracy`. For numbers they are `n_labelled`; `mean` and `std` of the observed
-        values; `r2`; `rmse` and `mae`, in units of the task. If there are both, `type`
-        is "class" or "number", and columns of the other type are NaN. NaN where
-        undefined. Without pandas, a dict of the columns that prints as the table.
+        A row per task, NaN where undefined. Without pandas, a dict of the columns that
+        prints as the table. The notes say what the columns are.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, if a prediction is missing (NaN), or if labels come
-        instead of probabilities.
+        If shapes do not fit, if a prediction is missing (NaN), if labels come instead
+        of probabilities, or if a threshold is not of a binary task.
 
     Warns
     -----
@@ -84,6 +92,31 @@ def multitask_report(
     See Also
     --------
     multitask_score : One metric, averaged.
+    expected_calibration_error : What the column `ece` is.
+    skmtl.inspection.MultiTaskRocCurveDisplay : Draws the curves, task by task.
+    skmtl.inspection.MultiTaskCalibrationDisplay : Draws probabilities against shares.
+
+    Notes
+    -----
+    The columns for classes:
+
+    - `n_labelled`, the number of observed labels, and `share_positive`, the share of
+      the greater class of a binary task;
+    - of the probabilities: `roc_auc` and `average_precision` (for multi-class tasks
+      means over the classes, one against the rest), `log_loss`, `brier` and `ece`, the
+      expected calibration error;
+    - of the predicted classes: `accuracy`; `balanced_accuracy`, the mean over the
+      observed classes of the share that is found; `f1`, of the greater class of a
+      binary task and the mean over the classes of a multi-class task; `mcc`, Matthews'
+      correlation of labels and predictions, for any number of classes. Without labels
+      of two classes, `balanced_accuracy` and `mcc` are undefined.
+
+    The columns for numbers: `n_labelled`, `mean` and `std` of the observed values,
+    `r2`, `rmse` and `mae`, the last two in units of the task. If there are classes and
+    numbers, `type` is "class" or "number", and columns of the other type are NaN.
+
+    In a notebook the report shows as an HTML table, with or without pandas. With
+    pandas, `report.round(2)` is easier to read.
 
     Examples
     --------
@@ -99,6 +132,16 @@ def multitask_report(
     toxic             4            0.50      1.0      0.75
     soluble           3            0.67      0.5      0.67
 
+    Decided at a threshold of 0.35, the second positive of the first task is found:
+
+    >>> report = multitask_report(
+    ...     y_true, p, task_names=["toxic", "soluble"], thresholds={"toxic": 0.35}
+    ... )
+    >>> report[["accuracy", "balanced_accuracy", "f1", "mcc"]].round(2)
+             accuracy  balanced_accuracy   f1  mcc
+    toxic        1.00                1.0  1.0  1.0
+    soluble      0.67                0.5  0.8  0.0
+
     Numbers, in units of each task:
 
     >>> y_true = np.array([[0.5, 300], [np.nan, 100], [1.5, 200], [2.5, np.nan]])
@@ -112,7 +155,7 @@ def multitask_report(
     if types is None:
         types = _types_of(y_true, y_pred)
     if types == "class":
-        _refuse_labels(y_pred)
+        refuse_labels(y_pred)
     metrics = _metrics_that_may_be_undefined()
     tasks = observed_tasks(
         metrics,
@@ -123,7 +166,7 @@ def multitask_report(
         sample_weight=sample_weight,
         task_names=task_names,
     ).tasks
-    columns = _columns(tasks)
+    columns = _columns(tasks, _thresholds_by_task(thresholds, tasks))
     undefined = {"class": "roc_auc", "number": "r2"}
     scores = [columns[undefined[task.type]][task.position] for task in tasks]
     warn_undefined(metrics, tasks, np.array(scores))
@@ -148,7 +191,7 @@ def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
     return "class" if guess_task_types(y_true) == "class" else "number"
 
 
-def _refuse_labels(y_pred: Any) -> None:
+def refuse_labels(y_pred: Any) -> None:
     is_list = isinstance(y_pred, list | tuple) and any(
         entry is None or np.ndim(entry) == 2 for entry in y_pred
     )
@@ -165,10 +208,44 @@ def _refuse_labels(y_pred: Any) -> None:
         )
 
 
-def _columns(tasks: list[Task]) -> dict[str, NDArray]:
+def _thresholds_by_task(thresholds: Any, tasks: list[Task]) -> NDArray:
+    """(n_tasks,): NaN where there is none."""
+    if thresholds is None:
+        return np.full(len(tasks), np.nan)
+    names = [task.name for task in tasks]
+    if isinstance(thresholds, Mapping):
+        given = {str(name): threshold for name, threshold in thresholds.items()}
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ValueError(
+                f"thresholds must be of the tasks {shorten(names)}; got "
+                f"{shorten(unknown)} too. Correct the names, or pass task_names."
+            )
+        thresholds = [given.get(name, np.nan) for name in names]
+    values = np.asarray(thresholds, dtype=float)
+    if values.shape != (len(tasks),):
+        raise ValueError(
+            f"thresholds must be a dict, or have one for each of the {len(tasks)} "
+            f"tasks; got shape {values.shape}. Use NaN for tasks without one."
+        )
+    wrong = [
+        task.name
+        for task, value in zip(tasks, values, strict=True)
+        if not np.isnan(value) and len(task.classes) != 2
+    ]
+    if wrong:
+        raise ValueError(
+            f"thresholds must be of binary tasks; got one for {shorten(wrong)}. Leave "
+            "them out of a dict, or use NaN in their places."
+        )
+    return values
+
+
+def _columns(tasks: list[Task], thresholds: NDArray) -> dict[str, NDArray]:
     """Those of both types, NaN where they do not apply."""
+    of_classes = partial(_columns_of_classes, thresholds=thresholds)
     by_type: dict[str, tuple[Callable, list[Task]]] = {
-        "class": (_columns_of_classes, [t for t in tasks if t.type == "class"]),
+        "class": (of_classes, [t for t in tasks if t.type == "class"]),
         "number": (_columns_of_numbers, [t for t in tasks if t.type == "number"]),
     }
     columns = {}
@@ -183,18 +260,51 @@ def _columns(tasks: list[Task]) -> dict[str, NDArray]:
     return columns
 
 
-def _columns_of_classes(tasks: list[Task]) -> dict[str, list[float]]:
+def _columns_of_classes(
+    tasks: list[Task], thresholds: NDArray
+) -> dict[str, list[float]]:
+    """`thresholds` are those of the tasks by their positions."""
     columns = {"share_positive": [_share_positive(task) for task in tasks]}
     for name, function, kwargs in [
         ("roc_auc", roc_auc_score, {"multi_class": "ovr"}),
         ("average_precision", average_precision_score, {}),
         ("log_loss", log_loss, {}),
         ("brier", brier_score_loss, {}),
+        ("ece", expected_calibration_error, {}),
     ]:
         columns[name] = _scores(function, kwargs, tasks)
-    labels = [task.with_most_probable_labels() for task in tasks]
-    columns["accuracy"] = _scores(accuracy_score, {}, labels)
+    decided = [_decide(task, thresholds[task.position]) for task in tasks]
+    columns["accuracy"] = _scores(accuracy_score, {}, decided)
+    by_task = [_balanced_accuracy_f1_and_mcc(task) for task in decided]
+    for i, name in enumerate(["balanced_accuracy", "f1", "mcc"]):
+        columns[name] = [scores[i] for scores in by_task]
     return columns
+
+
+def _decide(task: Task, threshold: float) -> Task:
+    """Labels in place of probabilities."""
+    if np.isnan(threshold):
+        return task.with_most_probable_labels()
+    codes = (task.prediction >= threshold).astype(np.intp)
+    return task._replace(prediction=task.classes[codes], form="labels")
+
+
+def _balanced_accuracy_f1_and_mcc(task: Task) -> tuple[float, float, float]:
+    """Of predicted labels."""
+    f1: dict[str, Any] = {"average": "macro", "zero_division": np.nan}
+    if len(task.classes) == 2:
+        f1 |= {"average": "binary", "pos_label": task.classes[1]}
+    elif len(task.classes) < 2:
+        return np.nan, np.nan, np.nan
+    score_f1 = score_task(resolve_metric(f1_score, f1), task)
+    if not task.has_two_classes:
+        return np.nan, score_f1, np.nan
+    # As balanced_accuracy_score, without its warning of classes that are not observed.
+    recall = resolve_metric(
+        recall_score, {"average": "macro", "labels": np.unique(task.y)}
+    )
+    mcc = resolve_metric(matthews_corrcoef, {})
+    return score_task(recall, task), score_f1, score_task(mcc, task)
 
 
 def _columns_of_numbers(tasks: list[Task]) -> dict[str, list[float]]:

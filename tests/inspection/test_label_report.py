@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.ensemble import RandomForestClassifier
 
+from skmtl._tables import Table
 from skmtl.inspection import label_report
 
 
@@ -56,6 +59,25 @@ def test_tasks_with_too_few_labels_are_named(labels):
     assert "have no label: ['empty']" in text
     assert list(report.table) == text.splitlines()[1].split()
     assert "fewer than 5 labels: ['rare']" in text
+
+
+@pytest.mark.parametrize("is_frame", [True, False])
+def test_in_a_notebook_it_is_a_table_with_remarks(labels, is_frame):
+    labels.columns = ["<half>", "$text$", "a & b", "empty", "rare"]
+    report = label_report(labels)
+    if not is_frame:
+        columns = {name: report.table[name].to_numpy() for name in report.table}
+        report = replace(report, table=Table(columns, report.task_names.tolist()))
+    html = report._repr_html_()
+    assert "<p>100 rows (2 without any label), 5 tasks, " in html
+    assert html.count("<table") == html.count("</table>") == 1
+    assert all(f"<th>{name}</th>" in html for name in report.table)
+    assert "<half>" not in html
+    for name in ("&lt;half&gt;", "a &amp; b"):
+        assert f"<th>{name}</th>" in html
+    assert "<li>1 of 5 tasks have labels of one class: [&#x27;a &amp; b" in html
+    assert html.count("<li>") == len(repr(report).splitlines()) - 7
+    assert "mathjax_ignore" in html  # or $text$ is a formula
 
 
 @pytest.mark.parametrize("form", ["array", "frame with NaN", "sparse"])

@@ -1,0 +1,106 @@
+"""MultiTaskRocCurveDisplay: ROC curves, task by task."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from skmtl.inspection._curves_display import (
+    CurvesDisplay,
+    counts_by_class,
+    for_each_class,
+    part,
+)
+from skmtl.metrics._task import Task
+
+
+class MultiTaskRocCurveDisplay(CurvesDisplay):
+    """ROC curves, a panel for each task.
+
+    Each panel has the curve of scikit-learn's `roc_curve` on the rows in which the task
+    was observed, and the dashed line of chance. The title gives the area under the
+    curve. A task of more than two classes has a thin curve for each class against the
+    rest, and the mean of the areas in its title. Further keyword arguments of
+    `from_estimator` and `from_predictions`, such as `drop_intermediate`, are those of
+    `roc_curve`.
+
+    Parameters
+    ----------
+    task_names : list of str
+        The names of the tasks.
+    class_counts : list of dict
+        For each task, the number of observed labels of each class.
+    fpr : list of dict
+        For each task, the false positive rates of each class that is drawn; of two
+        classes that is the greater one.
+    tpr : list of dict
+        The true positive rates in the same form.
+    roc_auc : list of dict
+        The areas under the curves in the same form.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes of shape (n_tasks,)
+        The axes of the panels, after `plot`.
+    figure_ : matplotlib Figure
+        The figure, after `plot`.
+    lines_ : list of list of matplotlib Line2D
+        The curves of each task, after `plot`.
+
+    See Also
+    --------
+    skmtl.metrics.multitask_report : ROC AUC as numbers, task by task.
+    MultiTaskPrecisionRecallDisplay : Says more where positives are rare.
+    sklearn.metrics.RocCurveDisplay : One panel.
+
+    Examples
+    --------
+    Two tasks, of which every third label is missing:
+
+    >>> import numpy as np
+    >>> from skmtl import MultiTaskNetClassifier
+    >>> from skmtl.inspection import MultiTaskRocCurveDisplay
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> Y = (X > 0).astype(float)
+    >>> Y[::3, 0] = Y[1::3, 1] = np.nan
+    >>> clf = MultiTaskNetClassifier((8,), n_members=1, max_iter=3).fit(X, Y)
+    >>> display = MultiTaskRocCurveDisplay.from_estimator(clf, X, Y)
+    >>> display.class_counts
+    [{0: 21, 1: 19}, {0: 13, 1: 27}]
+    """
+
+    _axis_names = ("false positive rate", "true positive rate")
+
+    def __init__(
+        self,
+        task_names: list[str],
+        class_counts: list[dict[Any, int]],
+        fpr: list[dict[Any, NDArray]],
+        tpr: list[dict[Any, NDArray]],
+        roc_auc: list[dict[Any, float]],
+    ) -> None:
+        super().__init__(task_names, class_counts)
+        self.fpr = fpr
+        self.tpr = tpr
+        self.roc_auc = roc_auc
+
+    @classmethod
+    def _from_tasks(cls, tasks: list[Task], **kwargs: Any) -> Self:
+        curves = for_each_class(roc_curve, tasks, **kwargs)
+        return cls(
+            [task.name for task in tasks],
+            counts_by_class(tasks),
+            part(curves, 0),
+            part(curves, 1),
+            for_each_class(roc_auc_score, tasks),
+        )
+
+    def _draw(self, ax: Any, t: int) -> list[Any]:
+        ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.6")
+        return self._draw_curves(ax, t, self.fpr[t], self.tpr[t], self.roc_auc[t])
+
+    def _subtitle(self, t: int) -> str:
+        scores = list(self.roc_auc[t].values())
+        mean = "mean " if len(scores) > 1 else ""
+        return f"{mean}AUC {np.mean(scores):.2f}, {self._n_labels(t)}"
