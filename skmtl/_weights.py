@@ -145,7 +145,7 @@ def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
     if isinstance(class_weight, str) or tasks.is_1d:
         per_task = dict.fromkeys(tasks.names, class_weight)
     else:
-        per_task = weights_by_name(class_weight, tasks.names, "class_weight") or {}
+        per_task = _class_weight_by_name(class_weight, tasks)
     for t, (name, target) in enumerate(zip(tasks.names, tasks.targets, strict=True)):
         given, n_codes = per_task.get(name), target.n_codes
         if isinstance(target, Classes):
@@ -158,6 +158,20 @@ def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
                 "values are numbers. Use task_weight, or leave it out."
             )
     return weights
+
+
+def _class_weight_by_name(class_weight: Any, tasks: Tasks) -> dict[str, Any]:
+    by_name = weights_by_name(class_weight, tasks.names, "class_weight")
+    if by_name is None:  # a list with an entry per task, as forests take it
+        given = class_weight if len(class_weight) == tasks.n_tasks else [{0: 1, 1: 5}]
+        pairs = zip(tasks.names.tolist(), given, strict=False)
+        shown = {name: weight for name, weight in pairs if weight is not None}
+        raise ValueError(
+            "class_weight must be None, 'balanced' or a dict by task name for a y of "
+            f"two axes; got a {type(class_weight).__name__} of {len(class_weight)}. "
+            f"Pass class_weight={shown or None}."
+        )
+    return by_name
 
 
 def _weights_of_task(

@@ -41,7 +41,8 @@ NOT_CONVERGED = "Maximum number of epochs"
 # Documented, and whether they come depends on more than this file works out.
 OTHER_WARNINGS = {
     UserWarning: "too few labels for early_stopping|number of classes is greater|"
-    "labels that look like missing labels"
+    "labels that look like missing labels|labels of one class only|"
+    "categories without a row|a single 1 in its|looks like a mark"
 }
 
 

@@ -10,7 +10,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.testing import assert_equal
 from packaging.requirements import Requirement
 from packaging.version import Version
 from sklearn.base import BaseEstimator
@@ -189,7 +191,8 @@ def assert_documents_parameters(function, doc):
         if signature[name].default is inspect.Parameter.empty:  # *arrays, **kwargs too
             assert default is None, name
         else:
-            assert ast.literal_eval(default) == signature[name].default, name
+            expected = np.nan if default == "np.nan" else ast.literal_eval(default)
+            assert_equal(signature[name].default, expected, err_msg=name)
 
 
 def test_every_fitted_attribute_is_documented(problem):

@@ -4,11 +4,22 @@ import sys
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from skmtl._targets import check_labelled, decode_targets, encode_targets
+from skmtl._targets import (
+    _containers as containers,
+)
+from skmtl._targets import (
+    check_labelled,
+    decode_targets,
+    encode_new_tasks,
+    encode_targets,
+)
+from skmtl.metrics import multitask_score
+from skmtl.model_selection import MultiTaskStratifiedKFold
 
 H = None  # a hole, in tables below
 
@@ -129,6 +140,29 @@ def test_sparse_targets_are_fully_observed():
         tasks, codes = encode_targets(make(np.array([[0, 2], [1, 0]])))
         assert codes.tolist() == [[0, 1], [1, 0]]
         assert [c.tolist() for c in tasks.classes] == [[0, 1], [0, 2]]
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr"])
+@pytest.mark.parametrize("make", [sparse.coo_array, sparse.coo_matrix])
+def test_entries_of_sparse_targets_may_be_zero_or_missing(form, make):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, size=(60, 3)).astype(float)
+    y[rng.random(y.shape) < 0.3] = np.nan
+    rows, columns = np.indices(y.shape).reshape(2, -1)
+    p = rng.random(y.shape)
+    tasks, codes = encode_targets(y)
+    folds = [test.tolist() for _, test in MultiTaskStratifiedKFold(3).split(y, y)]
+    for is_stored in (np.ones(y.size, bool), (y.ravel() != 0) | (p.ravel() < 0.5)):
+        entries = y.ravel()[is_stored], (rows[is_stored], columns[is_stored])
+        table = make(entries, shape=y.shape).asformat(form)
+        found, found_codes = encode_targets(table)
+        assert_array_equal(found_codes, codes)
+        assert [c.tolist() for c in found.classes] == [
+            c.tolist() for c in tasks.classes
+        ]
+        assert multitask_score("roc_auc", table, p) == multitask_score("roc_auc", y, p)
+        splits = MultiTaskStratifiedKFold(3).split(y, table)
+        assert [test.tolist() for _, test in splits] == folds
 
 
 def test_every_column_keeps_its_own_kind_of_label():
@@ -353,3 +387,52 @@ def test_tables_of_0_and_1_are_encoded_as_column_by_column(dtype, make, monkeypa
     for found, learned in zip(tasks.classes, expected.classes, strict=True):
         assert_array_equal(found, learned)
         assert found.dtype == learned.dtype
+
+
+@pytest.mark.parametrize(
+    ("y", "got"), [({"a": [0, 1]}, "dict"), ([{"a": 0}, {"a": 1}], "a list of dicts")]
+)
+def test_dicts_are_refused_with_what_to_pass(y, got):
+    with pytest.raises(ValueError, match=rf"got {got}\. Pass pd\.DataFrame\(y\)"):
+        encode_targets(y)
+
+
+# Names ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "name"),
+    [
+        (pd.Series([0, 1], name="toxic"), "toxic"),
+        (pd.Series([0, 1], name=3), "3"),
+        (pd.Series([0, 1]), "task_0"),
+        (pl.Series("toxic", [0, 1]), "toxic"),
+        (pl.Series([0, 1]), "task_0"),
+        (pa.chunked_array([[0, 1]]), "task_0"),
+        (np.array([0, 1]), "task_0"),
+    ],
+)
+def test_the_name_of_a_series_is_that_of_its_task(y, name):
+    tasks, _ = encode_targets(y)
+    assert tasks.names.tolist() == [name]
+    assert tasks.is_1d
+    # Later calls may bring another: y_train and y_test are often called so.
+    for later in (pd.Series([1, 0], name="later"), np.array([1, 0])):
+        assert encode_targets(later, tasks=tasks)[1].tolist() == [[1], [0]]
+
+
+@pytest.mark.parametrize("task_types", ["class", {"b": "class", "c": "number"}])
+def test_the_columns_of_new_tasks_are_read_once(task_types, monkeypatch):
+    old, _ = encode_targets(pd.DataFrame({"a": [0, 1]}))
+    module, read = "skmtl._targets._encoding", []
+
+    def read_columns(y):
+        read.append(y)
+        return containers.read_columns(y)
+
+    monkeypatch.setattr(f"{module}.read_columns", read_columns)
+    y_new = pd.DataFrame({"b": ["u", None], "c": [1, 2]})
+    new = encode_new_tasks(y_new, old, task_types)
+    assert len(read) == 1
+    assert new.tasks.names.tolist() == ["b", "c"]
+    assert new.codes[:, 0].tolist() == [0, -1]

@@ -192,6 +192,20 @@ def test_unusable_class_weights_are_refused(weight, message):
         class_weights(weight, TASKS, UNWEIGHTED)
 
 
+@pytest.mark.parametrize(
+    ("weight", "shown"),
+    [
+        ([{"a": 1, "b": 5}, None], r"a list of 2.*{'task_0': {'a': 1, 'b': 5}}"),
+        (["balanced", {1: 2}], r"{'task_0': 'balanced', 'task_1': {1: 2}}"),
+        ([None, None], r"class_weight=None\."),
+        ([{"a": 1}], r"a list of 1\..*class_weight={'task_0': "),
+    ],
+)
+def test_the_form_of_forests_is_refused_with_the_dict_to_pass(weight, shown):
+    with pytest.raises(ValueError, match=f"a dict by task name.*{shown}"):
+        class_weights(weight, TASKS, UNWEIGHTED)
+
+
 def test_weights_beyond_float32_are_refused():
     with pytest.raises(ValueError, match=r"fit float32.*1e\+40"):
         weight_table(np.array([1.0, 1e40]), np.ones((2, 2)))

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -32,6 +31,7 @@ from skmtl._estimators._network_state import (
 )
 from skmtl._estimators._out_of_bag import predict_out_of_bag
 from skmtl._estimators._parameters import (
+    check_owners,
     check_partial_fit_parameters,
     check_unchanged,
     leaves_out_rows,
@@ -48,8 +48,9 @@ from skmtl._estimators._transfer import (
     take_columns,
     weights_of_tasks,
 )
-from skmtl._inputs import check_inputs
+from skmtl._inputs import check_inputs, warn_of_row_order
 from skmtl._interrupts import catches_interrupts
+from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads
 from skmtl._outputs import (
     NUMBER_KINDS,
@@ -75,6 +76,7 @@ from skmtl._targets import (
     joined_tasks,
     named_tasks,
     warn_of_measurements,
+    warn_of_suspects,
     without_labels,
     without_tasks,
 )
@@ -154,11 +156,15 @@ class BaseMultiTaskNet(
             the weights of the best epoch so far, by its validation score or else its
             loss. Inside a search this ends one fit and not the search.
         UserWarning
-            If no row can be left out with `oob_score=True`, if a task has no observed
-            label, or too few to hold one out, or a single number as its only value, if
-            a label looks like a mark for a missing one ("NA", "?" and the like), or if
-            classes look like measurements: more than half of a task's labels are
-            different, or there are 30 or more whole numbers.
+            If no row can be left out with `oob_score=True`; if a task has no observed
+            label, or too few to hold one out, or labels of one class only, or a single
+            number as its only value; if a category column of `y` declares categories
+            without a row; and if something is legal but hardly ever meant: labels that
+            look like marks for missing ones ("NA", "?", or -1 or -99 beside 0 and 1),
+            columns that are the one-hot code of one question, `X` and `y` with the same
+            index in another order, and classes that look like measurements (more than
+            half of a task's labels are different, or there are 30 or more whole
+            numbers).
         """
         with torch.inference_mode(False), _restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
@@ -167,6 +173,10 @@ class BaseMultiTaskNet(
             if labelled.any():
                 labelled = self._labelled_so_far(training_set, continues)
             check_labelled(training_set.tasks, labelled)
+            if not continues:
+                warn_of_suspects(
+                    training_set.tasks, training_set.counted, training_set.totals
+                )
 
             def report(n_epochs: int) -> EpochReports:
                 context = self._init_callback_context(max_subtasks=n_epochs)
@@ -222,6 +232,7 @@ class BaseMultiTaskNet(
             )
         with torch.inference_mode(False), _restored_on_error(self):
             check_unchanged(self)
+            warn_of_row_order(X, y_new=y_new, sample_weight=sample_weight)
             X, columns = check_inputs(self, X, self._columns)
             encoded = encode_new_tasks(y_new, self._tasks, self.task_types)
             check_consistent_length(X, encoded.codes)
@@ -247,6 +258,9 @@ class BaseMultiTaskNet(
                 **weights,
             )
             check_labelled(training_set.tasks, training_set.is_labelled)
+            warn_of_suspects(
+                training_set.tasks, training_set.counted, training_set.totals
+            )
             self._add_to_network(training_set, freeze_trunk)
         return self
 
@@ -321,7 +335,7 @@ class BaseMultiTaskNet(
             weights *= sample_weight
         scores = score_tasks(_in_units(by_task, tasks), encoded, weights)
         main_tasks = main_tasks_of(self, tasks)
-        return mean_of_main_tasks(scores, tasks, main_tasks, stacklevel=4)
+        return mean_of_main_tasks(scores, tasks, main_tasks)
 
     def transform(self, X):
         """Features that the trunk computes, of several trunks or members side by side.
@@ -358,6 +372,28 @@ class BaseMultiTaskNet(
         """Read by get_feature_names_out."""
         self._check_trunk()
         return int(self.network_.n_features_out)
+
+    def set_params(self, **params):
+        """Set parameters, also those of objects given as parameters.
+
+        Parameters
+        ----------
+        **params : object
+            New values; `trunk__channels` is the parameter `channels` of `trunk`.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or if one of an object is to be set where
+            there is no object.
+        """
+        check_owners(self, params)
+        return super().set_params(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
@@ -402,6 +438,7 @@ class BaseMultiTaskNet(
         if pretrained is not None:
             take_columns(self, pretrained)
             columns = pretrained._columns
+        warn_of_row_order(X, y=y, sample_weight=sample_weight)
         X, columns = check_inputs(self, X, columns)
         if continues:
             check_same_transformers(self.transformer, self._tasks)
@@ -497,12 +534,10 @@ class BaseMultiTaskNet(
 
     def _warn_if_asked_to_leave_out(self, n_members: int) -> None:
         if self.oob_score != "auto":
-            warnings.warn(
+            warn(
                 "oob_score=True needs rows whose labels are all of classes with at "
                 f"least as many labels as members, {n_members}, but there is none: no "
-                "row is left out, and there is no oob_score_. Use fewer members.",
-                UserWarning,
-                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+                "row is left out, and there is no oob_score_. Use fewer members."
             )
 
     def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
@@ -640,11 +675,9 @@ class BaseMultiTaskNet(
         )
         self.oob_score_ = mean_score(scores, main_tasks)
         if np.isnan(self.oob_score_):
-            warnings.warn(
+            warn(
                 "oob_score_ is NaN: no task that counts has labels enough in the rows "
-                "that were left out. Use oob_score=False and cross-validation.",
-                UserWarning,
-                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+                "that were left out. Use oob_score=False and cross-validation."
             )
         self.oob_prediction_ = self._in_form_of_prediction(outputs)
 
@@ -706,12 +739,11 @@ class BaseMultiTaskNet(
             and self.learning_rate == "constant"
             and result.epochs
         ):
-            warnings.warn(
+            warn(
                 f"Maximum number of epochs ({len(result.epochs)}) reached and the "
                 "optimization hasn't converged yet. Raise max_iter, or use "
                 "learning_rate='cosine', which is made for a fixed number of epochs.",
                 ConvergenceWarning,
-                stacklevel=4,  # the caller of fit, past scikit-learn's wrapper
             )
 
     # The prediction ---------------------------------------------------------------

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from skmtl._cleanup import at_the_end
 from skmtl._estimators._parameters import as_python
 from skmtl._estimators._training_set import TrainingSet
 from skmtl._files import FileError, read_file, write_file
+from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, describe, without_addresses
 from skmtl._targets import Classes
 from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
@@ -49,11 +49,9 @@ def checkpoint_of(
                 f"is at work in {str(folder)!r}. Pass a folder for each fit."
             ) from error
         except (OSError, NotImplementedError) as error:  # also of a read-only folder
-            warnings.warn(
+            warn(
                 f"{str(folder)!r} cannot be locked: {error}. See to it that no other "
-                "fit uses it.",
-                UserWarning,
-                stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+                "fit uses it."
             )
         yield Checkpoint(estimator, folder, rng)
 

@@ -207,7 +207,7 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         Sorted classes of each task; for 1-D `y` the array itself. Where all labels of a
         2-D `y` are 0 or 1, each task has both classes.
     task_names_ : ndarray of shape (n_tasks,)
-        Columns of `y` where it is a DataFrame, else "task_0", "task_1", ...
+        Columns of a DataFrame `y`, name of a Series, else "task_0", "task_1", ...
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module

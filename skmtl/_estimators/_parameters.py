@@ -353,6 +353,21 @@ def check_partial_fit_parameters(estimator: Any) -> None:
             )
 
 
+def check_owners(estimator: Any, params: dict[str, Any]) -> None:
+    """Refuse parameters of an object where there is no object."""
+    for key in params:
+        name, is_nested, inner = key.partition("__")
+        if not is_nested or name not in estimator._get_param_names():
+            continue  # scikit-learn knows what to say
+        owner = params.get(name, getattr(estimator, name))
+        if not hasattr(owner, "set_params"):
+            raise ValueError(
+                f"{key} is a parameter of the object {name}, but {name} is {owner!r}. "
+                f"Set {name} to an object that has {inner!r}, before or in the same "
+                "call."
+            )
+
+
 def sharing_spec(estimator: Any) -> Any:
     """The object that builds a network."""
     spec = estimator.sharing

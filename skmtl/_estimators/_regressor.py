@@ -124,7 +124,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     Attributes
     ----------
     task_names_ : ndarray of shape (n_tasks,)
-        Columns of `y` if it is a DataFrame, else "task_0", "task_1", ...
+        Columns of a DataFrame `y`, name of a Series, else "task_0", "task_1", ...
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module

@@ -1,6 +1,5 @@
 """The scales of tasks of numbers: transformers, means and deviations."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._network import describe
 from skmtl._targets import (
     Numbers,
@@ -127,11 +126,9 @@ def standardised(
             if not np.allclose(numbers[rows, t], constant):
                 other_values.append(name)
     if other_values:
-        warnings.warn(
+        warn(
             f"Tasks {shorten(other_values)} had one value only in the first call, "
             "which is predicted for all rows; other values of these tasks are not "
-            "learned. Begin anew with a clone, whose first call has several values.",
-            UserWarning,
-            stacklevel=7,  # the caller of partial_fit, past scikit-learn's wrapper
+            "learned. Begin anew with a clone, whose first call has several values."
         )
     return result

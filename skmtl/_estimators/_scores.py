@@ -1,13 +1,11 @@
 """Scores of the estimators' own method `score`: accuracy of classes, R2 of numbers."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._targets import Encoded, Numbers, Tasks
 
 
@@ -35,7 +33,7 @@ def score_tasks(
 
 
 def mean_of_main_tasks(
-    scores: NDArray, tasks: Tasks, main_tasks: tuple[int, ...] | None, stacklevel: int
+    scores: NDArray, tasks: Tasks, main_tasks: tuple[int, ...] | None
 ) -> float:
     """Mean over the tasks that count and have a score; a warning names the others."""
     main = np.arange(tasks.n_tasks) if main_tasks is None else np.array(main_tasks)
@@ -48,11 +46,10 @@ def mean_of_main_tasks(
         )
     without = tasks.names[main[is_undefined]]
     if len(without):
-        warnings.warn(
+        warn(
             f"The score is undefined for {len(without)} of {len(main)} tasks, which "
             "have no observed label in y (numbers fewer than two) or had none in fit: "
             f"{shorten(without)}. They are left out of the mean.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel,
         )
     return float(scores[main[~is_undefined]].mean())

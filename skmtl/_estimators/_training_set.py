@@ -1,6 +1,5 @@
 """What one call of fit or partial_fit learns from, checked before any training."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from scipy import sparse
 
 from skmtl._estimators._scales import standardised, with_scales
 from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._outputs import OutputKind, constant_loss
 from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._targets import (
@@ -52,6 +51,7 @@ class TrainingSet:
     data: LabelledRows
     counted: NDArray  # codes, -1 also where the label has weight 0
     is_labelled: NDArray  # (n_tasks,): whether it has a label of positive weight
+    totals: NDArray  # (n_tasks, most codes): weight of the labels of each class
 
     def rows(self) -> NDArray:
         """Rows with a label; the others never enter a batch."""
@@ -211,12 +211,10 @@ class TrainingSet:
             )
         one_sided = self.tasks.names[self.is_labelled & ~(has_train & has_score)]
         if len(one_sided):
-            warnings.warn(
+            warn(
                 f"{len(one_sided)} of {self.tasks.n_tasks} tasks have too few labels "
                 f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
-                ". They do not count in the validation score.",
-                UserWarning,
-                stacklevel=7,  # the caller of fit, past scikit-learn's wrapper
+                ". They do not count in the validation score."
             )
 
 
@@ -257,7 +255,7 @@ def make_training_set(
     )
     is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
     outputs = tuple(output_kind(target) for target in tasks.targets)
-    return TrainingSet(X, columns, tasks, outputs, data, counted, is_labelled)
+    return TrainingSet(X, columns, tasks, outputs, data, counted, is_labelled, totals)
 
 
 def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:

@@ -9,6 +9,7 @@ from skmtl._inputs._encoding import (
     NumericColumns,
     learn_encoding,
 )
+from skmtl._inputs._row_order import warn_of_row_order
 
 __all__ = [
     "FIRST_CODE_SLOT",
@@ -20,4 +21,5 @@ __all__ = [
     "canonical",
     "check_inputs",
     "learn_encoding",
+    "warn_of_row_order",
 ]

@@ -1,7 +1,7 @@
 """X as one array of numbers: a category is its code, a missing value is NaN."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
 from numbers import Number
@@ -52,6 +52,8 @@ def check_inputs(
     of several axes, pictures, become flat.
     """
     reset = columns is None
+    if not sparse.issparse(X):  # one of their formats is a dict
+        _refuse_mappings(X)
     if isinstance(X, list | tuple):
         X = _as_array(X)
     if isinstance(X, np.ma.MaskedArray):
@@ -98,6 +100,17 @@ def check_inputs(
             columns = replace(columns, row_shape=row_shape, is_uint8=is_uint8)
         _check_scale(X, columns)
     return X, columns
+
+
+def _refuse_mappings(X: Any) -> None:
+    is_list = isinstance(X, list | tuple) and len(X) > 0
+    if isinstance(X, Mapping) or (is_list and isinstance(X[0], Mapping)):
+        what = "a list of dicts" if is_list else type(X).__name__
+        raise ValueError(
+            f"X must be an array, a DataFrame or a sparse matrix; got {what}. Pass "
+            "pd.DataFrame(X), or for dicts with different keys what DictVectorizer "
+            "makes of them."
+        )
 
 
 def _as_array(X: list | tuple) -> Any:

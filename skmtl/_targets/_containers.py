@@ -42,7 +42,8 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
         return _at_least_one(columns), list(y.column_names), False
     if hasattr(y, "is_null") and hasattr(y, "to_list"):
         return [_polars_column(y)], _names_of(y), True
-    _refuse_mappings(y)
+    if not sparse.issparse(y):  # one of their formats is a dict
+        _refuse_mappings(y)
     return _array_columns(y)
 
 

@@ -16,7 +16,6 @@ from skmtl._targets._labels import (
     given_classes,
     learn_classes,
     tidy_labels,
-    warn_of_text_of_missing,
 )
 from skmtl._targets._numbers import (
     Numbers,
@@ -24,6 +23,7 @@ from skmtl._targets._numbers import (
     must_be_numbers,
     plain_numbers,
 )
+from skmtl._targets._suspects import warn_of_text_of_missing
 from skmtl._targets._tasks import Classes, Tasks, check_same_tasks, task_names
 
 # Of a table of 0 and 1, so that what is in between takes little memory.
@@ -66,23 +66,30 @@ def encode(
     tasks: Tasks | None = None,
     classes: Any = None,
     unseen: Literal["error", "extra"] = "error",
-    names: list[str] | None = None,
+    beside: Tasks | None = None,
+    is_prediction: bool = False,
 ) -> Encoded:
     """Turn y into tasks, codes and numbers; see `encode_targets`.
 
-    `names` are given in place of those that y has. The scale of numbers is learned
-    later, where the weights are known.
+    The tasks of y are new ones `beside` those that there are. Nobody is warned of the
+    labels of a prediction. The scale of numbers is learned later, where the weights are
+    known.
     """
     if tasks is None and classes is None and not isinstance(task_types, Mapping):
         tidy = _TIDY_TABLES[task_types](y)
         if tidy is not None:
-            texts = tidy.tasks.names if names is None else np.array(names, dtype=object)
+            own = tidy.tasks.names.tolist() if tidy.tasks.is_named else None
+            texts = _names_beside(beside, own, tidy.tasks.n_tasks)
             return tidy._replace(tasks=replace(tidy.tasks, names=texts))
     columns, own_names, is_1d = read_columns(y)
     if tasks is None:
-        given = own_names if names is None else names
-        tasks, columns = _learn_tasks(columns, given, is_1d, task_types, classes)
-        tasks = replace(tasks, is_named=own_names is not None)
+        texts = _names_beside(beside, own_names, len(columns))
+        types = _types_beside(beside, task_types)
+        targets, columns = _learn_targets(columns, texts, is_1d, types, classes)
+        if classes is None and not is_prediction:
+            warn_of_text_of_missing(targets, texts)
+        # Nobody is asked for the name of a Series again: in `score` it may be another.
+        tasks = Tasks(texts, targets, own_names is not None and not is_1d, is_1d)
     else:
         check_same_tasks(own_names, len(columns), is_1d, tasks)
         columns = [
@@ -104,15 +111,14 @@ def encode(
     return Encoded(tasks, codes, numbers)
 
 
-def _learn_tasks(
+def _learn_targets(
     columns: list[Column],
-    names: list | None,
+    texts: NDArray,
     is_1d: bool,
     task_types: TaskTypes,
     classes: Any,
-) -> tuple[Tasks, list[Column]]:
-    """The tasks, and the columns with labels that can be sorted."""
-    texts = task_names(names, len(columns))
+) -> tuple[list[Classes | Numbers], list[Column]]:
+    """What the tasks are, and the columns with labels that can be sorted."""
     are_numbers = _are_numbers(columns, texts, task_types)
     columns = [
         column if is_number else tidy_labels(column, name)
@@ -121,13 +127,13 @@ def _learn_tasks(
     of_classes = np.flatnonzero(~are_numbers)
     if classes is None:
         learned = learn_classes([columns[t] for t in of_classes], is_1d)
-        warn_of_text_of_missing(learned, texts[of_classes])
     else:
         learned = given_classes(classes, texts[of_classes], is_1d)
     targets: list[Classes | Numbers] = [Numbers() for _ in columns]
     for t, labels in zip(of_classes.tolist(), learned, strict=True):
-        targets[t] = Classes(labels)
-    return Tasks(texts, targets, names is not None, is_1d), columns
+        is_declared = classes is None and columns[t].categories is not None
+        targets[t] = Classes(labels, is_declared)
+    return targets, columns
 
 
 # What is a class and what a number --------------------------------------------------
@@ -301,27 +307,34 @@ def encode_new_tasks(y: Any, tasks: Tasks, task_types: TaskTypes) -> Encoded:
 
     Tasks without a name are numbered on.
     """
-    columns, given, is_1d = read_columns(y)
-    names, taken = task_names(given, len(columns)).tolist(), set(tasks.names)
-    name = getattr(y, "name", None) if is_1d else None
-    if name is not None and str(name):
-        names = [str(name)]
-    elif given is None:
+    encoded = encode(y, task_types, beside=tasks)
+    return encoded._replace(tasks=replace(encoded.tasks, is_1d=False))
+
+
+def _names_beside(tasks: Tasks | None, own_names: list | None, n_tasks: int) -> NDArray:
+    """The names of the tasks of y, which may be beside those of an estimator."""
+    if tasks is None:
+        return task_names(own_names, n_tasks)
+    taken = set(tasks.names)
+    if own_names is None:
         numbered = map("task_{}".format, count(tasks.n_tasks))
         free = (name for name in numbered if name not in taken)
-        names = list(islice(free, len(columns)))
+        own_names = list(islice(free, n_tasks))
+    names = task_names(own_names, n_tasks)
     known = [name for name in names if name in taken]
     if known:
         raise ValueError(
             f"The tasks of y_new must be new, but the estimator has {shorten(known)} "
             "already. Rename the columns, or drop the old tasks with drop_tasks."
         )
-    if isinstance(task_types, Mapping):
-        given_types = {str(n): t for n, t in task_types.items() if str(n) not in taken}
-        _as_given(given_types, np.array(names, dtype=object))
-        task_types = given_types
-    encoded = encode(y, task_types, names=names)
-    return encoded._replace(tasks=replace(encoded.tasks, is_1d=False))
+    return names
+
+
+def _types_beside(tasks: Tasks | None, task_types: TaskTypes) -> TaskTypes:
+    if tasks is None or not isinstance(task_types, Mapping):
+        return task_types
+    taken = set(tasks.names)
+    return {str(n): t for n, t in task_types.items() if str(n) not in taken}
 
 
 def check_same_classes(classes: Any, tasks: Tasks) -> None:

@@ -1,6 +1,5 @@
 """Labels of classes: what may be one, the classes of a task, and codes."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,12 +8,6 @@ from numpy.typing import NDArray
 
 from skmtl._messages import shorten
 from skmtl._targets._containers import Column, as_array, is_missing
-
-# What files and `str` make of a missing label: text that is hardly ever a label.
-_TEXT_OF_MISSING = (
-    *("", " ", "?", "-", ".", "nan", "NaN", "NaT", "<NA>", "NA", "N/A", "n/a"),
-    *("None", "null", "NULL", "missing"),
-)
 
 
 def tidy_labels(column: Column, name: str) -> Column:
@@ -113,23 +106,6 @@ def distinct(labels: NDArray) -> tuple[NDArray, NDArray]:
     distinct[:] = known
     code_of = {label: code for code, label in enumerate(known)}
     return distinct, np.fromiter(map(code_of.__getitem__, values), np.intp, len(values))
-
-
-def warn_of_text_of_missing(classes: list[NDArray], names: NDArray) -> None:
-    suspects = {
-        name: sorted(set(_TEXT_OF_MISSING) & set(labels.tolist()))
-        for name, labels in zip(names, classes, strict=True)
-        if labels.dtype.kind in "UO" and np.isin(_TEXT_OF_MISSING, labels).any()
-    }
-    if suspects:
-        warnings.warn(
-            f"y has labels that look like missing labels, {shorten(suspects.items())}, "
-            "but are taken as classes. If missing labels are meant, use None or NaN in "
-            "an object array or a DataFrame, for instance y.astype(object).mask(y == "
-            "'NA'), since a category without a row is still a class.",
-            UserWarning,
-            stacklevel=2,
-        )
 
 
 def given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:

@@ -1,6 +1,5 @@
 """What `fit` learns from y alone: the tasks, and sets of them."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._targets._numbers import Numbers
 
 # From so many labels on scikit-learn says that a target could be a regression problem,
@@ -24,6 +23,7 @@ class Classes:
     """A task whose values are classes."""
 
     labels: NDArray  # sorted
+    is_declared: bool = False  # by a category column, with or without rows
 
     @property
     def n_codes(self) -> int:
@@ -124,7 +124,7 @@ def check_same_tasks(
             f"y must have the shape that it had in fit, {expected}; got {got}. Pass "
             "the same tasks."
         )
-    if names is not None:
+    if names is not None and not is_1d:
         check_same_names(names, tasks)
 
 
@@ -156,12 +156,10 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
         )
     without = tasks.names[~is_labelled].tolist()
     if without:
-        warnings.warn(
+        warn(
             f"{len(without)} of {tasks.n_tasks} tasks have no observed label (of "
             f"positive weight) in y: {shorten(without)}. Nothing can be learned for "
-            "them; their probabilities are uniform. Drop the columns or add labels.",
-            UserWarning,
-            stacklevel=4,  # the caller of fit, past scikit-learn's wrapper
+            "them; their probabilities are uniform. Drop the columns or add labels."
         )
 
 
@@ -178,14 +176,12 @@ def warn_of_measurements(tasks: Tasks, codes: NDArray) -> None:
     odd = candidates[is_odd]
     if len(odd):
         counts = n_classes[odd].tolist()
-        warnings.warn(
+        warn(
             "The labels look like measurements: the number of classes is greater than "
             f"50% of the number of labels, or there are {_MANY_WHOLE_NUMBERS} or more "
             f"whole numbers, in tasks {shorten(tasks.names[odd])}: {shorten(counts)} "
             "classes. Use MultiTaskNetRegressor for numbers, or MultiTaskNet for "
-            "numbers beside classes. If they are classes, turn them into text.",
-            UserWarning,
-            stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
+            "numbers beside classes. If they are classes, turn them into text."
         )
 
 
@@ -202,10 +198,8 @@ def warn_of_one_value(tasks: Tasks) -> None:
     is_constant = [isinstance(t, Numbers) and t.scale == 0 for t in tasks.targets]
     names = tasks.names[is_constant].tolist()
     if names:
-        warnings.warn(
+        warn(
             f"{len(names)} of {tasks.n_tasks} tasks have one value only in y: "
             f"{shorten(names)}. It is predicted for all rows. Drop the columns or add "
-            "values.",
-            UserWarning,
-            stacklevel=7,  # the caller of fit, past scikit-learn's wrapper
+            "values."
         )

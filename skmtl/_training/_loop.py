@@ -2,7 +2,6 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._outputs import in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows, Rows, as_tensor
@@ -146,11 +146,10 @@ def train(
                 if not catches_interrupt:
                     raise
                 stopped_by = "interrupt"
-                warnings.warn(
+                warn(
                     f"Training was interrupted after {len(progress.epochs)} epochs; "
                     "the model keeps the best weights so far.",
                     RuntimeWarning,
-                    stacklevel=5,  # the caller of fit, past scikit-learn's wrapper
                 )
             keeps_best = validating or stopped_by == "interrupt"
             if keeps_best:

@@ -40,7 +40,7 @@ def score_pooled(metrics: Metrics, tasks: list[Task]) -> float:
     recoded = ("pos_label", "labels")
     kwargs = {k: v for k, v in metric.kwargs.items() if k not in recoded}
     score = score_task(replace(metric, kwargs=kwargs), pooled)
-    warn_undefined(metrics, [pooled], np.array([score]), stacklevel=4)
+    warn_undefined(metrics, [pooled], np.array([score]))
     return score
 
 

@@ -1,6 +1,5 @@
 """The metric for each type of task, and of which type the tasks of y_true are."""
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skmtl._messages import shorten
-from skmtl._predictions import named_task_types
+from skmtl._messages import shorten, warn
+from skmtl._predictions import is_list_of_tables, named_task_types
 from skmtl._targets import (
+    Column,
     Encoded,
     Tasks,
     TaskTypes,
@@ -26,6 +26,7 @@ from skmtl.metrics._metric import Metric, TaskType, resolve_metric, score_task
 from skmtl.metrics._task import Task
 
 _TYPES: tuple[TaskType, ...] = ("class", "number")
+_SWAPPED = "Are y_true and y_pred swapped? y_true comes first."
 _UNDEFINED = {
     "class": (
         "no observed label, here or in fit, or labels of one class",
@@ -95,22 +96,19 @@ def score_each(metrics: Metrics, tasks: list[Task]) -> NDArray:
     return np.array([score_task(metrics.of(task), task) for task in tasks])
 
 
-def warn_undefined(
-    metrics: Metrics, tasks: list[Task], scores: NDArray, stacklevel: int = 3
-) -> None:
-    """Name the tasks whose score is NaN, to the caller of the public function."""
+def warn_undefined(metrics: Metrics, tasks: list[Task], scores: NDArray) -> None:
+    """Name the tasks whose score is NaN."""
     for task_type, metric in metrics.by_type.items():
         own = [task.type == task_type for task in tasks]
         undefined = np.isnan(scores) & own
         if undefined.any():
             names = [tasks[i].name for i in np.flatnonzero(undefined)]
             reason, advice = _UNDEFINED[task_type]
-            warnings.warn(
+            warn(
                 f"{metric.name} is undefined for {len(names)} of {sum(own)} tasks "
                 f"({reason}): {shorten(names)}. They are NaN, and left out of "
                 f"averages. {advice}",
                 UndefinedMetricWarning,
-                stacklevel=stacklevel,
             )
 
 
@@ -159,6 +157,11 @@ def check_n_tasks(n_tasks: int, fitted: Tasks) -> None:
 
 def encode_for(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> Encoded:
     """Read y_true, with classes and numbers as the metric and `types` have it."""
+    if _are_tables(y_true):
+        raise ValueError(
+            "y_true must be a table of labels or numbers, a column per task; got an "
+            f"array per task, as predict_proba gives. {_SWAPPED}"
+        )
     types = _types_to_read(metrics, y_true, types)
     try:
         return encode(y_true, types)
@@ -169,6 +172,20 @@ def encode_for(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> Encode
         is_number = types == "number"
         metric = metrics.by_type.get("number" if is_number else "class", metrics)
         raise ValueError(_wrong_type(metric.name, is_number, others)) from error
+
+
+def _are_tables(y_true: Any) -> bool:
+    if isinstance(y_true, list | tuple):
+        return len(y_true) > 0 and is_list_of_tables(y_true)
+    return getattr(y_true, "ndim", 2) == 3
+
+
+def _are_probabilities(columns: Iterable[Column]) -> bool:
+    numbers = [plain_numbers(column) for column in columns]
+    return all(
+        values is not None and ((values >= 0) & (values <= 1)).all()
+        for values in numbers
+    )
 
 
 def _types_to_read(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> TaskTypes:
@@ -185,19 +202,23 @@ def _types_to_read(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> Ta
     return "number" if any(must_be_numbers(column) for column in columns) else "class"
 
 
-def _columns_of_other_type(y_true: Any, types: TaskTypes) -> list[str]:
-    """Names of the columns that cannot be of the one type that is wanted."""
+def _columns_of_other_type(y_true: Any, types: TaskTypes) -> dict[str, Column]:
+    """The columns, by name, that cannot be of the one type that is wanted."""
     if types not in _TYPES:
-        return []
+        return {}
     columns, names, _ = read_columns(y_true)
-    are_others = [
-        must_be_numbers(column) if types == "class" else plain_numbers(column) is None
-        for column in columns
-    ]
-    return task_names(names, len(columns))[are_others].tolist()
+    return {
+        name: column
+        for name, column in zip(task_names(names, len(columns)), columns, strict=True)
+        if (
+            must_be_numbers(column)
+            if types == "class"
+            else plain_numbers(column) is None
+        )
+    }
 
 
-def _wrong_type(metric: str, is_number: bool, others: list[str]) -> str:
+def _wrong_type(metric: str, is_number: bool, others: dict[str, Column]) -> str:
     if is_number:
         message = (
             f"{metric} is a metric of numbers, but y_true has other values in tasks "
@@ -205,9 +226,15 @@ def _wrong_type(metric: str, is_number: bool, others: list[str]) -> str:
             "convert the columns with astype(float)."
         )
     else:
+        advice = "Use a metric of numbers, such as 'r2'."
+        if _are_probabilities(others.values()):
+            advice = (
+                f"All are between 0 and 1, as probabilities are. {_SWAPPED} If they "
+                "are in order, use a metric of numbers, such as 'r2'."
+            )
         message = (
             f"{metric} is a metric of classes, but y_true has numbers with decimals in "
-            f"tasks {shorten(others)}. Use a metric of numbers, such as 'r2'."
+            f"tasks {shorten(others)}. {advice}"
         )
     return (
         f"{message} If only some tasks are numbers, pass a mapping such as "

@@ -86,6 +86,8 @@ def multitask_score(
         labels of one class, probabilities of a task with one known class, a metric of
         the positive class where it may not be the one that is known, or R2, explained
         variance or D2 of fewer than two values. Such tasks are left out of the average.
+    UserWarning
+        If a log loss meets labels that are not among `classes`: their probability is 0.
 
     See Also
     --------

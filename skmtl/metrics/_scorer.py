@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skmtl._messages import shorten
 from skmtl._predictions import fitted_network
-from skmtl._targets import without_labels
+from skmtl._targets import Tasks, named_tasks, without_labels
 from skmtl.metrics._average import average_scores, check_average, score_pooled
 from skmtl.metrics._by_type import (
     Metrics,
@@ -22,7 +24,7 @@ from skmtl.metrics._by_type import (
     warn_undefined,
 )
 from skmtl.metrics._metric import Metric, as_tuple, sign_of
-from skmtl.metrics._tasks import Observed, observed_tasks
+from skmtl.metrics._tasks import Observed, check_metric_of_each, observed_tasks
 
 
 def multitask_scorer(
@@ -162,8 +164,9 @@ class _MultiTaskScorer(_MetadataRequester):
         self._per_task = per_task
         self._only = tasks
         # With metadata routing, weights must be asked for or refused, as with
-        # scikit-learn's scorers.
-        self._metadata_request = MetadataRequest(owner=self)
+        # scikit-learn's scorers. The owner, for messages, is no reference to this
+        # object, since skops cannot read circles.
+        self._metadata_request = MetadataRequest(owner=repr(self))
         self._metadata_request.score.add_request(param="sample_weight", alias=None)
 
     def __repr__(self) -> str:
@@ -192,6 +195,28 @@ class _MultiTaskScorer(_MetadataRequester):
             param="sample_weight", alias=sample_weight
         )
         return self
+
+    @property
+    def gives_dict(self) -> bool:
+        """Whether it gives a number for each task."""
+        return self._per_task
+
+    def check_tasks(self, tasks: Tasks) -> None:
+        """Refuse, before anything is fitted, tasks that it could not score."""
+        are_numbers, is_scored = tasks.are_numbers, np.ones(tasks.n_tasks, dtype=bool)
+        if self._only is not None:
+            is_scored = named_tasks(tasks, self._only, "tasks")
+        are_mixed = are_numbers.any() and not are_numbers.all()
+        if self._metric.is_mapping or are_mixed:  # else it decides how y is read
+            check_metric_of_each(self._metric, tasks, is_scored, tasks.names.tolist())
+        metric = self._metric.by_type.get("class")
+        many = is_scored & ~are_numbers & (tasks.n_codes > 2)
+        if metric is not None and metric.is_of_two_classes and many.any():
+            raise ValueError(
+                f"Tasks that {metric.name!r} scores must have two classes, but tasks "
+                f"{shorten(tasks.names[many])} have more. Use a metric for any number "
+                "of classes, such as 'roc_auc_ovr', 'f1_macro' or 'accuracy'."
+            )
 
     def _accept_sample_weight(self) -> bool:
         """Asked by ScoringMonitor, where the fit has weights."""

@@ -6,9 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import d2_log_loss_score, log_loss
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._predictions import (
     as_floats,
     entries_of,
@@ -23,7 +24,9 @@ from skmtl._targets import (
     TaskTypes,
     check_same_names,
     encode,
+    must_be_numbers,
     named_tasks,
+    read_columns,
 )
 from skmtl._weights import check_sample_weight
 from skmtl.metrics._by_type import Metrics, check_n_tasks, encode_for
@@ -31,6 +34,8 @@ from skmtl.metrics._metric import Metric, TaskType
 from skmtl.metrics._task import Task
 
 _WORDS = {"class": "labels", "number": "numbers"}
+# A label of probability 0 costs them as much as they can hold.
+_UNBOUNDED = (log_loss, d2_log_loss_score)
 
 
 class Observed(NamedTuple):
@@ -58,7 +63,7 @@ class _Truth:
     @property
     def types(self) -> NDArray:
         """(n_tasks,) of str: "class" or "number"."""
-        return np.where(self.encoded.tasks.are_numbers, "number", "class")
+        return _types_of(self.encoded.tasks)
 
     def at(self, positions: NDArray) -> "_Truth":
         """Some of all the tasks."""
@@ -105,7 +110,7 @@ def observed_tasks(
     is_scored = np.ones(tasks.n_tasks, dtype=bool)
     if only is not None:
         is_scored = named_tasks(fitted or tasks, only, "tasks")
-    _check_metric_of_each(metrics, truth, is_scored)
+    check_metric_of_each(metrics, tasks, is_scored, names)
     observed: list[Task] = []
     for task_type, metric in metrics.by_type.items():
         positions = np.flatnonzero(is_scored & (truth.types == task_type))
@@ -114,16 +119,23 @@ def observed_tasks(
     return Observed(sorted(observed, key=lambda task: task.position), tasks.n_tasks)
 
 
-def _check_metric_of_each(metrics: Metrics, truth: _Truth, is_scored: NDArray) -> None:
+def _types_of(tasks: Tasks) -> NDArray:
+    return np.where(tasks.are_numbers, "number", "class")
+
+
+def check_metric_of_each(
+    metrics: Metrics, tasks: Tasks, is_scored: NDArray, names: list[str]
+) -> None:
     """Refuse one metric for tasks of both types, and a mapping that fits none."""
-    without = is_scored & ~np.isin(truth.types, list(metrics.by_type))
+    types = _types_of(tasks)
+    without = is_scored & ~np.isin(types, list(metrics.by_type))
     if not without.any() or (metrics.is_mapping and (without != is_scored).any()):
         return
-    names = np.array(truth.names, dtype=object)[without]
-    lacking = str(truth.types[without][0])
+    lacking = str(types[without][0])
+    unscored = [name for name, lacks in zip(names, without, strict=True) if lacks]
     raise ValueError(
         f"A metric for tasks of type {lacking!r} must be given to score "
-        f"{shorten(names)}; got {metrics.name} alone. Pass a mapping such as "
+        f"{shorten(unscored)}; got {metrics.name} alone. Pass a mapping such as "
         "metric={'class': 'roc_auc_ovr', 'number': 'r2'}; with one key only, the tasks "
         "of the other type are left out."
     )
@@ -144,11 +156,15 @@ def _read(
         if metric.takes_scores(y_pred):
             form, predictions = "scores", _scores_by_task(y_pred, part, given)
         else:
-            form, predictions = "labels", _labels_by_task(y_pred, part, given)
-    return [
+            form = "labels"
+            predictions = _labels_by_task(y_pred, part, given, metric.name)
+    tasks = [
         _on_observed_rows(part, t, prediction, form, task_classes)
         for t, (prediction, task_classes) in enumerate(predictions)
     ]
+    if form == "scores" and given is not None and metric.function in _UNBOUNDED:
+        _warn_of_unknown_classes(metric.name, tasks, given)
+    return tasks
 
 
 def _on_observed_rows(
@@ -170,6 +186,25 @@ def _on_observed_rows(
         y = tasks.classes[t][codes[rows, t]]
     position = int(truth.positions[t])
     return Task(truth.names[t], position, y, prediction[rows], form, classes, weight)
+
+
+def _warn_of_unknown_classes(
+    metric: str, tasks: list[Task], given: list[NDArray]
+) -> None:
+    """Name the labels that have probability 0, as the estimator did not know them."""
+    unknown = {
+        task.name: sorted(set(task.y.tolist()) - set(known.tolist()))
+        for task, known in zip(tasks, given, strict=True)
+    }
+    found = [(name, labels) for name, labels in unknown.items() if labels]
+    if found:
+        warn(
+            f"{metric} is dominated by labels that were not among the estimator's "
+            "classes, so that their probability is 0. Tasks and labels: "
+            f"{shorten(found)}. Use folds whose training rows have every class, such "
+            "as those of MultiTaskStratifiedKFold, or declare the classes with a "
+            "category column."
+        )
 
 
 def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
@@ -213,11 +248,20 @@ def _numbers_by_task(y_pred: Any, truth: _Truth) -> list[tuple[NDArray, NDArray]
 
 
 def _labels_by_task(
-    y_pred: Any, truth: _Truth, given: list[NDArray] | None
+    y_pred: Any, truth: _Truth, given: list[NDArray] | None, metric: str
 ) -> list[tuple[NDArray, NDArray]]:
     """Predicted labels of each task, and all its classes."""
     tasks, codes, _ = truth.encoded
-    predicted, predicted_codes, _ = _encode_predictions(y_pred, truth, "class")
+    try:
+        predicted, predicted_codes, _ = _encode_predictions(y_pred, truth, "class")
+    except ValueError as error:
+        if not _has_decimals(_as_table(y_pred, truth, "labels")):
+            raise
+        raise ValueError(
+            f"{metric} is computed from labels, but y_pred has numbers with decimals, "
+            "as probabilities are. Pass what predict gives, or use a metric of "
+            "probabilities, such as 'roc_auc'."
+        ) from error
     result = []
     for t in range(tasks.n_tasks):
         known = [_observed_classes(tasks, codes, t), predicted.classes[t]]
@@ -229,11 +273,19 @@ def _labels_by_task(
     return result
 
 
+def _has_decimals(table: Any) -> bool:
+    try:
+        return any(must_be_numbers(column) for column in read_columns(table)[0])
+    except ValueError:  # which is no table
+        return False
+
+
 def _encode_predictions(y_pred: Any, truth: _Truth, task_type: TaskType) -> Encoded:
     """A column of labels or numbers per task, none missing."""
     words, codes = _WORDS[task_type], truth.encoded.codes
     try:
-        predicted = encode(_as_table(y_pred, truth, words), task_type)
+        table = _as_table(y_pred, truth, words)
+        predicted = encode(table, task_type, is_prediction=True)
     except ValueError as error:
         error.add_note(f"This came from y_pred, of which the metric wants {words}.")
         raise

@@ -69,7 +69,7 @@ class NoSharing(BaseEstimator):
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
-    >>> X, Y = np.eye(4)[:, :2], np.zeros((4, 3))
+    >>> X, Y = np.eye(4)[:, :2], np.eye(4)[:, :3]
     >>> clf = MultiTaskNetClassifier((5,), sharing="none", n_members=2, max_iter=0)
     >>> sum(p.numel() for p in clf.fit(X, Y).network_.parameters())
     126

@@ -6,7 +6,7 @@ from scipy import sparse
 
 import skmtl
 from skmtl.sharing import HardSharing
-from skmtl.trunks import UnfreezeAfter
+from skmtl.trunks import ConvTrunk, UnfreezeAfter
 
 
 @pytest.mark.parametrize(
@@ -363,3 +363,27 @@ def test_dropout_goes_down_where_the_labels_are_nearly_certain():
         for d in ("auto", rate)
     )
     assert_same_parameters(auto, same)
+
+
+# Parameters of parameters ---------------------------------------------------------
+
+
+def test_parameters_of_an_object_need_the_object():
+    clf = classifier()
+    with pytest.raises(ValueError, match=r"trunk__channels .* but trunk is None"):
+        clf.set_params(trunk__channels=(4,))
+    with pytest.raises(ValueError, match=r"sharing__depth .* but sharing is 'hard'"):
+        clf.set_params(sharing__depth=2)
+    with pytest.raises(ValueError, match="Invalid parameter 'trank'"):
+        clf.set_params(trank__channels=(4,))
+    clf.set_params(trunk__channels=(4,), trunk=ConvTrunk())
+    assert clf.trunk.channels == (4,)
+    assert clf.set_params(trunk__channels=(2, 2)) is clf
+    assert clf.trunk.channels == (2, 2)
+
+
+@pytest.mark.parametrize("weight", [[{0: 1, 1: 5}, None, None], [{0: 1, 1: 5}]])
+def test_class_weights_in_the_form_of_forests_are_refused(problem, weight):
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=r"class_weight={'task_0': {0: 1, 1: 5}}"):
+            getattr(classifier(class_weight=weight), method)(*problem)

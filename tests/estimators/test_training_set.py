@@ -36,9 +36,15 @@ def test_early_stopping_names_tasks_that_it_cannot_validate(problem):
     X, Y = problem
     Y[1:, 2] = np.nan
     Y[0, 2] = 1
-    with pytest.warns(UserWarning, match=r"1 of 3 tasks have too few.*'task_2'"):
+    with (
+        pytest.warns(UserWarning, match=r"1 of 3 tasks have too few.*'task_2'"),
+        pytest.warns(UserWarning, match="one class only"),
+    ):
         classifier(early_stopping=True).fit(X, Y)
-    with pytest.raises(ValueError, match="0 could be held out"):
+    with (
+        pytest.warns(UserWarning, match="one class only"),
+        pytest.raises(ValueError, match="0 could be held out"),
+    ):
         classifier(early_stopping=True).fit(X[:1], np.array([[1.0]]))
 
 

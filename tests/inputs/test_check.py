@@ -28,6 +28,19 @@ def read(X, reader=None, columns=None, **parameters):
     return check_inputs(reader or Reader(**parameters), X, columns)[0]
 
 
+@pytest.mark.parametrize(
+    ("X", "got"),
+    [
+        ([{"a": 1.0}, {"a": 2.0, "b": 1.0}], "a list of dicts"),
+        (({"a": 1.0},), "a list of dicts"),
+        ({"a": [1.0, 2.0]}, "dict"),
+    ],
+)
+def test_dicts_are_refused_with_what_to_pass(X, got):
+    with pytest.raises(ValueError, match=rf"got {got}\..*DataFrame\(X\).*DictVector"):
+        read(X)
+
+
 # Numbers --------------------------------------------------------------------------
 
 

@@ -112,7 +112,10 @@ def test_the_gain_is_the_difference_also_where_splits_cannot_be_scored():
     Y[:, 1] = np.arange(60) < 2
     Y[1, 1] = 0
     clf = small_network(max_iter=2)
-    with pytest.warns(UndefinedMetricWarning, match="task_1"):
+    with (
+        pytest.warns(UndefinedMetricWarning, match="task_1"),
+        pytest.warns(UserWarning, match=r"one class only.*'task_1', 0"),
+    ):
         curve = capacity_curve(
             clf, X, Y, sizes=[2, 4], cv=KFold(3), n_repeats=1, scoring="roc_auc"
         )
@@ -127,7 +130,10 @@ def test_tasks_that_cannot_be_scored_are_named_once():
     X, Y = make_multitask_classification(60, 4, 3, random_state=0)
     Y[:, 1] = np.arange(60) == 0
     clf = small_network(max_iter=2)
-    with pytest.warns(UndefinedMetricWarning) as caught:
+    with (
+        pytest.warns(UserWarning, match="one class only"),
+        pytest.warns(UndefinedMetricWarning) as caught,
+    ):
         capacity_curve(clf, X, Y, sizes=[2, 4], cv=KFold(2), n_repeats=1)
     said = [str(w.message) for w in caught if w.category is UndefinedMetricWarning]
     assert len(said) == 1

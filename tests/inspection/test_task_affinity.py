@@ -266,7 +266,10 @@ def test_fewer_rows_are_enough_to_see_it():
 def test_labels_that_were_not_looked_at_are_a_matter_of_max_samples():
     X, Y = two_kinds(0)
     Y = np.where(np.eye(400, 6), Y, np.nan)  # a label per task, in rows of their own
-    with pytest.warns(UserWarning, match=r"4 rows looked at.*Use a larger max_samples"):
+    with (
+        pytest.warns(UserWarning, match=r"4 rows looked at.*Use a larger max_samples"),
+        pytest.warns(UserWarning, match="6 of 6 tasks have labels of one class only"),
+    ):
         task_affinity(small_network(8, max_iter=1), X, Y, max_samples=4, random_state=0)
 
 

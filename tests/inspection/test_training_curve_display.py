@@ -37,7 +37,10 @@ def test_losses_of_the_tasks_and_their_mean(problem, per_task):
     Y[0, 2] = 1  # no label to validate with
     clf = classifier(early_stopping=True, n_iter_no_change=3, max_iter=30)
     model = make_pipeline(StandardScaler(), clf)
-    with pytest.warns(UserWarning, match="too few labels"):
+    with (
+        pytest.warns(UserWarning, match="too few labels"),
+        pytest.warns(UserWarning, match="one class only"),
+    ):
         model.fit(X, Y)
     network = model[-1]
     display = TrainingCurveDisplay.from_estimator(model, per_task=per_task)

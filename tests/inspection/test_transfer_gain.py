@@ -280,6 +280,7 @@ def test_tasks_that_cannot_be_scored_are_named():
     with (
         pytest.warns(UndefinedMetricWarning, match=r"1 of 3 tasks .*\['task_1'\]"),
         pytest.warns(UserWarning, match="fewer labels"),
+        pytest.warns(UserWarning, match="one class only"),
     ):
         result = transfer_gain(
             small_network(4, max_iter=2), X, Y, cv=2, n_repeats=1, random_state=0

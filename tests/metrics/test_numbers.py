@@ -147,6 +147,14 @@ def test_order_of_rows_and_tasks_changes_nothing(name, average):
     assert_allclose(permuted, expected[tasks] if average is None else expected)
 
 
+@pytest.mark.parametrize("unit", [1e200, 1e-200, 1e300])
+@pytest.mark.parametrize("name", ["r2", "explained_variance"])
+def test_ratios_of_squares_hold_in_units_whose_squares_are_out_of_range(name, unit):
+    Y, predicted = number_problem()
+    scores = multitask_score(name, Y * unit, predicted * unit, average=None)
+    assert_allclose(scores, multitask_score(name, Y, predicted, average=None))
+
+
 def test_the_unit_of_a_task_changes_its_error_and_not_its_r2():
     Y, predicted = number_problem()
     for name, factor in [("r2", 1), ("neg_root_mean_squared_error", 1000)]:

@@ -285,13 +285,26 @@ def test_a_part_may_lack_a_class():
 def test_a_class_that_training_lacked_has_probability_zero():
     y = np.array(["a", "b", "c", "a", "b"])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3], [0.4, 0.6]])
-    score = multitask_score("neg_log_loss", y, p, classes=["a", "b"])
+    message = r"log_loss is dominated by .*\('task_0', \['c'\]\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        score = multitask_score("neg_log_loss", y, p, classes=["a", "b"])
+    assert len(caught) == 1
     padded = np.column_stack([p, np.zeros(5)])
     assert score == pytest.approx(-log_loss(y, padded, labels=["a", "b", "c"]))
-    table = multitask_score(
-        "neg_log_loss", y[:, None], p[:, [1]], classes=[np.array(["a", "b"])]
-    )
+    with pytest.warns(UserWarning, match=message):
+        table = multitask_score(
+            "neg_log_loss", y[:, None], p[:, [1]], classes=[np.array(["a", "b"])]
+        )
     assert table == pytest.approx(score)
+
+
+def test_scores_that_probability_zero_does_not_dominate_are_given_in_silence():
+    y = np.array(["a", "b", "c", "a", "b"])
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3], [0.4, 0.6]])
+    for name in ("neg_brier_score", "roc_auc_ovr"):
+        multitask_score(name, y, p, classes=["a", "b"])
+    weight = [1, 1, 0, 1, 1]
+    multitask_score("neg_log_loss", y, p, classes=["a", "b"], sample_weight=weight)
 
 
 def test_constant_tasks_of_a_forest_can_be_scored():
@@ -615,3 +628,52 @@ def test_multiclass_tasks_are_not_pooled():
     Y, P = multiclass_problem()
     with pytest.raises(ValueError, match=r"pools tasks of two.*'task_0', 'task_1'"):
         multitask_score("neg_log_loss", Y, P, average="micro")
+
+
+# Arguments in the wrong place -----------------------------------------------------
+
+
+def complete_problem():
+    rng = np.random.default_rng(0)
+    return rng.integers(2, size=(40, 3)).astype(float), rng.random((40, 3))
+
+
+def as_frame(P):
+    return pd.DataFrame(P, columns=["task_0", "task_1", "task_2"])
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "matthews_corrcoef"])
+@pytest.mark.parametrize("form", [np.asarray, as_frame, lambda P: list(P.T)])
+def test_probabilities_in_place_of_labels_are_named(name, form):
+    Y, P = complete_problem()
+    message = f"{name} is computed from labels, but y_pred .*probabilities.*predict"
+    with pytest.raises(ValueError, match=message):
+        multitask_score(name, Y, form(P))
+    with pytest.raises(ValueError, match=message):
+        multitask_score(name, Y[:, 0], np.column_stack([1 - P[:, 0], P[:, 0]]))
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "accuracy", "neg_log_loss"])
+def test_swapped_arguments_are_named(name):
+    Y, P = complete_problem()
+    with pytest.raises(ValueError, match=r"'task_2'.*as probabilities are. Are .*swap"):
+        multitask_score(name, P, Y)
+    by_task = [np.column_stack([1 - p, p]) for p in P.T]
+    with pytest.raises(ValueError, match=r"y_true .* array per task.*swapped\?"):
+        multitask_score(name, by_task, Y)
+    with pytest.raises(ValueError, match=r"'r2'") as caught:
+        multitask_score(name, 2 * P, Y)
+    assert "swapped" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "neg_log_loss", "accuracy"])
+@pytest.mark.parametrize("labels", [[0, 1], ["no", "yes"]], ids=str)
+def test_classes_may_be_lists(name, labels):
+    Y, P = complete_problem()
+    y = np.array(labels, dtype=object)[Y.astype(int)]
+    y[0, 0] = None
+    predicted = np.array(labels, dtype=object)[(P > 0.5).astype(int)]
+    y_pred = predicted if name == "accuracy" else P
+    expected = multitask_score(name, y, y_pred, classes=[np.array(labels)] * 3)
+    for classes in ([labels] * 3, (tuple(labels),) * 3, np.array([labels] * 3)):
+        assert multitask_score(name, y, y_pred, classes=classes) == expected

@@ -27,6 +27,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
+    PredefinedSplit,
     StratifiedKFold,
     cross_val_score,
     cross_validate,
@@ -205,13 +206,30 @@ def test_a_single_task_in_two_axes(complete, estimator):
 def test_a_constant_task_is_undefined_and_the_others_are_scored(complete):
     X, Y = complete
     frame = pd.DataFrame({"same": "a", "other": np.where(Y[:, 0] > 0, "y", "n")})
-    clf = classifier().fit(X, frame)
+    with pytest.warns(UserWarning, match=r"one class only.*'same', 'a'"):
+        clf = classifier().fit(X, frame)
     for name in ("neg_log_loss", "neg_brier_score", "roc_auc"):
         with pytest.warns(UndefinedMetricWarning, match="'same'"):
             score = multitask_scorer(name)(clf, X, frame)
         p = clf.predict_proba(X)[1]
         assert score == pytest.approx(multitask_score(name, frame["other"], p))
     assert 0 < multitask_scorer("accuracy")(clf, X, frame) <= 1
+
+
+def test_a_class_that_the_training_rows_of_a_fold_lack_is_named(complete):
+    X = complete[0][:60]
+    frame = pd.DataFrame({"a": ["x", "y"] * 29 + ["x", "z"], "b": ["u", "v"] * 30})
+    folds = PredefinedSplit(np.r_[np.arange(59) // 2 % 2, 0])
+    scoring = multitask_scorer("neg_log_loss", per_task=True)
+    with pytest.warns(UserWarning, match=r"\('a', \['z'\]\)") as caught:
+        cross_validate(classifier(max_iter=1), X, frame, cv=folds, scoring=scoring)
+    assert len(caught) == 1
+    declared = frame.astype({"a": pd.CategoricalDtype(["x", "y", "z"])})
+    with pytest.warns(UserWarning, match="categories without a row"):
+        scores = cross_validate(
+            classifier(max_iter=1), X, declared, cv=folds, scoring=scoring
+        )
+    assert scores["test_a"].min() > -3
 
 
 def test_a_task_named_mean_is_refused_beside_the_mean(complete):

@@ -105,6 +105,20 @@ def test_a_rare_label_is_in_as_many_folds_as_it_has_rows():
     assert counts_per_fold(MultiTaskStratifiedKFold(5), Y)[:, 1, 1].tolist() == [1] * 5
 
 
+@few_labels
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_shares_of_text_beside_a_task_without_labels_are_exact(shuffle):
+    labels = np.repeat(np.array(["a", "b", "c"], dtype=object), [30, 15, 5])
+    for seed in range(5):
+        own = np.random.default_rng(seed).permutation(labels)
+        y = np.column_stack([own, np.full(50, np.nan, dtype=object)])
+        cv = MultiTaskStratifiedKFold(
+            5, shuffle=shuffle, random_state=seed if shuffle else None
+        )
+        for _, test in cv.split(y, y):
+            assert [(own[test] == c).sum() for c in "abc"] == [6, 3, 1]
+
+
 @pytest.mark.parametrize(
     "y",
     [
@@ -364,6 +378,37 @@ def test_groups_reach_the_splitter_through_a_search(routing):
             error_score="raise",
         ).fit(X, Y, groups=groups)
     assert search.n_splits_ == 3
+
+
+@few_labels
+def test_two_positives_hardly_ever_stay_on_one_side_of_a_small_split():
+    n_both = 0
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        Y = (rng.random((10, 3)) < [0.5, 0.4, 0]).astype(float)
+        Y[rng.choice(10, 2, replace=False), 2] = 1
+        rows = np.arange(10)
+        train, test = multitask_train_test_split(
+            rows, stratify=Y, test_size=0.2, random_state=seed
+        )
+        assert len(test) == 2
+        assert sorted([*train, *test]) == rows.tolist()
+        n_both += Y[train, 2].sum() == Y[test, 2].sum() == 1
+    assert n_both > 45  # by chance 18
+
+
+@few_labels
+@pytest.mark.parametrize("missing", [[], [1]])
+def test_rows_of_which_no_two_are_alike_are_split(missing):
+    Y = np.array([[1.0, 1], [0, 1], [1, 0]])
+    Y[missing, 0] = np.nan
+    for seed in range(10):
+        train, test, *_ = multitask_train_test_split(
+            np.arange(3), Y, test_size=0.5, random_state=seed
+        )
+        assert len(train) > 0
+        assert len(test) > 0
+        assert sorted([*train, *test]) == [0, 1, 2]
 
 
 def test_train_test_split_takes_every_container():

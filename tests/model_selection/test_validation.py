@@ -103,7 +103,8 @@ def test_a_fold_with_one_class_fits_into_the_table_of_the_others():
     Y = np.array([["no", "no"], ["yes", "yes"]] * 10, dtype=object)
     Y[:10, 1] = "no"
     cv = [(np.arange(10, 20), np.arange(10)), (np.arange(10), np.arange(10, 20))]
-    p = cross_val_predict(classifier(), X, Y, cv=cv, method="predict_proba")
+    with pytest.warns(UserWarning, match=r"one class only.*'task_1', 'no'"):
+        p = cross_val_predict(classifier(), X, Y, cv=cv, method="predict_proba")
     assert p.shape == (20, 2)
     assert (p[10:, 1] == 0).all()
     assert (p[:10, 1] > 0).all()

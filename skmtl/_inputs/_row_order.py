@@ -1,0 +1,32 @@
+"""Rows of X, y and weights, which belong together by their positions."""
+
+from typing import Any
+
+from skmtl._messages import warn
+
+
+def warn_of_row_order(X: Any, **others: Any) -> None:
+    """Name what has the index of X in another order."""
+    index = _index_of(X)
+    if index is None:
+        return
+    indices = {name: _index_of(other) for name, other in others.items()}
+    moved = [name for name, own in indices.items() if _is_moved(own, index)]
+    if moved:
+        warn(
+            f"The index of {' and of '.join(moved)} has the labels of the index of X "
+            "in another order, but rows are matched by position. Pass "
+            f"{moved[0]}.loc[X.index], or {moved[0]}.set_axis(X.index) if the order is "
+            "right as it is."
+        )
+
+
+def _index_of(rows: Any) -> Any:
+    """That of pandas; None for other containers."""
+    return rows.index if hasattr(rows, "iloc") else None
+
+
+def _is_moved(own: Any, index: Any) -> bool:
+    if own is None or len(own) != len(index) or own.equals(index):
+        return False
+    return bool(own.is_unique and index.is_unique and own.isin(index).all())
