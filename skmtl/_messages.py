@@ -43,9 +43,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         if last[0] is registry and last[1] is recipient[1]:
             return
         _shown[key] = recipient
-    warnings.warn_explicit(
-        message, category, code.co_filename, line, module, registry, names
-    )
+    warnings.warn_explicit(message, category, code.co_filename, line, module, registry)
 
 
 def _is_between(frame: FrameType) -> bool:
