@@ -180,6 +180,19 @@ def _are_tables(y_true: Any) -> bool:
     return getattr(y_true, "ndim", 2) == 3
 
 
+def refuse_swapped(y_true: Any, y_pred: Any) -> None:
+    """Refuse what looks like probabilities as y_true and labels as y_pred."""
+    columns = read_columns(y_true)[0]
+    predicted = [plain_numbers(column) for column in read_columns(y_pred)[0]]
+    are_zero_one = all(p is not None and np.isin(p, (0, 1)).all() for p in predicted)
+    if are_zero_one and _are_probabilities(columns):
+        raise ValueError(
+            "y_true must be labels or measured numbers, but its values are between 0 "
+            "and 1, as probabilities are, and those of y_pred are 0 or 1, as labels "
+            f"are. {_SWAPPED} If they are in order, pass task_types."
+        )
+
+
 def _are_probabilities(columns: Iterable[Column]) -> bool:
     numbers = [plain_numbers(column) for column in columns]
     return all(

@@ -24,7 +24,12 @@ from skmtl._messages import shorten
 from skmtl._predictions import entries_of, guess_task_types, named_task_types
 from skmtl._tables import as_table
 from skmtl._targets import TaskTypes, read_columns
-from skmtl.metrics._by_type import Metrics, types_by_name, warn_undefined
+from skmtl.metrics._by_type import (
+    Metrics,
+    refuse_swapped,
+    types_by_name,
+    warn_undefined,
+)
 from skmtl.metrics._calibration_error import expected_calibration_error
 from skmtl.metrics._metric import resolve_metric, score_task
 from skmtl.metrics._task import Task
@@ -154,6 +159,8 @@ def multitask_report(
     types = types_by_name(task_types, y_true, task_names)
     if types is None:
         types = _types_of(y_true, y_pred)
+        if types == "number":
+            refuse_swapped(y_true, y_pred)
     if types == "class":
         refuse_labels(y_pred)
     metrics = _metrics_that_may_be_undefined()

@@ -141,7 +141,7 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
             If a task has too few labels in `y`; it is left out of the mean.
         """
         check_is_fitted(self)
-        metric: Any = "accuracy"
+        metric = "accuracy"
         if self._tasks.are_numbers.any():
             metric = {"class": "accuracy", "number": "r2"}
         main_tasks = getattr(fitted_network(self), "main_tasks", None)

@@ -270,3 +270,12 @@ def test_in_a_notebook_it_is_a_table_with_escaped_names(kind):
     assert "<th>&lt;b&gt;&amp;toxic</th>" in html
     assert all(f"<th>{name}</th>" in html for name in COLUMNS)
     assert html.count("<td>") == 2 * len(COLUMNS)
+
+
+def test_swapped_arguments_are_refused():
+    Y = np.array([[0, 1], [1, 1], [1, 0], [0, 0]])
+    P = np.array([[0.1, 0.9], [0.8, 0.7], [0.4, 0.2], [0.3, 0.1]])
+    with pytest.raises(ValueError, match="Are y_true and y_pred swapped"):
+        multitask_report(P, Y)
+    types = {"task_0": "number", "task_1": "number"}
+    assert multitask_report(P, Y, task_types=types)["r2"].shape == (2,)
