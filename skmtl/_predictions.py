@@ -42,7 +42,9 @@ def declared_task_types(estimator: Any) -> TaskTypes | None:
 
 
 def _innermost(estimator: Any) -> Any:
-    if isinstance(estimator, FrozenEstimator):  # it has the attributes of what it holds
+    # It has the attributes of what it holds; the view of a task is frozen too, and an
+    # estimator of its own.
+    if type(estimator) is FrozenEstimator:
         return _innermost(estimator.estimator)
     if hasattr(estimator, "_wrapped_estimator"):  # of our meta-estimators
         return _innermost(estimator._wrapped_estimator())
@@ -184,12 +186,15 @@ def split_classes(
                 f"classes must have those of each task, but lacks {shorten(lacking)}."
             )
         classes = [classes[name] for name in names]
-    if tasks.n_tasks == 1 and np.ndim(classes[0]) == 0:
+    are_of_one = len(classes) > 0 and all(np.ndim(part) == 0 for part in classes)
+    are_of_one = are_of_one and any(part is not None for part in classes)
+    if tasks.n_tasks == 1 and are_of_one:
         classes = [classes]
-    if len(classes) != tasks.n_tasks:
+    elif len(classes) != tasks.n_tasks or are_of_one:
+        got = "the classes of one" if are_of_one else str(len(classes))
         raise ValueError(
             f"classes must have one array per task of y_true, {tasks.n_tasks}; got "
-            f"{len(classes)}. Pass `classes_` of the estimator."
+            f"{got}. Pass `classes_` of the estimator."
         )
     return [np.asarray(task_classes) for task_classes in classes]
 

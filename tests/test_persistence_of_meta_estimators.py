@@ -82,6 +82,9 @@ def test_predictions_are_the_same_to_the_last_bit(name, data, tmp_path):
     if isinstance(fitted, Tuned):
         assert back.best_thresholds_ == fitted.best_thresholds_
         assert back.best_scores_ == fitted.best_scores_
+        for name, results in getattr(fitted, "cv_results_", {}).items():
+            for key, values in results.items():
+                np.testing.assert_array_equal(back.cv_results_[name][key], values)
     # It can be fitted anew, with the parameters that it had.
     assert_same(clone(back).fit(X, Y[["active", "kind"]]), fitted, X)
 

@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import (
@@ -43,6 +43,7 @@ from skmtl import (
     task_views,
 )
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
+from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import MultiTaskTunedThresholdClassifierCV
 
 RNG = np.random.default_rng(0)
@@ -502,3 +503,18 @@ def test_observed_rows_refuse_what_has_none_or_does_not_fit():
         observed_rows(X, BINARY[:5], 0)
     with pytest.raises(ValueError, match="infinity in task 'task_0'"):
         observed_rows(X[:3], [[0.5], [np.inf], [1.5]], 0)
+
+
+def test_our_own_tools_take_a_view():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    Y = np.where(rng.random((120, 2)) < 0.3, np.nan, X[:, :2] > 0)
+    clf = MultiTaskNetClassifier((8,), max_iter=5, random_state=0).fit(X, Y)
+    view = task_view(clf, "task_1")
+    rows, labels = observed_rows(X, Y, "task_1")
+    expected = roc_auc_score(labels, view.predict_proba(rows)[:, 1])
+    assert multitask_scorer("roc_auc")(view, rows, labels) == pytest.approx(expected)
+    tuned = MultiTaskTunedThresholdClassifierCV(view, scoring="f1").fit(rows, labels)
+    p = view.predict_proba(rows)[:, 1]
+    (threshold,) = tuned.best_thresholds_.values()
+    np.testing.assert_array_equal(tuned.predict(rows), (p >= threshold).astype(int))

@@ -1,6 +1,5 @@
 """Meta-estimators in a file: what they are made of, and the way back."""
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,15 +37,14 @@ _FITTED = {
         "best_scores_",
     ),
 }
-# Follow from the fitted estimator and its tasks; the scores of all thresholds are not
-# kept.
+_OPTIONAL = ("cv_results_",)
+# Follow from the fitted estimator and its tasks.
 _DERIVED = (
     "classes_",
     "task_names_",
     "n_outputs_",
     "n_features_in_",
     "feature_names_in_",
-    "cv_results_",
 )
 # The learned numbers of scikit-learn's calibrators.
 _CALIBRATORS: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -79,7 +77,11 @@ def parts_of(estimator: MultiTaskMetaEstimator) -> dict[str, Any]:
     estimator._validate_params()  # they may have been set since, and load does too
     kind = type(estimator).__name__
     params = estimator.get_params(deep=False)
-    fitted = {name: getattr(estimator, name) for name in _FITTED[kind]}
+    fitted = {
+        name: getattr(estimator, name)
+        for name in (*_FITTED[kind], *_OPTIONAL)
+        if name not in _OPTIONAL or hasattr(estimator, name)
+    }
     unknown = sorted(set(vars(estimator)) - {*params, *fitted, *_DERIVED})
     if unknown:
         raise ValueError(
@@ -88,10 +90,12 @@ def parts_of(estimator: MultiTaskMetaEstimator) -> dict[str, Any]:
             "trust each other."
         )
     network = fitted_network(estimator)
-    if network is None or network is not _innermost_of_ours(estimator):
+    innermost = _innermost_of_ours(estimator)
+    if network is None or network is not innermost:
         raise TypeError(
-            f"A {kind} that is saved must stand around an estimator of skmtl; got "
-            f"{type(estimator.estimator).__name__}. Save it with skops.io."
+            f"A {kind} that is saved must stand around a network of skmtl, with "
+            "nothing but meta-estimators of skmtl in between; got one around "
+            f"{type(innermost).__name__}. Save it with skops.io."
         )
     given = params.pop("estimator")
     is_given = given is fitted.get("estimator_") or isinstance(given, FrozenEstimator)
@@ -165,7 +169,7 @@ def meta_estimator_from(
 ) -> MultiTaskMetaEstimator:
     """The way back from `parts_of`; `estimators` are the classes that may be inside."""
     fitted = content["fitted"]
-    is_whole = set(fitted) == set(_FITTED[kind])
+    is_whole = set(fitted) - set(_OPTIONAL) == set(_FITTED[kind])
     _require(is_whole, "the estimator has other attributes than it must have")
     tasks = fitted["_tasks"]
     check_tasks(tasks)
@@ -245,10 +249,9 @@ def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
         is_whole = type(values) is dict and list(values) == binary
         are_floats = is_whole and all(type(v) is float for v in values.values())
         _require(are_floats, f"{name} are not a number for each binary task")
-    _require(
-        all(math.isfinite(v) for v in fitted["best_thresholds_"].values()),
-        "a threshold is not finite",
-    )
+    results = fitted.get("cv_results_", {})
+    is_part = type(results) is dict and set(results) <= set(binary)
+    _require(is_part, "cv_results_ are not those of binary tasks")
 
 
 def _require(holds: Any, otherwise: str) -> None:

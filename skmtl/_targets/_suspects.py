@@ -77,16 +77,17 @@ def _warn_of_unused_categories(tasks: Tasks, occurs: NDArray) -> None:
 
 
 def _warn_of_one_hot(tasks: Tasks, codes: NDArray) -> None:
-    n_rows, n_tasks = codes.shape
+    n_tasks = tasks.n_tasks
+    if n_tasks < 3 or not all(_are(classes, 0, 1) for classes in tasks.classes):
+        return
+    is_missing = (codes < 0).all(axis=1)  # nobody answered the question
     if (
-        n_tasks >= 3
-        and n_rows >= _ROWS_TO_BE_ONE_HOT
-        and all(_are(classes, 0, 1) for classes in tasks.classes)
-        and codes.min() >= 0
-        and (codes.sum(axis=1) == 1).all()
+        len(codes) - is_missing.sum() >= _ROWS_TO_BE_ONE_HOT
+        and (is_missing | (codes >= 0).all(axis=1)).all()
+        and (is_missing | (codes.sum(axis=1) == 1)).all()
     ):
         warn(
-            f"Each row of y has a single 1 in its {n_tasks} columns, "
+            f"Each row of y with labels has a single 1 in its {n_tasks} columns, "
             f"{shorten(tasks.names)}, as if they were the answers to one question. If "
             "so, one column of classes (y.idxmax(axis=1) of a DataFrame, "
             "y.argmax(axis=1) of an array) says it better than a task for each answer."

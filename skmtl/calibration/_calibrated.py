@@ -13,7 +13,6 @@ from skmtl._messages import shorten, warn
 from skmtl._predictions import (
     declared_task_types,
     guess_task_types,
-    probabilities_by_task,
 )
 from skmtl._targets import Tasks, encode
 from skmtl.calibration._calibrators import Calibrator, fit_calibrator
@@ -24,6 +23,7 @@ from skmtl.model_selection._out_of_fold import (
     fit_out_of_fold,
     fit_splits,
     is_frozen,
+    learned_probabilities,
     of_splits,
     out_of_bag_predictions,
 )
@@ -39,9 +39,11 @@ class CalibratedClassifier(NamedTuple):
     calibrators: list[Calibrator | None]  # per task; None if they stay as they are
 
     def by_task(self, probabilities: Any, tasks: Tasks) -> list[NDArray | None]:
-        """(n_samples, n_classes) of each task, of probabilities of its estimator."""
-        classes = getattr(self.estimator, "classes_", None)
-        given = probabilities_by_task(probabilities, classes, tasks)
+        """(n_samples, n_classes) of each task, of probabilities of its estimator.
+
+        NaN if the estimator had no label of a task to learn from.
+        """
+        given = learned_probabilities(self.estimator, probabilities, tasks)
         return [
             p if p is None or calibrator is None else calibrator.calibrate(p)
             for p, calibrator in zip(given, self.calibrators, strict=True)
@@ -108,16 +110,20 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
 
     Notes
     -----
-    It differs from scikit-learn's estimator in three ways. "sigmoid" reads log odds, as
-    Platt's method reads the values of a decision function; scikit-learn would read the
-    probabilities of a classifier without one. `ensemble` is False, since a network of
+    It differs from scikit-learn's estimator in three ways. All methods read
+    probabilities, "sigmoid" as log odds and "temperature" as logarithms; scikit-learn
+    reads a decision function if there is one, and else "sigmoid" reads probabilities
+    as they are, which suits it less. `ensemble` is False, since a network of
     several members is an ensemble already, and out-of-bag predictions need no folds.
     And a task stays as it is if one of its classes has fewer than five labels out of
     fold.
 
-    Out-of-bag predictions of a network in a Pipeline are used if no step before it
-    reads labels, and those of the best network of a search. Each comes from a single
-    member, which is more often too sure than the mean of all members.
+    Out-of-bag predictions of a network in a Pipeline are used if all steps before it
+    are known to look at `X` alone: scikit-learn's scalers, encoders, imputers,
+    decompositions and the like. So are those of the best network of a search. With
+    `groups` there are folds, `MultiTaskStratifiedGroupKFold` by default. Each
+    out-of-bag prediction comes from a single member, which is more often too sure than
+    the mean of all members.
 
     References
     ----------
@@ -271,7 +277,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
             )
         ]
         return [
-            None if parts[0] is None else np.mean(parts, axis=0)
+            None if parts[0] is None else _mean_of_learned(parts)
             for parts in zip(*calibrated, strict=True)
         ]
 
@@ -289,10 +295,20 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         return _in_form_of(given, self._mean([given]), self._tasks)
 
 
+def _mean_of_learned(parts: tuple[NDArray, ...]) -> NDArray:
+    """The mean over those that have learned the task; uniform if none has."""
+    learned = [part for part in parts if not np.isnan(part).any()]
+    if learned:
+        return np.mean(learned, axis=0)
+    return np.full(parts[0].shape, 1 / parts[0].shape[1])
+
+
 def _in_form_of(given: Any, by_task: list[Any], tasks: Tasks) -> Any:
-    if isinstance(given, list):
-        return by_task
-    return by_task[0] if tasks.is_1d else np.column_stack([p[:, 1] for p in by_task])
+    if tasks.is_1d:
+        return by_task[0]
+    # In a fold whose training rows lack a class, it may be a table and here is not.
+    is_table = not isinstance(given, list) and (tasks.n_codes == 2).all()
+    return np.column_stack([p[:, 1] for p in by_task]) if is_table else by_task
 
 
 def _warn_of_uncalibrated(pairs: list[CalibratedClassifier], tasks: Tasks) -> None:
@@ -306,5 +322,6 @@ def _warn_of_uncalibrated(pairs: list[CalibratedClassifier], tasks: Tasks) -> No
             f"To be calibrated, a task must have {_MIN_LABELS_PER_CLASS} labels of "
             f"each class out of fold, but {shorten(left)} have fewer. Their "
             "probabilities stay as they are (with ensemble=True, in the folds that "
-            "have too few). Add labels, or join rare classes."
+            "have too few; folds without any to train on are left out). Add labels, or "
+            "join rare classes."
         )

@@ -13,6 +13,7 @@ from skmtl.model_selection._out_of_fold import TaskOutOfFold
 Method = Literal["sigmoid", "isotonic", "temperature"]
 # Networks compute in float32, where more than this is 1.
 _EPS = float(np.finfo(np.float32).eps)
+_LEAST = 1e-12  # probability whose logarithm is read, as in scikit-learn
 
 
 class Calibrator(NamedTuple):
@@ -67,5 +68,5 @@ def _scores(probabilities: NDArray, method: Method) -> NDArray:
     if method == "isotonic":
         return p
     if method == "temperature":
-        return np.log(np.maximum(p, _EPS))
+        return np.log(p + _LEAST)
     return logit(np.clip(p, _EPS, 1 - _EPS))

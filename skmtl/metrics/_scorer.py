@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils.metadata_routing import MetadataRequest
@@ -181,7 +182,11 @@ class _MultiTaskScorer(_MetadataRequester):
         if self._only is not None:
             shown.append(f"tasks={self._only!r}")
         if not self._metric.is_mapping:
-            shown += [f"{key}={value!r}" for key, value in metric.kwargs.items()]
+            own = {}  # which the name stands for
+            if metric.name in get_scorer_names():
+                own = get_scorer(metric.name)._kwargs
+            given = {k: v for k, v in metric.kwargs.items() if own.get(k) != v}
+            shown += [f"{key}={value!r}" for key, value in given.items()]
         return f"multitask_scorer({', '.join(shown)})"
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:

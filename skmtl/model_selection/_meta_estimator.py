@@ -18,7 +18,7 @@ from skmtl._messages import warn
 from skmtl._predictions import fitted_network
 from skmtl._targets import Tasks, decode
 from skmtl.metrics import multitask_scorer
-from skmtl.model_selection._out_of_fold import FitParams
+from skmtl.model_selection._out_of_fold import FitParams, is_frozen
 
 
 class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
@@ -36,7 +36,7 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None:
             if has_fit_parameter(self.estimator, "sample_weight"):
                 params["sample_weight"] = sample_weight
-            else:
+            elif not is_frozen(self.estimator, self.cv):
                 warn(
                     f"sample_weight is not used by {type(self.estimator).__name__}, "
                     "whose fit does not take it, but only in what follows its fit. In "
@@ -55,6 +55,7 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         ]
         self.classes_ = classes[0] if tasks.is_1d else classes
         for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)  # of an earlier fit
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 

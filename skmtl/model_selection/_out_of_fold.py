@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
 
 from skmtl._interrupts import call_uncaught
+from skmtl._messages import shorten
 from skmtl._predictions import (
     declared_task_types,
     fitted_network,
@@ -25,6 +27,7 @@ from skmtl._predictions import (
 from skmtl._targets import Encoded, Tasks, TaskTypes, encode
 from skmtl._weights import check_sample_weight
 from skmtl.model_selection._split import (
+    MultiTaskStratifiedGroupKFold,
     MultiTaskStratifiedShuffleSplit,
     as_splitter,
 )
@@ -42,6 +45,11 @@ class TaskOutOfFold(NamedTuple):
     def labels_per_class(self) -> NDArray:
         """(n_classes,): how many labels each class has."""
         return np.bincount(self.codes, minlength=len(self.classes))
+
+    def can_be_tuned(self) -> bool:
+        """Whether labels and probabilities differ."""
+        p = self.probabilities
+        return bool(self.labels_per_class().all()) and bool((p != p[0]).any())
 
 
 class OutOfFold(NamedTuple):
@@ -116,7 +124,15 @@ def fit_out_of_fold(
     fitted = clone(estimator)
     call_uncaught(fitted.fit, X, y, **params.to_estimator)
     encoded = encode_for(fitted, y)
-    out_of_bag = out_of_bag_predictions(fitted) if cv is None else None
+    if encoded.tasks.are_numbers.all():
+        raise ValueError(
+            "A task must have classes for its probabilities to be used, but all tasks "
+            f"of y are numbers: {shorten(encoded.tasks.names)}. Pass a y with a task "
+            "of classes, or use the estimator alone."
+        )
+    has_groups = bool(params.to_splitter)  # which members do not keep together
+    is_free = cv is None and not has_groups
+    out_of_bag = out_of_bag_predictions(fitted) if is_free else None
     if out_of_bag is not None:
         tasks, codes, _ = encoded
         classes = getattr(fitted, "classes_", None)
@@ -145,6 +161,9 @@ def fit_splits(
 ) -> list[Split]:
     """A clone fitted on the training rows of each split, and its test rows."""
     X, y = indexable(X, y)
+    has_groups = "groups" in params.to_splitter
+    if cv is None and has_groups:
+        cv = MultiTaskStratifiedGroupKFold()
     splitter = _splitter(cv, declared_task_types(estimator), random_state)
     splits = list(splitter.split(X, y, **params.to_splitter))
     return Parallel(n_jobs=n_jobs)(
@@ -186,21 +205,28 @@ def of_splits(
     return OutOfFold(tasks, codes[rows], joined, weights)
 
 
-def _predict(split: Split, X: Any, tasks: Tasks) -> list[Any]:
-    """(n, n_classes) of each task, NaN if there was no label of it to learn from."""
+def _predict(split: Split, X: Any, tasks: Tasks) -> list[NDArray | None]:
     estimator, rows = split
-    probabilities = estimator.predict_proba(_safe_indexing(X, rows))
+    given = estimator.predict_proba(_safe_indexing(X, rows))
+    return learned_probabilities(estimator, given, tasks)
+
+
+def learned_probabilities(
+    estimator: Any, probabilities: Any, tasks: Tasks
+) -> list[NDArray | None]:
+    """(n, n_classes) of each task, NaN if there was no label of it to learn from."""
     classes = getattr(estimator, "classes_", None)
     network = fitted_network(estimator)
     unlearned: Any = [] if network is None else np.flatnonzero(~network._is_labelled)
     if len(unlearned) and classes is not None:
-        classes = list(classes) if tasks.n_tasks > 1 else [classes]
+        classes = list(classes) if not tasks.is_1d else [classes]
         for t in unlearned:
-            classes[t] = tasks.classes[t]  # of the same number, or of two
+            classes[t] = tasks.classes[t]  # nobody told them in the fit
     by_task = probabilities_by_task(probabilities, classes, tasks)
     for t in unlearned:
-        if by_task[t] is not None:
-            by_task[t] = np.full((len(rows), len(tasks.classes[t])), np.nan)
+        p = by_task[t]
+        if p is not None:
+            by_task[t] = np.full((len(p), len(tasks.classes[t])), np.nan)
     return by_task
 
 
@@ -221,17 +247,41 @@ def encode_for(fitted: Any, y: Any) -> Encoded:
 def out_of_bag_predictions(fitted: Any) -> Any:
     """Those of our network, also the last step of a Pipeline or the best of a search.
 
-    None if there are none, or if a step before the network has read the labels of the
-    rows that were left out.
+    None if there are none, or if a step before the network may have read the labels of
+    the rows that were left out.
     """
     if isinstance(fitted, BaseSearchCV):
         return out_of_bag_predictions(fitted.best_estimator_)
     if isinstance(fitted, Pipeline):
-        steps = [step for _, step in fitted.steps[:-1] if hasattr(step, "fit")]
-        if any(get_tags(step).target_tags.required for step in steps):
+        if not all(_ignores_labels(step) for _, step in fitted.steps[:-1]):
             return None
         return out_of_bag_predictions(fitted.steps[-1][1])
     if hasattr(fitted, "_out_of_bag_predictions"):
         return fitted._out_of_bag_predictions()
     is_ours = fitted_network(fitted) is fitted
     return getattr(fitted, "oob_prediction_", None) if is_ours else None
+
+
+# What is known to look at X alone; of other steps nobody can tell.
+_OF_X_ALONE = tuple(
+    f"sklearn.{module}."
+    for module in (
+        *("decomposition", "feature_extraction", "impute", "kernel_approximation"),
+        *("preprocessing", "random_projection"),
+    )
+)
+
+
+def _ignores_labels(step: Any) -> bool:
+    if step is None or isinstance(step, str):  # "passthrough", "drop"
+        return True
+    if isinstance(step, Pipeline):
+        inside = [own for _, own in step.steps]
+    elif isinstance(step, ColumnTransformer):
+        inside = [own for _, own, _ in step.transformers_]
+    elif isinstance(step, FeatureUnion):
+        inside = [own for _, own in step.transformer_list]
+    else:
+        is_known = type(step).__module__.startswith(_OF_X_ALONE)
+        return is_known and not get_tags(step).target_tags.required
+    return all(map(_ignores_labels, inside))

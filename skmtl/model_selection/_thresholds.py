@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,6 +103,20 @@ def _objective(scoring: Any) -> Metric | Gains:
     return metric if has_sign else replace(metric, sign=sign_of(metric))
 
 
+def check_thresholds(thresholds: Any) -> int | NDArray:
+    """A number of thresholds, or the thresholds."""
+    if isinstance(thresholds, Integral):
+        return int(thresholds)
+    given = np.asarray(thresholds)
+    is_list = given.ndim == 1 and len(given) > 0 and given.dtype.kind in "iuf"
+    if not is_list or not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(
+            "thresholds must be a number of thresholds, or a list of at least one "
+            f"number from 0 to 1; got {thresholds!r}. Use for example thresholds=100."
+        )
+    return given.astype(np.float64)
+
+
 def tune(
     task: TaskOutOfFold, objective: Metric | Gains, thresholds: int | NDArray
 ) -> Tuned:
@@ -118,13 +132,18 @@ def tune(
     positive = np.concatenate(
         [[0.0], np.cumsum(np.where(is_positive, weights[order], 0))]
     )
-    tried = np.asarray(thresholds, dtype=np.float64)
-    if tried.ndim == 0:
-        tried = _candidates(p[order], negative, positive, int(thresholds))
+    tried = thresholds
+    if isinstance(tried, int):
+        tried = _candidates(p[order], negative, positive, tried)
     before = np.searchsorted(p[order], tried, side="left")
     tn, fn = negative[before], positive[before]
     outcomes = Outcomes(tn, negative[-1] - tn, fn, positive[-1] - fn)
     scores = _scores(objective, tried, outcomes, task)
+    if np.isnan(scores).all():
+        raise ValueError(
+            f"scoring must give a number at some threshold, but for task {task.name!r} "
+            f"all {len(scores)} scores are NaN. Use another metric, or other gains."
+        )
     return Tuned(tried, scores, _middle_of_best(scores))
 
 

@@ -23,7 +23,12 @@ from skmtl.model_selection._out_of_fold import (
     of_splits,
     out_of_bag_predictions,
 )
-from skmtl.model_selection._thresholds import Tuned, objectives_by_task, tune
+from skmtl.model_selection._thresholds import (
+    Tuned,
+    check_thresholds,
+    objectives_by_task,
+    tune,
+)
 
 
 class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
@@ -31,8 +36,9 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
 
     A network that says "5 %" of everybody never predicts a rare class, since no
     probability reaches 0.5. This estimator fits another one, looks at probabilities of
-    rows that it was not fitted on, and chooses for each binary task the threshold at
-    which a metric of the labels is best, on the labels that were observed. `predict`
+    rows that it was not fitted on, and chooses for each binary task, among a hundred
+    thresholds, the one at which a metric of the labels is best, on the labels that were
+    observed. `predict`
     decides by these thresholds; `predict_proba` is the estimator's own. Tasks with more
     than two classes get the most probable class, and tasks of numbers what the
     estimator predicts.
@@ -78,7 +84,8 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         The fitted estimator.
     best_thresholds_ : dict of str to float
         By the name of each binary task: the greater class is predicted if its
-        probability is at least this. 0.5 for a task that could not be tuned.
+        probability is at least this. NaN for a task that could not be tuned, which is
+        decided as the estimator decides it.
     best_scores_ : dict of str to float
         The score of each of these thresholds, on the labels by which it was chosen:
         too good, since it is the best of many. NaN for a task that could not be tuned.
@@ -110,8 +117,14 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
     neighbours the middle one is taken. And there is no `response_method`:
     probabilities it is.
 
-    Out-of-bag predictions of a network in a Pipeline are used if no step before it
-    reads labels, and those of the best network of a search.
+    Metrics of a positive class, such as F1, look at the label 1 if there is one, as
+    scikit-learn's do, and else at the greater class; of labels 1 and 2 that is the one
+    that the threshold does not speak of.
+
+    Out-of-bag predictions of a network in a Pipeline are used if all steps before it
+    are known to look at `X` alone: scikit-learn's scalers, encoders, imputers,
+    decompositions and the like. So are those of the best network of a search. With
+    `groups` there are folds, `MultiTaskStratifiedGroupKFold` by default.
 
     Examples
     --------
@@ -211,14 +224,16 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         Warns
         -----
         UserWarning
-            If a binary task has no label of one of its classes; it keeps 0.5.
+            If a binary task has no label of one of its classes, or the same probability
+            for all rows; it is decided as the estimator decides it.
         """
+        thresholds = check_thresholds(self.thresholds)
         given = self._fit_params(sample_weight, params)
         fitted, out_of_fold = self._fit(X, y, given)
-        tuned, names = self._tune(out_of_fold)
+        tuned, names = self._tune(out_of_fold, thresholds)
         self.estimator_ = fitted
         self._set_fitted(out_of_fold.tasks, fitted)
-        self.best_thresholds_ = dict.fromkeys(names, 0.5)
+        self.best_thresholds_ = dict.fromkeys(names, np.nan)
         self.best_scores_ = dict.fromkeys(names, np.nan)
         for name, (thresholds, scores, best) in tuned.items():
             self.best_thresholds_[name] = float(thresholds[best])
@@ -248,21 +263,24 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         encoded = encode_for(fitted, y)
         return fitted, of_splits(splits, X, encoded, given.sample_weight)
 
-    def _tune(self, out_of_fold: OutOfFold) -> tuple[dict[str, Tuned], list[str]]:
+    def _tune(
+        self, out_of_fold: OutOfFold, thresholds: int | NDArray
+    ) -> tuple[dict[str, Tuned], list[str]]:
         """What was tried for each task that has labels of two classes; all names."""
         tasks = [task for _, task in out_of_fold.by_task() if len(task.classes) == 2]
         names = [task.name for task in tasks]
         objectives = objectives_by_task(self.scoring, names)
-        is_tuned = {task.name: task.labels_per_class().all() for task in tasks}
+        is_tuned = {task.name: task.can_be_tuned() for task in tasks}
         left = [name for name in names if not is_tuned[name]]
         if left:
             warn(
                 "To choose a threshold, a task must have out-of-fold labels of both "
-                f"classes, but {shorten(left)} have not. They are decided at 0.5. Drop "
-                "the columns or add labels."
+                "classes and probabilities that differ, but not so "
+                f"{shorten(left)}. They are decided as the estimator decides them. "
+                "Drop the columns or add labels."
             )
         return {
-            task.name: tune(task, objectives[task.name], self.thresholds)
+            task.name: tune(task, objectives[task.name], thresholds)
             for task in tasks
             if is_tuned[task.name]
         }, names
@@ -289,9 +307,10 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
 
     def _decide(self, t: int, probabilities: NDArray) -> NDArray:
         name = str(self._tasks.names[t])
-        if np.isnan(self.best_scores_.get(name, np.nan)):
+        threshold = self.best_thresholds_.get(name, np.nan)
+        if np.isnan(threshold):
             return super()._decide(t, probabilities)
-        return (probabilities[:, 1] >= self.best_thresholds_[name]).astype(np.intp)
+        return (probabilities[:, 1] >= threshold).astype(np.intp)
 
     def _out_of_bag_predictions(self) -> Any:
         """Those of the estimator, for an estimator around this one."""

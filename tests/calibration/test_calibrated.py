@@ -201,8 +201,7 @@ def test_weights_of_labels_count_as_often(honest):
     frozen = FrozenEstimator(TooSure().fit(X, Y))
     weights = np.random.default_rng(0).integers(0, 3, len(Y))
     calibrated = MultiTaskCalibratedClassifierCV(frozen, method="isotonic")
-    with pytest.warns(UserWarning, match="sample_weight is not used by Frozen"):
-        weighted = clone(calibrated).fit(X, Y, sample_weight=weights)
+    weighted = clone(calibrated).fit(X, Y, sample_weight=weights)
     repeated = clone(calibrated).fit(
         X.repeat(weights, axis=0), Y.repeat(weights, axis=0)
     )
@@ -224,3 +223,41 @@ def test_in_the_form_of_the_estimator(problem):
         RandomForestClassifier(5, random_state=0), cv=MultiTaskStratifiedKFold(2)
     ).fit(X, complete)
     assert [p.shape for p in forest.predict_proba(X)] == [(180, 2)] * 3
+
+
+# Folds that lack something ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [0, 199])
+@pytest.mark.filterwarnings("ignore:.*(fewer labels|To be calibrated|of one class)")
+def test_a_fold_may_lack_a_class(row):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    Y = (X > 0).astype(int)
+    Y[row, 0] = 2
+    calibrated = MultiTaskCalibratedClassifierCV(
+        network(n_members=1), ensemble=True, cv=KFold(5)
+    ).fit(X, Y)
+    assert [p.shape[1] for p in calibrated.predict_proba(X)] == [3, 2]
+    assert [len(classes) for classes in calibrated.classes_] == [3, 2]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*(no observed label|To be calibrated|of one class)"
+)
+def test_a_fold_that_lacks_a_task_has_no_voice():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 2))
+    Y = pd.DataFrame(np.where(X > 0, "yes", "no"), columns=["a", "b"])
+    Y.loc[:99, "b"] = None  # of the last third alone
+    Y.loc[99, "b"] = "no"
+    clf = network(n_members=1, max_iter=30)
+    calibrated = MultiTaskCalibratedClassifierCV(
+        clf,
+        ensemble=True,
+        cv=[(np.arange(90), np.arange(90, 150)), (np.arange(60, 150), np.arange(60))],
+    ).fit(X, Y)
+    alone = clone(clf).fit(X[60:], Y[60:])
+    np.testing.assert_array_equal(
+        calibrated.predict_proba(X)[:, 1], alone.predict_proba(X)[:, 1]
+    )

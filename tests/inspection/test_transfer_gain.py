@@ -23,6 +23,7 @@ from skmtl.sharing import NoSharing
 matplotlib.use("Agg")
 
 
+@pytest.mark.slow
 def test_unrelated_tasks_are_hardly_ever_said_to_gain():
     said = []
     for seed in range(10):

@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import (
     f1_score,
@@ -19,7 +22,7 @@ from sklearn.model_selection import (
     KFold,
     TunedThresholdClassifierCV,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 
 from skmtl import MultiTaskNet, MultiTaskNetClassifier
@@ -336,15 +339,15 @@ def test_other_tasks_are_decided_as_they_were():
     )
 
 
-def test_a_task_of_one_class_is_named_and_keeps_one_half(rare):
+def test_a_task_of_one_class_is_named_and_decided_as_before(rare):
     X, Y = rare
     fitted = network().fit(X, Y.assign(never=Y["toxic"]))
     Y = Y.assign(never=0.0)
-    with pytest.warns(UserWarning, match=r"both classes, but \['never'\]"):
+    with pytest.warns(UserWarning, match=r"not so \['never'\]"):
         tuned = MultiTaskTunedThresholdClassifierCV(
             FrozenEstimator(fitted), scoring="f1"
         ).fit(X, Y)
-    assert tuned.best_thresholds_["never"] == 0.5
+    assert np.isnan(tuned.best_thresholds_["never"])
     assert np.isnan(tuned.best_scores_["never"])
     np.testing.assert_array_equal(tuned.predict(X)[:, 2], fitted.predict(X)[:, 2])
 
@@ -370,16 +373,35 @@ def test_weights_reach_fit_and_scores(rare):
     np.testing.assert_allclose(list(weighted.best_scores_.values()), scores)
 
 
-def test_out_of_bag_predictions_in_a_pipeline(rare):
-    """Not if a step has read the labels of the rows that were left out."""
+@pytest.mark.parametrize(
+    ("step", "n_fits"),
+    [
+        (StandardScaler(), 1),
+        (make_column_transformer((StandardScaler(), [0, 1]), ("drop", [2, 3])), 1),
+        (make_union(PCA(2), make_pipeline(StandardScaler(), PCA(2))), 1),
+        (TargetEncoder(), 6),
+        (SelectKBest(k=2), 6),
+        (make_column_transformer((TargetEncoder(), [0, 1])), 6),
+        (make_union(PCA(2), SelectKBest(k=2)), 6),
+    ],
+    ids=str,
+)
+def test_out_of_bag_predictions_in_a_pipeline(rare, step, n_fits):
+    """Not if a step may have read the labels of the rows that were left out."""
     X, Y = rare
-    inside = Recording((8,), max_iter=5, random_state=0)
-    for step, n_fits in [(StandardScaler(), 1), (TargetEncoder(), 6)]:
-        Recording.n_fits = 0
-        y = Y["toxic"].fillna(0).astype(int) if n_fits > 1 else Y
-        pipeline = make_pipeline(step, inside)
-        MultiTaskTunedThresholdClassifierCV(pipeline).fit(X, y)
-        assert Recording.n_fits == n_fits
+    y = Y["toxic"].fillna(0).astype(int)
+    Recording.n_fits = 0
+    inside = Recording((8,), max_iter=2, random_state=0)
+    MultiTaskTunedThresholdClassifierCV(make_pipeline(step, inside)).fit(X, y)
+    assert Recording.n_fits == n_fits
+
+
+def test_scores_of_noise_are_chance_although_a_step_reads_labels():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 500)), rng.integers(0, 2, 200)
+    pipeline = make_pipeline(SelectKBest(k=20), network(max_iter=10))
+    tuned = MultiTaskTunedThresholdClassifierCV(pipeline).fit(X, y)
+    assert tuned.best_scores_["task_0"] < 0.65  # the best of a hundred
 
 
 def test_in_a_search_and_around_one(rare):
@@ -416,15 +438,49 @@ def test_a_forest_of_complete_tasks(rare):
         np.testing.assert_array_equal(tuned.predict(X)[:, t], expected)
 
 
-def test_groups_reach_the_splitter(rare):
+def test_groups_are_kept_together(rare):
     X, Y = rare
     groups = np.repeat(np.arange(30), 10)
-    tuned = MultiTaskTunedThresholdClassifierCV(
-        network(n_members=1), cv=MultiTaskStratifiedGroupKFold(2)
-    )
+    clf = Recording((8,), max_iter=2, random_state=0)
+    tuned = MultiTaskTunedThresholdClassifierCV(clf, scoring="f1")
+    Recording.n_fits = 0
     tuned.fit(X, Y, groups=groups)
+    assert Recording.n_fits == 6  # members do not keep groups together
+    by_group = clone(tuned).set_params(cv=MultiTaskStratifiedGroupKFold())
+    assert by_group.fit(X, Y, groups=groups).best_scores_ == tuned.best_scores_
     with pytest.raises(ValueError, match="groups"):
-        tuned.fit(X, Y)
+        by_group.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "thresholds", [[], [[0.2, 0.3]], [0.2, np.nan], [2, 3.0], ["a"]]
+)
+def test_thresholds_that_cannot_be_are_refused(rare, thresholds):
+    tuned = MultiTaskTunedThresholdClassifierCV(network(), thresholds=thresholds)
+    with pytest.raises(ValueError, match="thresholds must be a number of thresholds"):
+        tuned.fit(*rare)
+
+
+@pytest.mark.parametrize("scoring", [{"fp": np.nan}, lambda y, p: np.nan])
+def test_an_objective_without_a_number_names_the_task(rare, scoring):
+    tuned = MultiTaskTunedThresholdClassifierCV(network(), scoring=scoring)
+    with pytest.raises(ValueError, match=r"for task 'toxic' all \d+ scores are NaN"):
+        tuned.fit(*rare)
+
+
+def test_numbers_alone_are_refused(rare):
+    X, _ = rare
+    net = MultiTaskNet((4,), max_iter=1, random_state=0)
+    with pytest.raises(ValueError, match="all tasks of y are numbers"):
+        MultiTaskTunedThresholdClassifierCV(net).fit(X, X[:, :2])
+
+
+def test_columns_of_an_earlier_fit_are_forgotten(rare):
+    X, Y = rare
+    named = pd.DataFrame(X, columns=list("abcd"))
+    tuned = MultiTaskTunedThresholdClassifierCV(network(max_iter=1)).fit(named, Y)
+    assert tuned.feature_names_in_.tolist() == list("abcd")
+    assert not hasattr(tuned.fit(X, Y), "feature_names_in_")
 
 
 def test_a_rare_class_is_found(rare):
