@@ -18,6 +18,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
+# What is inherited from scikit-learn points to its glossary.
+suppress_warnings = ["ref.term"]
 exclude_patterns = ["_build", "examples", "**.ipynb", "auto_examples/*.json"]
 default_role = "literal"  # one backtick, as in the docstrings
 extlinks = {
