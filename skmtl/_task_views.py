@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._messages import shorten
 from skmtl._predictions import looks_like_numbers
 from skmtl._targets import (
@@ -173,6 +174,11 @@ def observed_rows(X: Any, y: Any, task: str | int) -> tuple[Any, NDArray]:
     ValueError
         If `y` has no such task, or no label of it.
 
+    Warns
+    -----
+    UserWarning
+        If `y` has the index of `X` in another order.
+
     See Also
     --------
     task_view : The estimator to go with these rows.
@@ -192,6 +198,7 @@ def observed_rows(X: Any, y: Any, task: str | int) -> tuple[Any, NDArray]:
     >>> y_task
     array([1, 0])
     """
+    warn_of_row_order(X, y=y)
     column, name = _column_of(y, task)
     check_consistent_length(X, column.observed)
     rows = np.flatnonzero(column.observed)

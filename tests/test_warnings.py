@@ -13,7 +13,13 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskNet, MultiTaskNetRegressor
+from skmtl import (
+    MultiTaskNet,
+    MultiTaskNetClassifier,
+    MultiTaskNetRegressor,
+    model_selection,
+    observed_rows,
+)
 from skmtl._messages import warn
 from skmtl._targets import encode, warn_of_suspects
 from skmtl._weights import label_totals
@@ -382,3 +388,25 @@ def test_other_indices_are_fitted_in_silence(y):
     fit(y, FRAME)
     fit(y, FRAME.to_numpy())
     fit(y, FRAME.set_axis(["row 0"] * 60))
+
+
+def test_rows_in_another_order_are_noticed_after_the_fit_too():
+    X = pd.DataFrame(np.arange(40.0).reshape(20, 2))
+    Y = pd.DataFrame({"a": X[0] > 20, "b": X[1] > 13})
+    clf = MultiTaskNetClassifier((4,), max_iter=1, random_state=0).fit(X, Y)
+    for call in (lambda y: clf.score(X, y), lambda y: observed_rows(X, y, "a")):
+        call(Y)
+        with pytest.warns(UserWarning, match="in another order"):
+            call(Y[::-1])
+
+
+def test_a_dict_of_labels_is_refused_by_what_stands_around_an_estimator():
+    X = np.arange(40.0).reshape(20, 2)
+    Y = {"a": X[:, 0] > 20, "b": X[:, 1] > 13}
+    clf = MultiTaskNetClassifier((4,), max_iter=1, random_state=0)
+    for around in (
+        model_selection.MultiTaskTunedThresholdClassifierCV(clf),
+        model_selection.GridSearchCV(clf, {"alpha": [0.1]}),
+    ):
+        with pytest.raises(ValueError, match=r"pd\.DataFrame\(y\)"):
+            around.fit(X, Y)

@@ -324,6 +324,7 @@ class BaseMultiTaskNet(
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Mean over the (main) tasks of the accuracy, or the R2 of numbers."""
+        warn_of_row_order(X, y=y, sample_weight=sample_weight)
         by_task = self._predict_by_task(X, most_likely)
         tasks = self._tasks
         y = without_labels(y, ~self._is_labelled)  # of which nothing could be learned

@@ -20,7 +20,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._predictions import entries_of, guess_task_types, named_task_types
 from skmtl._tables import as_table
 from skmtl._targets import TaskTypes, read_columns
@@ -34,6 +34,9 @@ from skmtl.metrics._calibration_error import expected_calibration_error
 from skmtl.metrics._metric import resolve_metric, score_task
 from skmtl.metrics._task import Task
 from skmtl.metrics._tasks import observed_tasks
+
+# Probabilities of so many rows are hardly ever all 0 or 1.
+_ROWS_TO_BE_LABELS = 10
 
 
 def multitask_report(
@@ -90,6 +93,8 @@ def multitask_report(
 
     Warns
     -----
+    UserWarning
+        If probabilities are all 0 or 1, as labels are.
     UndefinedMetricWarning
         If a task has no observed label, or labels of one class, or if a task of numbers
         has fewer than two observed values.
@@ -208,10 +213,19 @@ def refuse_labels(y_pred: Any) -> None:
             "some, as predict_proba gives it for numbers. Put the numbers of predict "
             "in their places."
         )
-    if not is_list and np.asarray(y_pred).dtype.kind in "biu":
+    if is_list:
+        return
+    table = np.asarray(y_pred)
+    if table.dtype.kind in "biu":
         raise ValueError(
             "y_pred must be probabilities, but holds whole numbers or booleans, as "
             "labels are. Pass what predict_proba gives."
+        )
+    is_sure = table.dtype.kind == "f" and np.isin(table, (0, 1)).all()
+    if is_sure and len(table) >= _ROWS_TO_BE_LABELS:
+        warn(
+            "y_pred has no values but 0 and 1, as labels have, and they are read as "
+            "probabilities. Pass what predict_proba gives."
         )
 
 
@@ -229,7 +243,18 @@ def _thresholds_by_task(thresholds: Any, tasks: list[Task]) -> NDArray:
                 f"{shorten(unknown)} too. Correct the names, or pass task_names."
             )
         thresholds = [given.get(name, np.nan) for name in names]
-    values = np.asarray(thresholds, dtype=float)
+    try:
+        values = np.asarray(thresholds, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"thresholds must be numbers from 0 to 1; got {thresholds!r}. Pass "
+            "best_thresholds_ of MultiTaskTunedThresholdClassifierCV, for instance."
+        ) from error
+    if ((values < 0) | (values > 1)).any():
+        raise ValueError(
+            f"thresholds must be numbers from 0 to 1; got {shorten(values.ravel())}. "
+            "They are compared with probabilities."
+        )
     if values.shape != (len(tasks),):
         raise ValueError(
             f"thresholds must be a dict, or have one for each of the {len(tasks)} "

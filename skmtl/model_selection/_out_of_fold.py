@@ -1,6 +1,6 @@
 """Probabilities of rows by a model that was not fitted on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from skmtl._predictions import (
     probabilities_by_task,
     split_classes,
 )
-from skmtl._targets import Encoded, Tasks, TaskTypes, encode
+from skmtl._targets import Encoded, Tasks, TaskTypes, encode, read_columns
 from skmtl._weights import check_sample_weight
 from skmtl.model_selection._split import (
     MultiTaskStratifiedGroupKFold,
@@ -115,6 +115,8 @@ def fit_out_of_fold(
     ask for others; those of a frozen estimator, which has not seen the rows; or those
     of clones that are fitted on the training rows of each split.
     """
+    if isinstance(y, Mapping):
+        read_columns(y)  # which says what to pass instead of a dict
     X, y = indexable(X, y)
     if is_frozen(estimator, cv):
         check_is_fitted(estimator)
@@ -250,6 +252,8 @@ def out_of_bag_predictions(fitted: Any) -> Any:
     None if there are none, or if a step before the network may have read the labels of
     the rows that were left out.
     """
+    if isinstance(fitted, FrozenEstimator):  # those that it has are of other rows
+        return None
     if isinstance(fitted, BaseSearchCV):
         return out_of_bag_predictions(fitted.best_estimator_)
     if isinstance(fitted, Pipeline):

@@ -1,6 +1,7 @@
 """scikit-learn's searches, on labels of which some are missing."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any, Self
 
 from sklearn.model_selection import GridSearchCV as _GridSearchCV
@@ -8,6 +9,7 @@ from sklearn.model_selection import RandomizedSearchCV as _RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 
 from skmtl._interrupts import call_uncaught
+from skmtl._targets import read_columns
 from skmtl.model_selection._habits import multitask_cv, multitask_scoring
 
 
@@ -49,6 +51,8 @@ class MultiTaskSearch(BaseSearchCV):
             If it is interrupted: a network that was cut short would be compared as if
             it were whole. The search is then as it was before the call.
         """
+        if isinstance(y, Mapping):
+            read_columns(y)  # which says what to pass instead of a dict
         resolved = self._spelled_out(y)
         fit = super(MultiTaskSearch, resolved).fit
         call_uncaught(fit, X, y, **params)

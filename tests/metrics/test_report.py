@@ -279,3 +279,16 @@ def test_swapped_arguments_are_refused():
         multitask_report(P, Y)
     types = {"task_0": "number", "task_1": "number"}
     assert multitask_report(P, Y, task_types=types)["r2"].shape == (2,)
+
+
+def test_floats_that_are_labels_are_not_silently_probabilities():
+    rng = np.random.default_rng(0)
+    Y = rng.integers(0, 2, (20, 2)).astype(float)
+    with pytest.warns(UserWarning, match="no values but 0 and 1"):
+        multitask_report(Y, rng.integers(0, 2, (20, 2)).astype(float))
+
+
+@pytest.mark.parametrize("threshold", ["x", 30, -0.1])
+def test_thresholds_are_numbers_from_0_to_1(threshold):
+    with pytest.raises(ValueError, match="thresholds must be numbers from 0 to 1"):
+        multitask_report([[0], [1]], [[0.2], [0.7]], thresholds={"task_0": threshold})

@@ -396,6 +396,16 @@ def test_out_of_bag_predictions_in_a_pipeline(rare, step, n_fits):
     assert Recording.n_fits == n_fits
 
 
+def test_a_frozen_step_has_no_predictions_of_these_rows(rare):
+    X, Y = rare
+    fitted = MultiTaskTunedThresholdClassifierCV(network()).fit(X[:150], Y[:150])
+    pipeline = make_pipeline("passthrough", FrozenEstimator(fitted))
+    tuned = MultiTaskTunedThresholdClassifierCV(pipeline, scoring="f1")
+    tuned.fit(X[150:], Y[150:])
+    again = clone(tuned).set_params(estimator=FrozenEstimator(fitted))
+    assert again.fit(X[150:], Y[150:]).best_scores_ == tuned.best_scores_
+
+
 def test_scores_of_noise_are_chance_although_a_step_reads_labels():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 500)), rng.integers(0, 2, 200)
