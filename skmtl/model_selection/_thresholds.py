@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -13,7 +14,11 @@ from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
     f1_score,
+    fbeta_score,
+    jaccard_score,
     matthews_corrcoef,
+    precision_score,
+    recall_score,
 )
 from sklearn.metrics._scorer import _BaseScorer
 
@@ -185,10 +190,8 @@ def _scores(
     # Each outcome as one label with its weight.
     y, prediction = classes[[0, 0, 1, 1]], classes[[0, 1, 0, 1]]
     labels = Task(task.name, 0, y, prediction, "labels", classes, None)
-    closed_form = _CLOSED_FORMS.get(objective.function)
-    is_plain = objective.kwargs in ({}, {"average": "binary"})
-    is_plain = is_plain and positive_label(labels) == classes[1]
-    if closed_form is not None and is_plain:
+    closed_form = _closed_form(objective)
+    if closed_form is not None and positive_label(labels) == classes[1]:
         return objective.sign * closed_form(outcomes)
     if _takes_weights(objective.function):
         weights = np.column_stack(outcomes)
@@ -220,25 +223,57 @@ def _balanced_accuracy(outcomes: Outcomes) -> NDArray:
     return (tn / (tn + fp) + tp / (tp + fn)) / 2
 
 
-def _f1(outcomes: Outcomes) -> NDArray:
+def _precision(outcomes: Outcomes) -> NDArray:
+    return _ratio(outcomes.tp, outcomes.tp + outcomes.fp)
+
+
+def _recall(outcomes: Outcomes) -> NDArray:
+    return _ratio(outcomes.tp, outcomes.tp + outcomes.fn)
+
+
+def _fbeta(outcomes: Outcomes, beta: float = 1.0) -> NDArray:
     _, fp, fn, tp = outcomes
-    return 2 * tp / (2 * tp + fp + fn)
+    weighted = (1 + beta**2) * tp
+    return _ratio(weighted, weighted + fp + beta**2 * fn)
+
+
+def _jaccard(outcomes: Outcomes) -> NDArray:
+    _, fp, fn, tp = outcomes
+    return _ratio(tp, tp + fp + fn)
 
 
 def _matthews(outcomes: Outcomes) -> NDArray:
     tn, fp, fn, tp = outcomes
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    covariance = tp * tn - fp * fn
-    return np.where(
-        product > 0, covariance / np.sqrt(np.where(product > 0, product, 1)), 0
-    )
+    return _ratio(tp * tn - fp * fn, np.sqrt(product))
+
+
+def _ratio(part: NDArray, whole: NDArray) -> NDArray:
+    """0 where there is nothing to divide by, as scikit-learn has it."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 # Of all thresholds at once: a call of scikit-learn's takes a millisecond, which a
 # hundred thresholds of hundreds of tasks would make a minute.
-_CLOSED_FORMS: dict[Callable, Callable[[Outcomes], NDArray]] = {
+_CLOSED_FORMS: dict[Callable, Callable[..., NDArray]] = {
     accuracy_score: _accuracy,
     balanced_accuracy_score: _balanced_accuracy,
-    f1_score: _f1,
+    f1_score: _fbeta,
+    fbeta_score: _fbeta,
+    jaccard_score: _jaccard,
     matthews_corrcoef: _matthews,
+    precision_score: _precision,
+    recall_score: _recall,
 }
+
+
+def _closed_form(objective: Metric) -> Callable[[Outcomes], NDArray] | None:
+    """None for other metrics, and if there are arguments that change them."""
+    function = _CLOSED_FORMS.get(objective.function)
+    kwargs = dict(objective.kwargs)
+    if function is None or kwargs.pop("average", "binary") != "binary":
+        return None
+    if function is _fbeta:
+        beta = float(kwargs.pop("beta", 1.0))
+        return None if kwargs else partial(_fbeta, beta=beta)
+    return None if kwargs else function

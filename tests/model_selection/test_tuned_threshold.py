@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import (
+    cohen_kappa_score,
     f1_score,
     fbeta_score,
     get_scorer,
@@ -100,7 +101,9 @@ def share_right(y_true, y_pred):
         "f1",
         "matthews_corrcoef",
         "precision",
+        "recall",
         "jaccard",
+        cohen_kappa_score,
         matthews_corrcoef,
         make_scorer(fbeta_score, beta=2),
         share_right,
