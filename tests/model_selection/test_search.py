@@ -119,7 +119,8 @@ def columns_of(Y, kind):
         "frame": lambda: frame,
         "Int64": lambda: frame.astype("Int64"),
         "boolean": lambda: frame.astype("boolean"),
-        "str": lambda: words.astype("str"),
+        # Before pandas 3, "str" turned None into text.
+        "str": lambda: words.astype("str" if pd.__version__ >= "3" else object),
         "string": lambda: words.astype("string"),
         "None": lambda: words.astype(object).where(words.notna(), None),
         "array of objects": lambda: np.where(np.isnan(Y), None, Y.astype(object)),
@@ -554,7 +555,7 @@ def test_scorers_are_taken_as_they_are(problem):
     with pytest.raises(ValueError, match="mix of unknown and multilabel"):
         search.fit(X, Y)
     search = GridSearchCV(quick(), {}, cv=2, scoring=scorer)
-    assert search.fit(X, Y.fillna(0).astype(int)).scorer_ is scorer
+    assert search.fit(X, Y.notna().astype(int)).scorer_ is scorer
 
 
 def test_clusterings_keep_scikit_learns_folds_and_scorers(problem):
