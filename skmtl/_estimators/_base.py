@@ -764,12 +764,6 @@ class BaseMultiTaskNet(
         raise NotImplementedError
 
 
-def classes_attribute(tasks: Tasks) -> Any:
-    """The sorted classes of each task, None of a task of numbers."""
-    classes = [None if labels is None else labels.copy() for labels in tasks.classes]
-    return classes[0] if tasks.is_1d else classes
-
-
 def _in_units(by_task: list[NDArray], tasks: Tasks) -> list[NDArray]:
     """Numbers in units of the task; what belongs to classes as it is."""
     return [

@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmtl._estimators._base import BaseMultiTaskNet, classes_attribute
+from skmtl._estimators._base import BaseMultiTaskNet
 from skmtl._estimators._parameters import CLASS_CONSTRAINTS, SHARED_CONSTRAINTS
 from skmtl._estimators._prediction import predict_groups
 from skmtl._network import TrunkAndHeads
@@ -20,7 +20,7 @@ from skmtl._outputs import (
     positive_probabilities,
     probabilities,
 )
-from skmtl._targets import Tasks
+from skmtl._targets import Tasks, classes_attribute
 
 
 class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmtl._estimators._base import BaseMultiTaskNet, classes_attribute
+from skmtl._estimators._base import BaseMultiTaskNet
 from skmtl._estimators._parameters import (
     CLASS_CONSTRAINTS,
     NUMBER_CONSTRAINTS,
@@ -19,7 +19,7 @@ from skmtl._estimators._parameters import (
 )
 from skmtl._network import TrunkAndHeads
 from skmtl._outputs import Number, OutputGroup, log_probabilities, probabilities
-from skmtl._targets import Tasks
+from skmtl._targets import Tasks, classes_attribute
 
 
 def _may_have_classes(net: Any) -> bool:

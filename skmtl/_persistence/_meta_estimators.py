@@ -10,8 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl._estimators import BaseMultiTaskNet
-from skmtl._files import FileError
-from skmtl._persistence._consistency import check_tasks
+from skmtl._persistence._consistency import check_tasks, require
 from skmtl._predictions import fitted_network
 from skmtl._targets import Tasks
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
@@ -144,7 +143,7 @@ def calibrator_from(calibration: CalibratorNumbers) -> Calibrator:
     parts = []
     for numbers in calibration.parts:
         is_sound = all(np.isfinite(n).all() and n.dtype == float for n in numbers)
-        _require(len(numbers) == len(names) and is_sound, "a calibrator is not numbers")
+        require(len(numbers) == len(names) and is_sound, "a calibrator is not numbers")
         part = make()
         if calibration.method == "isotonic":
             _set_isotonic(part, *numbers)
@@ -157,7 +156,7 @@ def calibrator_from(calibration: CalibratorNumbers) -> Calibrator:
 
 def _set_isotonic(part: IsotonicRegression, x: np.ndarray, y: np.ndarray) -> None:
     is_function = x.ndim == 1 and x.shape == y.shape and len(x) > 0
-    _require(is_function and (np.diff(x) > 0).all(), "a calibrator is no function")
+    require(is_function and (np.diff(x) > 0).all(), "a calibrator is no function")
     part.set_params(y_min=0, y_max=1, out_of_bounds="clip")
     part.X_thresholds_, part.y_thresholds_ = x, y
     part.X_min_, part.X_max_, part.increasing_ = float(x[0]), float(x[-1]), True
@@ -170,7 +169,7 @@ def meta_estimator_from(
     """The way back from `parts_of`; `estimators` are the classes that may be inside."""
     fitted = content["fitted"]
     is_whole = set(fitted) - set(_OPTIONAL) == set(_FITTED[kind])
-    _require(is_whole, "the estimator has other attributes than it must have")
+    require(is_whole, "the estimator has other attributes than it must have")
     tasks = fitted["_tasks"]
     check_tasks(tasks)
     if "estimator_" in fitted:
@@ -189,11 +188,11 @@ def meta_estimator_from(
 
 
 def _from_unfitted(given: Unfitted, estimators: dict[str, Any]) -> BaseEstimator:
-    _require(type(given) is Unfitted, "the estimator before its fit is missing")
+    require(type(given) is Unfitted, "the estimator before its fit is missing")
     params = dict(given.params)
     if isinstance(params.get("estimator"), Unfitted):
         params["estimator"] = _from_unfitted(params["estimator"], estimators)
-    _require(params.get("checkpoint_dir") is None, "it names a folder to write to")
+    require(params.get("checkpoint_dir") is None, "it names a folder to write to")
     estimator = estimators[given.kind](**params)
     estimator._validate_params()
     return estimator
@@ -203,25 +202,25 @@ def _check_same_tasks(estimator: Any, tasks: Tasks) -> None:
     if isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     is_ours = isinstance(estimator, BaseMultiTaskNet | MultiTaskMetaEstimator)
-    _require(is_ours, "there is something else than an estimator inside")
+    require(is_ours, "there is something else than an estimator inside")
     own = estimator._tasks
     is_same = own.n_tasks == tasks.n_tasks and own.is_1d == tasks.is_1d
     is_same = is_same and (own.are_numbers == tasks.are_numbers).all()
-    _require(is_same, "the estimator inside has other tasks")
+    require(is_same, "the estimator inside has other tasks")
     for t in np.flatnonzero(~tasks.are_numbers):
         is_known = set(own.classes[t].tolist()) <= set(tasks.classes[t].tolist())
-        _require(is_known, "the estimator inside has other classes")
+        require(is_known, "the estimator inside has other classes")
 
 
 def _check_pairs(pairs: Any, tasks: Tasks) -> Any:
     """The first of the estimators, if all pairs are sound."""
     is_list = type(pairs) is list and len(pairs) > 0
-    _require(is_list, "there are no calibrated classifiers")
+    require(is_list, "there are no calibrated classifiers")
     for pair in pairs:
         is_pair = type(pair) is CalibratedClassifier and type(pair.calibrators) is list
-        _require(is_pair, "a calibrated classifier lacks a part")
+        require(is_pair, "a calibrated classifier lacks a part")
         _check_same_tasks(pair.estimator, tasks)
-        _require(len(pair.calibrators) == tasks.n_tasks, "a calibrator is missing")
+        require(len(pair.calibrators) == tasks.n_tasks, "a calibrator is missing")
         for t, calibrator in enumerate(pair.calibrators):
             _check_calibrator(calibrator, tasks, t)
     return pairs[0].estimator
@@ -231,11 +230,11 @@ def _check_calibrator(calibrator: Any, tasks: Tasks, t: int) -> None:
     if calibrator is None:
         return
     is_one = type(calibrator) is Calibrator and not tasks.are_numbers[t]
-    _require(is_one, "a calibrator is out of place")
+    require(is_one, "a calibrator is out of place")
     n_classes = len(tasks.classes[t])
     is_single = n_classes == 2 or calibrator.method == "temperature"
     n_parts = 1 if is_single else n_classes
-    _require(len(calibrator.parts) == n_parts, "a calibrator lacks a class")
+    require(len(calibrator.parts) == n_parts, "a calibrator lacks a class")
 
 
 def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
@@ -248,12 +247,7 @@ def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
         values = fitted[name]
         is_whole = type(values) is dict and list(values) == binary
         are_floats = is_whole and all(type(v) is float for v in values.values())
-        _require(are_floats, f"{name} are not a number for each binary task")
+        require(are_floats, f"{name} are not a number for each binary task")
     results = fitted.get("cv_results_", {})
     is_part = type(results) is dict and set(results) <= set(binary)
-    _require(is_part, "cv_results_ are not those of binary tasks")
-
-
-def _require(holds: Any, otherwise: str) -> None:
-    if not holds:
-        raise FileError(otherwise)
+    require(is_part, "cv_results_ are not those of binary tasks")

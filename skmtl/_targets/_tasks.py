@@ -61,6 +61,12 @@ class Tasks:
         return [getattr(target, "labels", None) for target in self.targets]
 
 
+def classes_attribute(tasks: Tasks) -> Any:
+    """`classes_` of an estimator of these tasks: a list, or the array of 1-D y."""
+    classes = [None if labels is None else labels.copy() for labels in tasks.classes]
+    return classes[0] if tasks.is_1d else classes
+
+
 def task_names(names: list | None, n_tasks: int) -> NDArray:
     """Those of the columns of y, or numbered ones."""
     if names is None:

@@ -258,15 +258,17 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
             n_classes).
         """
         check_is_fitted(self)
-        given = [
-            pair.estimator.predict_proba(X) for pair in self.calibrated_classifiers_
-        ]
+        given = self._uncalibrated(X)
         return _in_form_of(given[0], self._mean(given), self._tasks)
 
     def _probabilities_by_task(self, X: Any) -> list[NDArray | None]:
-        return self._mean(
-            [pair.estimator.predict_proba(X) for pair in self.calibrated_classifiers_]
-        )
+        return self._mean(self._uncalibrated(X))
+
+    def _uncalibrated(self, X: Any) -> list[Any]:
+        """Of each estimator, in its own form."""
+        return [
+            pair.estimator.predict_proba(X) for pair in self.calibrated_classifiers_
+        ]
 
     def _mean(self, given: list[Any]) -> list[NDArray | None]:
         """Of the calibrated probabilities, of those of each estimator."""

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skmtl._messages import warn
 from skmtl._predictions import fitted_network
-from skmtl._targets import Tasks, decode
+from skmtl._targets import Tasks, classes_attribute, decode
 from skmtl.metrics import multitask_scorer
 from skmtl.model_selection._out_of_fold import FitParams, is_frozen
 
@@ -49,11 +49,7 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         self._tasks = tasks
         self.task_names_ = tasks.names.copy()
         self.n_outputs_ = tasks.n_tasks
-        classes = [
-            None if is_number else tasks.classes[t]
-            for t, is_number in enumerate(tasks.are_numbers)
-        ]
-        self.classes_ = classes[0] if tasks.is_1d else classes
+        self.classes_ = classes_attribute(tasks)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)  # of an earlier fit
             if hasattr(fitted, name):

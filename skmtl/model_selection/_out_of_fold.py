@@ -13,7 +13,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
+from sklearn.utils.validation import check_is_fitted, indexable
 
 from skmtl._interrupts import call_uncaught
 from skmtl._messages import shorten
@@ -31,6 +31,7 @@ from skmtl.model_selection._split import (
     MultiTaskStratifiedShuffleSplit,
     as_splitter,
 )
+from skmtl.model_selection._validation import fit_on_rows
 
 
 class TaskOutOfFold(NamedTuple):
@@ -185,9 +186,7 @@ def _splitter(cv: Any, task_types: TaskTypes | None, random_state: Any) -> Any:
 def _fit_split(
     estimator: Any, X: Any, y: Any, train: NDArray, test: NDArray, params: dict
 ) -> Split:
-    fit_params = _check_method_params(X, params, train)
-    X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
-    call_uncaught(estimator.fit, X_train, y_train, **fit_params)
+    fit_on_rows(estimator, X, y, train, params)
     return Split(estimator, test)
 
 

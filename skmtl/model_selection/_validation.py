@@ -194,13 +194,20 @@ def _fit_and_predict(
     params: dict[str, Any] | None,
     method: str,
 ) -> _Fold:
-    fit_params = _check_method_params(X, params or {}, train)
-    X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
-    call_uncaught(estimator.fit, X_train, y_train, **fit_params)
+    fit_on_rows(estimator, X, y, train, params or {})
     predictions = getattr(estimator, method)(_safe_indexing(X, test))
     fitted = fitted_network(estimator)
     unlearned = np.zeros(1, bool) if fitted is None else ~fitted._is_labelled
     return _Fold(predictions, getattr(estimator, "classes_", None), unlearned)
+
+
+def fit_on_rows(
+    estimator: Any, X: Any, y: Any, rows: NDArray, params: dict[str, Any]
+) -> None:
+    """Fit on some of the rows; an interrupt comes through."""
+    fit_params = _check_method_params(X, params, rows)
+    X_train, y_train = _safe_indexing(X, rows), _safe_indexing(y, rows)
+    call_uncaught(estimator.fit, X_train, y_train, **fit_params)
 
 
 def _labels_of(fold: _Fold, tasks: Tasks) -> NDArray:
