@@ -136,8 +136,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
 
     Examples
     --------
-    A network without anything that keeps it from learning rows by heart is too sure of
-    itself:
+    A network that is trained for long and without regularisation is too sure of itself:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier

@@ -35,7 +35,7 @@ class Calibrator(NamedTuple):
         ]
         table = np.column_stack(by_class)
         total = table.sum(axis=1, keepdims=True)
-        # Where each of the classes is denied, nothing is known.
+        # If every class is denied, nothing is known.
         uniform = np.full_like(table, 1 / table.shape[1])
         return np.divide(table, total, out=uniform, where=total > 0)
 

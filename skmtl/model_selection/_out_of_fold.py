@@ -222,7 +222,7 @@ def learned_probabilities(
     if len(unlearned) and classes is not None:
         classes = list(classes) if not tasks.is_1d else [classes]
         for t in unlearned:
-            classes[t] = tasks.classes[t]  # nobody told them in the fit
+            classes[t] = tasks.classes[t]  # which the fit could not know
     by_task = probabilities_by_task(probabilities, classes, tasks)
     for t in unlearned:
         p = by_task[t]

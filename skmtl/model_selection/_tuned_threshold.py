@@ -118,8 +118,8 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
     probabilities it is.
 
     Metrics of a positive class, such as F1, look at the label 1 if there is one, as
-    scikit-learn's do, and else at the greater class; of labels 1 and 2 that is the one
-    that the threshold does not speak of.
+    scikit-learn's do, and else at the greater class. For labels 1 and 2 that is not the
+    class whose probability is compared with the threshold.
 
     Out-of-bag predictions of a network in a Pipeline are used if all steps before it
     are known to look at `X` alone: scikit-learn's scalers, encoders, imputers,
@@ -275,9 +275,9 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         if left:
             warn(
                 "To choose a threshold, a task must have out-of-fold labels of both "
-                "classes and probabilities that differ, but not so "
-                f"{shorten(left)}. They are decided as the estimator decides them. "
-                "Drop the columns or add labels."
+                f"classes and probabilities that differ, but {shorten(left)} do not. "
+                "The estimator's own decisions are kept for them. Drop the columns or "
+                "add labels."
             )
         return {
             task.name: tune(task, objectives[task.name], thresholds)

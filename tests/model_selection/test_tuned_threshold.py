@@ -346,7 +346,7 @@ def test_a_task_of_one_class_is_named_and_decided_as_before(rare):
     X, Y = rare
     fitted = network().fit(X, Y.assign(never=Y["toxic"]))
     Y = Y.assign(never=0.0)
-    with pytest.warns(UserWarning, match=r"not so \['never'\]"):
+    with pytest.warns(UserWarning, match=r"but \['never'\] do not"):
         tuned = MultiTaskTunedThresholdClassifierCV(
             FrozenEstimator(fitted), scoring="f1"
         ).fit(X, Y)
