@@ -7,6 +7,7 @@ from skmtl.inspection._label_curve import LabelCurve, label_curve
 from skmtl.inspection._label_curve_display import LabelCurveDisplay
 from skmtl.inspection._label_report import LabelReport, label_report
 from skmtl.inspection._label_report_display import LabelReportDisplay
+from skmtl.inspection._model_comparison import ModelComparison, compare_models
 from skmtl.inspection._precision_recall_display import (
     MultiTaskPrecisionRecallDisplay,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "LabelCurveDisplay",
     "LabelReport",
     "LabelReportDisplay",
+    "ModelComparison",
     "MultiTaskCalibrationDisplay",
     "MultiTaskPrecisionRecallDisplay",
     "MultiTaskPredictionErrorDisplay",
@@ -37,6 +39,7 @@ __all__ = [
     "TransferGain",
     "TransferGainDisplay",
     "capacity_curve",
+    "compare_models",
     "label_curve",
     "label_report",
     "task_affinity",

@@ -17,12 +17,9 @@ from skmtl.inspection._comparison import (
     repeated_splits,
     scored_by_both,
     trainable_parameters,
-)
-from skmtl.inspection._transfer_gain import (
-    TransferGain,
-    gain_on_splits,
     warn_undefined,
 )
+from skmtl.inspection._transfer_gain import TransferGain, gain_on_splits
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,7 +163,8 @@ def capacity_curve(
     results = []
     for model in models:
         results.append(gain_on_splits(model, X, y, encoded, splits, scorer, n_jobs))
-    warn_undefined(results, tasks, scorer)
+    n_scored = np.min([result.table["n_scored"] for result in results], axis=0)
+    warn_undefined(n_scored, len(splits), tasks, scorer)
     return CapacityCurve(_table(layers, results), layers, results)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils import _safe_indexing, check_random_state
@@ -17,6 +18,7 @@ from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._estimators import BaseMultiTaskNet
 from skmtl._interrupts import call_uncaught
+from skmtl._messages import shorten, warn
 from skmtl._predictions import named_task_types
 from skmtl._targets import Encoded, Tasks, encode
 from skmtl.metrics import multitask_scorer
@@ -28,6 +30,12 @@ CONFIDENCE = 0.95
 MIN_SPLITS = 3  # with a score, for an interval
 DEFAULT_METRICS = {"class": "roc_auc_ovr", "number": "r2"}
 SAME = 1e-9  # standard deviation of gains that differ by rounding alone
+_UNDEFINED = {
+    "class": (
+        "test rows have labels of one class or none, or whose training rows have none"
+    ),
+    "number": "test rows have no value, or a single one if the metric needs two",
+}
 
 
 class Split(NamedTuple):
@@ -146,17 +154,28 @@ def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:
     return prefix, parameters
 
 
+def is_separate(parameters: dict[str, Any], prefix: str) -> bool:
+    """Whether the network has `sharing="none"`."""
+    sharing = parameters[f"{prefix}sharing"]
+    return sharing == "none" or isinstance(sharing, NoSharing)
+
+
+def has_no_trunk(parameters: dict[str, Any], prefix: str) -> bool:
+    """Whether the network has no layer that tasks could share."""
+    sizes = parameters[f"{prefix}hidden_layer_sizes"]
+    return parameters[f"{prefix}trunk"] is None and np.size(sizes) == 0
+
+
 def check_joint(estimator: Any) -> str:
     """The prefix of an estimator whose tasks share layers."""
     prefix, parameters = trainable_parameters(estimator)
-    sharing = parameters[f"{prefix}sharing"]
-    if sharing == "none" or isinstance(sharing, NoSharing):
+    if is_separate(parameters, prefix):
         raise ValueError(
             "estimator must share layers, since it is compared with sharing='none'; "
-            f"got sharing={sharing!r}. Use sharing='hard'."
+            f"got sharing={parameters[f'{prefix}sharing']!r}. Use sharing='hard'."
         )
-    sizes = parameters[f"{prefix}hidden_layer_sizes"]
-    if parameters[f"{prefix}trunk"] is None and np.size(sizes) == 0:
+    if has_no_trunk(parameters, prefix):
+        sizes = parameters[f"{prefix}hidden_layer_sizes"]
         raise ValueError(
             "estimator must share layers, but has none that its tasks could share; got "
             f"hidden_layer_sizes={sizes!r}. Use a hidden layer."
@@ -318,3 +337,20 @@ def mean_or_nan(scores: NDArray, axis: int) -> NDArray:
     n_scored = scored.sum(axis=axis)
     total = np.where(scored, scores, 0.0).sum(axis=axis)
     return np.where(n_scored > 0, total / np.maximum(n_scored, 1), np.nan)
+
+
+def warn_undefined(
+    n_scored: NDArray, n_splits: int, tasks: Tasks, scorer: _MultiTaskScorer
+) -> None:
+    """Name the tasks that some of the splits cannot score."""
+    for task_type, metric in scorer._metric.by_type.items():
+        is_own = tasks.are_numbers == (task_type == "number")
+        partly = tasks.names[is_own & (n_scored < n_splits)].tolist()
+        if partly:
+            warn(
+                f"{metric.name} is undefined for {len(partly)} of {is_own.sum()} tasks "
+                f"in some of the {n_splits} splits, whose {_UNDEFINED[task_type]}: "
+                f"{shorten(partly)}. Their gain is over the other splits, see "
+                "n_scored.",
+                UndefinedMetricWarning,
+            )

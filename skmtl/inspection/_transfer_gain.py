@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import UndefinedMetricWarning
 
-from skmtl._messages import shorten, warn
 from skmtl._tables import as_table, as_text
-from skmtl._targets import Encoded, Tasks
+from skmtl._targets import Encoded
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
@@ -22,16 +20,11 @@ from skmtl.inspection._comparison import (
     paired_scores,
     repeated_splits,
     scored_by_both,
+    warn_undefined,
 )
 from skmtl.metrics._scorer import _MultiTaskScorer
 
 VERDICTS = ("helps", "hurts", "cannot tell")
-_UNDEFINED = {
-    "class": (
-        "test rows have labels of one class or none, or whose training rows have none"
-    ),
-    "number": "test rows have no value, or a single one if the metric needs two",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,7 +225,8 @@ def transfer_gain(
     splits = repeated_splits(cv, X, y, tasks, n_repeats, random_state)
     scorer = check_scoring(scoring, tasks)
     result = gain_on_splits(estimator, X, y, encoded, splits, scorer, n_jobs)
-    warn_undefined([result], tasks, scorer)
+    n_scored = np.asarray(result.table["n_scored"])
+    warn_undefined(n_scored, len(splits), tasks, scorer)
     return result
 
 
@@ -289,22 +283,3 @@ def _table(
         "verdict": verdict,
     }
     return as_table(columns, names.tolist())
-
-
-def warn_undefined(
-    results: list[TransferGain], tasks: Tasks, scorer: _MultiTaskScorer
-) -> None:
-    """Name the tasks that some splits, the same for all results, cannot score."""
-    n_splits = len(results[0].joint_scores)
-    n_scored = np.min([result.table["n_scored"] for result in results], axis=0)
-    for task_type, metric in scorer._metric.by_type.items():
-        is_own = tasks.are_numbers == (task_type == "number")
-        partly = tasks.names[is_own & (n_scored < n_splits)].tolist()
-        if partly:
-            warn(
-                f"{metric.name} is undefined for {len(partly)} of {is_own.sum()} tasks "
-                f"in some of the {n_splits} splits, whose {_UNDEFINED[task_type]}: "
-                f"{shorten(partly)}. Their gain is over the other splits, see "
-                "n_scored.",
-                UndefinedMetricWarning,
-            )
