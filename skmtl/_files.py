@@ -4,11 +4,12 @@ The header of safetensors has room for text: there are the kind and version of t
 a JSON document and a SHA-256 over all of it, so that no change goes unnoticed.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +140,23 @@ def _update(digest: Any, part: Any) -> None:
 
 
 def _replace_file(path: Path, content: bytes) -> None:
-    """In one step, which a kill or a loss of power cannot halve."""
+    with replaced(path) as part, open(part, "wb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Name of a file to write, which takes the place of `path` if all went well.
+
+    In one step, which a kill or a loss of power cannot halve.
+    """
     path = path.resolve()  # a link stays one
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{str(path)!r} cannot be written: no such folder.")
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield part
+        with open(part, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:

@@ -1,0 +1,77 @@
+"""A torch.nn.Module as part of a graph."""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from skmtl._network import ModuleTrunk
+from skmtl._onnx._graph import OPSETS, Graph
+
+_LOGGERS = (
+    "torch.onnx._internal.exporter._registration",
+    "torch.fx.experimental.symbolic_shapes",
+)
+
+
+def module_trunk(graph: Graph, trunk: ModuleTrunk, x: str) -> str:
+    """(n, n_features) -> ([n_banks,] n, width)."""
+    x = graph.reshape(x, 0, *trunk.input_shape)
+    if trunk.scale != 1.0:
+        x = graph("Mul", x, np.float32(trunk.scale))
+    parts = []
+    for module in trunk.banks:
+        model = _exported(copy.deepcopy(module).cpu().eval(), trunk.input_shape)
+        parts += graph.merge(model, {"x": x})
+    return parts[0] if len(parts) == 1 else graph.stack(parts, axis=0)
+
+
+def _exported(module: nn.Module, input_shape: tuple[int, ...]) -> object:
+    """What torch makes of a module."""
+    example = torch.zeros(2, *input_shape)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=OPSETS[""],
+                input_names=["x"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+        assert program is not None
+        return program.model_proto
+    except ImportError as error:
+        raise ImportError(
+            "A trunk of your own is exported by torch, which needs the package "
+            f"onnxscript: {error}. Install skmtl[onnx]."
+        ) from error
+    except Exception as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ValueError(
+            "The trunk must be a module that torch.onnx.export can export for any "
+            f"number of rows, but it raises {type(error).__name__}: {reason} Use "
+            "layers of torch.nn, without steps that depend on the values or the number "
+            "of rows."
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says of other packages and of its own code."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
