@@ -38,5 +38,6 @@ def test_commands_name_files_and_extras_that_exist():
     for command in blocks("bash"):
         for path in re.findall(r"[\w/]+\.(?:txt|py)", command):
             assert (root / path).is_file()
-        for extra in re.search(r"\[([\w,]+)\]", command)[1].split(","):
-            assert re.search(rf"^{extra} = ", pyproject, re.M)
+        for extras in re.findall(r"\[([\w,]+)\]", command):
+            for extra in extras.split(","):
+                assert re.search(rf"^{extra} = ", pyproject, re.M)
