@@ -15,14 +15,17 @@ if TYPE_CHECKING:
         MultiTaskNetClassifier,
         MultiTaskNetRegressor,
     )
+    from skmtl._onnx import to_onnx
     from skmtl._persistence import load, save
+    from skmtl._report import Report, report
     from skmtl._task_views import observed_rows, task_view, task_views
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "MultiTaskNet",
     "MultiTaskNetClassifier",
     "MultiTaskNetRegressor",
+    "Report",
     "__version__",
     "calibration",
     "datasets",
@@ -31,10 +34,12 @@ __all__ = [
     "metrics",
     "model_selection",
     "observed_rows",
+    "report",
     "save",
     "sharing",
     "task_view",
     "task_views",
+    "to_onnx",
     "trunks",
 ]
 
@@ -54,8 +59,12 @@ def __getattr__(name: str) -> Any:
     # Lazy, so that `import skmtl.model_selection` does not load torch.
     if name in _ESTIMATORS:
         return getattr(import_module("skmtl._estimators"), name)
+    if name == "to_onnx":
+        return import_module("skmtl._onnx").to_onnx
     if name in ("load", "save"):
         return getattr(import_module("skmtl._persistence"), name)
+    if name in ("Report", "report"):
+        return getattr(import_module("skmtl._report"), name)
     if name in ("observed_rows", "task_view", "task_views"):
         return getattr(import_module("skmtl._task_views"), name)
     if name in _SUBMODULES:

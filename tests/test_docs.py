@@ -43,7 +43,7 @@ def test_every_page_is_in_the_contents_of_its_folder(folder):
 
 def test_layers_are_those_that_the_tests_check():
     page = (DOCS / "contributing.md").read_text()
-    rows = re.findall(r"^\| (\d) \| `(\w+)` \|", page, flags=re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", page, flags=re.MULTILINE)
     units = {unit_of(path) for path in MODULES}
     assert {name: int(layer) for layer, name in rows} == {
         unit: LAYERS[unit] for unit in units

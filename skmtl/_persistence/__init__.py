@@ -1,5 +1,5 @@
 """save and load, and the checks of what a file holds."""
 
-from skmtl._persistence._save_load import load, save
+from skmtl._persistence._save_load import load, read_model, save, write_model
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_model", "save", "write_model"]

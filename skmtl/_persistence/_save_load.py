@@ -149,6 +149,7 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     See Also
     --------
     load : Read the file.
+    to_onnx : Write a model that runs without torch and skmtl.
     joblib.dump : Saves every estimator, but whoever loads it runs its code.
 
     Examples
@@ -167,6 +168,11 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
     >>> bool((skmtl.load(path).predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
+    write_model(estimator, path)
+
+
+def write_model(estimator: Any, path: str | os.PathLike, metadata: Any = None) -> None:
+    """`save`, with JSON about the table that the estimator was fitted on."""
     kind = type(estimator)
     if (_ESTIMATORS | META_ESTIMATORS).get(kind.__name__) is not kind:
         raise TypeError(
@@ -176,6 +182,8 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
         )
     writer = _Writer()
     document = writer.encode(estimator, "estimator")
+    if metadata is not None:
+        document = {"estimator": document, "metadata": metadata}
     write_file(path, _KINDS[kind.__name__], document, writer.arrays)
 
 
@@ -222,8 +230,16 @@ def load(path: str | os.PathLike) -> Any:
         ...
     ValueError: ... is not a model that skmtl.save has written: it is too short, ...
     """
+    return read_model(path)[0]
+
+
+def read_model(path: str | os.PathLike) -> tuple[Any, Any]:
+    """The estimator, and the JSON that `write_model` was given beside it."""
+    metadata = None
     try:
         document, arrays = read_file(path, _KINDS.values())
+        if isinstance(document, dict) and set(document) == {"estimator", "metadata"}:
+            document, metadata = document["estimator"], document["metadata"]
         reader = _Reader(arrays)
         estimator = reader.decode(document)
         is_one = isinstance(estimator, BaseMultiTaskNet | MultiTaskMetaEstimator)
@@ -243,7 +259,7 @@ def load(path: str | os.PathLike) -> Any:
             f"{os.fspath(path)!r} is not a model that skmtl.save has written: {error}. "
             "Get the file again, or save the model anew."
         ) from error
-    return estimator
+    return estimator, metadata
 
 
 class _Writer:

@@ -4,6 +4,7 @@ from skmtl._training._blocks import read_block
 from skmtl._training._loop import (
     TrainingResult,
     TrainingState,
+    chunk_size,
     iter_chunks,
     mean_task_losses,
     train,
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingState",
     "Workers",
     "best_validation_score",
+    "chunk_size",
     "iter_chunks",
     "mean_score",
     "mean_task_losses",

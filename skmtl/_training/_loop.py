@@ -254,9 +254,14 @@ def _divergence_error(what: str, epoch: int, plan: TrainingPlan) -> ValueError:
     )
 
 
+def chunk_size(network: TrunkAndHeads, width: int) -> int:
+    """Rows of such a width that go through the network at once."""
+    return max(1, CHUNK_ELEMENTS // (network.units_per_row + width))
+
+
 def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
     """Slices of rows small enough for a forward pass to keep memory bounded."""
-    size = max(1, CHUNK_ELEMENTS // (network.units_per_row + rows.width))
+    size = chunk_size(network, rows.width)
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

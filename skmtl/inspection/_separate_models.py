@@ -27,7 +27,7 @@ def check_installed(kind: str) -> None:
 
 
 def _has_classes(models: "SeparateModels") -> bool:
-    return bool((~models._tasks.are_numbers).any())
+    return bool(models.task_types != "number")
 
 
 class SeparateModels(BaseEstimator):
@@ -122,7 +122,7 @@ class SeparateModels(BaseEstimator):
 
 
 def _as_floats(X: Any) -> Any:
-    """LightGBM reads no other sparse matrices."""
-    if sparse.issparse(X) and X.dtype.kind != "f":
-        return X.astype(np.float32)
-    return X
+    """LightGBM reads no other sparse arrays without a warning."""
+    if not sparse.issparse(X):
+        return X
+    return sparse.csr_matrix(X if X.dtype.kind == "f" else X.astype(np.float32))

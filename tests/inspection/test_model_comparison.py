@@ -115,11 +115,12 @@ def test_categories_and_missing_values_are_read_as_the_network_reads_them(
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
-def test_sparse_counts(kind):
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
+def test_sparse_counts(kind, container):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2, size=(100, 6))
     Y = X[:, :2].astype(float)
-    given = sparse.csr_matrix(X.astype(np.int8))
+    given = container(X.astype(np.int8))
     models = SeparateModels(kind, MultiTaskNetClassifier(), "class", 0).fit(given, Y)
     assert_array_equal(models.predict(given), Y)
 

@@ -1,0 +1,426 @@
+"""The commands and their options."""
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import skmtl
+from skmtl._cli._console import (
+    BAD_DATA,
+    BAD_USAGE,
+    CLOSED_PIPE,
+    INTERRUPTED,
+    UNEXPECTED,
+    Failure,
+    complain,
+    only_our_warnings,
+    say,
+)
+from skmtl._cli._deciding import Choices
+from skmtl._cli._interrupts import caught_interrupts
+from skmtl._cli._sources import Source
+
+# A command gives what is to be done, and `run` does it.
+Work = Callable[[], int]
+
+app = typer.Typer(
+    help="Multi-task learning with missing labels: a CSV with blanks in, predictions "
+    "out.",
+    epilog="Exit codes: 0 done, 1 wrong data or file, 2 wrong option, 3 error of "
+    "skmtl, 130 Ctrl-C, 143 SIGTERM. [bold]skmtl COMMAND --help[/] shows examples.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+_COLUMNS, _TRAINING = "Columns", "Training"
+Names = list[str]
+
+
+def _names(option: str, help: str) -> Any:
+    return typer.Option(option, metavar="COLUMN", help=help, rich_help_panel=_COLUMNS)
+
+
+def _argument(metavar: str, help: str) -> Any:
+    return typer.Argument(metavar=metavar, help=help)
+
+
+Train = Annotated[Path, _argument("TRAIN", "Table to learn from.")]
+ModelFile = Annotated[Path, _argument("MODEL", "File of skmtl fit or skmtl.save.")]
+Tasks = Annotated[
+    Names, _names("--tasks", "Columns to predict. A name or pattern; repeat it.")
+]
+Ids = Annotated[Names, _names("--id", "Columns that name a row; not learned from.")]
+Drop = Annotated[Names, _names("--drop", "Columns to leave out.")]
+Categorical = Annotated[
+    Names, _names("--categorical", "Columns to read as categories.")
+]
+Numbers = Annotated[
+    Names, _names("--numbers", "Columns, or tasks, to read as numbers.")
+]
+Classes = Annotated[Names, _names("--classes", "Tasks to read as classes.")]
+Missing = Annotated[
+    Names,
+    typer.Option(
+        metavar="TEXT",
+        help="Further text that means a missing value, such as -99.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+BlankOnly = Annotated[
+    bool,
+    typer.Option(
+        "--blank-only",
+        help="Nothing but blanks (and --missing) is missing: NA is a value.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER",
+        help="Between cells; by default seen in the first line.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+Encoding = Annotated[
+    str, typer.Option(metavar="NAME", help="Of text.", rich_help_panel=_COLUMNS)
+]
+Set = Annotated[
+    Names,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the estimator, such as max_iter=50.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Settings = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="TOML with the tables \\[columns] and \\[settings].",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Seed = Annotated[
+    int, typer.Option(help="The same seed, the same model.", rich_help_panel=_TRAINING)
+]
+Thresholds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC",
+        help="Decide at the threshold that is best for mcc, f1 or another metric.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Calibrate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help="Calibrate the probabilities: temperature, sigmoid or isotonic.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+OutModel = Annotated[Path, typer.Option(metavar="FILE", help="File of the model.")]
+OutTable = Annotated[
+    Path,
+    typer.Option(metavar="FILE", help=".csv, .tsv, .parquet, .csv.gz, or - to print."),
+]
+OutScores = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="A table of the scores.")
+]
+Folds = Annotated[
+    int, typer.Option(min=2, help="Number of folds.", rich_help_panel=_TRAINING)
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file of --out.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
+
+
+def _command(help: str, *examples: str) -> Callable:
+    """With examples, which `--help` shows as they are."""
+    epilog = "\n\n".join(f"skmtl {example}" for example in examples)
+    return app.command(help=help, epilog=epilog)
+
+
+_LEARN = (
+    "Columns that are not tasks, ids or dropped are learned from: text as categories, "
+    "ISO dates as days, blanks as missing. Blanks in tasks are labels that nobody "
+    "measured."
+)
+
+
+@_command(
+    f"Learn from a table and write a model.\n\n{_LEARN}",
+    'fit train.csv --tasks "tox *" --id smiles --out model.skmtl',
+    "fit train.parquet --tasks age --numbers age --out model.skmtl",
+    "fit train.csv --tasks died --set max_iter=50 --out model.skmtl",
+)
+def fit(
+    train: Train,
+    out: OutModel,
+    tasks: Tasks = [],  # noqa: B006
+    id: Ids = [],  # noqa: B006
+    categorical: Categorical = [],  # noqa: B006
+    numbers: Numbers = [],  # noqa: B006
+    classes: Classes = [],  # noqa: B006
+    drop: Drop = [],  # noqa: B006
+    missing: Missing = [],  # noqa: B006
+    blank_only: BlankOnly = False,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    set: Set = [],  # noqa: B006
+    settings: Settings = None,
+    seed: Seed = 0,
+    thresholds: Thresholds = None,
+    calibrate: Calibrate = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> Work:
+    from skmtl._cli import _fitting, _settings  # torch takes a second
+
+    columns = Choices(
+        tasks, id, drop, categorical, numbers, classes, missing, blank_only
+    )
+    choices, given = _settings.gathered(settings, columns, set)
+    model = _settings.Model(given, seed, thresholds, calibrate)
+    source = Source(train, delimiter, encoding)
+    return partial(
+        _fitting.fit, source, choices, model, out=out, force=force, quiet=quiet
+    )
+
+
+@_command(
+    "Predict each task of each row, block by block.\n\nA column per task, its label "
+    "or number; the probability of its greater class, or of each class if there are "
+    "more than two; the deviation of a number if the model has one.",
+    "predict model.skmtl new.csv --out predictions.csv",
+    "predict model.skmtl new.parquet --out predictions.csv.gz --id name",
+    "predict model.skmtl new.csv --out - | head",
+)
+def predict(
+    model: ModelFile,
+    new: Annotated[Path, _argument("NEW", "Table with the columns of the training.")],
+    out: OutTable,
+    id: Ids = [],  # noqa: B006
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    force: Force = False,
+    quiet: Quiet = False,
+) -> Work:
+    from skmtl._cli import _predicting
+
+    source = Source(new, delimiter, encoding)
+    return partial(
+        _predicting.predict, model, source, ids=id, out=out, force=force, quiet=quiet
+    )
+
+
+@_command(
+    "Score a model on rows with labels, task by task.",
+    "evaluate model.skmtl test.csv",
+    "evaluate model.skmtl test.csv --out scores.csv",
+)
+def evaluate(
+    model: ModelFile,
+    test: Annotated[Path, _argument("TEST", "Table with labels.")],
+    out: OutScores = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    force: Force = False,
+    quiet: Quiet = False,
+) -> Work:
+    from skmtl._cli import _evaluating
+
+    source = Source(test, delimiter, encoding)
+    return partial(
+        _evaluating.evaluate, model, source, out=out, force=force, quiet=quiet
+    )
+
+
+@_command(
+    "Compare a joint network with separate ones, forests and LightGBM.\n\nAll are "
+    f"cross-validated on the same rows; LightGBM if it is installed. {_LEARN}",
+    'compare train.csv --tasks "tox *" --id smiles',
+    "compare train.csv --tasks died --model joint --model forest",
+)
+def compare(
+    train: Train,
+    tasks: Tasks = [],  # noqa: B006
+    id: Ids = [],  # noqa: B006
+    categorical: Categorical = [],  # noqa: B006
+    numbers: Numbers = [],  # noqa: B006
+    classes: Classes = [],  # noqa: B006
+    drop: Drop = [],  # noqa: B006
+    missing: Missing = [],  # noqa: B006
+    blank_only: BlankOnly = False,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    set: Set = [],  # noqa: B006
+    settings: Settings = None,
+    seed: Seed = 0,
+    cv: Folds = 5,
+    model: Annotated[
+        Names,
+        typer.Option(
+            metavar="NAME",
+            help="What to compare: joint, separate, forest, lightgbm. By default all.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = [],  # noqa: B006
+    out: OutScores = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> Work:
+    from skmtl._cli import _evaluating, _settings
+
+    columns = Choices(
+        tasks, id, drop, categorical, numbers, classes, missing, blank_only
+    )
+    choices, given = _settings.gathered(settings, columns, set)
+    return partial(
+        _evaluating.compare,
+        Source(train, delimiter, encoding),
+        choices,
+        _settings.Model(given, seed),
+        cv=cv,
+        models=model,
+        out=out,
+        force=force,
+        quiet=quiet,
+    )
+
+
+@_command(
+    "Write a page of HTML: labels, scores with intervals, curves, what matters.\n\n"
+    f"With --model, about a fitted model on rows that it has not seen. {_LEARN}",
+    'report train.csv --tasks "tox *" --id smiles --out report.html',
+    "report test.csv --model model.skmtl --out report.html",
+)
+def report(
+    table: Annotated[Path, _argument("TABLE", "Table with labels.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page, .html.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="A fitted model, in place of --tasks."),
+    ] = None,
+    tasks: Tasks = [],  # noqa: B006
+    id: Ids = [],  # noqa: B006
+    categorical: Categorical = [],  # noqa: B006
+    numbers: Numbers = [],  # noqa: B006
+    classes: Classes = [],  # noqa: B006
+    drop: Drop = [],  # noqa: B006
+    missing: Missing = [],  # noqa: B006
+    blank_only: BlankOnly = False,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    set: Set = [],  # noqa: B006
+    settings: Settings = None,
+    seed: Seed = 0,
+    cv: Folds = 5,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> Work:
+    from skmtl._cli import _evaluating, _settings
+
+    columns = Choices(
+        tasks, id, drop, categorical, numbers, classes, missing, blank_only
+    )
+    choices, given = _settings.gathered(settings, columns, set)
+    return partial(
+        _evaluating.report,
+        Source(table, delimiter, encoding),
+        choices,
+        _settings.Model(given, seed),
+        model_path=model,
+        cv=cv,
+        out=out,
+        force=force,
+        quiet=quiet,
+    )
+
+
+@_command("Show what a model predicts and reads.", "info model.skmtl")
+def info(model: ModelFile) -> Work:
+    from skmtl._cli import _evaluating
+
+    return partial(_evaluating.info, model)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        say(f"skmtl {skmtl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and do; errors become a line and an exit code."""
+    command = typer.main.get_command(app)
+    try:
+        with warnings.catch_warnings():
+            only_our_warnings()
+            work = command.main(
+                arguments or ["--help"], prog_name="skmtl", standalone_mode=False
+            )
+            if not callable(work):  # --help and --version are done
+                return int(work or 0)
+            with caught_interrupts():
+                return work()
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("SKMTL_TRACEBACK"):
+            traceback.print_exception(error)
+        return _end_with(error)
+
+
+def _end_with(error: BaseException) -> int:
+    """A line that says what was wrong, and the exit code."""
+    if isinstance(error, BrokenPipeError):
+        return _end_quietly()
+    message, code = _message_and_code(error)
+    complain("Error", message, "bold red")
+    return code
+
+
+def _message_and_code(error: BaseException) -> tuple[str, int]:
+    """Of ours, the parser's, skmtl's about the data, or what nobody foresaw."""
+    if isinstance(error, Failure):
+        return str(error), error.code
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "skmtl"
+        message = error.format_message().rstrip(".")
+        return f"{message}. Type {command} --help.", BAD_USAGE
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "interrupted; nothing was written.", INTERRUPTED
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this table.", BAD_DATA
+    if isinstance(error, OSError):
+        name = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{name}", BAD_DATA
+    if isinstance(error, ValueError):
+        return str(error), BAD_DATA
+    hint = "SKMTL_TRACEBACK=1 shows where"
+    return f"{type(error).__name__}: {error} ({hint})", UNEXPECTED
+
+
+def _end_quietly() -> int:
+    """Whoever read the output has gone."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return CLOSED_PIPE

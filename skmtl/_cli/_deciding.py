@@ -1,0 +1,288 @@
+"""Which columns are tasks, ids and features of a table to learn from."""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import pyarrow as pa
+
+from skmtl._cli._console import Failure, listed, nearest, quoted, usage_failure
+from skmtl._cli._plan import Plan, misfits_at
+from skmtl._cli._readings import (
+    USUAL_MISSING,
+    Labels,
+    Reading,
+    Values,
+    as_labels,
+    guess_labels,
+    guess_reading,
+    is_different_in_most_rows,
+    is_zero_one,
+    n_different,
+    odd_ones_among_numbers,
+    values_of,
+)
+from skmtl._cli._sources import Source
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user says of the columns: names or patterns."""
+
+    tasks: Sequence[str] = ()
+    ids: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    numbers: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    blank_only: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of what was decided."""
+
+    name: str
+    read_as: str
+    missing: float
+    note: str = ""
+
+
+@dataclass
+class Decided:
+    """The plan, how it is shown, and the table."""
+
+    plan: Plan
+    rows: list[Row]
+    X: pa.Table
+    y: pa.Table
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """The columns that the user names, in the order of the file."""
+
+    tasks: list[str]
+    ids: list[str]
+    drop: list[str]
+    categorical: list[str]
+    numbers: list[str]
+    classes: list[str]
+
+
+def decide(source: Source, choices: Choices) -> Decided:
+    """Read a whole table, and what each column of it is."""
+    roles = _roles(source, choices)
+    missing = {mark.strip().lower() for mark in choices.missing} | {""}
+    if not choices.blank_only:
+        missing.update(USUAL_MISSING)
+    blocks = [block for block in source.blocks() if block.num_rows]
+    if not blocks:
+        raise Failure(
+            f"{source.path}: there must be rows to learn from, but there is only the "
+            "line of names."
+        )
+    table = pa.concat_tables(blocks)
+    return _Reader(source, roles, table, tuple(sorted(missing))).decide()
+
+
+def _roles(source: Source, choices: Choices) -> _Roles:
+    names = [name for name in source.names if name]
+    if not choices.tasks:
+        raise usage_failure(
+            "--tasks must name the columns to predict. "
+            f"{source.path} has {listed(names)}."
+        )
+    roles = _Roles(
+        **{
+            role.name: _matching(source, names, getattr(choices, role.name), role.name)
+            for role in fields(_Roles)
+        }
+    )
+    dropped = set(roles.drop)
+    _refuse_both(set(roles.tasks) & set(roles.ids), "--tasks", "--id")
+    _refuse_both(set(roles.numbers) & set(roles.classes), "--numbers", "--classes")
+    _refuse_both(
+        set(roles.numbers) & set(roles.categorical), "--numbers", "--categorical"
+    )
+    for option, named, other in (
+        (
+            "--classes is for tasks",
+            set(roles.classes) - set(roles.tasks),
+            "categorical",
+        ),
+        (
+            "--categorical is for columns to learn from",
+            set(roles.categorical) & set(roles.tasks),
+            "classes",
+        ),
+    ):
+        if named:
+            raise usage_failure(
+                f"{option}, which {listed(sorted(named))} is not. Type --{other}."
+            )
+    if dropped.issuperset(roles.tasks):
+        raise usage_failure("--drop must leave a task, but it names all of them.")
+    return roles
+
+
+def _matching(
+    source: Source, names: list[str], patterns: Iterable[str], role: str
+) -> list[str]:
+    """The columns that patterns mean. Each pattern must match."""
+    wanted = set()
+    for pattern in patterns:
+        matched = [pattern] if pattern in names else []
+        matched = matched or [n for n in names if fnmatch.fnmatchcase(n, pattern)]
+        if not matched:
+            option = "--id" if role == "ids" else f"--{role}"
+            raise usage_failure(
+                f"{option} must name columns of {source.path}, but none is called "
+                f"{pattern!r}. {nearest(pattern, names)}"
+            )
+        wanted.update(matched)
+    return [name for name in names if name in wanted]
+
+
+def _refuse_both(names: set[str], one: str, other: str) -> None:
+    if names:
+        raise usage_failure(
+            f"A column can be named by {one} or by {other}, but both name "
+            f"{listed(sorted(names))}. Make the patterns narrower."
+        )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Column by column: X and y."""
+
+    source: Source
+    roles: _Roles
+    table: pa.Table
+    missing: tuple[str, ...]
+
+    def decide(self) -> Decided:
+        roles = self.roles
+        tasks = [name for name in roles.tasks if name not in roles.drop]
+        rows, labels, y = self._tasks(tasks)
+        rows += [Row(name, "id", self._share_missing(name)) for name in roles.ids]
+        features: dict[str, Reading] = {}
+        X = {}
+        for name in filter(None, self.source.names):
+            if name in roles.drop:
+                rows.append(Row(name, "dropped", self._share_missing(name), "--drop"))
+            elif name not in roles.tasks and name not in roles.ids:
+                row, reading, column = self._feature(name)
+                rows.append(row)
+                if reading is not None:
+                    features[name], X[name] = reading, column
+        n_nameless = self.source.names.count("")
+        if n_nameless:
+            rows.append(Row("", "dropped", 0.0, f"{n_nameless} without a name"))
+        if not features:
+            raise Failure(
+                f"{self.source.path}: there must be a column to learn from, but all "
+                "are tasks, ids or dropped. Make --tasks narrower, or keep a column "
+                "with --categorical or --numbers."
+            )
+        plan = Plan(features, labels, tuple(roles.ids), self.missing)
+        return Decided(plan, rows, pa.table(X), pa.table(y), self.table.num_rows)
+
+    def _values(self, name: str) -> Values:
+        return values_of(self.table[name], self.missing)
+
+    def _share_missing(self, name: str) -> float:
+        return self._values(name).n_missing / self.table.num_rows
+
+    # Features -----------------------------------------------------------------------
+
+    def _feature(self, name: str) -> tuple[Row, Reading | None, pa.ChunkedArray | None]:
+        values = self._values(name)
+        share = values.n_missing / self.table.num_rows
+        reading, note = self._reading(name, values)
+        if reading is None:
+            return Row(name, "dropped", share, note), None, None
+        plan = Plan({name: reading}, {}, (), self.missing)
+        column = plan.X(self.table, self.source)[name]
+        if reading == "category":
+            column = column.dictionary_encode()
+        return Row(name, reading, share, note), reading, column
+
+    def _reading(self, name: str, values: Values) -> tuple[Reading | None, str]:
+        """None if the column is dropped, and a note."""
+        if values.is_empty:
+            return None, "no value"
+        if name in self.roles.numbers:
+            return "number", ""
+        different = f"{n_different(values):,} different"
+        if name in self.roles.categorical:
+            return "category", different
+        reading = guess_reading(values)
+        if reading is None:
+            return None, f"{values.array.type} of Parquet"
+        if reading != "category":
+            return reading, ""
+        hint = _hint_of_marks(values)
+        if not is_different_in_most_rows(values):
+            return reading, different + hint
+        hint = hint or f"; keep it: --categorical {quoted(name)}"
+        return None, f"text, {different}{hint}"
+
+    # Tasks --------------------------------------------------------------------------
+
+    def _tasks(
+        self, names: list[str]
+    ) -> tuple[list[Row], dict[str, Labels], dict[str, pa.ChunkedArray]]:
+        rows, labels, y, unclear = [], {}, {}, []
+        for name in names:
+            values = self._values(name)
+            with misfits_at(self.source, name):
+                kind = self._labels(name, values)
+                if kind is None:
+                    unclear.append(name)
+                    continue
+                y[name] = as_labels(values, kind)
+            labels[name] = kind
+            share = values.n_missing / self.table.num_rows
+            if kind == "number":
+                rows.append(Row(name, "task: number", share))
+            else:
+                note = f"{n_different(values):,} classes" + _hint_of_marks(values)
+                rows.append(Row(name, "task: class", share, note))
+        if unclear:
+            example = quoted(unclear[0])
+            raise usage_failure(
+                "Whole numbers other than 0 and 1 may be classes or numbers; nothing "
+                f"says what they are in {listed(unclear)}. Type --classes {example} or "
+                f"--numbers {example}, and so on; patterns are welcome."
+            )
+        return rows, labels, y
+
+    def _labels(self, name: str, values: Values) -> Labels | None:
+        """None for whole numbers that may be classes or numbers."""
+        if name in self.roles.numbers:
+            return "number"
+        reading = guess_reading(values)
+        if reading is None or (reading == "date" and name not in self.roles.classes):
+            what = "dates" if reading == "date" else f"{values.array.type}"
+            raise Failure(
+                f"{self.source.path}: task {name!r} must have classes or numbers, but "
+                f"has {what}. Convert the column, for example to days, or type "
+                f"--drop {quoted(name)}."
+            )
+        if reading == "date":
+            return "text"
+        labels = guess_labels(values, reading)
+        if name in self.roles.classes:
+            return "text" if labels == "number" else labels
+        is_unclear = labels == "whole" and not is_zero_one(values)
+        return None if is_unclear else labels
+
+
+def _hint_of_marks(values: Values) -> str:
+    """What to type where little keeps a column from being one of numbers."""
+    odd = odd_ones_among_numbers(values)
+    marks = " ".join(f"--missing {quoted(mark)}" for mark in odd)
+    return f"; numbers but for {listed(odd)}: {marks}?" if odd else ""

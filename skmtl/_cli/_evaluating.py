@@ -1,0 +1,270 @@
+"""`skmtl evaluate`, `compare`, `report` and `info`: what a model is worth."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+import skmtl
+from skmtl._cli._console import Failure, complain, listed, say, show_table, working
+from skmtl._cli._deciding import Choices
+from skmtl._cli._fitting import read_to_learn
+from skmtl._cli._models import load_model
+from skmtl._cli._plan import Plan
+from skmtl._cli._predicting import as_written
+from skmtl._cli._settings import Model
+from skmtl._cli._sources import Source, check_is_file
+from skmtl._cli._writing import check_output, check_suffix, table_writer
+from skmtl._predictions import fitted_network, probabilities_by_task
+from skmtl.inspection import compare_models
+from skmtl.metrics import multitask_report
+
+# What is shown of the columns of the report; a file has all.
+_OF_CLASSES = {
+    "n_labelled": "labels",
+    "share_positive": "positive",
+    "roc_auc": "ROC AUC",
+    "average_precision": "avg. prec.",
+    "log_loss": "log loss",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "mcc": "MCC",
+}
+_OF_NUMBERS = {
+    "n_labelled": "labels",
+    "mean": "mean",
+    "std": "std",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "mae": "MAE",
+}
+
+
+def evaluate(
+    model_path: Path, source: Source, *, out: Path | None, force: bool, quiet: bool
+) -> int:
+    """Scores of each task on rows with labels."""
+    if out is not None:
+        check_output(out, force, is_stream=True)
+        check_suffix(out)
+    estimator, plan = load_model(model_path)
+    X, y = read_to_check(source, plan)
+    _warn_of_unknown_labels(estimator, y)
+    report = multitask_report(
+        y,
+        _predictions_by_task(estimator, X),
+        classes=getattr(estimator, "classes_", None),
+        thresholds=getattr(estimator, "best_thresholds_", None),
+    )
+    if not quiet:
+        _show_report(report, list(plan.tasks), estimator._tasks.are_numbers)
+    if out is not None:
+        columns = {name: np.asarray(report[name]) for name in report}
+        table = pa.table({"task": list(plan.tasks)} | columns)
+        with table_writer(out, table.schema) as writer:
+            writer.write_table(table)
+    return 0
+
+
+def read_to_check(source: Source, plan: Plan) -> tuple[pa.Table, pa.Table]:
+    """X and y of a table with labels; tasks that are not there have none."""
+    check_is_file(source.path)
+    plan.check_has(source.names, source)
+    lacking = [name for name in plan.tasks if name not in source.names]
+    if len(lacking) == len(plan.tasks):
+        raise Failure(
+            f"{source.path}: there must be labels of the tasks {listed(plan.tasks)}, "
+            "but none of these columns is there. Type skmtl predict for rows without."
+        )
+    if lacking:
+        say(f"{source.path}: no column {listed(lacking)}.", to_errors=True)
+    blocks = [block for block in source.blocks() if block.num_rows]
+    if not blocks:
+        raise Failure(
+            f"{source.path}: there must be rows with labels, but there is only the "
+            "line of names."
+        )
+    table = pa.concat_tables(blocks)
+    for name in lacking:
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    return plan.X(table, source), plan.y(table, source)
+
+
+def _warn_of_unknown_labels(estimator: Any, y: pa.Table) -> None:
+    tasks = estimator._tasks
+    for name, classes in zip(y.column_names, tasks.classes, strict=True):
+        known = set() if classes is None else set(classes.tolist())
+        labels = set(y[name].unique().to_pylist()) - known - {None}
+        if labels and classes is not None:
+            complain(
+                "Warning",
+                f"Task {name!r} has labels that the model does not know, "
+                f"{listed(sorted(map(str, labels)))}: none of its predictions is right "
+                "there.",
+                "yellow",
+            )
+
+
+def _predictions_by_task(estimator: Any, X: pa.Table) -> list[NDArray]:
+    tasks = estimator._tasks
+    by_task: list[Any] = [None] * tasks.n_tasks
+    if not tasks.are_numbers.all():
+        probabilities = estimator.predict_proba(X)
+        by_task = probabilities_by_task(probabilities, estimator.classes_, tasks)
+    if tasks.are_numbers.any():
+        numbers = estimator.predict(X).reshape(X.num_rows, -1)
+        for t in np.flatnonzero(tasks.are_numbers):
+            by_task[t] = numbers[:, t].astype(np.float64)
+    return by_task
+
+
+def _show_report(report: Any, names: list[str], are_numbers: NDArray) -> None:
+    for is_number, shown in ((False, _OF_CLASSES), (True, _OF_NUMBERS)):
+        rows = np.flatnonzero(are_numbers == is_number)
+        if len(rows) == 0:
+            continue
+        columns = [np.asarray(report[name], dtype=float)[rows] for name in shown]
+        cells = np.column_stack(columns)
+        lines = [[names[t], *_cells(row)] for t, row in zip(rows, cells, strict=True)]
+        if len(rows) > 1:
+            means = [_mean(column) for column in columns[1:]]
+            lines.append(["mean", "", *map(_number, means)])
+        show_table(["task", *shown.values()], lines)
+
+
+def _cells(row: NDArray) -> list[str]:
+    return [f"{int(row[0]):,}", *map(_number, row[1:])]
+
+
+def _mean(values: NDArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _number(value: float) -> str:
+    """Three places, or what fits of a large or tiny number."""
+    if math.isnan(value):
+        return "-"
+    is_usual = value == 0 or 0.001 <= abs(value) < 1e5
+    return f"{value:.3f}" if is_usual else f"{value:.3g}"
+
+
+def compare(
+    source: Source,
+    choices: Choices,
+    model: Model,
+    *,
+    cv: int,
+    models: Sequence[str],
+    out: Path | None,
+    force: bool,
+    quiet: bool,
+) -> int:
+    """Cross-validated scores of joint and separate networks, forests and LightGBM."""
+    if out is not None:
+        check_output(out, force, is_stream=True)
+        check_suffix(out)
+    decided = read_to_learn(source, choices, quiet=quiet)
+    estimator = model.estimator(decided.plan.tasks)
+    with working(f"Comparing in {cv} folds", quiet):
+        result = compare_models(
+            estimator,
+            decided.X,
+            decided.y,
+            models=list(models) or None,
+            cv=cv,
+            random_state=model.seed,
+        )
+    names = list(result.models)
+    scores = np.column_stack([np.asarray(result.table[name]) for name in names])
+    n_labelled = np.asarray(result.table["n_labelled"])
+    if not quiet:
+        tasks = result.task_names.tolist()
+        lines = [
+            [task, f"{n:,}", *map(_number, row)]
+            for task, n, row in zip(tasks, n_labelled.tolist(), scores, strict=True)
+        ]
+        lines.append(["mean", "", *map(_number, result.mean_scores().values())])
+        seconds = [f"{result.seconds[name]:.1f}" for name in names]
+        lines.append(["seconds of all fits", "", *seconds])
+        show_table(["task", "labels", *names], lines, title=result.scoring)
+        for than, (gain, low, high) in result.mean_gains.items():
+            say(
+                f"{names[0]} against {than}: mean gain {gain:+.4f}, "
+                f"{result.confidence:.0%} interval from {low:+.4f} to {high:+.4f}."
+            )
+    if out is not None:
+        columns = {"task": result.task_names.tolist(), "n_labelled": n_labelled}
+        columns |= dict(zip(names, scores.T, strict=True))
+        table = pa.table(columns)
+        with table_writer(out, table.schema) as writer:
+            writer.write_table(table)
+    return 0
+
+
+def info(path: Path) -> int:
+    """What a model has learned of what."""
+    estimator, plan = load_model(path)
+    network = fitted_network(estimator)
+    say(f"{path}: {type(estimator).__name__}, {path.stat().st_size / 1e6:.2f} MB")
+    thresholds = getattr(estimator, "best_thresholds_", {})
+    classes = network.classes_ if hasattr(network, "classes_") else []
+    lines = []
+    for t, name in enumerate(plan.tasks):
+        is_number = estimator._tasks.are_numbers[t]
+        what = "number" if is_number else ", ".join(_first(classes[t]))
+        threshold = thresholds.get(name, math.nan)
+        lines.append([name, what, "" if math.isnan(threshold) else f"{threshold:.3f}"])
+    headers = ["task", "classes", *["threshold"] * bool(thresholds)]
+    lines = [line[: len(headers)] for line in lines]
+    show_table(headers, lines, n_text_columns=2)
+    by_reading: dict[str, list[str]] = {}
+    for name, reading in plan.features.items():
+        by_reading.setdefault(reading, []).append(name)
+    show_table(
+        ["read as", "columns"],
+        [[r, f"{len(names):,}: {listed(names)}"] for r, names in by_reading.items()],
+        n_text_columns=2,
+    )
+    if plan.ids:
+        say(f"id: {listed(plan.ids)}")
+    say(f"{network.n_iter_} epochs, {network.network_.n_members} members: {network!r}")
+    return 0
+
+
+def _first(classes: NDArray) -> list[str]:
+    shown = list(map(as_written, classes.tolist()))
+    return shown if len(shown) <= 8 else [*shown[:7], f"... ({len(shown)} in all)"]
+
+
+def report(
+    source: Source,
+    choices: Choices,
+    model: Model,
+    *,
+    model_path: Path | None,
+    cv: int,
+    out: Path,
+    force: bool,
+    quiet: bool,
+) -> int:
+    """A page of HTML about a model that is cross-validated, or about a fitted one."""
+    check_output(out, force)
+    folds: int | str = cv
+    if model_path is None:
+        decided = read_to_learn(source, choices, quiet=quiet)
+        estimator: Any = model.estimator(decided.plan.tasks)
+        X, y = decided.X, decided.y
+    else:
+        estimator, plan = load_model(model_path)
+        X, y = read_to_check(source, plan)
+        folds = "prefit"
+    with working("Writing the report", quiet):
+        skmtl.report(estimator, X, y, path=out, cv=folds, random_state=model.seed)
+    if not quiet:
+        say(f"Wrote {out}.")
+    return 0

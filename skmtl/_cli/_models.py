@@ -1,0 +1,99 @@
+"""The file of a model, and how the columns of its table are read."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skmtl._cli._console import Failure
+from skmtl._cli._plan import VERSION, Plan
+from skmtl._cli._readings import LABELS, READINGS, Labels, Reading
+from skmtl._cli._sources import check_is_file
+from skmtl._persistence import read_model
+from skmtl._predictions import fitted_network
+from skmtl._training import chunk_size
+
+_CELLS_AT_ONCE = 2_000_000
+_MOST_ROWS_AT_ONCE = 50_000
+
+
+def load_model(path: Path) -> tuple[Any, Plan]:
+    """The estimator, and how columns are read."""
+    check_is_file(path)
+    estimator, content = read_model(path)
+    if content is None:
+        return estimator, _plan_of_estimator(estimator)
+    return estimator, _plan_from_json(content, estimator)
+
+
+def rows_at_once(estimator: Any) -> int:
+    """So many that the network sees the chunks of rows that it makes of a whole table.
+
+    The last digits of a product depend on how many rows it has.
+    """
+    network = fitted_network(estimator)
+    size = chunk_size(network.network_, network.n_features_in_)
+    n_rows = min(_MOST_ROWS_AT_ONCE, _CELLS_AT_ONCE // network.n_features_in_)
+    return size * max(1, n_rows // size)
+
+
+def _plan_from_json(content: Any, estimator: Any) -> Plan:
+    """Of a file, so that nothing is taken for granted."""
+    try:
+        if content["version"] != VERSION:
+            raise ValueError("it is of a later version of skmtl")
+        features, tasks = dict(content["features"]), dict(content["tasks"])
+        texts = [*features, *tasks, *content["ids"], *content["missing"]]
+        named = list(fitted_network(estimator).feature_names_in_)
+        is_sound = (
+            all(isinstance(text, str) for text in texts)
+            and set(features.values()) <= set(READINGS)
+            and set(tasks.values()) <= set(LABELS)
+            and list(features) == named
+            and list(tasks) == list(estimator.task_names_)
+        )
+        if not is_sound:
+            raise ValueError("its columns are not those of the estimator")
+        ids, missing = tuple(content["ids"]), tuple(content["missing"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Failure(
+            f"The model's file says of its table what cannot be read: {error}. Fit "
+            "the model anew."
+        ) from error
+    return Plan(features, tasks, ids, missing)
+
+
+def _plan_of_estimator(estimator: Any) -> Plan:
+    """Of an estimator that was fitted in Python."""
+    network = fitted_network(estimator)
+    names = getattr(network, "feature_names_in_", None)
+    if names is None:
+        raise Failure(
+            "The model was fitted on an array, whose columns have no names. Fit it on "
+            "a DataFrame, so that columns of a file can be found by name."
+        )
+    categories = network._columns.categories
+    features: dict[str, Reading] = {
+        str(name): "category" if _is_text(categories.get(j, ())) else "number"
+        for j, name in enumerate(names)
+    }
+    classes = getattr(estimator, "classes_", [None] * len(estimator.task_names_))
+    if isinstance(classes, np.ndarray):  # of a 1-D y
+        classes = [classes]
+    tasks = {
+        str(name): _labels_of(of_task)
+        for name, of_task in zip(estimator.task_names_, classes, strict=True)
+    }
+    return Plan(features, tasks)
+
+
+def _is_text(categories: Collection[Any]) -> bool:
+    return any(isinstance(category, str) for category in categories)
+
+
+def _labels_of(classes: Any) -> Labels:
+    if classes is None:
+        return "number"
+    by_kind: dict[str, Labels] = {"b": "boolean", "i": "whole", "u": "whole"}
+    return by_kind.get(classes.dtype.kind, "text")

@@ -1,0 +1,146 @@
+"""Settings of the estimator and choices of columns, from options and a TOML file."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from sklearn.utils._param_validation import InvalidParameterError
+
+import skmtl
+from skmtl._cli._console import nearest, usage_failure
+from skmtl._cli._deciding import Choices
+from skmtl._cli._readings import Labels
+
+# What the command line says in its own way.
+_OWN = {"task_types", "verbose", "warm_start", "pretrained", "trunk", "transformer"}
+_METRICS = {"mcc": "matthews_corrcoef"}
+_TABLES = ("columns", "settings")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is fitted: an estimator by the types of the tasks, and what is around it."""
+
+    settings: Mapping[str, Any]
+    seed: int | None
+    thresholds: str | None = None
+    calibrate: str | None = None
+
+    def estimator(self, tasks: Mapping[str, Labels]) -> Any:
+        are_numbers = [labels == "number" for labels in tasks.values()]
+        given = dict(self.settings)
+        if not any(are_numbers):
+            kind: Any = skmtl.MultiTaskNetClassifier
+        elif all(are_numbers):
+            kind = skmtl.MultiTaskNetRegressor
+        else:
+            kind = skmtl.MultiTaskNet
+            given["task_types"] = {
+                name: "number" if labels == "number" else "class"
+                for name, labels in tasks.items()
+            }
+        names = set(kind().get_params()) - _OWN
+        for name in self.settings:
+            if name not in names:
+                raise usage_failure(
+                    f"--set must name a setting of {kind.__name__}, but there is no "
+                    f"{name!r}. {nearest(name, sorted(names))}"
+                )
+        estimator = kind(**({"random_state": self.seed} | given))
+        try:
+            estimator._validate_params()
+        except InvalidParameterError as error:
+            raise usage_failure(str(error)) from error
+        return estimator
+
+    def around(self, estimator: Any, tasks: Mapping[str, Labels]) -> Any:
+        """With calibration inside and thresholds outside, if they are asked for."""
+        asked = {"--thresholds": self.thresholds, "--calibrate": self.calibrate}
+        for option, value in asked.items():
+            if value and all(labels == "number" for labels in tasks.values()):
+                raise usage_failure(
+                    f"{option} needs a task of classes; all are numbers."
+                )
+        if self.calibrate:
+            estimator = skmtl.calibration.MultiTaskCalibratedClassifierCV(
+                estimator, method=self.calibrate, ensemble=False
+            )
+        if self.thresholds:
+            scoring = _METRICS.get(self.thresholds, self.thresholds)
+            estimator = skmtl.model_selection.MultiTaskTunedThresholdClassifierCV(
+                estimator, scoring=scoring
+            )
+        return estimator
+
+
+def gathered(
+    path: Path | None, choices: Choices, assignments: Iterable[str]
+) -> tuple[Choices, dict[str, Any]]:
+    """The choices of columns, and the settings of the estimator."""
+    return _with_file(path, choices, _assigned(assignments))
+
+
+def _assigned(assignments: Iterable[str]) -> dict[str, Any]:
+    """Of `name=value` as in TOML; other values are text."""
+    settings = {}
+    for assignment in assignments:
+        name, is_assigned, text = assignment.partition("=")
+        if not is_assigned or not name.strip():
+            raise usage_failure(
+                f"--set must be name=value, but is {assignment!r}. Type --set "
+                "max_iter=50, for instance."
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        settings[name.strip()] = None if value == "None" else value
+    return settings
+
+
+def _with_file(
+    path: Path | None, choices: Choices, settings: dict[str, Any]
+) -> tuple[Choices, dict[str, Any]]:
+    """What the file adds: options that were typed come first."""
+    if path is None:
+        return choices, settings
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise usage_failure(f"{path} must be a TOML file: {error}.") from error
+    for name in content:
+        if name not in _TABLES or not isinstance(content[name], dict):
+            raise usage_failure(
+                f"{path} must have the tables [columns] and [settings] alone, but has "
+                f"{name!r}. Put settings such as max_iter = 50 under [settings]."
+            )
+    typed = {f.name: getattr(choices, f.name) for f in fields(Choices)}
+    added = {
+        name.replace("-", "_"): v for name, v in content.get("columns", {}).items()
+    }
+    added = {"ids" if name == "id" else name: v for name, v in added.items()}
+    for name, value in added.items():
+        if name not in typed:
+            known = ["id" if n == "ids" else n for n in typed]
+            raise usage_failure(
+                f"{path}: [columns] has no {name!r}. {nearest(name, known)}"
+            )
+        added[name] = _checked(path, name, value)
+    filled = {name: value for name, value in added.items() if not typed[name]}
+    return replace(choices, **filled), content.get("settings", {}) | settings
+
+
+def _checked(path: Path, name: str, value: Any) -> Any:
+    if name == "blank_only":
+        if isinstance(value, bool):
+            return value
+        raise usage_failure(f"{path}: {name} must be true or false; got {value!r}.")
+    value = [value] if isinstance(value, str) else value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise usage_failure(
+        f'{path}: {name} must be a list of names or patterns, for instance ["a", '
+        f'"b*"]; got {value!r}.'
+    )

@@ -1,0 +1,105 @@
+"""The program itself: help, exit codes, what is not installed."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import skmtl
+from skmtl._cli import _app, _evaluating, main
+
+COMMANDS = ("fit", "predict", "evaluate", "compare", "report", "info")
+
+
+def start(*words, **kwargs):
+    command = [sys.executable, "-m", "skmtl", *words]
+    return subprocess.run(command, capture_output=True, text=True, **kwargs)
+
+
+def test_help_at_80_columns(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    for words in ([], ["--help"], *([command, "--help"] for command in COMMANDS)):
+        code, shown, errors = run(*words)
+        assert (code, errors) == (0, "")
+        assert max(map(len, shown.splitlines())) <= 80
+        if len(words) == 2:
+            assert f"skmtl {words[0]} " in shown.rpartition("╰")[2]  # the examples
+
+
+def test_version(run):
+    assert run("--version") == (0, f"skmtl {skmtl.__version__}\n", "")
+
+
+def test_unknown_commands_and_options(run):
+    for words in (
+        ["fti"],
+        ["fit"],
+        ["info"],
+        ["info", "--no"],
+        ["fit", "x", "--seed", "a"],
+    ):
+        code, shown, errors = run(*words)
+        assert (code, shown, len(errors.splitlines())) == (2, "", 1)
+        assert "--help" in errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyError("x"), 3, "KeyError"),
+        (MemoryError(), 1, "memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(28, "No space left on device", "x.csv"), 1, "No space left"),
+        (ValueError("what must hold\nand what to do"), 1, "hold and what"),
+    ],
+)
+def test_no_error_is_a_traceback(run, monkeypatch, error, code, words):
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr(_evaluating, "info", fail)
+    got, shown, errors = run("info", "m")
+    assert (got, shown, len(errors.splitlines())) == (code, "", 1)
+    assert words in errors
+
+
+def test_a_traceback_if_asked(capsys, monkeypatch):
+    monkeypatch.setenv("SKMTL_TRACEBACK", "1")
+    assert _app.run(["info", "no such file"]) == 1
+    assert "check_is_file" in capsys.readouterr().err
+
+
+def test_what_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "skmtl._cli._app")
+    with pytest.raises(SystemExit, match=r'typer.*pip install "skmtl\[cli\]"') as error:
+        main()
+    assert error.value.code != 0
+
+
+def test_the_program():
+    environment = os.environ | {"PYTHONWARNINGS": "error", "NO_COLOR": "1"}
+    result = start("info", "--color", env=environment, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_help_is_quick():
+    program = (
+        "import sys\nfrom skmtl._cli._app import run\nrun(['--help'])\n"
+        "assert not {'torch', 'sklearn'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_the_extra_names_what_is_needed():
+    path = Path(__file__).parents[2] / "pyproject.toml"
+    project = tomllib.loads(path.read_text())["project"]
+    assert project["scripts"] == {"skmtl": "skmtl._cli:main"}
+    extra = " ".join(project["optional-dependencies"]["cli"])
+    assert all(name in extra for name in ("typer", "rich", "pyarrow", "jinja2"))
