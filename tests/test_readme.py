@@ -1,5 +1,6 @@
 """What the README shows runs, and prints what it says."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -13,11 +14,13 @@ def blocks(language):
 
 
 @pytest.fixture(scope="module")
-def namespace():
+def namespace(tmp_path_factory):
     """The names after all Python blocks have run, one after the other."""
     names = {}
-    for block in blocks("python"):
-        exec(compile(block, str(README), "exec"), names)
+    with contextlib.chdir(tmp_path_factory.mktemp("written")):
+        for block in blocks("python"):
+            exec(compile(block, str(README), "exec"), names)
+        names["written"] = sorted(path.name for path in Path.cwd().iterdir())
     return names
 
 
@@ -30,6 +33,10 @@ def test_results_in_comments_are_what_comes_out(namespace):
 
 def test_the_search_has_learned(namespace):
     assert namespace["search"].score(namespace["X_test"], namespace["Y_test"]) > 0.95
+
+
+def test_report_and_network_are_written(namespace):
+    assert namespace["written"] == ["network.onnx", "report.html"]
 
 
 def test_commands_name_files_and_extras_that_exist():

@@ -1,0 +1,28 @@
+"""From numbers to the page."""
+
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(context: dict[str, Any]) -> str:
+    """The whole page; text of the user is escaped."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise ImportError(
+            "skmtl.report needs Jinja2, which is not installed. Run `pip install "
+            "'skmtl[report]'`."
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["px"] = "{:.1f}".format
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    template = environment.get_template("report.html.j2")
+    return template.render(style=style, **context)

@@ -1,0 +1,312 @@
+"""report: what a network can do, on one page."""
+
+import os
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import indexable
+
+from skmtl._files import replaced
+from skmtl._report._context import (
+    comparison_section,
+    curves_section,
+    importance_section,
+    labels_section,
+    scores_section,
+    settings_section,
+    thresholds_section,
+    training_section,
+)
+from skmtl._report._findings import Findings
+from skmtl._report._held_out import cross_validated, prefit
+from skmtl._report._importance import permutation_importances
+from skmtl._report._render import render
+from skmtl._report._scores import table_of_scores, table_of_thresholds
+from skmtl._report._summary import advice, key_figures, sentences
+from skmtl._tables import as_table
+from skmtl.inspection import LabelReport, ModelComparison, label_report
+from skmtl.inspection._comparison import types_of
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What `report` makes: a page, and the numbers on it.
+
+    Attributes
+    ----------
+    html : str
+        The page.
+    scores : DataFrame or dict of ndarray
+        A row per task: scores on held-out rows; `roc_auc_low` and `roc_auc_high` (for
+        numbers `r2_low` and `r2_high`) are the interval.
+    comparison : ModelComparison or None
+        The other models on the same splits; None with `cv="prefit"`.
+    thresholds : DataFrame or dict of ndarray
+        A row per binary task: for balanced accuracy, F1 and MCC the best threshold, the
+        score at 0.5 and the score at the threshold.
+    importances : DataFrame, dict of ndarray or None
+        A row per column of `X` that was shuffled, and a column per task: the loss of
+        score. None for rows of several axes.
+    labels : LabelReport
+        Which labels are there.
+
+    See Also
+    --------
+    report : It makes the page.
+
+    Examples
+    --------
+    The numbers as tables:
+
+    >>> import numpy as np
+    >>> import skmtl
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> clf = skmtl.MultiTaskNetClassifier(n_members=1, max_iter=5).fit(X, X > 0)
+    >>> report = skmtl.report(clf, X, X > 0, cv="prefit", random_state=0)
+    >>> report.importances.shape
+    (3, 3)
+    """
+
+    html: str
+    scores: Any
+    comparison: ModelComparison | None
+    thresholds: Any
+    importances: Any
+    labels: LabelReport
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the page to a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, such as "report.html". What it held before is replaced.
+        """
+        with replaced(Path(path)) as part:
+            part.write_text(self.html, encoding="utf-8")
+
+    def __repr__(self) -> str:
+        n_tasks, size = len(self.labels.task_names), len(self.html.encode()) / 1e6
+        return (
+            f"<Report of {n_tasks} tasks, {size:.1f} MB: save(path) writes it, and "
+            "scores, comparison, thresholds, importances and labels are its numbers>"
+        )
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" title="Report" style="width: 100%; '
+            'height: 80vh; border: 1px solid #8888"></iframe>'
+        )
+
+
+def report(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    path: str | os.PathLike | None = None,
+    *,
+    cv: Any = 5,
+    models: Any = None,
+    scoring: Any = None,
+    title: str | None = None,
+    max_plots: int = 24,
+    max_columns: int = 40,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> Report:
+    """Write all about a network on one page of HTML.
+
+    What the labels look like, scores of each task with intervals, joint against
+    separate networks and against forests, ROC, precision-recall and reliability curves
+    (for numbers, predictions against measurements), thresholds, which columns matter,
+    training curves, settings and versions. The page is a single file that loads
+    nothing: it can be sent around, read in the dark and printed.
+
+    Parameters
+    ----------
+    estimator : an estimator of skmtl, or a Pipeline or meta-estimator around one
+        The network. It is cloned and fitted for each split; with `cv="prefit"` it is
+        fitted already, and may also be a search.
+    X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        The input.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        The labels or numbers, with NaN, None or pd.NA where missing.
+    path : str or path-like, default=None
+        Where to write the page; by default nowhere, see `Report.save`.
+    cv : int, splitter, iterable or "prefit", default=5
+        A number of folds for `MultiTaskStratifiedKFold`, a splitter, or pairs of
+        training and test rows. "prefit" means that the estimator is fitted and has not
+        seen `X` and `y`: nothing is fitted, and there is no comparison of models.
+    models : list of str, default=None
+        What to compare, as in `skmtl.inspection.compare_models`; `["joint"]` compares
+        nothing and is fastest.
+    scoring : str, callable or dict, default=None
+        The metric of the comparison, as in `skmtl.inspection.compare_models`.
+    title : str, default=None
+        The headline; by default the name of the estimator and the number of tasks.
+    max_plots : int, default=24
+        How many tasks are drawn. Of more tasks, those with the lowest and highest
+        scores are; the tables have all.
+    max_columns : int, default=40
+        How many columns of `X` are shuffled to see whether they matter. Of more
+        columns, those that correlate most with the predictions are.
+    n_jobs : int, default=None
+        Number of fits that run side by side.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds, the models, the intervals and the shuffling.
+
+    Returns
+    -------
+    report : Report
+        The page, which a notebook shows, and its numbers as tables.
+
+    Raises
+    ------
+    ImportError
+        If Jinja2 is not installed (`pip install "skmtl[report]"`).
+    ValueError
+        If there is no estimator of skmtl in `estimator`, or it is a search that is not
+        fitted.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the metric of the comparison is undefined for a task in some splits.
+
+    See Also
+    --------
+    skmtl.inspection.compare_models : The comparison alone.
+    skmtl.metrics.multitask_report : Scores alone.
+    skmtl.inspection.label_report : Labels alone.
+
+    Notes
+    -----
+    The network is fitted once for each split, and scores, curves, thresholds,
+    importances and training curves are all of these fits, each on the rows that it has
+    not seen. Intervals of scores are percentiles of 400 bootstrap draws of the held-out
+    rows. The score at a threshold is that of rows whose threshold was chosen on the
+    other folds. The importance of a column is the mean loss of score (ROC AUC or R2) if
+    it is shuffled among the held-out rows of a fold, all tasks at once; at most 5,000
+    rows are used.
+
+    Examples
+    --------
+    Three tasks, of which a third of the labels is missing:
+
+    >>> import numpy as np
+    >>> import skmtl
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(90, 3))
+    >>> Y = np.where(rng.random((90, 3)) < 1 / 3, np.nan, X > 0)
+    >>> clf = skmtl.MultiTaskNetClassifier((16,), n_members=1, max_iter=10)
+    >>> report = skmtl.report(clf, X, Y, cv=3, models=["joint"], random_state=0)
+    >>> report.html[:15]
+    '<!DOCTYPE html>'
+    >>> report.scores[["n_tested"]].shape
+    (3, 1)
+    """
+    for name, value, least in (
+        ("max_plots", max_plots, 0),
+        ("max_columns", max_columns, 1),
+    ):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(
+                f"{name} must be a whole number of at least {least}; got {value!r}."
+            )
+    X, y = indexable(X, y)
+    rng = check_random_state(random_state)
+    is_prefit = isinstance(cv, str) and cv == "prefit"
+    comparison = None
+    if is_prefit:
+        held_out = prefit(estimator, X, y)
+    else:
+        held_out, comparison = cross_validated(
+            estimator, X, y, cv, models, scoring, n_jobs, rng
+        )
+    tasks = list(held_out.by_task())
+    importances = permutation_importances(held_out, X, max_columns, rng)
+    n_folds = max(2, len(held_out.folds))
+    findings = Findings(
+        held_out,
+        tasks,
+        label_report(y, task_types=types_of(held_out.tasks), n_splits=n_folds),
+        table_of_scores(tasks, rng),
+        table_of_thresholds([task for task in tasks if task.is_binary]),
+        comparison,
+        importances,
+        max_plots,
+    )
+    run = {"cv": cv, "scoring": scoring, "random_state": random_state}
+    shape = getattr(X, "shape", np.shape(X))
+    html = _page(estimator, findings, shape[1] if len(shape) == 2 else None, run, title)
+    names = [task.name for task in tasks]
+    result = Report(
+        html,
+        as_table(findings.scores, names),
+        comparison,
+        as_table(findings.thresholds, [task.name for task in findings.binary]),
+        importances
+        and as_table(
+            dict(zip(names, importances.drops.T, strict=True)), importances.columns
+        ),
+        findings.labels,
+    )
+    if path is not None:
+        result.save(path)
+    return result
+
+
+def _page(
+    estimator: Any,
+    findings: Findings,
+    n_columns: int | None,
+    run: dict[str, Any],
+    title: str | None,
+) -> str:
+    f = findings
+    n_tasks = len(f.tasks)
+    own = type(estimator).__name__
+    is_tuned = hasattr(f.held_out.folds[0].estimator, "best_thresholds_")
+    what = "one task" if n_tasks == 1 else f"{n_tasks} tasks"
+    return render(
+        {
+            "title": title or f"{own}, {what}",
+            "about": (
+                f"{what.capitalize()}, {len(f.labels.observed):,} rows"
+                + (f", {n_columns:,} columns" if n_columns else "")
+            ),
+            "figures": key_figures(f.labels, f.scores, f.is_number),
+            "sentences": sentences(f.tasks, f.scores, f.comparison),
+            "advice": advice(
+                f.tasks, f.labels, f.scores, f.thresholds, f.comparison, is_tuned
+            ),
+            "held_out": _how_held_out(f),
+            "labels": labels_section(f),
+            "scores": scores_section(f),
+            "comparison": comparison_section(f),
+            "curves": curves_section(f),
+            "thresholds": thresholds_section(f),
+            "importance": importance_section(f),
+            "training": training_section(f),
+            "settings": settings_section(estimator, f, n_columns, run),
+        }
+    )
+
+
+def _how_held_out(f: Findings) -> str:
+    if f.comparison is None:
+        return (
+            f"All scores are of {len(f.labels.observed):,} rows that the fitted "
+            'estimator is said not to have seen (cv="prefit").'
+        )
+    n_folds, n_rows = len(f.held_out.folds), len(f.held_out.truth.codes)
+    if n_folds == 1:
+        return f"All scores are of {n_rows:,} rows that were left out of the fit."
+    return (
+        "All scores are of rows that the model had not seen: the network was fitted "
+        f"{n_folds} times, and each fit scored on rows that were left out of it."
+    )

@@ -1,0 +1,225 @@
+"""The first lines of a report: what was found, and what to do next."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._report._held_out import TaskHeldOut
+from skmtl.inspection import LabelReport, ModelComparison
+
+_MOST_NAMES = 4
+_MUCH_ECE = 0.05
+_MUCH_BETTER_BY_THRESHOLD = 0.03
+_MAIN = {"class": ("roc_auc", "ROC AUC", 0.5), "number": ("r2", "R2", 0.0)}
+_PLAIN = {
+    "separate": "separate networks",
+    "forest": "random forests",
+    "lightgbm": "LightGBM",
+}
+
+
+def names_in_words(names: Sequence[str]) -> str:
+    """The first of many names."""
+    shown = list(map(str, names[:_MOST_NAMES]))
+    if len(names) > _MOST_NAMES:
+        return f"{', '.join(shown)} and {len(names) - _MOST_NAMES} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+
+
+def key_figures(
+    labels: LabelReport, scores: dict[str, NDArray], is_number: NDArray
+) -> list[tuple[str, str]]:
+    """Numbers, and what they are."""
+    n_rows, n_tasks = labels.observed.shape
+    figures = [
+        (f"{n_tasks:,}", "task" if n_tasks == 1 else "tasks"),
+        (f"{n_rows:,}", "rows"),
+        (f"{100 * labels.observed.mean():.0f} %", "of the labels known"),
+    ]
+    for (column, name, _), rows in zip(
+        _MAIN.values(), (~is_number, is_number), strict=True
+    ):
+        known = _finite(scores, column, rows)
+        if len(known):
+            mean = "mean " if len(known) > 1 else ""
+            figures.append((f"{known.mean():.3f}", mean + name))
+    return figures
+
+
+def _finite(scores: dict[str, NDArray], column: str, rows: NDArray) -> NDArray:
+    values = scores.get(column, np.empty(0))
+    return values[rows & np.isfinite(values)] if len(values) else values
+
+
+def sentences(
+    tasks: list[TaskHeldOut],
+    scores: dict[str, NDArray],
+    comparison: ModelComparison | None,
+) -> list[str]:
+    """What was found."""
+    found = []
+    names = np.array([task.name for task in tasks], dtype=object)
+    is_number = np.array([task.is_number for task in tasks])
+    for (column, name, chance), rows in zip(
+        _MAIN.values(), (~is_number, is_number), strict=True
+    ):
+        if rows.any():
+            found += _of_type(names, scores, rows, column, name, chance)
+    if comparison is not None:
+        found += _against_all(comparison)
+    return found
+
+
+def _of_type(
+    names: NDArray,
+    scores: dict[str, NDArray],
+    rows: NDArray,
+    column: str,
+    name: str,
+    chance: float,
+) -> list[str]:
+    rows = rows & np.isfinite(scores[column])
+    values, own = scores[column][rows], names[rows]
+    if not len(values):
+        return [
+            f"No task could be scored by its {name}: each needs two different labels."
+        ]
+    if len(values) == 1:
+        low, high = scores[f"{column}_low"][rows][0], scores[f"{column}_high"][rows][0]
+        found = [
+            f"The {name} of {own[0]} is {values[0]:.3f} ({low:.3f} to {high:.3f})."
+        ]
+    else:
+        best, worst = values.argmax(), values.argmin()
+        found = [
+            f"The mean {name} of {len(values)} tasks is {values.mean():.3f}: "
+            f"{own[best]} is best with {values[best]:.3f}, {own[worst]} is worst with "
+            f"{values[worst]:.3f}."
+        ]
+    guessed = own[scores[f"{column}_low"][rows] <= chance]
+    if len(guessed):
+        what = "guessing" if column == "roc_auc" else "the mean of the task"
+        found.append(
+            f"{_tasks(len(guessed))} cannot be told from {what}: "
+            f"{names_in_words(guessed)}."
+        )
+    return found
+
+
+def _tasks(n: int) -> str:
+    return "One task" if n == 1 else f"{n} tasks"
+
+
+def _against_all(comparison: ModelComparison) -> list[str]:
+    gains = comparison.mean_gains
+    unsure = [other for other in gains if np.isnan(gains[other][1])]
+    found = [_against(comparison, other) for other in gains if other not in unsure]
+    if unsure:
+        differences = names_in_words(
+            [f"{gains[other][0]:+.3f} to {_PLAIN[other]}" for other in unsure]
+        )
+        found.append(
+            f"The mean difference of the {comparison.models[0]} network is "
+            f"{differences}; it takes three splits for intervals, without which this "
+            "may be chance."
+        )
+    return found
+
+
+def _against(comparison: ModelComparison, other: str) -> str:
+    gain, low, high = comparison.mean_gains[other]
+    plain, own = _PLAIN[other], f"the {comparison.models[0]} network"
+    interval = f"95 % interval {low:+.3f} to {high:+.3f}"
+    if other == "separate":
+        if low > 0:
+            return (
+                f"Sharing helps: {own} is {gain:.3f} better than {plain} ({interval})."
+            )
+        if high < 0:
+            return (
+                f"Sharing hurts: {own} is {-gain:.3f} worse than {plain} ({interval})."
+            )
+        return (
+            "Whether sharing helps cannot be told: the mean difference to separate "
+            f"networks is {gain:+.3f} ({interval})."
+        )
+    if low > 0:
+        return f"{_upper(own)} is {gain:.3f} better than {plain} ({interval})."
+    if high < 0:
+        return f"{_upper(own)} is {-gain:.3f} worse than {plain} ({interval})."
+    return (
+        f"Between {own} and {plain} no difference can be told on average: {gain:+.3f} "
+        f"({interval})."
+    )
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def advice(
+    tasks: list[TaskHeldOut],
+    labels: LabelReport,
+    scores: dict[str, NDArray],
+    thresholds: dict[str, NDArray],
+    comparison: ModelComparison | None,
+    is_tuned: bool,
+) -> list[str]:
+    """What to do next, the most useful first."""
+    found = _about_models(comparison)
+    if labels.rare_tasks:
+        found.append(
+            f"Get more labels for {names_in_words(labels.rare_tasks)}: a class has "
+            "fewer than there are folds, so that scores mean little."
+        )
+    half, tuned = (
+        thresholds.get(f"balanced_accuracy_{at}", np.empty(0))
+        for at in ("at_half", "at_threshold")
+    )
+    gain = float(np.mean(tuned - half)) if len(half) else 0.0
+    if gain > _MUCH_BETTER_BY_THRESHOLD and not is_tuned:
+        found.append(
+            "Decide at thresholds of their own (MultiTaskTunedThresholdClassifierCV) "
+            f"if labels are what you need: the mean balanced accuracy rises from "
+            f"{half.mean():.3f} to {tuned.mean():.3f}."
+        )
+    ece = scores.get("ece", np.empty(0))
+    far = [task.name for task, e in zip(tasks, ece, strict=False) if e > _MUCH_ECE]
+    if far:
+        found.append(
+            "Calibrate (MultiTaskCalibratedClassifierCV) before you rely on the "
+            f"probabilities of {names_in_words(far)}: they are off by more than "
+            f"{_MUCH_ECE:.2f} on average."
+        )
+    return found[:4]
+
+
+def _about_models(comparison: ModelComparison | None) -> list[str]:
+    if comparison is None:
+        return []
+    found = []
+    gains = comparison.mean_gains
+    if "separate" in gains and gains["separate"][2] < 0:
+        found.append(
+            "Try more units (skmtl.inspection.capacity_curve) or sharing='none': tasks "
+            "get into each other's way in this network."
+        )
+    better = [
+        other
+        for other in ("forest", "lightgbm")
+        if other in gains and gains[other][2] < 0
+    ]
+    if better:
+        plain = " and ".join(_PLAIN[other] for other in better)
+        found.append(
+            "Search for better settings (skmtl.model_selection.RandomizedSearchCV), or "
+            f"use {plain}, which do better here with the settings that they come with."
+        )
+    unsure = "separate" in gains and gains["separate"][1] <= 0 <= gains["separate"][2]
+    if unsure:
+        found.append(
+            "Ask skmtl.inspection.transfer_gain, which repeats the folds, to know for "
+            "sure whether sharing helps."
+        )
+    return found
