@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_EXTRAS = """
 import sys
+import numpy as np
 import skmtl
 
 assert "torch" not in sys.modules
@@ -25,6 +26,33 @@ clf = skmtl.MultiTaskNetClassifier(max_iter=5, n_members=1, random_state=0).fit(
 assert clf.predict(X).shape == Y.shape
 skmtl.save(clf, "model.skmtl")
 assert (skmtl.load("model.skmtl").predict_proba(X) == clf.predict_proba(X)).all()
+
+try:
+    skmtl.to_onnx(clf, "model.onnx")
+except ImportError as error:
+    assert "skmtl[onnx]" in str(error)
+else:
+    raise AssertionError("to_onnx does without its extra")
+
+table = np.c_[np.arange(len(X)), X[:, :4], Y]
+names = "id,a,b,c,d,tox 1,tox 2,tox 3"
+np.savetxt("train.csv", table, "%.4g", ",", header=names, comments="")
+"""
+WITH_EXTRAS = """
+import skmtl
+
+X, Y = skmtl.datasets.make_multitask_classification(
+    n_samples=200, n_tasks=3, missing_rate=0.3, random_state=0
+)
+clf = skmtl.load("model.skmtl")
+skmtl.report(clf, X, Y, "prefit.html", cv="prefit")
+skmtl.to_onnx(clf, "model.onnx")
+"""
+COMMANDS = """
+fit train.csv --tasks tox* --id id --set max_iter=5 --out tox.skmtl
+predict tox.skmtl train.csv --out predictions.csv
+evaluate tox.skmtl train.csv
+report train.csv --model tox.skmtl --out report.html
 """
 
 
@@ -32,9 +60,8 @@ def check_archives(folder: Path) -> Path:
     """Compare both archives with the files of the repository; return the wheel."""
     (sdist,) = folder.glob("*.tar.gz")
     (wheel,) = folder.glob("*.whl")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    tracked = set(listed.stdout.decode().splitlines())
+    listed = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True)
+    tracked = set(listed.splitlines())
     with tarfile.open(sdist) as archive:
         # Without the name of the folder that it unpacks to.
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -61,20 +88,24 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     venv.create(folder / "venv", with_pip=True)
     programs = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
 
-    def run(program: str, *arguments: str) -> None:
-        command = [str(programs / program), *arguments]
-        print("+", program, *(shorten(argument) for argument in arguments), flush=True)
-        subprocess.run(command, cwd=folder, check=True)
+    def run(program: str, *arguments: str, code: int = 0) -> None:
+        shown = [argument for argument in arguments if "\n" not in argument]
+        print("+", program, *shown, flush=True)
+        done = subprocess.run([str(programs / program), *arguments], cwd=folder)
+        if done.returncode != code:
+            raise SystemExit(f"{program} ended with {done.returncode}, not {code}.")
 
-    constraints = str(ROOT / "constraints.txt")
-    python = ("python", "-I", "-W", "error", "-c")
-    run("python", "-m", "pip", "install", "-q", "-c", constraints, str(wheel))
-    run(*python, WITHOUT_EXTRAS)
-
-
-def shorten(argument: str) -> str:
-    """Replace code by dots, for a line of the log."""
-    return argument if "\n" not in argument else "..."
+    install = ("-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
+    execute = ("-I", "-W", "error", "-c")
+    run("python", *install, str(wheel))
+    run("python", *execute, WITHOUT_EXTRAS)
+    run("skmtl", "--help", code=1)
+    run("python", *install, f"{wheel}[cli,onnx,report]")
+    run("python", *execute, WITH_EXTRAS)
+    run("skmtl", "--help")
+    for command in COMMANDS.split("\n")[1:-1]:
+        run("skmtl", *command.split())
+    run("python", "-m", "pip", "check")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
@@ -260,7 +261,7 @@ def any_column(n, rng):
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25)
+@settings(max_examples=15)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_any_table_and_any_network(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)
@@ -294,7 +295,7 @@ def test_rows_do_not_depend_on_one_another(path):
     clf = MultiTaskNetClassifier((8,), (4,), n_members=2, **SMALL).fit(X, Y)
     session = session_of(clf, path)
     whole = outputs_of(session, inputs_of(session, X))
-    order = np.random.default_rng(0).permutation(len(X))
+    order = np.random.default_rng(0).permutation(len(X)).tolist()
     for rows in (order, [3], []):
         part = outputs_of(session, inputs_of(session, X.iloc[rows]))
         for name, values in part.items():
@@ -464,6 +465,21 @@ def test_calibrated_probabilities(many_rows, path, method, ensemble):
     assert_same(calibrated.fit(X, Y), path, X, atol=atol)
 
 
+def test_folds_that_lack_a_class_and_a_task(many_rows, path):
+    X, Y = many_rows
+    half = np.arange(len(X)) < len(X) // 2
+    Y[half, 2] = np.nan  # the first fold has no label of this task,
+    Y[half & (Y[:, 1] == 2), 1] = 1  # and none of this class
+    splits = [(np.flatnonzero(half), np.flatnonzero(~half))]
+    splits.append(splits[0][::-1])
+    calibrated = MultiTaskCalibratedClassifierCV(
+        classifier(max_iter=3), cv=splits, ensemble=True
+    )
+    with pytest.warns(UserWarning, match="observed label|labels of each class"):
+        calibrated.fit(X, Y)
+    assert_same(calibrated, path, X)
+
+
 def test_thresholds_decide_the_label_and_are_metadata(many_rows, path):
     X, Y = many_rows
     Y = Y[:, [0, 2]]
@@ -485,6 +501,8 @@ def test_estimators_around_one_another(many_rows, path):
     assert_same(FrozenEstimator(tuned.fit(X, Y)), path, X)
     search = GridSearchCV(classifier(max_iter=2), {"alpha": [0.01, 1.0]}, cv=2)
     assert_same(search.fit(X, Y), path, X)
+    with pytest.raises(NotFittedError):
+        skmtl.to_onnx(clone(search).set_params(refit=False).fit(X, Y), path)
 
 
 STEPS = [
@@ -514,14 +532,17 @@ def test_steps_that_read_text(path, encoder):
     pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
     X, Y = table()
     X = X[["small", "large", "text"]].astype({"text": object}).fillna({"text": "?"})
+    X.columns = ["a-b", "a_b", "2nd (text)"]  # which skl2onnx changes
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    steps = make_column_transformer((numbers, ["large", "small"]), (encoder, ["text"]))
+    steps = make_column_transformer(
+        (numbers, ["a_b", "a-b"]), (encoder, ["2nd (text)"])
+    )
     model = make_pipeline(steps, MultiTaskNetClassifier((8,), **SMALL)).fit(X, Y)
     with pytest.raises(ValueError, match=r"pass some rows of X: to_onnx\(estimator"):
         skmtl.to_onnx(model, path)
     assert_same(model, path, X, sample=X[:3])
-    with pytest.raises(ValueError, match=r"in the same order; got \['text', 'small'\]"):
-        skmtl.to_onnx(model, path, X[["text", "small"]])
+    with pytest.raises(ValueError, match=r"in the same order; got \['a_b', 'a-b'\]"):
+        skmtl.to_onnx(model, path, X[["a_b", "a-b"]])
 
 
 # Trunks of the user's own -------------------------------------------------------------
@@ -565,6 +586,7 @@ class DependsOnValues(nn.Module):
         return x[:, :2] if float(x.sum()) > 0 else x[:, 2:4]
 
 
+@pytest.mark.slow
 @needs_onnxscript
 def test_a_module_that_torch_cannot_export(problem, path):
     X, Y = problem

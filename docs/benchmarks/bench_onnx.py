@@ -11,6 +11,7 @@ seconds on one thread, the least of five runs.
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
@@ -135,6 +136,17 @@ def differences(estimator, session, X, inputs):
     return largest
 
 
+def n_other_labels(estimator, session, X, inputs):
+    """Labels of all tasks that are not those of the estimator."""
+    tasks = json.loads(session.get_modelmeta().custom_metadata_map["tasks"])
+    n_other = 0
+    for task, expected in zip(tasks, estimator.predict(X).T, strict=True):
+        if task["type"] == "class":
+            (labels,) = session.run([f"{task['name']}.label"], inputs)
+            n_other += int((labels.astype(str) != expected.astype(str)).sum())
+    return n_other
+
+
 def seconds(function):
     times = []
     for _ in range(5):
@@ -174,6 +186,7 @@ def run(setting):
     return {
         "set": name,
         **differences(estimator, session, X, inputs),
+        "other labels": n_other_labels(estimator, session, X, inputs),
         "bytes": (folder / "model.onnx").stat().st_size,
         "bytes saved": saved,
         "export": export,

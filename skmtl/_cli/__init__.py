@@ -1,6 +1,7 @@
 """The command line: a CSV with blanks in, predictions out."""
 
 import sys
+from io import TextIOWrapper
 
 _EXTRA = {"jinja2", "pyarrow", "rich", "typer"}
 
@@ -8,8 +9,14 @@ _EXTRA = {"jinja2", "pyarrow", "rich", "typer"}
 def main() -> None:
     """Run the command of `sys.argv`; the entry point `skmtl`."""
     try:
+        for stream in (sys.stdout, sys.stderr):
+            # A letter that the terminal does not know shall not end a command.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
         # What it needs is in the extra "cli".
         from skmtl._cli._app import run
+
+        sys.exit(run(sys.argv[1:]))
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
@@ -17,4 +24,5 @@ def main() -> None:
             f"Error: the command line needs {error.name}, which is not installed. Type "
             'pip install "skmtl[cli]"'
         )
-    sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before there is anything to do
+        sys.exit(130)

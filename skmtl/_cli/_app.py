@@ -1,5 +1,6 @@
 """The commands and their options."""
 
+import contextlib
 import os
 import sys
 import traceback
@@ -90,6 +91,14 @@ Delimiter = Annotated[
         rich_help_panel=_COLUMNS,
     ),
 ]
+Decimal = Annotated[
+    str,
+    typer.Option(
+        metavar="CHARACTER",
+        help="Of numbers in text: 1.5 or, with a comma, 1,5.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
 Encoding = Annotated[
     str, typer.Option(metavar="NAME", help="Of text.", rich_help_panel=_COLUMNS)
 ]
@@ -175,6 +184,7 @@ def fit(
     missing: Missing = [],  # noqa: B006
     blank_only: BlankOnly = False,
     delimiter: Delimiter = None,
+    decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
     set: Set = [],  # noqa: B006
     settings: Settings = None,
@@ -191,7 +201,7 @@ def fit(
     )
     choices, given = _settings.gathered(settings, columns, set)
     model = _settings.Model(given, seed, thresholds, calibrate)
-    source = Source(train, delimiter, encoding)
+    source = Source(train, delimiter, decimal, encoding)
     return partial(
         _fitting.fit, source, choices, model, out=out, force=force, quiet=quiet
     )
@@ -211,13 +221,14 @@ def predict(
     out: OutTable,
     id: Ids = [],  # noqa: B006
     delimiter: Delimiter = None,
+    decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
     force: Force = False,
     quiet: Quiet = False,
 ) -> Work:
     from skmtl._cli import _predicting
 
-    source = Source(new, delimiter, encoding)
+    source = Source(new, delimiter, decimal, encoding)
     return partial(
         _predicting.predict, model, source, ids=id, out=out, force=force, quiet=quiet
     )
@@ -233,13 +244,14 @@ def evaluate(
     test: Annotated[Path, _argument("TEST", "Table with labels.")],
     out: OutScores = None,
     delimiter: Delimiter = None,
+    decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
     force: Force = False,
     quiet: Quiet = False,
 ) -> Work:
     from skmtl._cli import _evaluating
 
-    source = Source(test, delimiter, encoding)
+    source = Source(test, delimiter, decimal, encoding)
     return partial(
         _evaluating.evaluate, model, source, out=out, force=force, quiet=quiet
     )
@@ -262,6 +274,7 @@ def compare(
     missing: Missing = [],  # noqa: B006
     blank_only: BlankOnly = False,
     delimiter: Delimiter = None,
+    decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
     set: Set = [],  # noqa: B006
     settings: Settings = None,
@@ -287,7 +300,7 @@ def compare(
     choices, given = _settings.gathered(settings, columns, set)
     return partial(
         _evaluating.compare,
-        Source(train, delimiter, encoding),
+        Source(train, delimiter, decimal, encoding),
         choices,
         _settings.Model(given, seed),
         cv=cv,
@@ -320,6 +333,7 @@ def report(
     missing: Missing = [],  # noqa: B006
     blank_only: BlankOnly = False,
     delimiter: Delimiter = None,
+    decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
     set: Set = [],  # noqa: B006
     settings: Settings = None,
@@ -336,7 +350,7 @@ def report(
     choices, given = _settings.gathered(settings, columns, set)
     return partial(
         _evaluating.report,
-        Source(table, delimiter, encoding),
+        Source(table, delimiter, decimal, encoding),
         choices,
         _settings.Model(given, seed),
         model_path=model,
@@ -420,7 +434,7 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
 
 
 def _end_quietly() -> int:
-    """Whoever read the output has gone."""
-    with open(os.devnull, "wb") as nowhere:
+    """Whoever read the output has gone: what is still buffered goes nowhere."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return CLOSED_PIPE

@@ -95,10 +95,16 @@ def is_terminal() -> bool:
     return _console(to_errors=False).is_terminal
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """In place of an end with another exit code."""
+        raise BrokenPipeError
+
+
 def _console(to_errors: bool) -> Console:
     file = sys.stderr if to_errors else sys.stdout
-    width = None if file.isatty() or "COLUMNS" in os.environ else _WIDTH_OF_FILES
-    return Console(file=file, width=width)
+    width = None if file.isatty() else _WIDTH_OF_FILES
+    return _Console(file=file, width=width)
 
 
 def quoted(word: str) -> str:

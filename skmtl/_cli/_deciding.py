@@ -16,6 +16,7 @@ from skmtl._cli._readings import (
     as_labels,
     guess_labels,
     guess_reading,
+    have_decimal_commas,
     is_different_in_most_rows,
     is_zero_one,
     n_different,
@@ -216,14 +217,15 @@ class _Reader:
             return None, "no value"
         if name in self.roles.numbers:
             return "number", ""
-        different = f"{n_different(values):,} different"
-        if name in self.roles.categorical:
-            return "category", different
-        reading = guess_reading(values)
+        is_categorical = name in self.roles.categorical
+        reading = "category" if is_categorical else guess_reading(values)
         if reading is None:
             return None, f"{values.array.type} of Parquet"
         if reading != "category":
             return reading, ""
+        different = f"{n_different(values):,} different"
+        if is_categorical:
+            return reading, different
         hint = _hint_of_marks(values)
         if not is_different_in_most_rows(values):
             return reading, different + hint
@@ -283,6 +285,8 @@ class _Reader:
 
 def _hint_of_marks(values: Values) -> str:
     """What to type where little keeps a column from being one of numbers."""
+    if have_decimal_commas(values):
+        return "; numbers with commas: --decimal ,"
     odd = odd_ones_among_numbers(values)
     marks = " ".join(f"--missing {quoted(mark)}" for mark in odd)
     return f"; numbers but for {listed(odd)}: {marks}?" if odd else ""

@@ -10,7 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import skmtl
-from skmtl._cli._console import Failure, complain, listed, say, show_table, working
+from skmtl._cli._console import (
+    Failure,
+    complain,
+    listed,
+    say,
+    show_table,
+    usage_failure,
+    working,
+)
 from skmtl._cli._deciding import Choices
 from skmtl._cli._fitting import read_to_learn
 from skmtl._cli._models import load_model
@@ -254,6 +262,11 @@ def report(
 ) -> int:
     """A page of HTML about a model that is cross-validated, or about a fitted one."""
     check_output(out, force)
+    if model_path is not None and choices.tasks:
+        raise usage_failure(
+            "--model brings its tasks, but --tasks names some too. Leave out one of "
+            "them."
+        )
     folds: int | str = cv
     if model_path is None:
         decided = read_to_learn(source, choices, quiet=quiet)

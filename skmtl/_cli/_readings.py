@@ -137,6 +137,17 @@ def odd_ones_among_numbers(values: Values) -> list[str]:
     return others if is_mostly else []
 
 
+def have_decimal_commas(values: Values) -> bool:
+    if not values.is_text:
+        return False
+    first = values.array.drop_null().slice(0, 100)
+    is_number = pc.match_substring_regex(pc.replace_substring(first, ",", "."), _NUMBER)
+    has_comma = pc.match_substring(first, ",")
+    return len(first) > 0 and bool(
+        pc.all(is_number).as_py() and pc.any(has_comma).as_py()
+    )
+
+
 # Its values -----------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -30,6 +31,7 @@ class Source:
 
     path: Path
     delimiter: str | None = None  # None: by the first line
+    decimal: str = "."
     encoding: str = "utf-8"
 
     @property
@@ -65,7 +67,10 @@ class Source:
             last = None
             for batch in self._open():
                 last = batch if batch.num_rows else last
-                yield pa.Table.from_batches([batch]).rename_columns(names)
+                columns = batch.columns
+                if self._has_commas:
+                    columns = [_with_points(column) for column in columns]
+                yield pa.Table.from_arrays(columns, names)
             if last is not None:
                 self._check_last_row(last)
 
@@ -116,6 +121,14 @@ class Source:
             header = file.readline(1 << 20)
         outside = "".join(header.split('"')[::2])
         return max(_DELIMITERS, key=outside.count)
+
+    @property
+    def _has_commas(self) -> bool:
+        if self.decimal not in (".", ","):
+            raise usage_failure(
+                f"--decimal must be a point or a comma; got {self.decimal!r}."
+            )
+        return self.decimal == ","
 
     @cached_property
     def _raw_names(self) -> list[str]:
@@ -241,6 +254,12 @@ class Source:
                     f"{self.path}: a quote must be closed, but one is open to the end "
                     f"of the file, somewhere after line {line}. Close or delete it."
                 ) from error
+
+
+def _with_points(column: pa.Array) -> pa.Array:
+    """Numbers such as 1,5 with a point; other text as it is."""
+    pattern = r"^(\s*[+-]?\d*),(\d+([eE][+-]?\d+)?\s*)$"
+    return pc.replace_substring_regex(column, pattern, r"\1.\2")
 
 
 def _is_undecoded(text: str) -> bool:

@@ -66,8 +66,9 @@ def _inside(estimator: Any) -> list[Any]:
     kind = type(estimator)
     if kind is FrozenEstimator:
         return [estimator.estimator]
-    check_is_fitted(estimator)
-    if isinstance(estimator, BaseSearchCV):
+    is_search = isinstance(estimator, BaseSearchCV)
+    check_is_fitted(estimator, "best_estimator_" if is_search else None)
+    if is_search:
         return [estimator.best_estimator_]
     if kind is MultiTaskTunedThresholdClassifierCV:
         return [estimator.estimator_]

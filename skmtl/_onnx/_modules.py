@@ -24,11 +24,22 @@ def module_trunk(graph: Graph, trunk: ModuleTrunk, x: str) -> str:
     x = graph.reshape(x, 0, *trunk.input_shape)
     if trunk.scale != 1.0:
         x = graph("Mul", x, np.float32(trunk.scale))
-    parts = []
-    for module in trunk.banks:
-        model = _exported(copy.deepcopy(module).cpu().eval(), trunk.input_shape)
-        parts += graph.merge(model, {"x": x})
-    return parts[0] if len(parts) == 1 else graph.stack(parts, axis=0)
+    banks = _Banks(copy.deepcopy(trunk.banks).cpu().eval())
+    (features,) = graph.merge(_exported(banks, trunk.input_shape), {"x": x})
+    return features
+
+
+class _Banks(nn.Module):
+    """All modules as one, since torch takes seconds for each that it exports."""
+
+    def __init__(self, banks: nn.ModuleList) -> None:
+        super().__init__()
+        self.banks = banks
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """As `ModulePass.forward`."""
+        parts = [module(x.clone()) for module in self.banks]
+        return parts[0] if len(parts) == 1 else torch.stack(parts)
 
 
 def _exported(module: nn.Module, input_shape: tuple[int, ...]) -> object:

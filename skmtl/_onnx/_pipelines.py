@@ -48,7 +48,10 @@ def rows_after_steps(graph: Graph, pipeline: Pipeline, rows: Rows) -> Rows:
     except Exception:  # skl2onnx raises many; some steps know float32 alone
         model, dtype = _converted_or_error(steps, inputs), np.float32
     _check_outputs(model.graph.output, pipeline.steps[-1][1])
-    return Rows(graph, graph.merge(model, inputs.as_dtype(dtype))[0])
+    # By position: skl2onnx changes names such as "education-num".
+    names = [wanted.name for wanted in model.graph.input]
+    values = dict(zip(names, inputs.values_as(dtype), strict=True))
+    return Rows(graph, graph.merge(model, values)[0])
 
 
 def _check_outputs(outputs: Any, last: Any) -> None:
@@ -92,13 +95,12 @@ class _Inputs:
         pairs = zip(self.names, kinds, strict=True)
         return [(name, kind([None, self.width])) for name, kind in pairs]
 
-    def as_dtype(self, dtype: Any) -> dict[str, str]:
-        """Values in the graph by the names of the inputs."""
-        values = [
+    def values_as(self, dtype: Any) -> list[str]:
+        """Values in the graph, numbers in a dtype."""
+        return [
             value if text else self.graph.cast(value, dtype)
             for value, text in zip(self.values, self.are_text, strict=True)
         ]
-        return dict(zip(self.names, values, strict=True))
 
 
 def _converted_or_error(steps: list[Any], inputs: _Inputs) -> Any:

@@ -43,6 +43,7 @@ _MODELS = {
     "forest": "random forests",
     "lightgbm": "LightGBM",
 }
+_OF_THRESHOLDS = {"balanced_accuracy": "balanced accuracy", "f1": "F1", "mcc": "MCC"}
 _SHORT = {"lightgbm": "LightGBM"}
 _METRICS = {
     "roc_auc_ovr": "ROC AUC",
@@ -100,7 +101,8 @@ def _label_row(
         if are_binary and len(counts) == 2:
             sizes = [(int(counts[1]), 0), (int(counts[0]), "faint")]
         if len(counts) == 2 and n_labelled:
-            text += f", {100 * counts[1] / n_labelled:.1f} % positive"
+            share = 100 * counts[1] / n_labelled
+            text += f", {share:.1f} % {_name_of_positive(classes[1])}"
         pairs = zip(classes[:8], counts[:8], strict=True)
         words = ", ".join(f"{n} labels of class {c}" for c, n in pairs)
     parts, start = [], 0.0
@@ -111,6 +113,10 @@ def _label_row(
         start += width
     words = f"{name}: {words}; {n_rows - n_labelled} missing"
     return {"name": name, "parts": parts, "words": words, "text": text}
+
+
+def _name_of_positive(label: Any) -> str:
+    return "positive" if str(label) in ("1", "1.0", "True") else str(label)
 
 
 # Scores ------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ def _dots_of_scores(
 def comparison_section(f: Findings) -> dict[str, Any] | None:
     """Mean scores of the models on the same splits."""
     result = f.comparison
-    if result is None:
+    if result is None or not result.gains:
         return None
     table = columns_of(result.table)
     n_splits = len(result.scores[result.models[0]])
@@ -200,7 +206,11 @@ def comparison_section(f: Findings) -> dict[str, Any] | None:
         "overall": _overall(result),
         "tables": [
             html_table("Mean score of each model", f.names, table),
-            *(_gains(result, other, f.names) for other in result.gains),
+            *(
+                _gains(result, other, f.names)
+                for other, gains in result.gains.items()
+                if np.isfinite(np.asarray(gains["ci_low"])).any()
+            ),
         ],
     }
 
@@ -305,7 +315,7 @@ def _card(task: TaskHeldOut, score: float) -> dict[str, Any]:
     else:
         if len(task.classes) == 2 and len(task.y):
             share = 100 * np.mean(task.y == 1)
-            text += f", {share:.1f} % positive ({task.classes[1]})"
+            text += f", {share:.1f} % {_name_of_positive(task.classes[1])}"
         text += f", ROC AUC {cell(score)}"
         if len(task.classes) > 2 and task.varies:
             drawn = drawn_classes(task)
@@ -342,6 +352,7 @@ def thresholds_section(f: Findings) -> dict[str, Any] | None:
             is_score = " at " in name and bool(known)
             values.append(float(np.mean(known)) if is_score else None)
     return {
+        "means": _means_of_thresholds(f) if len(f.binary) > 1 else "",
         "how": (
             "Whoever needs yes or no has to cut the probabilities somewhere, and 0.5 "
             "is seldom the best place for rare classes. The threshold is the best on "
@@ -356,6 +367,20 @@ def thresholds_section(f: Findings) -> dict[str, Any] | None:
             summary=f"Table of all {len(f.binary)} binary tasks",
         ),
     }
+
+
+def _means_of_thresholds(f: Findings) -> str:
+    means = []
+    for metric, name in _OF_THRESHOLDS.items():
+        half, tuned = (
+            float(np.nanmean(f.thresholds[f"{metric}_{at}"]))
+            for at in ("at_half", "at_threshold")
+        )
+        means.append(f"{name} {half:.3f} and {tuned:.3f}")
+    return (
+        f"Means over {len(f.binary)} tasks, at 0.5 and at the thresholds: "
+        f"{', '.join(means)}."
+    )
 
 
 # Importance --------------------------------------------------------------------------
@@ -373,16 +398,19 @@ def importance_section(f: Findings) -> dict[str, Any]:
     return {
         "how": (
             "How much the score of a task (ROC AUC, or R2 of numbers) falls if the "
-            "values of one column are shuffled among the held-out rows: the darker, "
-            "the more the network needs the column. Columns that say the same can "
-            "stand in for each other, so that each looks unimportant."
+            "values of one column are shuffled among the held-out rows: the stronger "
+            "the colour, the more the network needs the column. Columns that say the "
+            "same can stand in for each other, so that each looks unimportant."
         ),
         "note": _importance_note(found, len(order), f),
         "heat": {
             "caption": "Loss of score if the column is shuffled",
             "head": ["column", *(f.names[t] for t in f.drawn)],
             "rows": [
-                (found.columns[j], _heat(found.drops[j, f.drawn], found.drops))
+                (
+                    found.columns[j],
+                    _heat(found.drops[j, f.drawn], found.drops[:, f.drawn]),
+                )
                 for j in order
             ],
         },

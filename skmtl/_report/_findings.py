@@ -10,6 +10,8 @@ from skmtl._report._held_out import HeldOut, TaskHeldOut
 from skmtl._report._importance import Importances
 from skmtl.inspection import LabelReport, ModelComparison
 
+ENOUGH = 10  # held-out labels of each class, for a score that means something
+
 
 @dataclass
 class Findings:
@@ -49,21 +51,31 @@ class Findings:
     @cached_property
     def drawn(self) -> list[int]:
         """Positions of the tasks with plots."""
-        n_tasks, n_drawn = len(self.tasks), self.max_plots
-        if n_tasks <= n_drawn:
-            return list(range(n_tasks))
-        order = np.argsort(self.main, kind="stable")  # NaN last
-        order = order[: max(int(np.isfinite(self.main).sum()), n_drawn)]
-        n_high = n_drawn // 2
-        chosen = [*order[: n_drawn - n_high], *order[len(order) - n_high :]]
-        return sorted(int(t) for t in chosen)
+        if len(self.tasks) <= self.max_plots:
+            return list(range(len(self.tasks)))
+        pool = self._worth_drawing()
+        order = pool[np.argsort(self.main[pool], kind="stable")].tolist()
+        n_high = self.max_plots // 2
+        if len(order) > self.max_plots:
+            order = order[: self.max_plots - n_high] + order[len(order) - n_high :]
+        return sorted(order)
+
+    def _worth_drawing(self) -> NDArray:
+        """Positions of tasks whose score means something, or that have one at all."""
+        is_scored = np.isfinite(self.main)
+        is_sure = is_scored & [task.n_rarest >= ENOUGH for task in self.tasks]
+        is_enough = is_sure.sum() >= self.max_plots
+        return np.flatnonzero(is_sure if is_enough else is_scored)
 
     def left_out(self, what: str) -> str:
         """A sentence on what is not drawn."""
-        n_tasks, n_drawn = len(self.tasks), len(self.drawn)
+        n_tasks, n_drawn, pool = len(self.tasks), len(self.drawn), self._worth_drawing()
         if n_tasks == n_drawn:
             return ""
+        if len(pool) == n_drawn:
+            return f"{what} {n_drawn} of {n_tasks} tasks: those that have a score."
         return (
             f"{what} {n_drawn} of {n_tasks} tasks: half of them with the lowest, half "
-            "with the highest scores. The tables have all."
+            f"with the highest scores of {len(pool)} tasks that have enough held-out "
+            "labels for one. The tables have all."
         )

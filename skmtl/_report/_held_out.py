@@ -49,6 +49,13 @@ class TaskHeldOut(NamedTuple):
         return is_two and self.varies
 
     @property
+    def n_rarest(self) -> int:
+        """Labels of the rarest class, or all values of a task of numbers."""
+        if self.p is None:
+            return len(self.y)
+        return int(np.bincount(self.y, minlength=self.p.shape[1]).min())
+
+    @property
     def varies(self) -> bool:
         """Whether more than one value was observed."""
         return len(self.y) > 0 and bool((self.y != self.y[0]).any())

@@ -88,11 +88,12 @@ def _drops_on_fold(
     X_rows = _safe_indexing(X, rows)
     if sparse.issparse(X_rows):
         X_rows = X_rows.tocsc()
-    baseline = _scores(estimator, X_rows, places, held_out)
+    truth = _truth(held_out.truth, places)
+    baseline = _scores(estimator, X_rows, truth, held_out.truth)
     drops = np.empty((len(columns), len(baseline)))
     for i, j in enumerate(columns.tolist()):
         shuffled = with_shuffled(X_rows, j, rng.permutation(len(rows)))
-        drops[i] = baseline - _scores(estimator, shuffled, places, held_out)
+        drops[i] = baseline - _scores(estimator, shuffled, truth, held_out.truth)
     return drops
 
 
@@ -119,21 +120,34 @@ def with_shuffled(X: Any, j: int, order: NDArray) -> Any:
     return X
 
 
-def _scores(estimator: Any, X: Any, places: NDArray, held_out: HeldOut) -> NDArray:
+def _truth(truth: Encoded, places: NDArray) -> list[tuple[NDArray, NDArray]]:
+    """Of each task, which rows are labelled, and their codes or numbers."""
+    tasks, codes, numbers = truth
+    found = []
+    for t, is_number in enumerate(tasks.are_numbers):
+        labelled = np.flatnonzero(codes[places, t] >= 0)
+        values = codes[places[labelled], t].astype(np.intp)
+        if is_number and numbers is not None:
+            values = numbers[places[labelled], t]
+        found.append((labelled, values))
+    return found
+
+
+def _scores(
+    estimator: Any, X: Any, by_task: list[tuple[NDArray, NDArray]], truth: Encoded
+) -> NDArray:
     """(n_tasks,): the main score, NaN where undefined."""
-    tasks, codes, numbers = held_out.truth
-    probabilities = probabilities_of(estimator, X, tasks)
+    probabilities = probabilities_of(estimator, X, truth.tasks)
     predicted = None
-    if numbers is not None:
-        predicted = _decided(estimator, X, held_out.truth).numbers
-    scores = np.full(tasks.n_tasks, np.nan)
-    for t, p in enumerate(probabilities):
-        labelled = codes[places, t] >= 0
-        rows = places[labelled]
-        if p is None and numbers is not None and predicted is not None:
-            scores[t] = r2(numbers[rows, t], predicted[labelled, t])
-        elif p is not None and np.isfinite(p).all():
-            scores[t] = mean_auc(codes[rows, t].astype(np.intp), p[labelled])
+    if truth.numbers is not None:
+        predicted = _decided(estimator, X, truth).numbers
+    scores = np.full(len(by_task), np.nan)
+    for t, (p, (rows, y)) in enumerate(zip(probabilities, by_task, strict=True)):
+        if p is not None:
+            p = p[rows]
+            scores[t] = mean_auc(y, p) if np.isfinite(p).all() else np.nan
+        elif predicted is not None:
+            scores[t] = r2(y, predicted[rows, t])
     return scores
 
 

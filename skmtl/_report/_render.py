@@ -23,6 +23,14 @@ def render(context: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["px"] = "{:.1f}".format
+    environment.filters["breakable"] = _breakable
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     template = environment.get_template("report.html.j2")
     return template.render(style=style, **context)
+
+
+def _breakable(name: str) -> Any:
+    """A name that may go on in the next line after an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(map(escape, name.split("_")))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -131,10 +130,11 @@ def mean_auc(y: NDArray, p: NDArray) -> float:
 
 
 def _auc(is_positive: NDArray, p: NDArray) -> float:
-    n_positive = int(is_positive.sum())
-    n_negative = len(p) - n_positive
-    ranks = rankdata(p)[is_positive].sum()
-    return float((ranks - n_positive * (n_positive + 1) / 2) / n_positive / n_negative)
+    """Pairs in the right order, and half of the ties: quicker than scikit-learn's."""
+    negative, positive = np.sort(p[~is_positive]), p[is_positive]
+    below = np.searchsorted(negative, positive, "left").sum()
+    not_above = np.searchsorted(negative, positive, "right").sum()
+    return float((below + not_above) / 2 / len(positive) / len(negative))
 
 
 def bootstrap_interval(

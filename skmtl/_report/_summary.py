@@ -1,17 +1,30 @@
 """The first lines of a report: what was found, and what to do next."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skmtl._report._findings import ENOUGH
 from skmtl._report._held_out import TaskHeldOut
 from skmtl.inspection import LabelReport, ModelComparison
 
 _MOST_NAMES = 4
 _MUCH_ECE = 0.05
+_ENOUGH_FOR_ECE = 200  # labels; of fewer, chance alone makes it large
 _MUCH_BETTER_BY_THRESHOLD = 0.03
-_MAIN = {"class": ("roc_auc", "ROC AUC", 0.5), "number": ("r2", "R2", 0.0)}
+
+
+class _Main(NamedTuple):
+    """The main score of a type of task."""
+
+    column: str
+    name: str
+    chance: float
+
+
+_MAIN = (_Main("roc_auc", "ROC AUC", 0.5), _Main("r2", "R2", 0.0))
 _PLAIN = {
     "separate": "separate networks",
     "forest": "random forests",
@@ -37,13 +50,11 @@ def key_figures(
         (f"{n_rows:,}", "rows"),
         (f"{100 * labels.observed.mean():.0f} %", "of the labels known"),
     ]
-    for (column, name, _), rows in zip(
-        _MAIN.values(), (~is_number, is_number), strict=True
-    ):
-        known = _finite(scores, column, rows)
+    for main, rows in zip(_MAIN, (~is_number, is_number), strict=True):
+        known = _finite(scores, main.column, rows)
         if len(known):
             mean = "mean " if len(known) > 1 else ""
-            figures.append((f"{known.mean():.3f}", mean + name))
+            figures.append((f"{known.mean():.3f}", mean + main.name))
     return figures
 
 
@@ -58,27 +69,26 @@ def sentences(
     comparison: ModelComparison | None,
 ) -> list[str]:
     """What was found."""
-    found = []
+    found: list[str] = []
+    are_sure = np.array([task.n_rarest >= ENOUGH for task in tasks])
     names = np.array([task.name for task in tasks], dtype=object)
     is_number = np.array([task.is_number for task in tasks])
-    for (column, name, chance), rows in zip(
-        _MAIN.values(), (~is_number, is_number), strict=True
-    ):
+    for main, rows in zip(_MAIN, (~is_number, is_number), strict=True):
         if rows.any():
-            found += _of_type(names, scores, rows, column, name, chance)
+            found += _of_type(main, names, scores, rows, are_sure)
     if comparison is not None:
         found += _against_all(comparison)
     return found
 
 
 def _of_type(
+    main: _Main,
     names: NDArray,
     scores: dict[str, NDArray],
     rows: NDArray,
-    column: str,
-    name: str,
-    chance: float,
+    are_sure: NDArray,
 ) -> list[str]:
+    column, name, chance = main
     rows = rows & np.isfinite(scores[column])
     values, own = scores[column][rows], names[rows]
     if not len(values):
@@ -91,9 +101,13 @@ def _of_type(
             f"The {name} of {own[0]} is {values[0]:.3f} ({low:.3f} to {high:.3f})."
         ]
     else:
-        best, worst = values.argmax(), values.argmin()
+        sure = are_sure[rows] if are_sure[rows].sum() > 1 else np.full(len(own), True)
+        best = np.where(sure, values, -np.inf).argmax()
+        worst = np.where(sure, values, np.inf).argmin()
+        among = "" if sure.all() else f" Of {sure.sum()} tasks with {ENOUGH} or more"
+        among += " held-out labels of each class," if among else ""
         found = [
-            f"The mean {name} of {len(values)} tasks is {values.mean():.3f}: "
+            f"The mean {name} of {len(values)} tasks is {values.mean():.3f}.{among} "
             f"{own[best]} is best with {values[best]:.3f}, {own[worst]} is worst with "
             f"{values[worst]:.3f}."
         ]
@@ -185,7 +199,11 @@ def advice(
             f"{half.mean():.3f} to {tuned.mean():.3f}."
         )
     ece = scores.get("ece", np.empty(0))
-    far = [task.name for task, e in zip(tasks, ece, strict=False) if e > _MUCH_ECE]
+    far = [
+        task.name
+        for task, error in zip(tasks, ece, strict=False)
+        if error > _MUCH_ECE and len(task.y) >= _ENOUGH_FOR_ECE
+    ]
     if far:
         found.append(
             "Calibrate (MultiTaskCalibratedClassifierCV) before you rely on the "

@@ -95,6 +95,14 @@ def test_compare(run, train, tmp_path, quick):
     assert (code, len(errors.splitlines())) == (1, 1)
 
 
+def test_a_report_is_of_a_model_or_of_tasks(run, model, train, tmp_path):
+    out = tmp_path / "report.html"
+    words = ["report", train, "--model", model, "--tasks", "tox a", "--out", out]
+    code, _, errors = run(*words)
+    assert code == 2
+    assert "--model brings its tasks" in errors
+
+
 @pytest.mark.parametrize("form", ["train", "model"])
 def test_report(run, model, train, tmp_path, quick, form):
     pytest.importorskip("jinja2")

@@ -43,6 +43,30 @@ def test_one_table_in_many_forms(tmp_path, content):
     assert rows_of(path) == (["a", "b"], expected)
 
 
+def test_numbers_with_commas(tmp_path, run):
+    path = tmp_path / "t.csv"
+    path.write_text("x;y;z\n1,5;0;a,5\n-,5e3;1;1\n")
+    expected = [{"x": "1.5", "y": "0", "z": "a,5"}, {"x": "-.5e3", "y": "1", "z": "1"}]
+    assert rows_of(path, decimal=",")[1] == expected
+    decided = decide(Source(path), Choices(["y"]))
+    assert "numbers with commas: --decimal ," in decided.rows[1].note
+    words = ["fit", path, "--tasks", "y", "--out", tmp_path / "m", "--decimal", "x"]
+    code, _, errors = run(*words)
+    assert code == 2
+    assert "--decimal" in errors
+
+
+def test_delimiters(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a:b,c\n1:2,3\n")
+    assert rows_of(path, delimiter=":")[0] == ["a", "b,c"]
+    path.write_text("a\tb\n1\t2\n")
+    assert rows_of(path, delimiter="\\t")[0] == ["a", "b"]
+    for delimiter in ("ab", "", '"'):
+        with pytest.raises(Failure, match="one character"):
+            rows_of(path, delimiter=delimiter)
+
+
 def test_encodings(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("größe,b\nä,1\n", "latin-1")

@@ -163,6 +163,8 @@ def test_settings_of_a_file_and_of_options(run, train, tmp_path):
         (["--tasks", "txo a"], ["'txo a'", "'tox a'"]),
         (["--drop", "sizes"], ["--drop", "'size'"]),
         (["--classes", "colour"], ["--categorical"]),
+        (["--categorical", "tox a"], ["--classes"]),
+        (["--drop", "tox *"], ["must leave a task"]),
         (["--id", "tox a"], ["--tasks or by --id"]),
         (["--classes", "tox a", "--numbers", "tox a"], ["both"]),
         (["--encoding", "utf-99"], ["utf-99"]),

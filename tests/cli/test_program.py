@@ -1,6 +1,8 @@
 """The program itself: help, exit codes, what is not installed."""
 
+import io
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -89,6 +91,22 @@ def test_the_program():
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_letters_that_a_terminal_does_not_know():
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = start("fit", "--größe", env=environment, check=False)
+    assert result.returncode == 2
+    assert "--gr??e" in result.stderr
+
+
+def test_a_reader_that_has_gone(run, monkeypatch, model):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert run("info", model)[0] == 141
+
+
 def test_help_is_quick():
     program = (
         "import sys\nfrom skmtl._cli._app import run\nrun(['--help'])\n"
@@ -103,3 +121,20 @@ def test_the_extra_names_what_is_needed():
     assert project["scripts"] == {"skmtl": "skmtl._cli:main"}
     extra = " ".join(project["optional-dependencies"]["cli"])
     assert all(name in extra for name in ("typer", "rich", "pyarrow", "jinja2"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the recipe is written for bash")
+def test_the_recipe_of_the_guide(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "user_guide" / "command_line.md"
+    recipe = re.search(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)[1]
+    _, _, commands = recipe.partition("\n")  # all but pip
+    program = f'skmtl() {{ "{sys.executable}" -m skmtl "$@"; }}\n'
+    program += f'python() {{ "{sys.executable}" "$@"; }}\nset -e\n{commands}'
+    result = subprocess.run(
+        ["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "tox 3" in result.stdout
+    names = {"model.skmtl", "new.csv", "predictions.csv", "report.html", "train.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == names
