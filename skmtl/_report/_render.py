@@ -6,8 +6,8 @@ from typing import Any
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(context: dict[str, Any]) -> str:
-    """The whole page; text of the user is escaped."""
+def jinja_environment() -> Any:
+    """What renders the templates; text of the user is escaped."""
     try:
         import jinja2
     except ImportError as error:
@@ -24,9 +24,16 @@ def render(context: dict[str, Any]) -> str:
     )
     environment.filters["px"] = "{:.1f}".format
     environment.filters["breakable"] = _breakable
+    return environment
+
+
+def render(environment: Any, context: dict[str, Any]) -> str:
+    """The whole page."""
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    template = environment.get_template("report.html.j2")
-    return template.render(style=style, **context)
+    page: str = environment.get_template("report.html.j2").render(
+        style=style, **context
+    )
+    return page
 
 
 def _breakable(name: str) -> Any:

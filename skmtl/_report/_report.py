@@ -22,9 +22,9 @@ from skmtl._report._context import (
     training_section,
 )
 from skmtl._report._findings import Findings
-from skmtl._report._held_out import cross_validated, prefit
-from skmtl._report._importance import permutation_importances
-from skmtl._report._render import render
+from skmtl._report._held_out import HeldOut, cross_validated, prefit
+from skmtl._report._importance import Importances, permutation_importances
+from skmtl._report._render import jinja_environment, render
 from skmtl._report._scores import table_of_scores, table_of_thresholds
 from skmtl._report._summary import advice, key_figures, sentences
 from skmtl._tables import as_table
@@ -191,7 +191,7 @@ def report(
     rows. The score at a threshold is that of rows whose threshold was chosen on the
     other folds. The importance of a column is the mean loss of score (ROC AUC or R2) if
     it is shuffled among the held-out rows of a fold, all tasks at once; at most 5,000
-    rows are used.
+    rows are used. A row that several splits hold out counts as several.
 
     Examples
     --------
@@ -209,28 +209,50 @@ def report(
     >>> report.scores[["n_tested"]].shape
     (3, 1)
     """
-    for name, value, least in (
-        ("max_plots", max_plots, 0),
-        ("max_columns", max_columns, 1),
-    ):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(
-                f"{name} must be a whole number of at least {least}; got {value!r}."
-            )
+    _check_limit("max_plots", max_plots, 0)
+    _check_limit("max_columns", max_columns, 1)
+    environment = jinja_environment()  # before hours of fits
+    if path is not None and not Path(path).resolve().parent.is_dir():
+        raise FileNotFoundError(f"{str(path)!r} cannot be written: no such folder.")
     X, y = indexable(X, y)
     rng = check_random_state(random_state)
-    is_prefit = isinstance(cv, str) and cv == "prefit"
     comparison = None
-    if is_prefit:
+    if isinstance(cv, str) and cv == "prefit":
         held_out = prefit(estimator, X, y)
     else:
         held_out, comparison = cross_validated(
             estimator, X, y, cv, models, scoring, n_jobs, rng
         )
-    tasks = list(held_out.by_task())
     importances = permutation_importances(held_out, X, max_columns, rng)
+    findings = _findings(held_out, y, comparison, importances, max_plots, rng)
+    shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    run = {"cv": cv, "scoring": scoring, "random_state": random_state}
+    n_columns = shape[1] if len(shape) == 2 else None
+    page = _page(estimator, findings, n_columns, run, title)
+    result = _as_report(findings, render(environment, page))
+    if path is not None:
+        result.save(path)
+    return result
+
+
+def _check_limit(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}; got {value!r}."
+        )
+
+
+def _findings(
+    held_out: HeldOut,
+    y: Any,
+    comparison: ModelComparison | None,
+    importances: Importances | None,
+    max_plots: int,
+    rng: np.random.RandomState,
+) -> Findings:
+    tasks = list(held_out.by_task())
     n_folds = max(2, len(held_out.folds))
-    findings = Findings(
+    return Findings(
         held_out,
         tasks,
         label_report(y, task_types=types_of(held_out.tasks), n_splits=n_folds),
@@ -240,24 +262,21 @@ def report(
         importances,
         max_plots,
     )
-    run = {"cv": cv, "scoring": scoring, "random_state": random_state}
-    shape = getattr(X, "shape", np.shape(X))
-    html = _page(estimator, findings, shape[1] if len(shape) == 2 else None, run, title)
-    names = [task.name for task in tasks]
-    result = Report(
+
+
+def _as_report(f: Findings, html: str) -> Report:
+    importances = None
+    if f.importances is not None:
+        columns, drops = f.importances.columns, f.importances.drops
+        importances = as_table(dict(zip(f.names, drops.T, strict=True)), columns)
+    return Report(
         html,
-        as_table(findings.scores, names),
-        comparison,
-        as_table(findings.thresholds, [task.name for task in findings.binary]),
-        importances
-        and as_table(
-            dict(zip(names, importances.drops.T, strict=True)), importances.columns
-        ),
-        findings.labels,
+        as_table(f.scores, f.names),
+        f.comparison,
+        as_table(f.thresholds, [task.name for task in f.binary]),
+        importances,
+        f.labels,
     )
-    if path is not None:
-        result.save(path)
-    return result
 
 
 def _page(
@@ -266,35 +285,33 @@ def _page(
     n_columns: int | None,
     run: dict[str, Any],
     title: str | None,
-) -> str:
+) -> dict[str, Any]:
     f = findings
     n_tasks = len(f.tasks)
     own = type(estimator).__name__
     is_tuned = hasattr(f.held_out.folds[0].estimator, "best_thresholds_")
     what = "one task" if n_tasks == 1 else f"{n_tasks} tasks"
-    return render(
-        {
-            "title": title or f"{own}, {what}",
-            "about": (
-                f"{what.capitalize()}, {len(f.labels.observed):,} rows"
-                + (f", {n_columns:,} columns" if n_columns else "")
-            ),
-            "figures": key_figures(f.labels, f.scores, f.is_number),
-            "sentences": sentences(f.tasks, f.scores, f.comparison),
-            "advice": advice(
-                f.tasks, f.labels, f.scores, f.thresholds, f.comparison, is_tuned
-            ),
-            "held_out": _how_held_out(f),
-            "labels": labels_section(f),
-            "scores": scores_section(f),
-            "comparison": comparison_section(f),
-            "curves": curves_section(f),
-            "thresholds": thresholds_section(f),
-            "importance": importance_section(f),
-            "training": training_section(f),
-            "settings": settings_section(estimator, f, n_columns, run),
-        }
-    )
+    return {
+        "title": title or f"{own}, {what}",
+        "about": (
+            f"{what.capitalize()}, {len(f.labels.observed):,} rows"
+            + (f", {n_columns:,} columns" if n_columns else "")
+        ),
+        "figures": key_figures(f.labels, f.scores, f.is_number),
+        "sentences": sentences(f.tasks, f.scores, f.comparison),
+        "advice": advice(
+            f.tasks, f.labels, f.scores, f.thresholds, f.comparison, is_tuned
+        ),
+        "held_out": _how_held_out(f),
+        "labels": labels_section(f),
+        "scores": scores_section(f),
+        "comparison": comparison_section(f),
+        "curves": curves_section(f),
+        "thresholds": thresholds_section(f),
+        "importance": importance_section(f),
+        "training": training_section(f),
+        "settings": settings_section(estimator, f, n_columns, run),
+    }
 
 
 def _how_held_out(f: Findings) -> str:

@@ -162,7 +162,8 @@ class LabelReport:
         n_samples, n_tasks = self.observed.shape
         n_empty = int((~self.observed.any(axis=1)).sum())
         return (
-            f"{n_samples} rows ({n_empty} without any label), {n_tasks} tasks, "
+            f"{n_samples:,} rows ({n_empty:,} without any label), {n_tasks:,} "
+            f"{'task' if n_tasks == 1 else 'tasks'}, "
             f"{100 * (1 - self.observed.mean()):.1f} % of the labels missing"
         )
 
