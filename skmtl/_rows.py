@@ -13,6 +13,7 @@ from skmtl._outputs import Targets
 # Of what is read and computed at once, batches in training and rows in a forward pass
 # without gradient: 4 MiB of float32, so that the caches hold a good part of them.
 CHUNK_ELEMENTS = 1_048_576
+_WIDTH_OF_SPARSE_ROWS = 1_024
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -39,6 +40,15 @@ class Block(NamedTuple):
     row_weight: Tensor | None  # (n_rows,), None: each row counts 1
 
 
+def chunk_width(n_features: int, *, is_sparse: bool) -> int:
+    """Numbers of a row by which rows are divided into chunks.
+
+    It does not depend on how many numbers the sparse rows have, so that predictions of
+    a table in parts are those of the whole to the last digit.
+    """
+    return min(n_features, _WIDTH_OF_SPARSE_ROWS) if is_sparse else n_features
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of X, dense or CSR, read part by part."""
@@ -61,6 +71,12 @@ class Rows:
         if isinstance(self.X, Tensor):
             return int(self.X.shape[1])
         return int(self.X.nnz // max(1, len(self)))
+
+    @property
+    def chunk_width(self) -> int:
+        """What `chunk_width` gives for them, or more if sparse rows are that full."""
+        is_sparse = not isinstance(self.X, Tensor)
+        return max(self.width, chunk_width(self.X.shape[1], is_sparse=is_sparse))
 
     def placed(self, encoder: ColumnEncoder, like: Tensor) -> "Rows":
         """The same rows, encoded once and for all where that takes little memory."""

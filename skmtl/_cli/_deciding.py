@@ -3,11 +3,13 @@
 import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from skmtl._cli._console import Failure, listed, nearest, quoted, usage_failure
-from skmtl._cli._plan import Plan, misfits_at
+from skmtl._cli._plan import Plan, as_sparse, misfits_at
 from skmtl._cli._readings import (
     USUAL_MISSING,
     Labels,
@@ -25,6 +27,10 @@ from skmtl._cli._readings import (
 )
 from skmtl._cli._sources import Source
 
+# So many columns, so few of whose cells are not 0, are a sparse matrix.
+_MANY_COLUMNS = 100
+_SHARE_OF_VALUES = 0.1
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -38,6 +44,7 @@ class Choices:
     classes: Sequence[str] = ()
     missing: Sequence[str] = ()
     blank_only: bool = False
+    may_be_sparse: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Decided:
 
     plan: Plan
     rows: list[Row]
-    X: pa.Table
+    X: Any  # a table, or a sparse matrix
     y: pa.Table
     n_rows: int
 
@@ -76,7 +83,7 @@ class _Roles:
 def decide(source: Source, choices: Choices) -> Decided:
     """Read a whole table, and what each column of it is."""
     roles = _roles(source, choices)
-    missing = {mark.strip().lower() for mark in choices.missing} | {""}
+    missing = {mark.strip() for mark in choices.missing} | {""}
     if not choices.blank_only:
         missing.update(USUAL_MISSING)
     blocks = [block for block in source.blocks() if block.num_rows]
@@ -86,7 +93,8 @@ def decide(source: Source, choices: Choices) -> Decided:
             "line of names."
         )
     table = pa.concat_tables(blocks)
-    return _Reader(source, roles, table, tuple(sorted(missing))).decide()
+    marks = tuple(sorted(missing))
+    return _Reader(source, roles, table, marks, choices.may_be_sparse).decide()
 
 
 def _roles(source: Source, choices: Choices) -> _Roles:
@@ -102,7 +110,6 @@ def _roles(source: Source, choices: Choices) -> _Roles:
             for role in fields(_Roles)
         }
     )
-    dropped = set(roles.drop)
     _refuse_both(set(roles.tasks) & set(roles.ids), "--tasks", "--id")
     _refuse_both(set(roles.numbers) & set(roles.classes), "--numbers", "--classes")
     _refuse_both(
@@ -124,7 +131,7 @@ def _roles(source: Source, choices: Choices) -> _Roles:
             raise usage_failure(
                 f"{option}, which {listed(sorted(named))} is not. Type --{other}."
             )
-    if dropped.issuperset(roles.tasks):
+    if set(roles.tasks) <= set(roles.drop):
         raise usage_failure("--drop must leave a task, but it names all of them.")
     return roles
 
@@ -163,6 +170,7 @@ class _Reader:
     roles: _Roles
     table: pa.Table
     missing: tuple[str, ...]
+    may_be_sparse: bool
 
     def decide(self) -> Decided:
         roles = self.roles
@@ -188,8 +196,10 @@ class _Reader:
                 "are tasks, ids or dropped. Make --tasks narrower, or keep a column "
                 "with --categorical or --numbers."
             )
-        plan = Plan(features, labels, tuple(roles.ids), self.missing)
-        return Decided(plan, rows, pa.table(X), pa.table(y), self.table.num_rows)
+        is_sparse = self.may_be_sparse and _are_mostly_zeros(features, X)
+        plan = Plan(features, labels, tuple(roles.ids), self.missing, is_sparse)
+        columns = as_sparse(X.values()) if is_sparse else pa.table(X)
+        return Decided(plan, rows, columns, pa.table(y), self.table.num_rows)
 
     def _values(self, name: str) -> Values:
         return values_of(self.table[name], self.missing)
@@ -215,17 +225,17 @@ class _Reader:
         """None if the column is dropped, and a note."""
         if values.is_empty:
             return None, "no value"
+        reading = guess_reading(values)
+        if reading is None:
+            return None, f"{values.array.type} of Parquet"
         if name in self.roles.numbers:
             return "number", ""
         is_categorical = name in self.roles.categorical
-        reading = "category" if is_categorical else guess_reading(values)
-        if reading is None:
-            return None, f"{values.array.type} of Parquet"
-        if reading != "category":
+        if reading != "category" and not is_categorical:
             return reading, ""
         different = f"{n_different(values):,} different"
         if is_categorical:
-            return reading, different
+            return "category", different
         hint = _hint_of_marks(values)
         if not is_different_in_most_rows(values):
             return reading, different + hint
@@ -281,6 +291,17 @@ class _Reader:
             return "text" if labels == "number" else labels
         is_unclear = labels == "whole" and not is_zero_one(values)
         return None if is_unclear else labels
+
+
+def _are_mostly_zeros(features: dict[str, Reading], X: dict[str, Any]) -> bool:
+    """Whether they are counts or bits, such as fingerprints of molecules."""
+    if len(X) < _MANY_COLUMNS or not {"number", "boolean"} >= set(features.values()):
+        return False
+    arrays = [column.to_numpy() for column in X.values()]
+    if any(np.isnan(array).any() for array in arrays):
+        return False
+    n_values = sum(np.count_nonzero(array) for array in arrays)
+    return bool(n_values <= _SHARE_OF_VALUES * len(X) * len(arrays[0]))
 
 
 def _hint_of_marks(values: Values) -> str:

@@ -78,7 +78,7 @@ def evaluate(
     return 0
 
 
-def read_to_check(source: Source, plan: Plan) -> tuple[pa.Table, pa.Table]:
+def read_to_check(source: Source, plan: Plan) -> tuple[Any, pa.Table]:
     """X and y of a table with labels; tasks that are not there have none."""
     check_is_file(source.path)
     plan.check_has(source.names, source)
@@ -117,14 +117,14 @@ def _warn_of_unknown_labels(estimator: Any, y: pa.Table) -> None:
             )
 
 
-def _predictions_by_task(estimator: Any, X: pa.Table) -> list[NDArray]:
+def _predictions_by_task(estimator: Any, X: Any) -> list[NDArray]:
     tasks = estimator._tasks
     by_task: list[Any] = [None] * tasks.n_tasks
     if not tasks.are_numbers.all():
         probabilities = estimator.predict_proba(X)
         by_task = probabilities_by_task(probabilities, estimator.classes_, tasks)
     if tasks.are_numbers.any():
-        numbers = estimator.predict(X).reshape(X.num_rows, -1)
+        numbers = estimator.predict(X).reshape(X.shape[0], -1)
         for t in np.flatnonzero(tasks.are_numbers):
             by_task[t] = numbers[:, t].astype(np.float64)
     return by_task

@@ -84,6 +84,11 @@ def show_decisions(decided: Decided, source: Source) -> None:
     counts.append((len(plan.features), "column"))
     shown_counts = [f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts]
     say(f"{source.path}: {', '.join(shown_counts)} to learn from.")
+    if plan.is_sparse:
+        say(
+            "Nearly all cells of these columns are 0: read as a sparse matrix. To read "
+            "them as other numbers, type --set input_encoding=piecewise"
+        )
 
 
 def _joined(rows: list[Row]) -> list[Row]:
@@ -94,7 +99,7 @@ def _joined(rows: list[Row]) -> list[Row]:
             bool(joined)
             and joined[-1][-1].read_as == row.read_as
             and not row.read_as.startswith("task")
-            and not row.note.startswith("text")
+            and ";" not in row.note  # which says what to type
         )
         if is_alike:
             joined[-1].append(row)

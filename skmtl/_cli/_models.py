@@ -12,6 +12,7 @@ from skmtl._cli._readings import LABELS, READINGS, Labels, Reading
 from skmtl._cli._sources import check_is_file
 from skmtl._persistence import read_model
 from skmtl._predictions import fitted_network
+from skmtl._rows import chunk_width
 from skmtl._training import chunk_size
 
 _CELLS_AT_ONCE = 2_000_000
@@ -27,14 +28,17 @@ def load_model(path: Path) -> tuple[Any, Plan]:
     return estimator, _plan_from_json(content, estimator)
 
 
-def rows_at_once(estimator: Any) -> int:
+def rows_at_once(estimator: Any, plan: Plan) -> int:
     """So many that the network sees the chunks of rows that it makes of a whole table.
 
     The last digits of a product depend on how many rows it has.
     """
     network = fitted_network(estimator)
-    size = chunk_size(network.network_, network.n_features_in_)
-    n_rows = min(_MOST_ROWS_AT_ONCE, _CELLS_AT_ONCE // network.n_features_in_)
+    n_features = network.n_features_in_
+    size = chunk_size(
+        network.network_, chunk_width(n_features, is_sparse=plan.is_sparse)
+    )
+    n_rows = min(_MOST_ROWS_AT_ONCE, _CELLS_AT_ONCE // n_features)
     return size * max(1, n_rows // size)
 
 
@@ -45,12 +49,16 @@ def _plan_from_json(content: Any, estimator: Any) -> Plan:
             raise ValueError("it is of a later version of skmtl")
         features, tasks = dict(content["features"]), dict(content["tasks"])
         texts = [*features, *tasks, *content["ids"], *content["missing"]]
-        named = list(fitted_network(estimator).feature_names_in_)
+        is_sparse, network = content["is_sparse"], fitted_network(estimator)
+        # A sparse matrix has no names.
+        named = list(features if is_sparse is True else network.feature_names_in_)
         is_sound = (
             all(isinstance(text, str) for text in texts)
             and set(features.values()) <= set(READINGS)
             and set(tasks.values()) <= set(LABELS)
+            and isinstance(is_sparse, bool)
             and list(features) == named
+            and len(features) == network.n_features_in_
             and list(tasks) == list(estimator.task_names_)
         )
         if not is_sound:
@@ -61,7 +69,7 @@ def _plan_from_json(content: Any, estimator: Any) -> Plan:
             f"The model's file says of its table what cannot be read: {error}. Fit "
             "the model anew."
         ) from error
-    return Plan(features, tasks, ids, missing)
+    return Plan(features, tasks, ids, missing, is_sparse)
 
 
 def _plan_of_estimator(estimator: Any) -> Plan:

@@ -1,11 +1,13 @@
 """What the columns of a table are for and how they are read, as part of a model."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from skmtl._cli._console import Failure, listed
 from skmtl._cli._readings import (
@@ -31,6 +33,7 @@ class Plan:
     tasks: dict[str, Labels]
     ids: tuple[str, ...] = ()
     missing: tuple[str, ...] = USUAL_MISSING
+    is_sparse: bool = False  # X is a matrix of mostly zeros
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -39,9 +42,10 @@ class Plan:
             "tasks": [[name, labels] for name, labels in self.tasks.items()],
             "ids": list(self.ids),
             "missing": list(self.missing),
+            "is_sparse": self.is_sparse,
         }
 
-    def X(self, block: pa.Table, source: Source, first_row: int = 0) -> pa.Table:
+    def X(self, block: pa.Table, source: Source, first_row: int = 0) -> Any:
         """The features: numbers, and categories as text."""
         columns = {}
         for name, reading in self.features.items():
@@ -52,7 +56,7 @@ class Plan:
                     if reading == "category"
                     else pa.array(as_floats(values, reading), from_pandas=True)
                 )
-        return pa.table(columns)
+        return as_sparse(columns.values()) if self.is_sparse else pa.table(columns)
 
     def y(self, block: pa.Table, source: Source) -> pa.Table:
         """The labels of the tasks."""
@@ -75,6 +79,19 @@ class Plan:
                 "Rename or add columns; blanks are missing values."
             )
         return extra
+
+
+def as_sparse(columns: Iterable[Any]) -> sparse.csr_matrix:
+    """Columns of numbers as a matrix that leaves out the zeros."""
+    arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
+    rows = [np.flatnonzero(array) for array in arrays]
+    data = [array[index] for array, index in zip(arrays, rows, strict=True)]
+    ends = np.cumsum([0, *map(len, rows)])
+    shape = len(arrays[0]), len(arrays)
+    matrix = sparse.csc_matrix(
+        (np.concatenate(data), np.concatenate(rows), ends), shape
+    )
+    return matrix.tocsr()
 
 
 @contextlib.contextmanager

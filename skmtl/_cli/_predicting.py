@@ -74,7 +74,7 @@ def _predicted(
 ) -> Iterator[pa.Table]:
     """Ids and predictions, block by block."""
     first_row = 0
-    for block in source.blocks_of(rows_at_once(estimator)):
+    for block in source.blocks_of(rows_at_once(estimator, plan)):
         X = plan.X(block, source, first_row)
         columns = {name: _plain(block[name]) for name in ids}
         yield pa.table(columns | predictions(estimator, X))
@@ -86,7 +86,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if is_coded else column
 
 
-def predictions(estimator: Any, X: pa.Table) -> dict[str, Any]:
+def predictions(estimator: Any, X: Any) -> dict[str, Any]:
     """Columns of each task: its label, and how sure it is."""
     tasks = estimator._tasks
     labels, deviations = _labels_and_deviations(estimator, X)
@@ -116,9 +116,7 @@ def as_written(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _labels_and_deviations(
-    estimator: Any, X: pa.Table
-) -> tuple[NDArray, NDArray | None]:
+def _labels_and_deviations(estimator: Any, X: Any) -> tuple[NDArray, NDArray | None]:
     """(n_samples, n_tasks) each; deviations if the estimator has any."""
     network = fitted_network(estimator)
     deviations = None

@@ -13,8 +13,13 @@ Reading = Literal["number", "boolean", "date", "category"]
 # What the labels of a task are: classes but for the last.
 Labels = Literal["whole", "boolean", "text", "number"]
 READINGS, LABELS = get_args(Reading), get_args(Labels)
-# Text that means a missing value, in small letters and without blanks around it.
-USUAL_MISSING = ("", "?", "na", "n/a", "#n/a", "<na>", "nan", "nat", "none", "null")
+# Text that means a missing value, without blanks around it: what pandas takes for it,
+# and what files from elsewhere have.
+USUAL_MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "n/a", "NULL", "null"),
+    *("NaN", "nan", "-NaN", "-nan", "NaT", "None", "1.#IND", "-1.#IND"),
+    *("1.#QNAN", "-1.#QNAN", "?"),
+)
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _MILLISECONDS_OF_DAY = 86_400_000.0
@@ -60,7 +65,7 @@ def values_of(column: pa.ChunkedArray, missing: Iterable[str]) -> Values:
         return Values(column, is_text=False)
     column = pc.utf8_trim_whitespace(column)
     marks = pa.array(sorted(missing), kind)
-    is_missing = pc.is_in(pc.utf8_lower(column), value_set=marks)
+    is_missing = pc.is_in(column, value_set=marks)
     return Values(pc.if_else(is_missing, pa.scalar(None, kind), column), is_text=True)
 
 

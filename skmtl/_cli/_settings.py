@@ -12,6 +12,7 @@ import skmtl
 from skmtl._cli._console import nearest, usage_failure
 from skmtl._cli._deciding import Choices
 from skmtl._cli._readings import Labels
+from skmtl.model_selection._thresholds import objectives_by_task
 
 # What the command line says in its own way.
 _OWN = {"task_types", "verbose", "warm_start", "pretrained", "trunk", "transformer"}
@@ -48,12 +49,7 @@ class Model:
                     f"--set must name a setting of {kind.__name__}, but there is no "
                     f"{name!r}. {nearest(name, sorted(names))}"
                 )
-        estimator = kind(**({"random_state": self.seed} | given))
-        try:
-            estimator._validate_params()
-        except InvalidParameterError as error:
-            raise usage_failure(str(error)) from error
-        return estimator
+        return _checked_estimator(kind(**({"random_state": self.seed} | given)))
 
     def around(self, estimator: Any, tasks: Mapping[str, Labels]) -> Any:
         """With calibration inside and thresholds outside, if they are asked for."""
@@ -64,22 +60,37 @@ class Model:
                     f"{option} needs a task of classes; all are numbers."
                 )
         if self.calibrate:
-            estimator = skmtl.calibration.MultiTaskCalibratedClassifierCV(
-                estimator, method=self.calibrate, ensemble=False
+            calibrated = skmtl.calibration.MultiTaskCalibratedClassifierCV
+            estimator = _checked_estimator(
+                calibrated(estimator, method=self.calibrate, ensemble=False)
             )
         if self.thresholds:
             scoring = _METRICS.get(self.thresholds, self.thresholds)
-            estimator = skmtl.model_selection.MultiTaskTunedThresholdClassifierCV(
-                estimator, scoring=scoring
-            )
+            try:
+                objectives_by_task(scoring, list(tasks))
+            except ValueError as error:
+                raise usage_failure(f"--thresholds: {error}") from error
+            tuned = skmtl.model_selection.MultiTaskTunedThresholdClassifierCV
+            estimator = tuned(estimator, scoring=scoring)
         return estimator
+
+
+def _checked_estimator(estimator: Any) -> Any:
+    """Before anything is fitted."""
+    try:
+        estimator._validate_params()
+    except InvalidParameterError as error:
+        raise usage_failure(str(error)) from error
+    return estimator
 
 
 def gathered(
     path: Path | None, choices: Choices, assignments: Iterable[str]
 ) -> tuple[Choices, dict[str, Any]]:
     """The choices of columns, and the settings of the estimator."""
-    return _with_file(path, choices, _assigned(assignments))
+    choices, settings = _with_file(path, choices, _assigned(assignments))
+    may_be_sparse = settings.get("input_encoding") != "piecewise"
+    return replace(choices, may_be_sparse=may_be_sparse), settings
 
 
 def _assigned(assignments: Iterable[str]) -> dict[str, Any]:
@@ -117,6 +128,7 @@ def _with_file(
                 f"{name!r}. Put settings such as max_iter = 50 under [settings]."
             )
     typed = {f.name: getattr(choices, f.name) for f in fields(Choices)}
+    del typed["may_be_sparse"]  # which a setting of the estimator says
     added = {
         name.replace("-", "_"): v for name, v in content.get("columns", {}).items()
     }

@@ -15,8 +15,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike, X=None) -> None:
 
     The model reads the columns of `X` as they are (numbers with missing values,
     categories as text) and gives probabilities and labels of every task, numbers in
-    their own units. Members are averaged inside. It needs the package onnx, and where
-    it runs, onnxruntime alone.
+    their own units. Members are averaged inside. Writing needs the package onnx,
+    running needs onnxruntime alone.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike, X=None) -> None:
 
     Outputs: "<task>.label" (n,) and "<task>.proba" (n, n_classes) of classes,
     "<task>.value" (n,) of numbers and, with `loss="gaussian"`, "<task>.std" (n,).
-    Probabilities and numbers are float64. Rows of which `predict` raises an error,
-    because of infinity for instance, get NaN, and as their label the first class.
+    Probabilities and numbers are float64. Rows for which `predict` raises an error, for
+    example because of infinity, get NaN, and the first class as their label.
 
     The metadata has the names, types, classes and thresholds of the tasks ("tasks") and
     the names of the columns ("feature_names") as JSON, and "skmtl_version".

@@ -261,7 +261,7 @@ def chunk_size(network: TrunkAndHeads, width: int) -> int:
 
 def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
     """Slices of rows small enough for a forward pass to keep memory bounded."""
-    size = chunk_size(network, rows.width)
+    size = chunk_size(network, rows.chunk_width)
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 

@@ -136,10 +136,10 @@ def test_readings(values, reading):
 
 
 def test_what_is_missing():
-    column = pa.chunked_array([["", " ", "NA", "nan", "None", "N/A", "?", "-", "0"]])
+    column = pa.chunked_array([["", " ", "NA", "nan", "None", "N/A", "?", "-", "none"]])
     from skmtl._cli._readings import USUAL_MISSING
 
-    assert values_of(column, USUAL_MISSING).array.to_pylist()[-2:] == ["-", "0"]
+    assert values_of(column, USUAL_MISSING).array.to_pylist()[-2:] == ["-", "none"]
     assert values_of(column, USUAL_MISSING).n_missing == 7
     assert values_of(column, ["", "-"]).n_missing == 3
 

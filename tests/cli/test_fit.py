@@ -168,7 +168,9 @@ def test_settings_of_a_file_and_of_options(run, train, tmp_path):
         (["--id", "tox a"], ["--tasks or by --id"]),
         (["--classes", "tox a", "--numbers", "tox a"], ["both"]),
         (["--encoding", "utf-99"], ["utf-99"]),
-        (["--thresholds", "mc"], ["mc"]),
+        (["--thresholds", "mc"], ["--thresholds", "mc"]),
+        (["--thresholds", "roc_auc"], ["--thresholds", "roc_auc"]),
+        (["--calibrate", "temp"], ["'temp'", "temperature"]),
         (["--ot", "x"], ["--ot"]),
     ],
 )

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from scipy import sparse
 
 import skmtl
 from skmtl._cli import _models, _predicting, _sources
+from skmtl._training import _loop
 
 HAS_DEV_FULL = os.path.exists("/dev/full")
 # pandas 2 would read the last digit as another, and pandas 3 knows no other way.
@@ -114,6 +116,32 @@ def test_other_formats_are_read_alike(run, model, train, tmp_path):
         )
         assert (code, errors) == (0, ""), name
         assert out.read_text() == expected.read_text(), name
+
+
+def test_fingerprints_are_sparse(run, tmp_path, quick, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = (rng.random((80, 120)) < 0.05) * rng.integers(1, 4, size=(80, 120))
+    frame = pd.DataFrame(X, columns=[f"bit {j}" for j in range(120)])
+    y = np.where(X[:, :3].any(axis=1), "hit", "none")
+    path, model, out = (tmp_path / name for name in ("t.csv", "m", "p.csv"))
+    frame.assign(y=y).to_csv(path, index=False)
+    words = ["fit", path, "--tasks", "y", "--out", model, *quick]
+    code, shown, _ = run(*words)
+    assert code == 0
+    assert "sparse matrix" in shown
+    clf = skmtl.MultiTaskNetClassifier((8,), max_iter=3, n_members=1, random_state=0)
+    clf.fit(sparse.csr_matrix(X), y[:, None])
+    # Chunks of rows of which the network sees several in a block, and in the whole.
+    monkeypatch.setattr(_models, "_CELLS_AT_ONCE", 1)
+    for module in (_models, _loop):
+        monkeypatch.setattr(module, "chunk_size", lambda *_: 7)
+    expected = clf.predict_proba(sparse.csr_matrix(X))
+    assert run("predict", model, path, "--out", out)[0] == 0
+    assert_array_equal(read_csv(out)["P(y=none)"], expected[:, 0])
+    assert run("evaluate", model, path)[0] == 0
+    code, shown, _ = run(*words, "--force", "--set", "input_encoding=piecewise")
+    assert code == 0
+    assert "sparse matrix" not in shown
 
 
 def test_typed_columns(run, tmp_path, quick):
@@ -311,6 +339,7 @@ def test_a_damaged_plan_is_refused(run, train, model, tmp_path):
         {"features": [[name, "magic"] for name, _ in plan["features"]]},
         {"tasks": plan["tasks"][:1]},
         {"ids": 5},
+        {"is_sparse": 1},
         {"missing": [1]},
     ]
     other = tmp_path / "other.skmtl"

@@ -127,8 +127,7 @@ def test_the_extra_names_what_is_needed():
 @pytest.mark.skipif(os.name == "nt", reason="the recipe is written for bash")
 def test_the_recipe_of_the_guide(tmp_path):
     page = Path(__file__).parents[2] / "docs" / "user_guide" / "command_line.md"
-    recipe = re.search(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)[1]
-    _, _, commands = recipe.partition("\n")  # all but pip
+    commands = re.search(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)[1]
     program = f'skmtl() {{ "{sys.executable}" -m skmtl "$@"; }}\n'
     program += f'python() {{ "{sys.executable}" "$@"; }}\nset -e\n{commands}'
     result = subprocess.run(
