@@ -328,6 +328,20 @@ def test_it_is_written_as_a_whole(problem, tmp_path):
         skmtl.report(quick(), "X is not looked at", "nor is y", nowhere)
 
 
+def test_names_of_the_columns_of_a_sparse_matrix():
+    rng = np.random.default_rng(0)
+    dense = (rng.random((60, 3)) < 0.3).astype(float)
+    X, Y = sparse.csr_array(dense), dense[:, :2] > 0
+    names = ["C1CC1", "<b>", "ether"]
+    result = small_report(quick(), X, Y, feature_names=names)
+    assert list(result.importances.index) == names
+    assert "&lt;b&gt;" in result.html
+    with pytest.raises(
+        ValueError, match="each of the 3 columns of X; got 2"
+    ):
+        small_report(quick(), X, Y, feature_names=names[:2])
+
+
 def test_what_it_refuses(problem, monkeypatch):
     X, Y = problem
     clf = quick().fit(X, Y)

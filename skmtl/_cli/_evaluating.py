@@ -270,14 +270,22 @@ def report(
     folds: int | str = cv
     if model_path is None:
         decided = read_to_learn(source, choices, quiet=quiet)
-        estimator: Any = model.estimator(decided.plan.tasks)
-        X, y = decided.X, decided.y
+        plan, X, y = decided.plan, decided.X, decided.y
+        estimator: Any = model.estimator(plan.tasks)
     else:
         estimator, plan = load_model(model_path)
         X, y = read_to_check(source, plan)
         folds = "prefit"
     with working("Writing the report", quiet):
-        skmtl.report(estimator, X, y, path=out, cv=folds, random_state=model.seed)
+        skmtl.report(
+            estimator,
+            X,
+            y,
+            path=out,
+            cv=folds,
+            feature_names=list(plan.features),
+            random_state=model.seed,
+        )
     if not quiet:
         say(f"Wrote {out}.")
     return 0

@@ -26,26 +26,43 @@ class Importances(NamedTuple):
     n_rows: int  # that were predicted
 
 
-def column_names(X: Any, n_columns: int) -> list[str]:
-    """Names of the columns of X, or numbers."""
-    names = getattr(X, "columns", getattr(X, "column_names", None))
-    if hasattr(X, "column_names"):  # pyarrow, whose columns are arrays
+def column_names(X: Any, given: Any) -> list[str] | None:
+    """Those that are given, or that X has, or numbers; None of rows of several axes."""
+    shape = getattr(X, "shape", np.shape(X))
+    if len(shape) != 2:
+        return None
+    n_columns = shape[1]
+    if given is not None and len(given) != n_columns:
+        raise ValueError(
+            f"feature_names must have a name for each of the {n_columns} columns of X; "
+            f"got {len(given)}."
+        )
+    names = given
+    if names is None and hasattr(
+        X, "column_names"
+    ):  # pyarrow, whose columns are arrays
         names = X.column_names
+    elif names is None:
+        names = getattr(X, "columns", None)
     if names is None:
         return [f"x{j}" for j in range(n_columns)]
     return [str(name) for name in names]
 
 
 def permutation_importances(
-    held_out: HeldOut, X: Any, max_columns: int, rng: np.random.RandomState
+    held_out: HeldOut,
+    X: Any,
+    names: list[str] | None,
+    max_columns: int,
+    rng: np.random.RandomState,
 ) -> Importances | None:
     """Shuffle one column at a time, for all tasks at once; None if X has no columns."""
+    if names is None:
+        return None
     (X,) = indexable(X)
     if isinstance(X, list):
         X = np.asarray(X)
-    if len(X.shape) != 2:
-        return None
-    n_columns = X.shape[1]
+    n_columns = len(names)
     folds = _rows_of_folds(held_out, rng)
     all_rows = np.concatenate([rows for _, rows, _ in folds])
     chosen = np.arange(n_columns)
@@ -54,7 +71,6 @@ def permutation_importances(
         relevance = _relevance(_safe_indexing(X, all_rows), outputs)
         chosen = np.sort(np.argsort(-relevance, kind="stable")[:max_columns])
     drops = [_drops_on_fold(fold, X, chosen, held_out, rng) for fold in folds]
-    names = column_names(X, n_columns)
     mean = _mean_of_finite(np.array(drops))
     return Importances([names[j] for j in chosen], mean, n_columns, len(all_rows))
 

@@ -23,7 +23,11 @@ from skmtl._report._context import (
 )
 from skmtl._report._findings import Findings
 from skmtl._report._held_out import HeldOut, cross_validated, prefit
-from skmtl._report._importance import Importances, permutation_importances
+from skmtl._report._importance import (
+    Importances,
+    column_names,
+    permutation_importances,
+)
 from skmtl._report._render import jinja_environment, render
 from skmtl._report._scores import table_of_scores, table_of_thresholds
 from skmtl._report._summary import advice, key_figures, sentences
@@ -113,6 +117,7 @@ def report(
     models: Any = None,
     scoring: Any = None,
     title: str | None = None,
+    feature_names: Any = None,
     max_plots: int = 24,
     max_columns: int = 40,
     n_jobs: int | None = None,
@@ -148,6 +153,8 @@ def report(
         The metric of the comparison, as in `skmtl.inspection.compare_models`.
     title : str, default=None
         The headline; by default the name of the estimator and the number of tasks.
+    feature_names : list of str, default=None
+        Names of the columns of an `X` that has none, such as a sparse matrix.
     max_plots : int, default=24
         How many tasks are drawn. Of more tasks, those with the lowest and highest
         scores are; the tables have all.
@@ -215,6 +222,7 @@ def report(
     if path is not None and not Path(path).resolve().parent.is_dir():
         raise FileNotFoundError(f"{str(path)!r} cannot be written: no such folder.")
     X, y = indexable(X, y)
+    names = column_names(X, feature_names)
     rng = check_random_state(random_state)
     comparison = None
     if isinstance(cv, str) and cv == "prefit":
@@ -223,11 +231,10 @@ def report(
         held_out, comparison = cross_validated(
             estimator, X, y, cv, models, scoring, n_jobs, rng
         )
-    importances = permutation_importances(held_out, X, max_columns, rng)
+    importances = permutation_importances(held_out, X, names, max_columns, rng)
     findings = _findings(held_out, y, comparison, importances, max_plots, rng)
-    shape = X.shape if hasattr(X, "shape") else np.shape(X)
     run = {"cv": cv, "scoring": scoring, "random_state": random_state}
-    n_columns = shape[1] if len(shape) == 2 else None
+    n_columns = None if names is None else len(names)
     page = _page(estimator, findings, n_columns, run, title)
     result = _as_report(findings, render(environment, page))
     if path is not None:
