@@ -336,9 +336,7 @@ def test_names_of_the_columns_of_a_sparse_matrix():
     result = small_report(quick(), X, Y, feature_names=names)
     assert list(result.importances.index) == names
     assert "&lt;b&gt;" in result.html
-    with pytest.raises(
-        ValueError, match="each of the 3 columns of X; got 2"
-    ):
+    with pytest.raises(ValueError, match="each of the 3 columns of X; got 2"):
         small_report(quick(), X, Y, feature_names=names[:2])
 
 
