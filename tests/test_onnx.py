@@ -509,8 +509,6 @@ STEPS = [
     StandardScaler(),
     PCA(3),
     Normalizer(),
-    PowerTransformer(),
-    PolynomialFeatures(),  # of which skl2onnx has float32 alone
     make_pipeline(SimpleImputer(strategy="median"), MinMaxScaler()),
     "passthrough",
 ]
@@ -525,6 +523,16 @@ def test_steps_before_the_network(problem, path, step, input_encoding):
         X[::4, 0] = np.nan
     network = MultiTaskNetClassifier((8,), input_encoding=input_encoding, **SMALL)
     assert_same(make_pipeline(step, network).fit(X, Y), path, X)
+
+
+@pytest.mark.parametrize("step", [PolynomialFeatures(), PowerTransformer()], ids=repr)
+def test_steps_that_skl2onnx_knows_in_float32_alone(problem, path, step):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
+    X, Y = problem
+    network = MultiTaskNetClassifier((8,), **SMALL)
+    model = make_pipeline(step, network).fit(X, Y)
+    with pytest.warns(UserWarning, match=r"must be computed in float32"):
+        assert_same(model, path, X)
 
 
 @pytest.mark.parametrize("encoder", [OneHotEncoder(), OrdinalEncoder()], ids=str)

@@ -224,6 +224,7 @@ def test_all_types_of_tasks(mixed_problem):
     net = MultiTaskNet((8,), task_types=types, n_members=1, max_iter=3)
     result = small_report(net, X, Y, cv=3, models=["joint", "separate"])
     assert_sound(result.html)
+    assert "Separate networks: the joint network is better in" in result.html
     assert list(result.thresholds.index) == ["task_1"]
     assert np.isfinite(result.scores["r2"][3:]).all()
     assert np.isnan(result.scores["r2"][:3]).all()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from sklearn.pipeline import Pipeline
 
+from skmtl._messages import shorten, warn
 from skmtl._onnx._graph import OPSETS, Graph
 from skmtl._onnx._inputs import Rows, column_names
 
@@ -47,6 +48,12 @@ def rows_after_steps(graph: Graph, pipeline: Pipeline, rows: Rows) -> Rows:
         dtype: Any = np.float64
     except Exception:  # skl2onnx raises many; some steps know float32 alone
         model, dtype = _converted_or_error(steps, inputs), np.float32
+        warn(
+            f"The steps before the network must be computed in float32, since skl2onnx "
+            f"does not know all of {shorten(name for name, _ in steps)} in float64; "
+            "large numbers lose digits. Compare the probabilities on rows of yours, or "
+            "export the last step alone."
+        )
     _check_outputs(model.graph.output, pipeline.steps[-1][1])
     # By position: skl2onnx changes names such as "education-num".
     names = [wanted.name for wanted in model.graph.input]

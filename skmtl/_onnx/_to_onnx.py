@@ -48,6 +48,11 @@ def to_onnx(estimator: Any, path: str | os.PathLike, X=None) -> None:
     OSError
         If the file cannot be written.
 
+    Warns
+    -----
+    UserWarning
+        If skl2onnx knows a step of a Pipeline in float32 alone.
+
     See Also
     --------
     save : Write a file that skmtl reads again.

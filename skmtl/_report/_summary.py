@@ -127,6 +127,8 @@ def _tasks(n: int) -> str:
 
 def _against_all(comparison: ModelComparison) -> list[str]:
     gains = comparison.mean_gains
+    if not comparison.has_mean:
+        return [_by_counts(comparison, other) for other in comparison.gains]
     unsure = [other for other in gains if np.isnan(gains[other][1])]
     found = [_against(comparison, other) for other in gains if other not in unsure]
     if unsure:
@@ -139,6 +141,16 @@ def _against_all(comparison: ModelComparison) -> list[str]:
             "may be chance."
         )
     return found
+
+
+def _by_counts(comparison: ModelComparison, other: str) -> str:
+    """Classes and numbers have scores that cannot be averaged."""
+    counts = [len(comparison.tasks_with(v, other)) for v in ("better", "worse")]
+    return (
+        f"{_upper(_PLAIN[other])}: the {comparison.models[0]} network is better in "
+        f"{counts[0]} and worse in {counts[1]} of {len(comparison.task_names)} tasks; "
+        "in the others no difference can be told."
+    )
 
 
 def _against(comparison: ModelComparison, other: str) -> str:

@@ -31,6 +31,7 @@ from skmtl.inspection._comparison import (
     repeated_splits,
     rows_scored_per_row,
     trainable_parameters,
+    types_of,
     warn_undefined,
     with_types_told,
 )
@@ -66,7 +67,9 @@ class ModelComparison:
         the `verdict`: "better", "worse" or "cannot tell".
     mean_gains : dict
         For each model but the first one the gain of the mean over the tasks, and its
-        interval: (gain, low, high).
+        interval: (gain, low, high). Empty if `has_mean` is false.
+    has_mean : bool
+        Whether all tasks have the same metric, so that a mean over them says something.
     scoring : str
         The metric, or the metrics of classes and of numbers.
     confidence : float
@@ -99,6 +102,7 @@ class ModelComparison:
     seconds: dict[str, float]
     gains: dict[str, Any]
     mean_gains: dict[str, tuple[float, float, float]]
+    has_mean: bool
     scoring: str
     confidence: float
 
@@ -130,29 +134,39 @@ class ModelComparison:
         Returns
         -------
         means : dict
-            Of each task that has a score, the mean over the splits that `table` has.
+            Of each task that has a score, the mean over the splits that `table` has;
+            NaN if `has_mean` is false.
         """
+        if not self.has_mean:
+            return dict.fromkeys(self.models, np.nan)
         return {
             m: float(mean_or_nan(np.asarray(self.table[m]), 0)) for m in self.models
         }
 
     def _lines(self) -> list[str]:
         """What stands below the table."""
-        means = self.mean_scores().items()
-        seconds = self.seconds.items()
-        lines = [
-            "mean over the tasks: "
-            + ", ".join(f"{m} {score:.4f}" for m, score in means),
-            "seconds of all fits: " + ", ".join(f"{m} {s:.1f}" for m, s in seconds),
-        ]
-        level = f"{100 * self.confidence:.0f} %"
-        for than, (gain, low, high) in self.mean_gains.items():
+        lines = []
+        if self.has_mean:
+            means = [f"{m} {score:.4f}" for m, score in self.mean_scores().items()]
+            lines.append(f"mean over the tasks: {', '.join(means)}")
+        seconds = [f"{m} {s:.1f}" for m, s in self.seconds.items()]
+        lines.append(f"seconds of all fits: {', '.join(seconds)}")
+        for than in self.gains:
             counts = [f"{v} {len(self.tasks_with(v, than))}" for v in VERDICTS]
             lines.append(
-                f"{self.models[0]} against {than}: mean gain {gain:.4f}, {level} "
-                f"interval from {low:.4f} to {high:.4f}; tasks: {', '.join(counts)}"
+                f"{self.models[0]} against {than}: {self._mean_gain_in_words(than)}"
+                f"tasks: {', '.join(counts)}"
             )
         return lines
+
+    def _mean_gain_in_words(self, than: str) -> str:
+        if than not in self.mean_gains:
+            return ""
+        gain, low, high = self.mean_gains[than]
+        if np.isnan(low):
+            return f"mean gain {gain:.4f}, without an interval; "
+        level = f"{100 * self.confidence:.0f} %"
+        return f"mean gain {gain:.4f}, {level} interval from {low:.4f} to {high:.4f}; "
 
     def _title(self) -> str:
         n_splits, n_tasks = self.scores[self.models[0]].shape
@@ -385,14 +399,16 @@ def comparison_of(
     columns |= {name: mean_or_nan(own, axis=0) for name, own in paired.items()}
     columns["n_scored"] = n_scored
     first, *others = scores
+    types = set(types_of(tasks).values())
+    metrics = {m.name for t, m in scorer._metric.by_type.items() if t in types}
+    has_mean = len(metrics) == 1
     gains, mean_gains = {}, {}
     for other in others:
         difference = scores[first] - scores[other]
         gain = corrected_gain(difference, test_ratio)
         gains[other] = _table_of_gain(gain, tasks.names)
-        mean = corrected_gain(mean_or_nan(difference, axis=1)[:, None], test_ratio)
-        low, high = float(mean.low[0]), float(mean.high[0])
-        mean_gains[other] = float(mean.mean[0]), low, high
+        if has_mean:
+            mean_gains[other] = _mean_gain(difference, test_ratio)
     return ModelComparison(
         as_table(columns, tasks.names.tolist()),
         tasks.names,
@@ -401,9 +417,16 @@ def comparison_of(
         {name: sum(run.seconds for run in of) for name, of in runs.items()},
         gains,
         mean_gains,
+        has_mean,
         scorer._metric.name,
         CONFIDENCE,
     )
+
+
+def _mean_gain(differences: NDArray, test_ratio: float) -> tuple[float, float, float]:
+    """Of (n_splits, n_tasks): the gain of the mean over the tasks, and its interval."""
+    gain = corrected_gain(mean_or_nan(differences, axis=1)[:, None], test_ratio)
+    return float(gain.mean[0]), float(gain.low[0]), float(gain.high[0])
 
 
 def _table_of_gain(gain: Gain, names: NDArray) -> Any:

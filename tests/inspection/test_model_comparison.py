@@ -250,3 +250,19 @@ def test_without_lightgbm(problem, monkeypatch):
     cv = [(np.arange(40), np.arange(40, 60))]
     result = compare_models(quick(), *problem, cv=cv)
     assert result.models == ("joint", "separate", "forest")
+
+
+def test_scores_of_classes_and_of_numbers_are_not_averaged():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    Y = np.column_stack([X[:, 0] > 0, X[:, 1]])
+    types = {"task_0": "class", "task_1": "number"}
+    net = MultiTaskNet((8,), task_types=types, max_iter=2, n_members=1)
+    models = ["joint", "forest"]
+    result = compare_models(net, X, Y, models=models, cv=3, random_state=0)
+    assert not result.has_mean
+    assert result.mean_gains == {}
+    assert np.isnan(list(result.mean_scores().values())).all()
+    assert np.isfinite(result.gains["forest"]["gain"]).all()
+    assert "mean" not in repr(result)
+    assert "joint against forest: tasks: better" in repr(result)
