@@ -23,8 +23,10 @@ from skmtl._cli._console import (
     complain,
     only_our_warnings,
     say,
+    usage_failure,
 )
 from skmtl._cli._deciding import Choices
+from skmtl._cli._input_files import check_is_no_stream, check_kind
 from skmtl._cli._interrupts import caught_interrupts
 from skmtl._cli._sources import Source
 
@@ -42,6 +44,8 @@ app = typer.Typer(
 )
 
 _COLUMNS, _TRAINING = "Columns", "Training"
+# What a report about a fitted model reads of them.
+_WITH_MODEL = ("missing", "delimiter", "decimal", "encoding", "seed")
 Names = list[str]
 
 
@@ -120,7 +124,11 @@ Settings = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(help="The same seed, the same model.", rich_help_panel=_TRAINING)
+    int | None,
+    typer.Option(
+        help="The same seed, the same model; 0 by default.",
+        rich_help_panel=_TRAINING,
+    ),
 ]
 Thresholds = Annotated[
     str | None,
@@ -151,6 +159,12 @@ Folds = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file of --out.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
+
+
+def _source(path: Path, *options: Any) -> Source:
+    check_is_no_stream(path)
+    check_kind(path)
+    return Source(path, *options)
 
 
 def _command(help: str, *examples: str) -> Callable:
@@ -188,7 +202,7 @@ def fit(
     encoding: Encoding = "utf-8",
     set: Set = [],  # noqa: B006
     settings: Settings = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     thresholds: Thresholds = None,
     calibrate: Calibrate = None,
     force: Force = False,
@@ -201,7 +215,7 @@ def fit(
     )
     choices, given = _settings.gathered(settings, columns, set)
     model = _settings.Model(given, seed, thresholds, calibrate)
-    source = Source(train, delimiter, decimal, encoding)
+    source = _source(train, delimiter, decimal, encoding)
     return partial(
         _fitting.fit, source, choices, model, out=out, force=force, quiet=quiet
     )
@@ -220,6 +234,7 @@ def predict(
     new: Annotated[Path, _argument("NEW", "Table with the columns of the training.")],
     out: OutTable,
     id: Ids = [],  # noqa: B006
+    missing: Missing = [],  # noqa: B006
     delimiter: Delimiter = None,
     decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
@@ -228,9 +243,16 @@ def predict(
 ) -> Work:
     from skmtl._cli import _predicting
 
-    source = Source(new, delimiter, decimal, encoding)
+    source = _source(new, delimiter, decimal, encoding)
     return partial(
-        _predicting.predict, model, source, ids=id, out=out, force=force, quiet=quiet
+        _predicting.predict,
+        model,
+        source,
+        ids=id,
+        missing=missing,
+        out=out,
+        force=force,
+        quiet=quiet,
     )
 
 
@@ -243,6 +265,7 @@ def evaluate(
     model: ModelFile,
     test: Annotated[Path, _argument("TEST", "Table with labels.")],
     out: OutScores = None,
+    missing: Missing = [],  # noqa: B006
     delimiter: Delimiter = None,
     decimal: Decimal = ".",
     encoding: Encoding = "utf-8",
@@ -251,9 +274,15 @@ def evaluate(
 ) -> Work:
     from skmtl._cli import _evaluating
 
-    source = Source(test, delimiter, decimal, encoding)
+    source = _source(test, delimiter, decimal, encoding)
     return partial(
-        _evaluating.evaluate, model, source, out=out, force=force, quiet=quiet
+        _evaluating.evaluate,
+        model,
+        source,
+        missing=missing,
+        out=out,
+        force=force,
+        quiet=quiet,
     )
 
 
@@ -278,13 +307,14 @@ def compare(
     encoding: Encoding = "utf-8",
     set: Set = [],  # noqa: B006
     settings: Settings = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     cv: Folds = 5,
     model: Annotated[
         Names,
         typer.Option(
             metavar="NAME",
-            help="What to compare: joint, separate, forest, lightgbm. By default all.",
+            help="Compare joint (always) with: separate, forest, lightgbm. By default "
+            "all.",
             rich_help_panel=_TRAINING,
         ),
     ] = [],  # noqa: B006
@@ -300,7 +330,7 @@ def compare(
     choices, given = _settings.gathered(settings, columns, set)
     return partial(
         _evaluating.compare,
-        Source(train, delimiter, decimal, encoding),
+        _source(train, delimiter, decimal, encoding),
         choices,
         _settings.Model(given, seed),
         cv=cv,
@@ -318,6 +348,7 @@ def compare(
     "report test.csv --model model.skmtl --out report.html",
 )
 def report(
+    context: typer.Context,
     table: Annotated[Path, _argument("TABLE", "Table with labels.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page, .html.")],
     model: Annotated[
@@ -337,20 +368,22 @@ def report(
     encoding: Encoding = "utf-8",
     set: Set = [],  # noqa: B006
     settings: Settings = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     cv: Folds = 5,
     force: Force = False,
     quiet: Quiet = False,
 ) -> Work:
     from skmtl._cli import _evaluating, _settings
 
+    if model is not None:
+        _check_goes_with_model(context)
     columns = Choices(
         tasks, id, drop, categorical, numbers, classes, missing, blank_only
     )
     choices, given = _settings.gathered(settings, columns, set)
     return partial(
         _evaluating.report,
-        Source(table, delimiter, decimal, encoding),
+        _source(table, delimiter, decimal, encoding),
         choices,
         _settings.Model(given, seed),
         model_path=model,
@@ -359,6 +392,27 @@ def report(
         force=force,
         quiet=quiet,
     )
+
+
+def _check_goes_with_model(context: typer.Context) -> None:
+    """Refuse what only a model that is trained would read."""
+    of_training = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if getattr(parameter, "rich_help_panel", None) in (_COLUMNS, _TRAINING)
+        and parameter.name not in _WITH_MODEL
+        and _is_typed(context, str(parameter.name))
+    ]
+    if of_training:
+        raise usage_failure(
+            "--model brings its tasks, its columns and its settings, but "
+            f"{of_training[0]} was typed too. Leave out one of them."
+        )
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @_command("Show what a model predicts and reads.", "info model.skmtl")

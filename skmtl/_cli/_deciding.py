@@ -8,17 +8,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skmtl._cli._console import Failure, listed, nearest, quoted, usage_failure
+from skmtl._cli._console import (
+    Failure,
+    complain,
+    listed,
+    nearest,
+    quoted,
+    usage_failure,
+)
 from skmtl._cli._plan import Plan, as_sparse, misfits_at
 from skmtl._cli._readings import (
     USUAL_MISSING,
     Labels,
     Reading,
     Values,
+    are_whole_beyond_exact,
+    as_categories,
+    as_floats,
     as_labels,
     guess_labels,
     guess_reading,
     have_decimal_commas,
+    have_decimal_points,
+    have_thousands,
     is_different_in_most_rows,
     is_zero_one,
     n_different,
@@ -27,9 +39,13 @@ from skmtl._cli._readings import (
 )
 from skmtl._cli._sources import Source
 
-# So many columns, so few of whose cells are not 0, are a sparse matrix.
+# So many columns of small counts, so few of whose cells are not 0, are a sparse matrix.
 _MANY_COLUMNS = 100
 _SHARE_OF_VALUES = 0.1
+_SHARE_OF_VALUES_IN_COLUMN = 0.5
+_GREATEST_COUNT = 255
+# Names that pandas gives an index that becomes a column.
+_NAMES_OF_INDEX = ("index", "level_0")
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,27 @@ def decide(source: Source, choices: Choices) -> Decided:
         )
     table = pa.concat_tables(blocks)
     marks = tuple(sorted(missing))
+    _warn_of_unused_marks(table, choices.missing, source)
     return _Reader(source, roles, table, marks, choices.may_be_sparse).decide()
+
+
+def _warn_of_unused_marks(
+    table: pa.Table, marks: Iterable[str], source: Source
+) -> None:
+    columns = [table[name] for name in source.names if name]
+    n_known = [values_of(column, ()).n_missing for column in columns]
+    for mark in filter(None, map(str.strip, marks)):
+        pairs = zip(columns, n_known, strict=True)
+        if not any(
+            values_of(column, (mark,), source.decimal).n_missing > n
+            for column, n in pairs
+        ):
+            complain(
+                "Warning",
+                f"--missing {quoted(mark)} stands nowhere in {source.path}: nothing is "
+                "missing by it.",
+                "yellow",
+            )
 
 
 def _roles(source: Source, choices: Choices) -> _Roles:
@@ -202,7 +238,7 @@ class _Reader:
         return Decided(plan, rows, columns, pa.table(y), self.table.num_rows)
 
     def _values(self, name: str) -> Values:
-        return values_of(self.table[name], self.missing)
+        return values_of(self.table[name], self.missing, self.source.decimal)
 
     def _share_missing(self, name: str) -> float:
         return self._values(name).n_missing / self.table.num_rows
@@ -231,16 +267,29 @@ class _Reader:
         if name in self.roles.numbers:
             return "number", ""
         is_categorical = name in self.roles.categorical
+        if not is_categorical and self._is_index(name, values, reading):
+            return None, f"index of pandas{_how_to_keep(name, reading)}"
         if reading != "category" and not is_categorical:
+            if reading == "number" and are_whole_beyond_exact(values):
+                keep = _how_to_keep(name, "category")
+                return None, f"numbers as long as those of ids{keep}"
             return reading, ""
-        different = f"{n_different(values):,} different"
+        categories = values._replace(array=as_categories(values), is_text=True)
+        different = f"{n_different(categories):,} different"
         if is_categorical:
             return "category", different
         hint = _hint_of_marks(values)
-        if not is_different_in_most_rows(values):
+        if not is_different_in_most_rows(categories):
             return reading, different + hint
-        hint = hint or f"; keep it: --categorical {quoted(name)}"
-        return None, f"text, {different}{hint}"
+        return None, f"text, {different}{hint or _how_to_keep(name, reading)}"
+
+    def _is_index(self, name: str, values: Values, reading: Reading) -> bool:
+        """Whether pandas wrote it to name rows."""
+        if name in self.source.row_labels:
+            return True
+        if name not in _NAMES_OF_INDEX or reading != "number":
+            return False
+        return np.array_equal(as_floats(values, reading), range(self.table.num_rows))
 
     # Tasks --------------------------------------------------------------------------
 
@@ -261,7 +310,8 @@ class _Reader:
             if kind == "number":
                 rows.append(Row(name, "task: number", share))
             else:
-                note = f"{n_different(values):,} classes" + _hint_of_marks(values)
+                n_classes = n_different(Values(y[name], is_text=False))
+                note = f"{n_classes:,} classes" + _hint_of_marks(values)
                 rows.append(Row(name, "task: class", share, note))
         if unclear:
             example = quoted(unclear[0])
@@ -290,22 +340,43 @@ class _Reader:
         if name in self.roles.classes:
             return "text" if labels == "number" else labels
         is_unclear = labels == "whole" and not is_zero_one(values)
+        is_unclear |= labels == "number" and are_whole_beyond_exact(values)
         return None if is_unclear else labels
 
 
 def _are_mostly_zeros(features: dict[str, Reading], X: dict[str, Any]) -> bool:
-    """Whether they are counts or bits, such as fingerprints of molecules."""
+    """Whether all are small counts or bits, such as fingerprints of molecules."""
     if len(X) < _MANY_COLUMNS or not {"number", "boolean"} >= set(features.values()):
         return False
     arrays = [column.to_numpy() for column in X.values()]
-    if any(np.isnan(array).any() for array in arrays):
-        return False
-    n_values = sum(np.count_nonzero(array) for array in arrays)
-    return bool(n_values <= _SHARE_OF_VALUES * len(X) * len(arrays[0]))
+    n_rows = len(arrays[0])
+    n_values = 0
+    for array in arrays:
+        n_values_here = int(np.count_nonzero(array))
+        are_counts = ((array >= 0) & (array <= _GREATEST_COUNT)).all()  # false for NaN
+        if not (are_counts and (array == np.floor(array)).all()):
+            return False
+        if n_values_here > _SHARE_OF_VALUES_IN_COLUMN * n_rows:
+            return False
+        n_values += n_values_here
+    return n_values <= _SHARE_OF_VALUES * len(X) * n_rows
+
+
+def _how_to_keep(name: str, reading: Reading) -> str:
+    """What to type to learn from a column that is dropped by itself."""
+    if reading in ("number", "category"):
+        option = "--numbers" if reading == "number" else "--categorical"
+        return f"; keep it: {option} {quoted(name)}"
+    return "; reset_index() before writing keeps it"
 
 
 def _hint_of_marks(values: Values) -> str:
     """What to type where little keeps a column from being one of numbers."""
+    if have_thousands(values):
+        mark = "," if values.decimal == "." else "."
+        return f"; numbers with {mark!r} between thousands: delete them all"
+    if values.decimal == "," and have_decimal_points(values):
+        return "; numbers with points: leave out --decimal ,"
     if have_decimal_commas(values):
         return "; numbers with commas: --decimal ,"
     odd = odd_ones_among_numbers(values)

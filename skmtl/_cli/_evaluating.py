@@ -1,7 +1,7 @@
 """`skmtl evaluate`, `compare`, `report` and `info`: what a model is worth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from skmtl._cli._console import (
     Failure,
     complain,
     listed,
+    nearest,
     say,
     show_table,
     usage_failure,
@@ -21,16 +22,20 @@ from skmtl._cli._console import (
 )
 from skmtl._cli._deciding import Choices
 from skmtl._cli._fitting import read_to_learn
-from skmtl._cli._models import load_model
+from skmtl._cli._models import load_model, with_missing
+from skmtl._cli._new_rows import NewRows
 from skmtl._cli._plan import Plan
 from skmtl._cli._predicting import as_written
 from skmtl._cli._settings import Model
 from skmtl._cli._sources import Source, check_is_file
-from skmtl._cli._writing import check_output, check_suffix, table_writer
+from skmtl._cli._writing import STDOUT, check_output, check_suffix, table_writer
 from skmtl._predictions import fitted_network, probabilities_by_task
 from skmtl.inspection import compare_models
+from skmtl.inspection._comparison import encode_for
+from skmtl.inspection._model_comparison import check_models
 from skmtl.metrics import multitask_report
 
+_MODELS = ["joint", "separate", "forest", "lightgbm"]
 # What is shown of the columns of the report; a file has all.
 _OF_CLASSES = {
     "n_labelled": "labels",
@@ -53,14 +58,20 @@ _OF_NUMBERS = {
 
 
 def evaluate(
-    model_path: Path, source: Source, *, out: Path | None, force: bool, quiet: bool
+    model_path: Path,
+    source: Source,
+    *,
+    missing: Iterable[str],
+    out: Path | None,
+    force: bool,
+    quiet: bool,
 ) -> int:
     """Scores of each task on rows with labels."""
     if out is not None:
         check_output(out, force, is_stream=True)
         check_suffix(out)
     estimator, plan = load_model(model_path)
-    X, y = read_to_check(source, plan)
+    X, y = read_to_check(source, estimator, with_missing(plan, missing))
     _warn_of_unknown_labels(estimator, y)
     report = multitask_report(
         y,
@@ -69,7 +80,8 @@ def evaluate(
         thresholds=getattr(estimator, "best_thresholds_", None),
     )
     if not quiet:
-        _show_report(report, list(plan.tasks), estimator._tasks.are_numbers)
+        are_numbers = estimator._tasks.are_numbers
+        _show_report(report, list(plan.tasks), are_numbers, to_errors=out == STDOUT)
     if out is not None:
         columns = {name: np.asarray(report[name]) for name in report}
         table = pa.table({"task": list(plan.tasks)} | columns)
@@ -78,7 +90,7 @@ def evaluate(
     return 0
 
 
-def read_to_check(source: Source, plan: Plan) -> tuple[Any, pa.Table]:
+def read_to_check(source: Source, estimator: Any, plan: Plan) -> tuple[Any, pa.Table]:
     """X and y of a table with labels; tasks that are not there have none."""
     check_is_file(source.path)
     plan.check_has(source.names, source)
@@ -99,7 +111,10 @@ def read_to_check(source: Source, plan: Plan) -> tuple[Any, pa.Table]:
     table = pa.concat_tables(blocks)
     for name in lacking:
         table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
-    return plan.X(table, source), plan.y(table, source)
+    rows = NewRows(estimator, plan, source)
+    X, y = rows.X(table), plan.y(table, source)
+    rows.warn_of_unknown()
+    return X, y
 
 
 def _warn_of_unknown_labels(estimator: Any, y: pa.Table) -> None:
@@ -130,7 +145,9 @@ def _predictions_by_task(estimator: Any, X: Any) -> list[NDArray]:
     return by_task
 
 
-def _show_report(report: Any, names: list[str], are_numbers: NDArray) -> None:
+def _show_report(
+    report: Any, names: list[str], are_numbers: NDArray, *, to_errors: bool
+) -> None:
     for is_number, shown in ((False, _OF_CLASSES), (True, _OF_NUMBERS)):
         rows = np.flatnonzero(are_numbers == is_number)
         if len(rows) == 0:
@@ -141,7 +158,7 @@ def _show_report(report: Any, names: list[str], are_numbers: NDArray) -> None:
         if len(rows) > 1:
             means = [_mean(column) for column in columns[1:]]
             lines.append(["mean", "", *map(_number, means)])
-        show_table(["task", *shown.values()], lines)
+        show_table(["task", *shown.values()], lines, to_errors=to_errors)
 
 
 def _cells(row: NDArray) -> list[str]:
@@ -176,35 +193,24 @@ def compare(
     if out is not None:
         check_output(out, force, is_stream=True)
         check_suffix(out)
-    decided = read_to_learn(source, choices, quiet=quiet)
+    _check_names(models)
+    to_errors = out == STDOUT
+    decided = read_to_learn(source, choices, quiet=quiet, to_errors=to_errors)
     estimator = model.estimator(decided.plan.tasks)
     with working(f"Comparing in {cv} folds", quiet):
         result = compare_models(
             estimator,
             decided.X,
             decided.y,
-            models=list(models) or None,
+            models=_with_network(models, estimator, decided.y),
             cv=cv,
-            random_state=model.seed,
+            random_state=model.random_state,
         )
     names = list(result.models)
     scores = np.column_stack([np.asarray(result.table[name]) for name in names])
     n_labelled = np.asarray(result.table["n_labelled"])
     if not quiet:
-        tasks = result.task_names.tolist()
-        lines = [
-            [task, f"{n:,}", *map(_number, row)]
-            for task, n, row in zip(tasks, n_labelled.tolist(), scores, strict=True)
-        ]
-        lines.append(["mean", "", *map(_number, result.mean_scores().values())])
-        seconds = [f"{result.seconds[name]:.1f}" for name in names]
-        lines.append(["seconds of all fits", "", *seconds])
-        show_table(["task", "labels", *names], lines, title=result.scoring)
-        for than, (gain, low, high) in result.mean_gains.items():
-            say(
-                f"{names[0]} against {than}: mean gain {gain:+.4f}, "
-                f"{result.confidence:.0%} interval from {low:+.4f} to {high:+.4f}."
-            )
+        _show_comparison(result, scores, n_labelled, to_errors=to_errors)
     if out is not None:
         columns = {"task": result.task_names.tolist(), "n_labelled": n_labelled}
         columns |= dict(zip(names, scores.T, strict=True))
@@ -212,6 +218,53 @@ def compare(
         with table_writer(out, table.schema) as writer:
             writer.write_table(table)
     return 0
+
+
+def _check_names(models: Sequence[str]) -> None:
+    for name in models:
+        if name not in (*_MODELS, "network"):
+            raise usage_failure(
+                f"--model must be the name of a kind of model; got {name!r}. "
+                f"{nearest(name, _MODELS)}"
+            )
+
+
+def _with_network(models: Sequence[str], estimator: Any, y: Any) -> list[str] | None:
+    """With the name that it has if nothing is joint; it is always among them."""
+    if not models:
+        return None
+    own = check_models(None, estimator, encode_for(estimator, y).tasks)[0]
+    if own == "network" and "separate" in models:
+        raise usage_failure(
+            "--model separate needs tasks that share a layer otherwise, but there is "
+            "one task, or none is shared. Leave it out."
+        )
+    others = [name for name in models if name not in ("joint", "network")]
+    return [own, *dict.fromkeys(others)]
+
+
+def _show_comparison(
+    result: Any, scores: NDArray, n_labelled: NDArray, *, to_errors: bool
+) -> None:
+    names, tasks = list(result.models), result.task_names.tolist()
+    lines = [
+        [task, f"{n:,}", *map(_number, row)]
+        for task, n, row in zip(tasks, n_labelled.tolist(), scores, strict=True)
+    ]
+    if result.has_mean:
+        lines.append(["mean", "", *map(_number, result.mean_scores().values())])
+    seconds = [f"{result.seconds[name]:.1f}" for name in names]
+    lines.append(["seconds of all fits", "", *seconds])
+    headers = ["task", "labels", *names]
+    show_table(headers, lines, title=result.scoring, to_errors=to_errors)
+    for than, (gain, low, high) in result.mean_gains.items():
+        interval = f"{result.confidence:.0%} interval from {low:+.4f} to {high:+.4f}"
+        if math.isnan(low):
+            interval = "no interval (it takes three splits with scores that differ)"
+        say(
+            f"{names[0]} against {than}: mean gain {gain:+.4f}, {interval}.",
+            to_errors=to_errors,
+        )
 
 
 def info(path: Path) -> int:
@@ -262,11 +315,6 @@ def report(
 ) -> int:
     """A page of HTML about a model that is cross-validated, or about a fitted one."""
     check_output(out, force)
-    if model_path is not None and choices.tasks:
-        raise usage_failure(
-            "--model brings its tasks, but --tasks names some too. Leave out one of "
-            "them."
-        )
     folds: int | str = cv
     if model_path is None:
         decided = read_to_learn(source, choices, quiet=quiet)
@@ -274,7 +322,8 @@ def report(
         estimator: Any = model.estimator(plan.tasks)
     else:
         estimator, plan = load_model(model_path)
-        X, y = read_to_check(source, plan)
+        plan = with_missing(plan, choices.missing)
+        X, y = read_to_check(source, estimator, plan)
         folds = "prefit"
     with working("Writing the report", quiet):
         skmtl.report(
@@ -284,7 +333,7 @@ def report(
             path=out,
             cv=folds,
             feature_names=list(plan.features),
-            random_state=model.seed,
+            random_state=model.random_state,
         )
     if not quiet:
         say(f"Wrote {out}.")

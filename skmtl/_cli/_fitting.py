@@ -1,5 +1,6 @@
 """`skmtl fit`: from a table to the file of a model."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from skmtl._predictions import fitted_network
 _LONGEST = 40
 
 
-def read_to_learn(source: Source, choices: Choices, *, quiet: bool) -> Decided:
+def read_to_learn(
+    source: Source, choices: Choices, *, quiet: bool, to_errors: bool = False
+) -> Decided:
     """Read a table and show what was decided."""
     check_is_file(source.path)
     decided = decide(source, choices)
     if not quiet:
-        show_decisions(decided, source)
+        show_decisions(decided, source, to_errors)
     return decided
 
 
@@ -70,7 +73,7 @@ def fit_with_progress(
         vars(fitted).pop("_skl_callbacks", None)
 
 
-def show_decisions(decided: Decided, source: Source) -> None:
+def show_decisions(decided: Decided, source: Source, to_errors: bool) -> None:
     """How each column is read."""
     rows = decided.rows
     plan = decided.plan
@@ -79,15 +82,20 @@ def show_decisions(decided: Decided, source: Source) -> None:
         ["column", "read as", "note", "missing"],
         [[row.name, row.read_as, row.note, f"{row.missing:.1%}"] for row in shown],
         n_text_columns=3,
+        to_errors=to_errors,
     )
     counts = [(decided.n_rows, "row"), (len(plan.tasks), "task")]
     counts.append((len(plan.features), "column"))
     shown_counts = [f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts]
-    say(f"{source.path}: {', '.join(shown_counts)} to learn from.")
+    say(
+        f"{source.path}: {', '.join(shown_counts)} to learn from.",
+        to_errors=to_errors,
+    )
     if plan.is_sparse:
         say(
             "Nearly all cells of these columns are 0: read as a sparse matrix. To read "
-            "them as other numbers, type --set input_encoding=piecewise"
+            "them as other numbers, type --set input_encoding=piecewise",
+            to_errors=to_errors,
         )
 
 
@@ -97,7 +105,7 @@ def _joined(rows: list[Row]) -> list[Row]:
     for row in rows:
         is_alike = (
             bool(joined)
-            and joined[-1][-1].read_as == row.read_as
+            and _kind(joined[-1][-1]) == _kind(row)
             and not row.read_as.startswith("task")
             and ";" not in row.note  # which says what to type
         )
@@ -109,6 +117,11 @@ def _joined(rows: list[Row]) -> list[Row]:
     for group in joined:
         shown += [_as_one(group)] if len(group) > 2 else group
     return shown
+
+
+def _kind(row: Row) -> tuple[str, str]:
+    """How a column is read, and its note but for numbers."""
+    return row.read_as, re.sub(r"[\d,]+", "", row.note)
 
 
 def _as_one(group: list[Row]) -> Row:

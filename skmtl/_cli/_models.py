@@ -1,6 +1,7 @@
 """The file of a model, and how the columns of its table are read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ def load_model(path: Path) -> tuple[Any, Plan]:
     return estimator, _plan_from_json(content, estimator)
 
 
+def with_missing(plan: Plan, marks: Iterable[str]) -> Plan:
+    """The plan with further text that means a missing value."""
+    return replace(plan, missing=(*plan.missing, *marks))
+
+
 def rows_at_once(estimator: Any, plan: Plan) -> int:
     """So many that the network sees the chunks of rows that it makes of a whole table.
 
@@ -44,9 +50,14 @@ def rows_at_once(estimator: Any, plan: Plan) -> int:
 
 def _plan_from_json(content: Any, estimator: Any) -> Plan:
     """Of a file, so that nothing is taken for granted."""
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise Failure(
+            f"The model's file must say how columns are read as version {VERSION} of "
+            f"such notes, but has version {version}: another skmtl wrote it. Fit the "
+            "model anew."
+        )
     try:
-        if content["version"] != VERSION:
-            raise ValueError("it is of a later version of skmtl")
         features, tasks = dict(content["features"]), dict(content["tasks"])
         texts = [*features, *tasks, *content["ids"], *content["missing"]]
         is_sparse, network = content["is_sparse"], fitted_network(estimator)

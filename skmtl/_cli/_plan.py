@@ -1,6 +1,7 @@
 """What the columns of a table are for and how they are read, as part of a model."""
 
 import contextlib
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ class Plan:
         """The features: numbers, and categories as text."""
         columns = {}
         for name, reading in self.features.items():
-            values = values_of(block[name], self.missing)
+            values = values_of(block[name], self.missing, source.decimal)
             with misfits_at(source, name, first_row):
                 columns[name] = (
                     as_categories(values)
@@ -62,8 +63,9 @@ class Plan:
         """The labels of the tasks."""
         columns = {}
         for name, labels in self.tasks.items():
+            values = values_of(block[name], self.missing, source.decimal)
             with misfits_at(source, name):
-                columns[name] = as_labels(values_of(block[name], self.missing), labels)
+                columns[name] = as_labels(values, labels)
         return pa.table(columns)
 
     def check_has(self, names: Collection[str], source: Source) -> list[str]:
@@ -102,8 +104,13 @@ def misfits_at(source: Source, name: str, first_row: int = 0) -> Iterator[None]:
     except Misfit as misfit:
         where = source.line_of_row(first_row + misfit.row)
         value = misfit.value if len(misfit.value) < 40 else misfit.value[:40] + "..."
+        has_comma = re.fullmatch(r"[+-]?\d+,\d+", misfit.value) is not None
+        option = (
+            "--decimal , if numbers have commas"
+            if has_comma and source.decimal == "."
+            else "--missing with what stands for a missing value"
+        )
         raise Failure(
             f"{source.path}, {where}: column {name!r} must have {misfit.must_be} in "
-            f"each row, but has {value!r} here. Mend it, or type --missing with what "
-            "stands for a missing value."
+            f"each row, but has {value!r} here. Mend it, or type {option}."
         ) from misfit

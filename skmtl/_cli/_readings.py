@@ -22,6 +22,11 @@ USUAL_MISSING = (
 )
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+# 007 is a code, and no mark of 7.
+_NUMBER_OR_CODE = r"^[+-]?0\d"
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(%s\d{3})+%s$"
+# Beyond, float64 does not tell whole numbers apart.
+_MOST_EXACT = 2**53
 _MILLISECONDS_OF_DAY = 86_400_000.0
 # Text with more different values than this share of the rows tells nothing.
 _SHARE_DIFFERENT = 0.5
@@ -33,6 +38,7 @@ class Values(NamedTuple):
 
     array: Any  # pa.ChunkedArray
     is_text: bool
+    decimal: str = "."  # of numbers in text
 
     @property
     def n_missing(self) -> int:
@@ -51,32 +57,58 @@ class Misfit(ValueError):
         self.row, self.value, self.must_be = row, value, must_be
 
 
-def values_of(column: pa.ChunkedArray, missing: Iterable[str]) -> Values:
-    """The column without the text that means a missing value."""
+def values_of(
+    column: pa.ChunkedArray, missing: Iterable[str], decimal: str = "."
+) -> Values:
+    """The column without what means a missing value: text, or the same number."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
+    marks = _numeric(missing)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if pa.types.is_float16(kind):
+            column = column.cast(pa.float32())
         if pa.types.is_floating(kind):
             column = pc.if_else(pc.is_nan(column), None, column)
-        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            column = pc.if_else(_is_marked(column, missing), None, column)
+        if _is_numeric(kind) and marks:
+            numbers = column.cast(pa.float64(), safe=False)
+            column = pc.if_else(_is_in(numbers, marks), None, column)
         return Values(column, is_text=False)
     column = pc.utf8_trim_whitespace(column)
-    marks = pa.array(sorted(missing), kind)
-    is_missing = pc.is_in(column, value_set=marks)
-    return Values(pc.if_else(is_missing, pa.scalar(None, kind), column), is_text=True)
+    is_missing = pc.is_in(column, value_set=pa.array(sorted(missing), kind))
+    if marks:
+        text = _with_points(column) if decimal == "," else column
+        is_code = pc.match_substring_regex(text, _NUMBER_OR_CODE)
+        is_number = pc.match_substring_regex(text, _NUMBER)
+        text = pc.if_else(pc.and_not(is_number, is_code), text, None)
+        is_missing = pc.or_(is_missing, _is_in(text.cast(pa.float64()), marks))
+    column = pc.if_else(is_missing, pa.scalar(None, kind), column)
+    return Values(column, is_text=True, decimal=decimal)
 
 
-def _is_marked(column: pa.ChunkedArray, missing: Iterable[str]) -> pa.ChunkedArray:
-    """Numbers that are written as one of the marks."""
-    marks = []
-    for mark in missing:
+def _numeric(marks: Iterable[str]) -> list[float]:
+    """Those of the marks that are numbers."""
+    numbers = []
+    for mark in marks:
         with contextlib.suppress(ValueError):
-            marks.append(float(mark))
-    numbers = column.cast(pa.float64(), safe=False)
-    return pc.is_in(numbers, value_set=pa.array(marks, pa.float64()))
+            numbers.append(float(mark))
+    return [number for number in numbers if not np.isnan(number)]
+
+
+def _is_in(column: pa.ChunkedArray, numbers: list[float]) -> pa.ChunkedArray:
+    return pc.is_in(column, value_set=pa.array(numbers, pa.float64()))
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(is_number or pa.types.is_decimal(kind))
+
+
+def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers such as 1,5 with a point; other text as it is."""
+    pattern = r"^([+-]?\d*),(\d+([eE][+-]?\d+)?)$"
+    return pc.replace_substring_regex(column, pattern, r"\1.\2")
 
 
 # What a column is -----------------------------------------------------------------
@@ -86,7 +118,7 @@ def guess_reading(values: Values) -> Reading | None:
     """None for what is neither text nor a number nor a time."""
     if values.is_text:
         # A few values say quickly what a column is not.
-        first = Values(values.array.drop_null().slice(0, 100), is_text=True)
+        first = values._replace(array=values.array.drop_null().slice(0, 100))
         for reading, read in _READERS.items():
             if _can(read, first) and _can(read, values):
                 return reading
@@ -96,10 +128,7 @@ def guess_reading(values: Values) -> Reading | None:
         return "boolean"
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return "date"
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if is_number or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return "number"
-    return None
+    return "number" if _is_numeric(kind) or pa.types.is_null(kind) else None
 
 
 def guess_labels(values: Values, reading: Reading) -> Labels:
@@ -108,10 +137,42 @@ def guess_labels(values: Values, reading: Reading) -> Labels:
         return "text"
     if reading == "boolean":
         return "boolean"
+    if _are_codes(values):
+        return "text"
     numbers = as_floats(values, "number")
     known = numbers[~np.isnan(numbers)]
-    is_whole = (known == np.floor(known)).all() and (np.abs(known) < 2**53).all()
+    is_whole = (known == np.floor(known)).all()
+    is_whole &= (np.abs(known) < _MOST_EXACT).all()
     return "whole" if is_whole else "number"
+
+
+def _are_codes(values: Values) -> bool:
+    """Digits, some with leading zeros, such as 01 and 02."""
+    if not values.is_text:
+        return False
+    are_digits = pc.match_substring_regex(values.array, r"^\d+$")
+    has_zeros = pc.match_substring_regex(values.array, r"^0\d")
+    return bool(pc.all(are_digits).as_py() and pc.any(has_zeros).as_py())
+
+
+def are_whole_beyond_exact(values: Values) -> bool:
+    """Whether they are whole numbers, some of which float64 does not tell apart."""
+    if values.is_empty:
+        return False
+    kind = values.array.type
+    if values.is_text:
+        if pc.max(pc.binary_length(values.array)).as_py() < len(str(_MOST_EXACT)):
+            return False
+        are_whole = pc.match_substring_regex(values.array, r"^[+-]?\d+$")
+        if not pc.all(are_whole).as_py():
+            return False
+    elif pa.types.is_decimal(kind):
+        if kind.scale > 0:
+            return False
+    elif not pa.types.is_integer(kind):
+        return False
+    numbers = as_floats(values, "number")
+    return bool(np.nanmax(np.abs(numbers)) >= _MOST_EXACT)
 
 
 def is_zero_one(values: Values) -> bool:
@@ -135,7 +196,8 @@ def odd_ones_among_numbers(values: Values) -> list[str]:
     if not values.is_text:
         return []
     known = values.array.drop_null()
-    is_number = pc.match_substring_regex(known, _NUMBER)
+    text = _with_points(known) if values.decimal == "," else known
+    is_number = pc.match_substring_regex(text, _NUMBER)
     n_numbers = pc.sum(is_number).as_py() or 0
     others = pc.unique(known.filter(pc.invert(is_number))).to_pylist()
     is_mostly = len(others) <= 3 and n_numbers > 0.5 * len(known)
@@ -143,13 +205,39 @@ def odd_ones_among_numbers(values: Values) -> list[str]:
 
 
 def have_decimal_commas(values: Values) -> bool:
-    if not values.is_text:
+    if not values.is_text or values.decimal == ",":
         return False
     first = values.array.drop_null().slice(0, 100)
-    is_number = pc.match_substring_regex(pc.replace_substring(first, ",", "."), _NUMBER)
+    is_number = pc.match_substring_regex(_with_points(first), _NUMBER)
     has_comma = pc.match_substring(first, ",")
     return len(first) > 0 and bool(
         pc.all(is_number).as_py() and pc.any(has_comma).as_py()
+    )
+
+
+def have_decimal_points(values: Values) -> bool:
+    if not values.is_text:
+        return False
+    has_point = pc.any(pc.match_substring(values.array, ".")).as_py()
+    return bool(has_point) and _can(_numbers, values._replace(decimal="."))
+
+
+def have_thousands(values: Values) -> bool:
+    """Whether what keeps them from being numbers stands between thousands."""
+    if not values.is_text:
+        return False
+    mark, rest = (",", r"(\.\d*)?") if values.decimal == "." else (r"\.", r"(,\d*)?")
+    known = values.array.drop_null()
+    is_odd = pc.match_substring(known, mark[-1])
+    are_thousands = pc.match_substring_regex(known, _THOUSANDS % (mark, rest))
+    text = known.filter(pc.invert(is_odd))
+    if values.decimal == ",":
+        text = _with_points(text)
+    are_others_numbers = pc.all(pc.match_substring_regex(text, _NUMBER)).as_py()
+    return bool(
+        pc.any(is_odd).as_py()
+        and pc.all(are_thousands.filter(is_odd)).as_py()
+        and are_others_numbers is not False
     )
 
 
@@ -166,8 +254,18 @@ def as_floats(values: Values, reading: Reading) -> NDArray:
 
 
 def as_categories(values: Values) -> pa.ChunkedArray:
-    """Text."""
-    return values.array if values.is_text else values.array.cast(pa.string())
+    """Text; whole numbers are the same with and without .0."""
+    array, kind = values.array, values.array.type
+    if pa.types.is_floating(kind):
+        numbers = array.cast(pa.float64())
+        is_whole = pc.and_(
+            pc.equal(numbers, pc.floor(numbers)),
+            pc.less(pc.abs(numbers), pa.scalar(float(_MOST_EXACT))),
+        )
+        whole = pc.if_else(is_whole, numbers, None).cast(pa.int64())
+        return pc.coalesce(whole.cast(pa.string()), array.cast(pa.string()))
+    text = array if values.is_text else array.cast(pa.string())
+    return pc.replace_substring_regex(text, r"^(-?[1-9]\d*|0)\.0+$", r"\1")
 
 
 def as_labels(values: Values, labels: Labels) -> pa.ChunkedArray:
@@ -190,38 +288,63 @@ def as_labels(values: Values, labels: Labels) -> pa.ChunkedArray:
 
 
 def _numbers(values: Values) -> pa.ChunkedArray:
-    return _cast(values, pa.float64(), "a number")
+    array = values.array
+    if pa.types.is_integer(array.type):
+        return array.cast(pa.float64(), safe=False)  # rounds those beyond 2**53
+    if not values.is_text or values.decimal == ".":
+        return _cast(values, pa.float64(), "a number")
+    has_point = pc.match_substring(array, ".")
+    if pc.any(has_point).as_py():
+        row = has_point.index(True).as_py()
+        must_be = "a number with a comma and without points, such as 1234,5,"
+        raise Misfit(row, array[row].as_py(), must_be)
+    return _cast(values._replace(array=_with_points(array)), pa.float64(), "a number")
 
 
 def _booleans(values: Values) -> pa.ChunkedArray:
+    """Also from 0 and 1."""
     array = values.array
     if values.is_text:
         small = pc.utf8_lower(array)
-        is_true = pc.equal(small, "true")
-        is_known = pc.or_(is_true, pc.equal(small, "false"))
-        if pc.all(is_known).as_py() is False:
-            row = is_known.index(False).as_py()
-            raise Misfit(row, array[row].as_py(), "true or false")
-        array = is_true
-    elif not pa.types.is_boolean(array.type):
-        array = _cast(values, pa.bool_(), "true or false")
-    return array.cast(pa.float64())
+        is_true = pc.is_in(small, value_set=pa.array(["true", "1", "1.0"], array.type))
+        no = pc.is_in(small, value_set=pa.array(["false", "0", "0.0"], array.type))
+        is_known = pc.or_(is_true, no)
+    elif pa.types.is_boolean(array.type):
+        return array.cast(pa.float64())
+    else:
+        numbers = _cast(values, pa.float64(), "true or false")
+        is_true = pc.equal(numbers, 1.0)
+        is_known = pc.or_(is_true, pc.equal(numbers, 0.0))
+    is_known = pc.or_(is_known, pc.is_null(array))
+    is_known = pc.fill_null(is_known, True)
+    if pc.all(is_known).as_py() is False:
+        row = is_known.index(False).as_py()
+        raise Misfit(row, str(array[row].as_py()), "true or false")
+    return pc.if_else(pc.is_null(array), None, is_true).cast(pa.float64())
 
 
 def _days(values: Values) -> pa.ChunkedArray:
     """With hours as fractions; times with a zone are those of UTC."""
     # Beyond 285 years, the microseconds since 1970 are no longer exact as float64.
-    kind = pa.timestamp("ms")
-    array = values.array
+    array, kind = values.array, values.array.type
+    exact = pa.timestamp("us")
     if values.is_text:
+        array = pc.replace_substring_regex(array, r"(:\d\d\.\d{6})\d{1,3}", r"\1")
         try:
-            array = array.cast(pa.timestamp("us"))
+            array = array.cast(exact)
         except pa.ArrowInvalid:
-            array = _cast(values, pa.timestamp("us", "UTC"), "an ISO date")
+            cut = values._replace(array=array)
+            array = _cast(cut, pa.timestamp("us", "UTC"), "an ISO date")
+    elif pa.types.is_timestamp(kind) and kind.unit == "ns":
+        array = array.cast(exact, safe=False)  # which cuts off the nanoseconds
+    elif pa.types.is_temporal(kind) or values.is_empty:
+        array = _cast(values, exact, "a date")
     else:
-        array = _cast(values, pa.timestamp("us"), "a date")
-    milliseconds = array.cast(kind, safe=False).cast(pa.int64()).cast(pa.float64())
-    return pc.divide(milliseconds, _MILLISECONDS_OF_DAY)
+        # Days, seconds or nanoseconds since 1970: nothing says which.
+        row = array.is_valid().index(True).as_py()
+        raise Misfit(row, str(array[row].as_py()), "a date")
+    milliseconds = array.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
+    return pc.divide(milliseconds.cast(pa.float64()), _MILLISECONDS_OF_DAY)
 
 
 _READERS: dict[Reading, Callable[[Values], pa.ChunkedArray]] = {

@@ -29,9 +29,16 @@ class Model:
     thresholds: str | None = None
     calibrate: str | None = None
 
+    @property
+    def random_state(self) -> Any:
+        """As it was typed, or of the settings, or 0."""
+        if self.seed is not None:
+            return self.seed
+        return self.settings.get("random_state", 0)
+
     def estimator(self, tasks: Mapping[str, Labels]) -> Any:
         are_numbers = [labels == "number" for labels in tasks.values()]
-        given = dict(self.settings)
+        given = {**self.settings, "random_state": self.random_state}
         if not any(are_numbers):
             kind: Any = skmtl.MultiTaskNetClassifier
         elif all(are_numbers):
@@ -49,7 +56,7 @@ class Model:
                     f"--set must name a setting of {kind.__name__}, but there is no "
                     f"{name!r}. {nearest(name, sorted(names))}"
                 )
-        return _checked_estimator(kind(**({"random_state": self.seed} | given)))
+        return _checked_estimator(kind(**given))
 
     def around(self, estimator: Any, tasks: Mapping[str, Labels]) -> Any:
         """With calibration inside and thresholds outside, if they are asked for."""

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from skmtl._cli._console import Failure, listed, quoted, usage_failure
 
 _PARQUET = (".parquet", ".pq")
+_ROW_LABELS = r"Unnamed: \d+|__index_level_\d+__"
 _DELIMITERS = ",;\t|"
 # A value must fit in a block, and so much of a file is in memory at a time.
 _BLOCK_BYTES = 8 << 20
@@ -54,9 +55,21 @@ class Source:
             )
         return names
 
+    @cached_property
+    def row_labels(self) -> set[str]:
+        """Columns in which pandas wrote the index of a table."""
+        found = {name for name in self.names if re.fullmatch(_ROW_LABELS, name)}
+        if self.is_parquet:
+            with self._explained():
+                schema = pa.parquet.read_schema(self.path)
+            index = (schema.pandas_metadata or {}).get("index_columns", ())
+            found |= {name for name in index if isinstance(name, str)}
+        return found
+
     def blocks(self) -> Iterator[pa.Table]:
         """Some rows at a time; of text files the cells as they are written."""
         names = self.names
+        self._check_decimal()
         with self._explained():
             if self.is_parquet:
                 file = pa.parquet.ParquetFile(self.path)
@@ -67,10 +80,7 @@ class Source:
             last = None
             for batch in self._open():
                 last = batch if batch.num_rows else last
-                columns = batch.columns
-                if self._has_commas:
-                    columns = [_with_points(column) for column in columns]
-                yield pa.Table.from_arrays(columns, names)
+                yield pa.Table.from_arrays(batch.columns, names)
             if last is not None:
                 self._check_last_row(last)
 
@@ -122,13 +132,11 @@ class Source:
         outside = "".join(header.split('"')[::2])
         return max(_DELIMITERS, key=outside.count)
 
-    @property
-    def _has_commas(self) -> bool:
+    def _check_decimal(self) -> None:
         if self.decimal not in (".", ","):
             raise usage_failure(
                 f"--decimal must be a point or a comma; got {self.decimal!r}."
             )
-        return self.decimal == ","
 
     @cached_property
     def _raw_names(self) -> list[str]:
@@ -254,12 +262,6 @@ class Source:
                     f"{self.path}: a quote must be closed, but one is open to the end "
                     f"of the file, somewhere after line {line}. Close or delete it."
                 ) from error
-
-
-def _with_points(column: pa.Array) -> pa.Array:
-    """Numbers such as 1,5 with a point; other text as it is."""
-    pattern = r"^(\s*[+-]?\d*),(\d+([eE][+-]?\d+)?\s*)$"
-    return pc.replace_substring_regex(column, pattern, r"\1.\2")
 
 
 def _is_undecoded(text: str) -> bool:

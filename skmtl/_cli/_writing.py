@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from skmtl._cli._console import Failure, usage_failure
+from skmtl._cli._console import Failure, listed, usage_failure
 from skmtl._files import replaced
 
 STDOUT = Path("-")
@@ -27,6 +27,11 @@ def check_output(path: Path, force: bool, *, is_stream: bool = False) -> None:
     """Refuse before the work what could not be written after it."""
     if is_stream and (path == STDOUT or _is_special(path)):
         return
+    if path == STDOUT:
+        raise usage_failure(
+            "--out must be the name of a file here: what is written is no table, which "
+            "a terminal could show. Type a name."
+        )
     if path.is_dir() or _is_special(path):
         raise Failure(f"{str(path)!r} must be the name of a file, which it is not.")
     if path.exists() and not force:
@@ -43,12 +48,29 @@ def check_output(path: Path, force: bool, *, is_stream: bool = False) -> None:
 
 def check_suffix(path: Path) -> None:
     """A table is written in the format that its name says."""
-    if path == STDOUT or _is_special(path) or _format(path) in _SUFFIXES:
+    if path == STDOUT or _is_special(path):
+        return
+    if _is_parquet(path) and path.suffix == ".gz":
+        raise usage_failure(
+            f"--out must end with .parquet, which is compressed already; got "
+            f"{str(path)!r}. Leave out .gz."
+        )
+    if _format(path) in _SUFFIXES:
         return
     raise usage_failure(
         f"--out must end with .csv, .tsv, .parquet or, for instance, .csv.gz; got "
         f"{str(path)!r}. Type - for the standard output."
     )
+
+
+def check_types(path: Path, schema: pa.Schema) -> None:
+    """Refuse what a cell of text cannot hold, before anything is written."""
+    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    if nested and not _is_parquet(path):
+        raise Failure(
+            f"A column of a CSV must have one value in each cell, but {listed(nested)} "
+            "has lists or the like. Leave it out of --id, or write .parquet."
+        )
 
 
 @contextlib.contextmanager
@@ -64,7 +86,7 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
             file = stack.enter_context(open(part, "wb"))
         if path.suffix == ".gz":
             file = stack.enter_context(pa.CompressedOutputStream(file, "gzip"))
-        if _format(path) in (".parquet", ".pq"):
+        if _is_parquet(path):
             writer = pa.parquet.ParquetWriter(file, schema)
         else:
             delimiter = "\t" if _format(path) == ".tsv" else ","
@@ -77,6 +99,10 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
 
 def _format(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+
+
+def _is_parquet(path: Path) -> bool:
+    return _format(path) in (".parquet", ".pq")
 
 
 def _is_special(path: Path) -> bool:

@@ -92,15 +92,28 @@ def test_compare(run, train, tmp_path, quick):
     assert list(scores) == ["n_labelled", "joint", "forest"]
     assert (scores["joint"] > 0).all()
     code, _, errors = run(*words, "--model", "jiont")
-    assert (code, len(errors.splitlines())) == (1, 1)
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "Did you mean 'joint'?" in errors
 
 
 def test_a_report_is_of_a_model_or_of_tasks(run, model, train, tmp_path):
     out = tmp_path / "report.html"
-    words = ["report", train, "--model", model, "--tasks", "tox a", "--out", out]
-    code, _, errors = run(*words)
-    assert code == 2
-    assert "--model brings its tasks" in errors
+    words = ["report", train, "--model", model, "--out", out]
+    for typed in (
+        ["--tasks", "tox a"],
+        ["--drop", "size"],
+        ["--blank-only"],
+        ["--set", "max_iter=3"],
+        ["--settings", train],
+        ["--cv", "5"],
+    ):
+        code, _, errors = run(*words, *typed)
+        assert (code, len(errors.splitlines())) == (2, 1)
+        assert (
+            f"--model brings its tasks, its columns and its settings, but {typed[0]}"
+            in errors
+        )
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("form", ["train", "model"])
@@ -115,3 +128,56 @@ def test_report(run, model, train, tmp_path, quick, form):
     page = out.read_text()
     assert "<html" in page
     assert "tox a" in page
+
+
+def test_one_task_is_compared(run, train, quick):
+    words = ["compare", train, "--tasks", "tox a", "--drop", "tox b", "--cv", "2"]
+    words += ["--model", "forest", "--model", "joint", *quick]
+    code, shown, errors = run(*words)
+    assert (code, errors) == (0, "")
+    assert "network against forest" in shown
+    assert "no interval (it takes three splits" in shown
+    assert "nan" not in shown
+    code, _, errors = run(*words, "--model", "separate")
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "Leave it out" in errors
+
+
+def test_scores_on_the_standard_output_are_alone_there(run, model, train, quick):
+    compare = ["compare", train, "--tasks", "tox *", "--cv", "2", "--model", "joint"]
+    for words in (["evaluate", model, train], [*compare, *quick]):
+        code, shown, errors = run(*words, "--out", "-")
+        assert code == 0
+        lines = shown.splitlines()
+        assert lines[0].startswith('"task","n_labelled"')
+        assert [line.split(",")[0] for line in lines[1:]] == ['"tox a"', '"tox b"']
+        assert "labels" in errors
+
+
+def test_further_text_that_is_missing(run, model, train, tmp_path):
+    path, out = tmp_path / "t.csv", tmp_path / "s.csv"
+    frame = pd.read_csv(train, dtype=str)
+    frame["size"], frame["tox a"] = (
+        frame["size"].fillna("-"),
+        frame["tox a"].fillna("-"),
+    )
+    frame.to_csv(path, index=False)
+    code, _, errors = run("evaluate", model, path)
+    assert code == 1
+    assert "type --missing" in errors
+    assert run("evaluate", model, path, "--missing", "-", "--out", out)[::2] == (0, "")
+    expected = tmp_path / "e.csv"
+    run("evaluate", model, train, "--out", expected)
+    assert out.read_text() == expected.read_text()
+
+
+def test_categories_that_training_has_not_seen(run, model, train, tmp_path):
+    train.write_text(train.read_text().replace(",red,", ",rouge,"))
+    n = train.read_text().count(",rouge,")
+    for command in (["predict"], ["evaluate"]):
+        out = tmp_path / f"{command[0]}.csv"
+        code, _, errors = run(*command, model, train, "--out", out, "--quiet")
+        assert (code, len(errors.splitlines())) == (0, 1)
+        assert errors.startswith("Warning: ")
+        assert "column 'colour' has categories" in errors
+        assert f"in {n} of 90 rows, such as 'rouge'" in errors

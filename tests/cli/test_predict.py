@@ -139,6 +139,14 @@ def test_fingerprints_are_sparse(run, tmp_path, quick, monkeypatch):
     assert run("predict", model, path, "--out", out)[0] == 0
     assert_array_equal(read_csv(out)["P(y=none)"], expected[:, 0])
     assert run("evaluate", model, path)[0] == 0
+    new = tmp_path / "new.csv"
+    blanked = frame.astype(object).mask((frame.index == 50)[:, None] & (X == 0))
+    blanked.assign(y=y).to_csv(new, index=False)
+    for command in (["predict", "--out", out, "--force"], ["evaluate"]):
+        code, _, errors = run(*command, model, new)
+        assert code == 1
+        assert "line 52: the model reads a sparse matrix" in errors
+        assert "'bit 0' is blank" in errors
     code, shown, _ = run(*words, "--force", "--set", "input_encoding=piecewise")
     assert code == 0
     assert "sparse matrix" not in shown
@@ -248,6 +256,47 @@ def test_ids(run, model, train, table, tmp_path):
     assert next(iter(read_csv(out))) == "tox a"
 
 
+def test_an_id_that_is_also_predicted_is_refused(run, model, train, tmp_path):
+    out = tmp_path / "p.csv"
+    frame = read_csv(train).assign(**{"P(tox a=1)": 1})
+    frame.to_csv(train, index=False)
+    for name in ("tox a", "P(tox a=1)"):
+        words = ["predict", model, train, "--out", out, "--id", "id", "--id", name]
+        code, _, errors = run(*words, "--quiet")
+        assert (code, len(errors.splitlines())) == (1, 1)
+        assert f"two {name!r}: an id and what is predicted" in errors
+    assert not out.exists()
+
+
+def test_an_id_that_a_cell_of_text_cannot_hold(run, model, train, tmp_path):
+    path = tmp_path / "t.parquet"
+    read_csv(train).assign(parts=[[1, 2]] * 90).to_parquet(path)
+    words = ["predict", model, path, "--id", "parts", "--out"]
+    code, _, errors = run(*words, tmp_path / "p.csv")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "'parts' has lists" in errors
+    assert run(*words, tmp_path / "p.parquet")[0] == 0
+    assert pd.read_parquet(tmp_path / "p.parquet")["parts"][3].tolist() == [1, 2]
+    code, _, errors = run(*words, tmp_path / "p.parquet.gz")
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "Leave out .gz" in errors
+
+
+def test_unknown_categories_are_counted_over_blocks(
+    run, model, train, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_models, "_CELLS_AT_ONCE", 40)
+    monkeypatch.setattr(_models, "chunk_size", lambda *_: 7)
+    text = train.read_text()
+    train.write_text(text.replace(",red,", ",Red,").replace(",blue,", ",Blue,"))
+    n = text.count(",red,") + text.count(",blue,")
+    code, _, errors = run("predict", model, train, "--out", tmp_path / "p.csv")
+    assert (code, len(errors.splitlines())) == (0, 1)
+    assert f"'colour' has categories that training has not seen, in {n} of 90" in errors
+    assert "'Red'" in errors
+    assert "'Blue'" in errors
+
+
 def test_other_columns(run, model, train, tmp_path):
     other, out = tmp_path / "o.csv", tmp_path / "p.csv"
     frame = read_csv(train).rename(columns={"size": "length", "sold": "bought"})
@@ -334,7 +383,8 @@ def test_a_damaged_plan_is_refused(run, train, model, tmp_path):
 
     estimator, plan = read_model(model)
     changes = [
-        {"version": 2},
+        {"version": 1},
+        {"version": None},
         {"features": [["size", "number"]]},
         {"features": [[name, "magic"] for name, _ in plan["features"]]},
         {"tasks": plan["tasks"][:1]},
@@ -347,6 +397,7 @@ def test_a_damaged_plan_is_refused(run, train, model, tmp_path):
         write_model(estimator, other, plan | change if change else [])
         code, _, errors = run("predict", other, train, "--out", "-")
         assert (code, len(errors.splitlines())) == (1, 1), change
+        assert ("another skmtl" in errors) == (not change or "version" in change)
         skmtl.load(other)  # as an ordinary estimator it can be used
 
 

@@ -1,11 +1,13 @@
 """The program itself: help, exit codes, what is not installed."""
 
+import gzip
 import io
 import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,58 @@ def test_the_recipe_of_the_guide(tmp_path):
     assert "tox 3" in result.stdout
     names = {"model.skmtl", "new.csv", "predictions.csv", "report.html", "train.csv"}
     assert {path.name for path in tmp_path.iterdir()} == names
+    sample = re.search(r"```text\n(.*?)```", page.read_text(), flags=re.DOTALL)[1]
+    expected = (tmp_path / "predictions.csv").read_text().splitlines()
+    for shown, written in zip(sample.splitlines(), expected, strict=False):
+        # The probabilities differ from machine to machine.
+        assert re.sub(r"0\.\d+", "", shown) == re.sub(r"0\.\d+", "", written)
+
+
+@pytest.mark.parametrize("command", ["fit", "report"])
+def test_a_model_or_page_does_not_go_to_the_standard_output(run, train, command):
+    code, shown, errors = run(command, train, "--tasks", "tox a", "--out", "-")
+    assert (code, shown, len(errors.splitlines())) == (2, "", 1)
+    assert "--out must be the name of a file" in errors
+    assert not Path("-").exists()
+
+
+def test_a_typed_seed_comes_before_that_of_the_settings(run, train, tmp_path, quick):
+    settings = tmp_path / "s.toml"
+    settings.write_text("[settings]\nrandom_state = 3\n")
+    words = ["fit", train, "--tasks", "tox a", "--drop", "tox b", *quick, "--quiet"]
+    for typed, expected in (
+        ([], 0),
+        (["--settings", settings], 3),
+        (["--settings", settings, "--seed", "0"], 0),
+        (["--set", "random_state=4"], 4),
+    ):
+        out = tmp_path / "m"
+        assert run(*words, *typed, "--out", out, "--force")[0] == 0
+        assert skmtl.load(out).random_state == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of streams")
+def test_streams_are_not_read(run, model, tmp_path):
+    stream = tmp_path / "stream"
+    os.mkfifo(stream)
+    for path in (stream, "-", "/dev/null"):
+        for words in (
+            ["predict", model, path, "--out", "-"],
+            ["evaluate", model, path],
+            ["fit", path, "--out", tmp_path / "m"],
+        ):
+            code, shown, errors = run(*words)
+            assert (code, shown, len(errors.splitlines())) == (1, "", 1)
+            assert "Write it to a file first" in errors
+
+
+def test_archives_by_another_name(run, model, train, tmp_path):
+    packed = tmp_path / "packed.csv"
+    packed.write_bytes(gzip.compress(train.read_bytes()))
+    archive = tmp_path / "t.csv.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(train)
+    for path, words in ((packed, "packed.csv.gz"), (archive, "ZIP")):
+        code, _, errors = run("evaluate", model, path)
+        assert (code, len(errors.splitlines())) == (1, 1)
+        assert words in errors

@@ -1,0 +1,36 @@
+"""What a table is not: a stream, or a file of another kind than its name says."""
+
+from pathlib import Path
+
+from skmtl._cli._console import Failure, quoted
+
+_STDIN = Path("-")
+
+
+def check_is_no_stream(path: Path) -> None:
+    """Tables are read more than once."""
+    is_typed = path == _STDIN and not path.exists()
+    if is_typed or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise Failure(
+            f"{str(path)!r} must be a file, but it is a stream, which cannot be read "
+            "twice. Write it to a file first."
+        )
+
+
+def check_kind(path: Path) -> None:
+    """By the first bytes."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04":
+        raise Failure(
+            f"{path} must be CSV, TSV or Parquet, but it is a ZIP archive (.xlsx is "
+            "one too). Unpack it, or save it as CSV."
+        )
+    if start[:3] == b"\x1f\x8b\x08" and path.suffix != ".gz":
+        new = path.with_name(path.name + ".gz")
+        raise Failure(
+            f"{path} is compressed with gzip, but its name does not say so. Name it "
+            f"{quoted(str(new))}, or unpack it."
+        )

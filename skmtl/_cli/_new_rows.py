@@ -1,0 +1,73 @@
+"""Rows that a fitted model is asked about: X, and what training has not seen in it."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skmtl._cli._console import Failure, complain, listed
+from skmtl._cli._plan import Plan
+from skmtl._cli._sources import Source
+from skmtl._predictions import fitted_network
+
+_N_EXAMPLES = 3
+
+
+class NewRows:
+    """Reads X of blocks of rows, and counts the categories that training never saw."""
+
+    def __init__(self, estimator: Any, plan: Plan, source: Source) -> None:
+        self.plan, self.source = plan, source
+        self.n_rows = 0
+        names = list(plan.features)
+        categories = fitted_network(estimator)._columns.categories
+        self.known = {names[j]: codes for j, codes in categories.items()}
+        self.n_unknown = dict.fromkeys(self.known, 0)
+        self.examples: dict[str, list[str]] = {name: [] for name in self.known}
+
+    def X(self, block: pa.Table) -> Any:
+        """The features of the rows that follow."""
+        X = self.plan.X(block, self.source, self.n_rows)
+        if self.plan.is_sparse:
+            self._refuse_blanks(X)
+        for name, known in self.known.items():
+            self._count(name, X[name], known)
+        self.n_rows += block.num_rows
+        return X
+
+    def warn_of_unknown(self) -> None:
+        """One line for each column that has some, after the last block."""
+        for name, n in self.n_unknown.items():
+            if n:
+                complain(
+                    "Warning",
+                    f"{self.source.path}: column {name!r} has categories that training "
+                    f"has not seen, in {n:,} of {self.n_rows:,} rows, such as "
+                    f"{listed(self.examples[name])}. They are read as unknown. Are "
+                    "they written as in training?",
+                    "yellow",
+                )
+
+    def _count(self, name: str, column: pa.ChunkedArray, known: Any) -> None:
+        examples = self.examples[name]
+        for pair in pc.value_counts(column.drop_null()).to_pylist():
+            if pair["values"] in known:
+                continue
+            self.n_unknown[name] += pair["counts"]
+            value = str(pair["values"])
+            if len(examples) < _N_EXAMPLES and value not in examples:
+                examples.append(value)
+
+    def _refuse_blanks(self, X: Any) -> None:
+        blanks = np.flatnonzero(np.isnan(X.data))
+        if len(blanks) == 0:
+            return
+        row = int(np.searchsorted(X.indptr, blanks[0], side="right")) - 1
+        name = list(self.plan.features)[X.indices[blanks[0]]]
+        raise Failure(
+            f"{self.source.path}, {self.source.line_of_row(self.n_rows + row)}: the "
+            "model reads a sparse matrix, in which no value is missing, but column "
+            f"{name!r} is blank here. Write 0 if this is meant; or fit the model with "
+            "--set input_encoding=piecewise, which reads missing values."
+        )
