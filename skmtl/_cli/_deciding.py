@@ -42,8 +42,10 @@ from skmtl._cli._sources import Source
 # So many columns of small counts, so few of whose cells are not 0, are a sparse matrix.
 _MANY_COLUMNS = 100
 _SHARE_OF_VALUES = 0.1
-_SHARE_OF_VALUES_IN_COLUMN = 0.5
 _GREATEST_COUNT = 255
+# Root mean square of a column. 8 is the largest of fingerprints that count (1,024 bits,
+# 50,000 molecules); ages have 50.
+_GREATEST_SIZE = 10.0
 # Names that pandas gives an index that becomes a column.
 _NAMES_OF_INDEX = ("index", "level_0")
 
@@ -352,13 +354,12 @@ def _are_mostly_zeros(features: dict[str, Reading], X: dict[str, Any]) -> bool:
     n_rows = len(arrays[0])
     n_values = 0
     for array in arrays:
-        n_values_here = int(np.count_nonzero(array))
         are_counts = ((array >= 0) & (array <= _GREATEST_COUNT)).all()  # false for NaN
         if not (are_counts and (array == np.floor(array)).all()):
             return False
-        if n_values_here > _SHARE_OF_VALUES_IN_COLUMN * n_rows:
+        if float((array.astype(np.float64) ** 2).mean()) > _GREATEST_SIZE**2:
             return False
-        n_values += n_values_here
+        n_values += int(np.count_nonzero(array))
     return n_values <= _SHARE_OF_VALUES * len(X) * n_rows
 
 

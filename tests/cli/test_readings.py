@@ -58,6 +58,7 @@ def note_of(decided, name):
     ("other", "is_sparse"),
     [
         (np.arange(40) % 3 == 0, True),
+        (np.arange(40) % 5 + 1, True),  # a bit that most molecules have
         (np.arange(40) % 10 * 3, False),  # nearly all differ from 0
         ((np.arange(40) == 0) * 300, False),
         ((np.arange(40) == 0) * 0.5, False),
