@@ -383,7 +383,7 @@ def test_a_damaged_plan_is_refused(run, train, model, tmp_path):
 
     estimator, plan = read_model(model)
     changes = [
-        {"version": 1},
+        {"version": 2},
         {"version": None},
         {"features": [["size", "number"]]},
         {"features": [[name, "magic"] for name, _ in plan["features"]]},
