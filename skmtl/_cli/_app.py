@@ -483,6 +483,8 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
         return f"{error.strerror or error}{name}", BAD_DATA
     if isinstance(error, ValueError):
         return str(error), BAD_DATA
+    if isinstance(error, ImportError):  # of what is optional, such as LightGBM
+        return str(error), BAD_USAGE
     hint = "SKMTL_TRACEBACK=1 shows where"
     return f"{type(error).__name__}: {error} ({hint})", UNEXPECTED
 

@@ -181,3 +181,12 @@ def test_categories_that_training_has_not_seen(run, model, train, tmp_path):
         assert errors.startswith("Warning: ")
         assert "column 'colour' has categories" in errors
         assert f"in {n} of 90 rows, such as 'rouge'" in errors
+
+
+def test_a_model_whose_package_is_not_installed(run, train, quick, monkeypatch):
+    module = "skmtl.inspection._separate_models.find_spec"
+    monkeypatch.setattr(module, lambda name: None)
+    words = ["compare", train, "--tasks", "tox *", "--model", "lightgbm", *quick]
+    code, _, errors = run(*words)
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "pip install lightgbm" in errors
