@@ -45,10 +45,14 @@ def complain(kind: str, text: str, style: str) -> None:
     _console(to_errors=True).print(line, soft_wrap=True, highlight=False, emoji=False)
 
 
+def warn(text: str) -> None:
+    complain("Warning", text, "yellow")
+
+
 def show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     """In place of `warnings.showwarning`, which shows a line of our code."""
     if issubclass(category, UserWarning | RuntimeWarning):
-        complain("Warning", str(message), "yellow")
+        warn(str(message))
 
 
 def only_our_warnings() -> None:

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from skmtl._cli._console import (
     Failure,
-    complain,
     listed,
     nearest,
     quoted,
     usage_failure,
+    warn,
 )
 from skmtl._cli._plan import Plan, as_sparse, misfits_at
 from skmtl._cli._readings import (
@@ -104,13 +104,7 @@ def decide(source: Source, choices: Choices) -> Decided:
     missing = {mark.strip() for mark in choices.missing} | {""}
     if not choices.blank_only:
         missing.update(USUAL_MISSING)
-    blocks = [block for block in source.blocks() if block.num_rows]
-    if not blocks:
-        raise Failure(
-            f"{source.path}: there must be rows to learn from, but there is only the "
-            "line of names."
-        )
-    table = pa.concat_tables(blocks)
+    table = source.whole("to learn from")
     marks = tuple(sorted(missing))
     _warn_of_unused_marks(table, choices.missing, source)
     return _Reader(source, roles, table, marks, choices.may_be_sparse).decide()
@@ -119,6 +113,8 @@ def decide(source: Source, choices: Choices) -> Decided:
 def _warn_of_unused_marks(
     table: pa.Table, marks: Iterable[str], source: Source
 ) -> None:
+    if not marks:
+        return
     columns = [table[name] for name in source.names if name]
     n_known = [values_of(column, ()).n_missing for column in columns]
     for mark in filter(None, map(str.strip, marks)):
@@ -127,11 +123,9 @@ def _warn_of_unused_marks(
             values_of(column, (mark,), source.decimal).n_missing > n
             for column, n in pairs
         ):
-            complain(
-                "Warning",
+            warn(
                 f"--missing {quoted(mark)} stands nowhere in {source.path}: nothing is "
                 "missing by it.",
-                "yellow",
             )
 
 

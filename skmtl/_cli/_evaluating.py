@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 import skmtl
 from skmtl._cli._console import (
     Failure,
-    complain,
     listed,
     nearest,
     say,
     show_table,
     usage_failure,
+    warn,
     working,
 )
 from skmtl._cli._deciding import Choices
@@ -102,13 +102,7 @@ def read_to_check(source: Source, estimator: Any, plan: Plan) -> tuple[Any, pa.T
         )
     if lacking:
         say(f"{source.path}: no column {listed(lacking)}.", to_errors=True)
-    blocks = [block for block in source.blocks() if block.num_rows]
-    if not blocks:
-        raise Failure(
-            f"{source.path}: there must be rows with labels, but there is only the "
-            "line of names."
-        )
-    table = pa.concat_tables(blocks)
+    table = source.whole("with labels")
     for name in lacking:
         table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
     rows = NewRows(estimator, plan, source)
@@ -123,12 +117,10 @@ def _warn_of_unknown_labels(estimator: Any, y: pa.Table) -> None:
         known = set() if classes is None else set(classes.tolist())
         labels = set(y[name].unique().to_pylist()) - known - {None}
         if labels and classes is not None:
-            complain(
-                "Warning",
+            warn(
                 f"Task {name!r} has labels that the model does not know, "
                 f"{listed(sorted(map(str, labels)))}: none of its predictions is right "
                 "there.",
-                "yellow",
             )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skmtl._cli._console import Failure, complain, listed
+from skmtl._cli._console import Failure, listed, warn
 from skmtl._cli._plan import Plan
 from skmtl._cli._sources import Source
 from skmtl._predictions import fitted_network
@@ -40,13 +40,11 @@ class NewRows:
         """One line for each column that has some, after the last block."""
         for name, n in self.n_unknown.items():
             if n:
-                complain(
-                    "Warning",
+                warn(
                     f"{self.source.path}: column {name!r} has categories that training "
                     f"has not seen, in {n:,} of {self.n_rows:,} rows, such as "
                     f"{listed(self.examples[name])}. They are read as unknown. Are "
                     "they written as in training?",
-                    "yellow",
                 )
 
     def _count(self, name: str, column: pa.ChunkedArray, known: Any) -> None:

@@ -50,10 +50,7 @@ def predict(
     blocks = _predicted(estimator, rows, kept, n_at_once)
     first = next(blocks, None)
     if first is None:
-        raise Failure(
-            f"{source.path}: there must be rows to predict, but there is only the "
-            "line of names."
-        )
+        raise source.without_rows("to predict")
     check_types(out, first.schema)
     with table_writer(out, first.schema) as writer:
         for block in chain([first], blocks):

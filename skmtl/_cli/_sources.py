@@ -84,6 +84,19 @@ class Source:
             if last is not None:
                 self._check_last_row(last)
 
+    def whole(self, what: str) -> pa.Table:
+        """All rows; `what` they are for, if there are none."""
+        blocks = [block for block in self.blocks() if block.num_rows]
+        if not blocks:
+            raise self.without_rows(what)
+        return pa.concat_tables(blocks)
+
+    def without_rows(self, what: str) -> Failure:
+        return Failure(
+            f"{self.path}: there must be rows {what}, but there is only the line of "
+            "names."
+        )
+
     def blocks_of(self, n_rows: int) -> Iterator[pa.Table]:
         """So many rows at a time, in the end the rest."""
         waiting: list[pa.Table] = []

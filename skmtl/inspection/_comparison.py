@@ -1,6 +1,7 @@
 """Joint and separate networks on the same splits, and what paired scores say."""
 
 import reprlib
+import time
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -44,6 +45,14 @@ class Split(NamedTuple):
     train: NDArray
     test: NDArray
     seed: int
+
+
+class Run(NamedTuple):
+    """A model on a split."""
+
+    scores: NDArray  # (n_tasks,)
+    seconds: float  # of the fit
+    fitted: Any  # None unless it is kept
 
 
 class PairedScores(NamedTuple):
@@ -277,25 +286,35 @@ def paired_scores(
     estimator = with_types_told(estimator, prefix, tasks)
     X, y = indexable(X, y)
     unshared = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
-    scores = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_score)(model, prefix, X, y, split, scorer)
+    runs = Parallel(n_jobs=n_jobs)(
+        delayed(fit_and_score)(model, prefix, X, y, split, scorer)
         for split in splits
         for model in (estimator, unshared)
     )
-    joint, separate = np.array(scores[::2]), np.array(scores[1::2])
+    scores = np.array([run.scores for run in runs])
+    joint, separate = scores[::2], scores[1::2]
     return PairedScores(joint, separate, rows_scored_per_row(splits))
 
 
-def _fit_and_score(
-    estimator: Any, prefix: str, X: Any, y: Any, split: Split, scorer: _MultiTaskScorer
-) -> NDArray:
+def fit_and_score(
+    estimator: Any,
+    prefix: str,
+    X: Any,
+    y: Any,
+    split: Split,
+    scorer: _MultiTaskScorer,
+    is_kept: bool = False,
+) -> Run:
+    """Fit a clone on the training rows of a split, and score it on the others."""
     model = clone(estimator).set_params(**{f"{prefix}random_state": split.seed})
-    call_uncaught(
-        model.fit, _safe_indexing(X, split.train), _safe_indexing(y, split.train)
+    X_train, y_train, X_test, y_test = (
+        _safe_indexing(table, rows) for rows in split[:2] for table in (X, y)
     )
-    return scorer.score_tasks(
-        model, _safe_indexing(X, split.test), _safe_indexing(y, split.test)
-    )
+    start = time.perf_counter()
+    call_uncaught(model.fit, X_train, y_train)
+    seconds = time.perf_counter() - start
+    scores = scorer.score_tasks(model, X_test, y_test)
+    return Run(scores, seconds, model if is_kept else None)
 
 
 def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
@@ -323,6 +342,12 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
         np.where(unknown, np.nan, x) for x in (mean - width, mean + width, p_value)
     )
     return Gain(mean, low, high, p_value, n_scored)
+
+
+def mean_gain(differences: NDArray, test_ratio: float) -> tuple[float, float, float]:
+    """Of (n_splits, n_tasks): the gain of the mean over the tasks, and its interval."""
+    gain = corrected_gain(mean_or_nan(differences, axis=1)[:, None], test_ratio)
+    return float(gain.mean[0]), float(gain.low[0]), float(gain.high[0])
 
 
 def scored_by_both(joint: NDArray, separate: NDArray) -> NDArray:

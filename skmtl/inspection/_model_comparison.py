@@ -1,31 +1,31 @@
 """compare_models: a joint network, separate ones, forests and LightGBM."""
 
-import time
 from dataclasses import dataclass
 from html import escape
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
-from skmtl._interrupts import call_uncaught
 from skmtl._predictions import named_task_types
 from skmtl._tables import as_html, as_table, as_text, without_formulas
 from skmtl._targets import Encoded, Tasks
 from skmtl.inspection._comparison import (
     CONFIDENCE,
     Gain,
+    Run,
     Split,
     check_scoring,
     corrected_gain,
     encode_for,
+    fit_and_score,
     has_no_trunk,
     is_separate,
+    mean_gain,
     mean_or_nan,
     network_in,
     repeated_splits,
@@ -326,14 +326,6 @@ def _model(name: str, estimator: Any, tasks: Tasks) -> Any:
     return clone(estimator).set_params(**{prefix.removesuffix("__"): model})
 
 
-class Run(NamedTuple):
-    """A model on a split."""
-
-    scores: NDArray  # (n_tasks,)
-    seconds: float  # of the fit
-    fitted: Any  # None unless it is kept
-
-
 def run_models(
     names: tuple[str, ...],
     estimator: Any,
@@ -351,32 +343,12 @@ def run_models(
     X, y = indexable(X, y)
     models = {name: _model(name, estimator, tasks) for name in names}
     runs = Parallel(n_jobs=n_jobs)(
-        delayed(_run)(model, prefix, X, y, split, scorer, name == kept)
+        delayed(fit_and_score)(model, prefix, X, y, split, scorer, name == kept)
         for name, model in models.items()
         for split in splits
     )
     n_splits = len(splits)
     return {name: runs[i * n_splits :][:n_splits] for i, name in enumerate(names)}
-
-
-def _run(
-    estimator: Any,
-    prefix: str,
-    X: Any,
-    y: Any,
-    split: Split,
-    scorer: _MultiTaskScorer,
-    is_kept: bool,
-) -> Run:
-    model = clone(estimator).set_params(**{f"{prefix}random_state": split.seed})
-    X_train, y_train, X_test, y_test = (
-        _safe_indexing(table, rows) for rows in split[:2] for table in (X, y)
-    )
-    start = time.perf_counter()
-    call_uncaught(model.fit, X_train, y_train)
-    seconds = time.perf_counter() - start
-    scores = scorer.score_tasks(model, X_test, y_test)
-    return Run(scores, seconds, model if is_kept else None)
 
 
 # The result -------------------------------------------------------------------------
@@ -408,7 +380,7 @@ def comparison_of(
         gain = corrected_gain(difference, test_ratio)
         gains[other] = _table_of_gain(gain, tasks.names)
         if has_mean:
-            mean_gains[other] = _mean_gain(difference, test_ratio)
+            mean_gains[other] = mean_gain(difference, test_ratio)
     return ModelComparison(
         as_table(columns, tasks.names.tolist()),
         tasks.names,
@@ -421,12 +393,6 @@ def comparison_of(
         scorer._metric.name,
         CONFIDENCE,
     )
-
-
-def _mean_gain(differences: NDArray, test_ratio: float) -> tuple[float, float, float]:
-    """Of (n_splits, n_tasks): the gain of the mean over the tasks, and its interval."""
-    gain = corrected_gain(mean_or_nan(differences, axis=1)[:, None], test_ratio)
-    return float(gain.mean[0]), float(gain.low[0]), float(gain.high[0])
 
 
 def _table_of_gain(gain: Gain, names: NDArray) -> Any:

@@ -16,6 +16,7 @@ from skmtl.inspection._comparison import (
     check_scoring,
     corrected_gain,
     encode_for,
+    mean_gain,
     mean_or_nan,
     paired_scores,
     repeated_splits,
@@ -253,17 +254,10 @@ def gain_on_splits(
         tasks.names,
         scores.joint,
         scores.separate,
-        mean_gain_of(scores),
+        mean_gain(scores.joint - scores.separate, scores.test_ratio),
         scorer._metric.name,
         CONFIDENCE,
     )
-
-
-def mean_gain_of(scores: PairedScores) -> tuple[float, float, float]:
-    """Gain of the mean over the tasks, and its interval."""
-    per_split = mean_or_nan(scores.joint - scores.separate, axis=1)
-    gain = corrected_gain(per_split[:, None], scores.test_ratio)
-    return float(gain.mean[0]), float(gain.low[0]), float(gain.high[0])
 
 
 def _table(
