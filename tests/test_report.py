@@ -22,7 +22,11 @@ from skmtl import MultiTaskNet, MultiTaskNetRegressor
 from skmtl._report._charts import ticks
 from skmtl._report._held_out import TaskHeldOut
 from skmtl._report._importance import with_shuffled
-from skmtl._report._scores import bootstrap_interval, mean_auc
+from skmtl._report._scores import (
+    bootstrap_interval,
+    mean_auc,
+    table_of_thresholds,
+)
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
 from skmtl.inspection import compare_models
 from skmtl.model_selection import (
@@ -327,6 +331,18 @@ def test_it_is_written_as_a_whole(problem, tmp_path):
         result.save(nowhere)
     with pytest.raises(FileNotFoundError, match="no such folder"):
         skmtl.report(quick(), "X is not looked at", "nor is y", nowhere)
+
+
+def test_a_threshold_is_scored_on_rows_that_did_not_choose_it():
+    rng = np.random.default_rng(0)
+    fold = np.repeat([0, 1, 2], 20)
+    tasks = []
+    for t in range(40):  # of noise, on which a threshold that has seen it scores 0.6
+        y, p = np.arange(60) % 2, rng.random(60)
+        p = np.column_stack([1 - p, p])
+        tasks.append(TaskHeldOut(str(t), t, np.array([0, 1]), y, p, y, fold))
+    table = table_of_thresholds(tasks)
+    assert abs(table["balanced_accuracy_at_threshold"].mean() - 0.5) < 0.03
 
 
 def test_names_of_the_columns_of_a_sparse_matrix():
