@@ -2,24 +2,36 @@
 
 from skmtl._inputs._check import InputColumns, canonical, check_inputs
 from skmtl._inputs._encoding import (
-    FIRST_CODE_SLOT,
-    MISSING_SLOT,
     CategoricalColumns,
     ColumnEncoding,
     NumericColumns,
+    encoding_of,
     learn_encoding,
 )
 from skmtl._inputs._row_order import warn_of_row_order
+from skmtl._inputs._sample import (
+    FIRST_CODE_SLOT,
+    MISSING_SLOT,
+    SAMPLE_SIZE,
+    ColumnSample,
+    has_missing,
+    slots_of,
+)
 
 __all__ = [
     "FIRST_CODE_SLOT",
     "MISSING_SLOT",
+    "SAMPLE_SIZE",
     "CategoricalColumns",
     "ColumnEncoding",
+    "ColumnSample",
     "InputColumns",
     "NumericColumns",
     "canonical",
     "check_inputs",
+    "encoding_of",
+    "has_missing",
     "learn_encoding",
+    "slots_of",
     "warn_of_row_order",
 ]

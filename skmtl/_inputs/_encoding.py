@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from skmtl._inputs._sample import (
+    MISSING_SLOT,
+    UNKNOWN_SLOT,
+    ColumnSample,
+    sample_columns,
+)
+
 # Quantiles beyond which a column is clipped.
 _TAIL = 0.01
-# Training rows that the knots are learned from, where there are more.
-_SAMPLE_SIZE = 200_000
 # Categories of fewer training rows share a row.
 _MIN_ROWS = 2
-# Slots of a category column before those of its codes.
-MISSING_SLOT, UNKNOWN_SLOT, FIRST_CODE_SLOT = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +87,17 @@ def learn_encoding(
 
     `categories` has the codes of each category column, by its position.
     """
-    weight = np.ones(len(X)) if row_weight is None else row_weight.astype(np.float64)
-    numeric = sorted(set(range(X.shape[1])) - set(categories))
-    sample = rows
-    if len(rows) > _SAMPLE_SIZE:
-        sample = rows[rng.choice(len(rows), _SAMPLE_SIZE, replace=False)]
+    sample = sample_columns(X, categories, rows, row_weight, rng)
+    return encoding_of(sample, n_bins)
+
+
+def encoding_of(sample: ColumnSample, n_bins: int) -> ColumnEncoding:
+    """Learn from a sample of columns; those that it counted categories of have them."""
+    numeric = sorted(set(range(sample.n_features)) - set(sample.counts))
     return ColumnEncoding(
-        X.shape[1],
-        _learn_numeric(X, numeric, n_bins, rows, sample, weight),
-        _learn_categorical(X, categories, rows, weight),
+        sample.n_features,
+        _learn_numeric(sample, numeric, n_bins),
+        _learn_categorical(sample),
     )
 
 
@@ -110,23 +115,17 @@ class _Numbers(NamedTuple):
 
 
 def _learn_numeric(
-    X: NDArray,
-    positions: list[int],
-    n_bins: int,
-    rows: NDArray,
-    sample: NDArray,
-    weight: NDArray,
+    sample: ColumnSample, positions: list[int], n_bins: int
 ) -> NumericColumns:
-    weight = weight[sample]
     columns = []
     for j in positions:
         # Halved, so that the difference of any two is finite.
-        values = 0.5 * X[sample, j].astype(np.float64)
-        has_missing = X.dtype.kind == "f" and bool(np.isnan(X[rows, j]).any())
+        values = 0.5 * sample.column(j).astype(np.float64)
+        has_missing = bool(sample.has_missing[j])
         is_present = ~np.isnan(values)
         values, inverse = np.unique(values[is_present], return_inverse=True)
         if len(values) >= (1 if has_missing else 2):
-            weights = np.bincount(inverse, weight[is_present])
+            weights = np.bincount(inverse, sample.weight[is_present])
             knots = place_knots(values, weights, n_bins)
             scores = _normal_scores(knots, values, weights)
             bin_means = _bin_means(knots, values, weights)
@@ -215,29 +214,24 @@ def _position(knots: NDArray, values: NDArray) -> NDArray:
 # Categories -----------------------------------------------------------------------
 
 
-def _learn_categorical(
-    X: NDArray, categories: Mapping[int, Sized], rows: NDArray, weight: NDArray
-) -> CategoricalColumns:
+def _learn_categorical(sample: ColumnSample) -> CategoricalColumns:
     kept: list[int] = []
     first_slot: list[int] = []
     slot_row: list[NDArray] = []
     row_column: list[int] = []
     row_share: list[NDArray] = []
     n_slots = n_rows = 0
-    for j in sorted(categories):
-        codes = X[rows, j].astype(np.float64)
-        slots = np.where(np.isnan(codes), MISSING_SLOT, codes + FIRST_CODE_SLOT)
-        slots = slots.astype(np.int64)
+    for j in sorted(sample.counts):
         # Rows that are not trained on may have further categories.
-        n_column_slots = FIRST_CODE_SLOT + len(categories[j])
-        slot_rows = _rows_of_slots(np.bincount(slots, minlength=n_column_slots))
+        slot_rows = _rows_of_slots(sample.counts[j])
         n_column_rows = slot_rows.max(initial=-1) + 1
         if n_column_rows < 2:
             continue
-        has_category = slots != MISSING_SLOT
+        has_category = slot_rows >= 0
+        has_category[MISSING_SLOT] = False
         totals = np.bincount(
-            slot_rows[slots[has_category]],
-            weight[rows][has_category],
+            slot_rows[has_category],
+            sample.totals[j][has_category],
             minlength=n_column_rows,
         )
         row_column += [len(kept)] * n_column_rows

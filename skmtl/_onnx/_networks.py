@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from skmtl._inputs import FIRST_CODE_SLOT, MISSING_SLOT, CategoricalColumns
-from skmtl._inputs._encoding import UNKNOWN_SLOT
+from skmtl._inputs._sample import UNKNOWN_SLOT
 from skmtl._network import ModuleTrunk, TrunkAndHeads
 from skmtl._network._stacks import BankStack
 from skmtl._onnx._graph import Graph

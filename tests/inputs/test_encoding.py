@@ -246,7 +246,7 @@ def test_many_rows_are_sampled(monkeypatch):
     X = np.random.default_rng(0).normal(size=(5000, 2))
     X[17, 1] = np.nan
     full = learn(X).numeric
-    monkeypatch.setattr("skmtl._inputs._encoding._SAMPLE_SIZE", 1000)
+    monkeypatch.setattr("skmtl._inputs._sample.SAMPLE_SIZE", 1000)
     sampled = learn(X).numeric
     assert not np.array_equal(sampled.knots, full.knots)
     assert_allclose(sampled.knots[:, 1:-1], full.knots[:, 1:-1], atol=0.1)
