@@ -27,6 +27,8 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_dlpack(array)
 
 
+# Fields of `LabelledRows` with an entry for each row.
+_BY_ROW = ("codes", "numbers", "sample_weight", "row_weight")
 # Memory for places among the bins that are kept from epoch to epoch.
 PLACED_BYTES = 2**28
 
@@ -132,6 +134,18 @@ class LabelledRows:
         """With rows that are encoded once and for all."""
         return replace(self, rows=self.rows.placed(encoder, like))
 
+    def at(self, index: Tensor) -> "LabelledRows":
+        """Some of the rows, dense ones, in memory of their own."""
+        fields = {
+            name: None if part is None else part.index_select(0, index)
+            for name, part in self._by_row().items()
+        }
+        rows = replace(self.rows, X=self.rows.X.index_select(0, index))
+        return replace(self, rows=rows, **cast(Any, fields))
+
+    def _by_row(self) -> dict[str, Tensor | None]:
+        return {name: getattr(self, name) for name in _BY_ROW}
+
     def of_tasks(self, tasks: list[int]) -> "LabelledRows":
         """The same rows, of the same weight, with the labels of some tasks."""
         sample_weight = self.sample_weight
@@ -157,3 +171,17 @@ class LabelledRows:
             row_weight = self.row_weight.index_select(0, index)
         x, targets = self.rows.read(index, like), Targets(codes, numbers)
         return Block(x, targets, sample_weight, row_weight)
+
+
+def joined_rows(parts: list[LabelledRows]) -> LabelledRows:
+    """Parts of dense rows, one after the other."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    fields = {
+        name: torch.cat([getattr(part, name) for part in parts])
+        for name, field in first._by_row().items()
+        if field is not None
+    }
+    rows = replace(first.rows, X=torch.cat([part.rows.X for part in parts]))
+    return replace(first, rows=rows, **cast(Any, fields))

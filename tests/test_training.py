@@ -27,6 +27,8 @@ from skmtl._network._module_trunk import build_module_trunk
 from skmtl._rows import LabelledRows, Rows, as_tensor
 from skmtl._training import (
     Epoch,
+    Piece,
+    RowsInMemory,
     best_validation_score,
     iter_chunks,
     mean_task_losses,
@@ -62,9 +64,10 @@ def labelled(x, codes, n_classes=(2, 3, 2, 4), sample_weight=None, row_weight=No
     return LabelledRows(rows, codes, None, table, sample_weight, row_weight)
 
 
-def run(network, data, plan, index=None, **kwargs):
+def run(network, data, plan, index=None, held_out=None, left_out_by=None, **kwargs):
     index = torch.arange(len(data.rows)) if index is None else index
-    return train(network, data, index, plan, torch.Generator().manual_seed(0), **kwargs)
+    rows = RowsInMemory(data, index, held_out, left_out_by)
+    return train(network, rows, plan, torch.Generator().manual_seed(0), **kwargs)
 
 
 def parameters_of(network):
@@ -351,7 +354,7 @@ def test_best_epoch_is_restored():
     scores = [epoch.validation_score for epoch in result.epochs]
     best = int(np.argmax(scores))
     assert best < len(scores) - 1, "the data must overfit, or nothing is tested"
-    restored = -mean_task_losses(network, data, held_out)
+    restored = -mean_task_losses(network, [Piece(data, held_out)])
     assert_allclose(restored.mean(), scores[best], rtol=1e-12)
 
     until_best = plan(max_iter=best + 1, learning_rate_init=0.1, alpha=0.0)
@@ -366,7 +369,7 @@ def test_validation_loss_is_the_mean_over_tasks_of_their_mean_losses():
     losses = losses_of(network, x, codes).detach().numpy()
     observed = (codes.numpy() >= 0).sum(axis=0)
     expected = np.mean([losses[t] / observed[t] for t in (0, 2, 3)])
-    values = mean_task_losses(network, labelled(x, codes), torch.arange(30))
+    values = mean_task_losses(network, [Piece(labelled(x, codes), torch.arange(30))])
     assert np.isnan(values[1])
     epoch = Epoch(0, 0.0, -values)
     assert_allclose(epoch.validation_score, -expected, rtol=1e-12)

@@ -19,7 +19,13 @@ from skmtl._files import FileError, read_file, write_file
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, describe, without_addresses
 from skmtl._targets import Classes
-from skmtl._training import Freeze, SolverState, TrainingPlan, TrainingState
+from skmtl._training import (
+    Freeze,
+    SolverState,
+    TrainingPlan,
+    TrainingRows,
+    TrainingState,
+)
 
 _KIND = "skmtl.checkpoint"
 # What may be another when a fit goes on: it changes nothing of the result.
@@ -115,8 +121,7 @@ class Checkpoint:
         training_set: TrainingSet,
         network: TrunkAndHeads,
         plan: TrainingPlan,
-        *,
-        validating: bool,
+        rows: TrainingRows,
     ) -> TrainingState | None:
         """The state to go on from, None where the file is yet to be written.
 
@@ -133,9 +138,7 @@ class Checkpoint:
         with self._damage_named():
             different = self._differences(self.document["fingerprint"])
             state = None if different else _state(self.document, self.arrays)
-            if state and not state.is_of(
-                network, training_set.data, plan, validating=validating
-            ):
+            if state and not state.is_of(network, rows, plan):
                 raise FileError("it holds the state of another run")
         if different:
             raise ValueError(

@@ -12,14 +12,20 @@ from skmtl._training._loop import (
 from skmtl._training._progress import Epoch, best_validation_score, mean_score
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Freeze, TrainingPlan
+from skmtl._training._streamed_rows import StreamedRows, prefetched
 from skmtl._training._threads import Workers, thread_limit
+from skmtl._training._training_rows import Piece, RowsInMemory, TrainingRows
 
 __all__ = [
     "Epoch",
     "Freeze",
+    "Piece",
+    "RowsInMemory",
     "SolverState",
+    "StreamedRows",
     "TrainingPlan",
     "TrainingResult",
+    "TrainingRows",
     "TrainingState",
     "Workers",
     "best_validation_score",
@@ -27,6 +33,7 @@ __all__ = [
     "iter_chunks",
     "mean_score",
     "mean_task_losses",
+    "prefetched",
     "read_block",
     "thread_limit",
     "train",

@@ -2,19 +2,18 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._outputs import in_task_order, task_losses
-from skmtl._rows import CHUNK_ELEMENTS, LabelledRows, Rows, as_tensor
+from skmtl._rows import CHUNK_ELEMENTS, Rows, as_tensor
 from skmtl._training._blocks import read_block
 from skmtl._training._parts import Parts
 from skmtl._training._progress import (
@@ -26,6 +25,8 @@ from skmtl._training._progress import (
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import TrainingPlan
 from skmtl._training._threads import Workers, thread_limit
+from skmtl._training._training_rows import Piece, TrainingRows
+from skmtl._world import World
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,9 @@ class TrainingState:
     def is_of(
         self,
         network: TrunkAndHeads,
-        data: LabelledRows,
+        rows: TrainingRows,
         plan: TrainingPlan,
-        *,
-        validating: bool,
+        world: World | None = None,
     ) -> bool:
         """Whether a run of this plan on these data can go on from it.
 
@@ -55,8 +55,8 @@ class TrainingState:
         generator = torch.Generator()
         generator.set_state(as_tensor(self.solver.generator))
         twin = copy.deepcopy(network)
-        parts = Parts(twin, data, plan, generator)
-        progress = _new_progress(parts, validating=validating)
+        parts = Parts(twin, rows, plan, generator, world=world)
+        progress = _new_progress(parts)
         progress.keep_parameters()
         progress.epochs = [Epoch(0, 0.0, np.zeros(n_tasks))] * n_epochs
         if len(self.dropout_generators) != len(parts.steps):
@@ -88,13 +88,11 @@ class TrainingResult:
 
 def train(
     network: TrunkAndHeads,
-    data: LabelledRows,
-    index: Tensor,
+    rows: TrainingRows,
     plan: TrainingPlan,
     generator: torch.Generator,
     *,
-    held_out: Tensor | None = None,
-    left_out_by: Tensor | None = None,
+    world: World | None = None,
     solver_state: SolverState | None = None,
     resumed: TrainingState | None = None,
     in_one_pass: bool = False,
@@ -103,24 +101,23 @@ def train(
     on_epoch_end: Callable[[Epoch, Callable[[], None]], bool] = lambda *args: False,
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None = None,
 ) -> TrainingResult:
-    """Train `network` in place on the rows `index` of `data`.
+    """Train `network` in place.
 
-    With rows `held_out`, the parameters of the epoch with the best score on them are
-    restored; after an interrupt, those of the best epoch so far. `left_out_by` is the
-    number of the member, (n_samples,), that is not trained on a row. `on_epoch_end` is
-    given a function that brings `network` up to date, and stops the run by returning
-    True. `on_state` is called after each epoch with its number, whether it was the
-    last, and a function that gives the state, from which another run may be `resumed`.
+    If rows are held out, the parameters of the epoch with the best score on them are
+    restored; after an interrupt, those of the best epoch so far. In a `world`, each
+    process brings its own rows, and the same network. `on_epoch_end` is given a
+    function that brings `network` up to date, and stops the run by returning True.
+    `on_state` is called after each epoch with its number, whether it was the last, and
+    a function that gives the state, from which another run may be `resumed`.
     Members that are trained `in_one_pass` have one `solver_state`, of all of them.
     """
-    parts = Parts(network, data, plan, generator, left_out_by, in_one_pass=in_one_pass)
+    parts = Parts(network, rows, plan, generator, in_one_pass=in_one_pass, world=world)
     if resumed is not None:
         solver_state = resumed.solver
     try:
         parts.set_moments(solver_state)
-        validating = held_out is not None
-        progress = _new_progress(parts, validating=validating)
-        if catches_interrupt or validating:
+        progress = _new_progress(parts)
+        if catches_interrupt or rows.is_validating:
             progress.keep_parameters()
         if resumed is not None:
             _restore(resumed, parts, progress)
@@ -136,8 +133,6 @@ def train(
                     parts,
                     workers,
                     progress,
-                    index,
-                    held_out,
                     on_epoch_begin,
                     on_epoch_end,
                     on_state,
@@ -151,7 +146,7 @@ def train(
                     "the model keeps the best weights so far.",
                     RuntimeWarning,
                 )
-            keeps_best = validating or stopped_by == "interrupt"
+            keeps_best = rows.is_validating or stopped_by == "interrupt"
             if keeps_best:
                 progress.restore_best()
             # The own best of separate networks is in the network already.
@@ -163,8 +158,8 @@ def train(
     return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
 
 
-def _new_progress(parts: Parts, *, validating: bool) -> Progress:
-    plan = parts.plan
+def _new_progress(parts: Parts) -> Progress:
+    plan, validating = parts.plan, parts.rows.is_validating
     return Progress(
         parts.network,
         parts.values,
@@ -182,8 +177,6 @@ def _run_epochs(
     parts: Parts,
     workers: Workers,
     progress: Progress,
-    index: Tensor,
-    held_out: Tensor | None,
     on_epoch_begin: Callable[[int], None],
     on_epoch_end: Callable[[Epoch, Callable[[], None]], bool],
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None,
@@ -194,15 +187,17 @@ def _run_epochs(
         if progress.stopped_by is not None:
             break
         on_epoch_begin(number)
-        last_loss = progress.epochs[-1].loss if progress.epochs else None
-        loss, scores = parts.run_epoch(index, number, last_loss, workers), None
-        if held_out is not None:
+        epochs = progress.epochs
+        last_loss = epochs[-1].loss if epochs else parts.plan.last_loss
+        loss, scores = parts.run_epoch(number, last_loss, workers), None
+        if parts.rows.is_validating:
             parts.join()
-            scores = -mean_task_losses(parts.network, parts.data, held_out)
+            held_out = parts.rows.held_out()
+            scores = -mean_task_losses(parts.network, held_out, parts.world)
         epoch = Epoch(number, loss, scores, parts.plan.main_tasks)
         _check_finite(epoch, parts.plan)
         progress.update(epoch)
-        if on_epoch_end(epoch, parts.join):
+        if parts.is_any(on_epoch_end(epoch, parts.join)):
             progress.stopped_by = "callback"
         elif progress.has_stalled():
             progress.stopped_by = "tol"
@@ -267,17 +262,21 @@ def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[sli
 
 
 def mean_task_losses(
-    network: TrunkAndHeads, data: LabelledRows, index: Tensor
+    network: TrunkAndHeads, pieces: Iterable[Piece], world: World | None = None
 ) -> np.ndarray:
     """(n_tasks,): weighted mean losses on some rows, NaN of a task without weight."""
     like, groups = network.like, network.groups
-    losses = torch.zeros(data.codes.shape[1], dtype=torch.float64, device=like.device)
+    n_tasks = len(network.architecture.outputs)
+    losses = torch.zeros(n_tasks, dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
     with without_derivatives(like.device):
-        for chunk in iter_chunks(network, data.rows, len(index)):
-            x, labels, _ = read_block(data, index[chunk], like, groups)
-            losses += task_losses(network(x), labels, groups)
-            weights += in_task_order(labels.weights.sum(0), groups)
+        for data, index, _ in pieces:
+            for chunk in iter_chunks(network, data.rows, len(index)):
+                x, labels, _ = read_block(data, index[chunk], like, groups)
+                losses += task_losses(network(x), labels, groups)
+                weights += in_task_order(labels.weights.sum(0), groups)
+    if world is not None:
+        world.sum(losses, weights)
     means: np.ndarray = (
         torch.where(weights > 0, losses / weights, torch.nan).cpu().numpy()
     )

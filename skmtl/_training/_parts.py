@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from skmtl._network import TrunkAndHeads, without_derivatives
-from skmtl._rows import LabelledRows, as_tensor
+from skmtl._rows import as_tensor
 from skmtl._training._progress import as_tensors
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Steps, TrainingPlan
 from skmtl._training._threads import Workers
+from skmtl._training._training_rows import Piece, TrainingRows
+from skmtl._world import World
 
 # Multiply-adds of a forward pass of a batch from which a part is trained by itself,
 # beside the others. Smaller ones are trained in one pass: what Python takes for each
@@ -42,37 +44,49 @@ class Parts:
     def __init__(
         self,
         network: TrunkAndHeads,
-        data: LabelledRows,
+        rows: TrainingRows,
         plan: TrainingPlan,
         generator: torch.Generator,
-        left_out_by: Tensor | None = None,
         *,
         in_one_pass: bool = False,
+        world: World | None = None,
     ) -> None:
-        self.network, self.data, self.plan = network, data, plan
+        self.network, self.rows, self.plan = network, rows, plan
         self.generator = generator
-        self.left_out_by = left_out_by
+        self.world = world
         self.like = network.like
-        if network.columns is not None and len(data.rows):
+        if network.columns is not None:
             with without_derivatives(self.like.device):
-                self.data = data = data.placed(network.columns, self.like)
-        self.shares = [] if in_one_pass else self._shares()
+                self.rows = rows.placed(network.columns, self.like)
+        # Processes take their steps together: in one order, and so one by one.
+        is_whole = in_one_pass or world is not None
+        self.shares = [] if is_whole else self._shares()
         self.is_divided = len(self.shares) > 1
         # One part may be large enough for several of torch's own threads.
         work = plan.batch_size * network.work_per_row
         self.work_per_step = 0.0 if self.is_divided else work
         if not self.is_divided:
-            self.steps = [Steps(network, data, plan, self._dropout_generator())]
+            self.steps = [self._steps_of_all()]
         else:
             self.steps = [self._steps_of(share) for share in self.shares]
 
-    def _steps_of(self, share: "Share") -> Steps:
-        part, data = self.network.part(*share), self.data
-        has_all = len(share.tasks) == len(self.network.architecture.outputs)
-        if not has_all:
-            data = data.of_tasks(share.tasks)
+    def _steps_of_all(self) -> Steps:
         generator = self._dropout_generator()
-        return Steps(part, data, self.plan, generator, has_all_tasks=has_all)
+        return Steps(
+            self.network, self.rows.width, self.plan, generator, world=self.world
+        )
+
+    def _steps_of(self, share: "Share") -> Steps:
+        return Steps(
+            self.network.part(*share),
+            self.rows.width,
+            self.plan,
+            self._dropout_generator(),
+            has_all_tasks=self._has_all_tasks(share),
+        )
+
+    def _has_all_tasks(self, share: "Share") -> bool:
+        return len(share.tasks) == len(self.network.architecture.outputs)
 
     def _shares(self) -> list["Share"]:
         """Members and tasks of each part; none of them depends on the machine."""
@@ -84,7 +98,7 @@ class Parts:
         is_cpu = self.like.device.type == "cpu"
         if n_members > 1:
             is_large = is_cpu and work / n_members >= MIN_WORK_PER_PART
-            if self.left_out_by is None and not is_large:
+            if not self.rows.leaves_out and not is_large:
                 return []
             return [Share([m], list(range(n_tasks))) for m in range(n_members)]
         if not is_cpu or network.n_trunks == 1:
@@ -129,6 +143,10 @@ class Parts:
             for share, steps in zip(self.shares, self.steps, strict=True):
                 self.network.copy_from_part(steps.network, *share)
 
+    def is_any(self, here: bool) -> bool:
+        """Whether it is so in any of the processes."""
+        return here if self.world is None else any(self.world.gather(here))
+
     def load(self, network: dict[str, np.ndarray]) -> None:
         """Take over the state of another network."""
         self.network.load_state_dict(as_tensors(network))
@@ -141,35 +159,33 @@ class Parts:
             steps.release()
 
     def run_epoch(
-        self, index: Tensor, number: int, last_loss: float | None, workers: Workers
+        self, number: int, last_loss: float | None, workers: Workers
     ) -> float:
-        """One pass of each part over the rows `index`.
+        """One pass of each part over the rows.
 
         Returns the loss: the mean over the members, the sum over the tasks.
         """
-        for steps in self.steps:
-            steps.begin_epoch(number, last_loss)
-        if self.plan.shuffle:
-            index = index[self._random_order(len(index))]
-        jobs = [
-            partial(self._run_part, steps, self._rows_of(m, index), number, workers)
-            for m, steps in enumerate(self.steps)
-        ]
-        losses = workers.run(jobs)
+        for part, steps in enumerate(self.steps):
+            steps.begin_epoch(number, last_loss, self.rows.n_rows_of(part))
+        order = self._random_order if self.plan.shuffle else torch.arange
+        batch_size = self.steps[0].batch_size
+        for piece in self.rows.epoch(order, batch_size):
+            jobs = [
+                partial(self._run_part, part, piece, workers)
+                for part in range(len(self.steps))
+            ]
+            workers.run(jobs)
+        losses = [steps.end_epoch() for steps in self.steps]
         # A part that is the whole network gives the mean over its members.
         by_member = len(self.shares) == self.network.n_members > 1
         return sum(losses) / len(losses) if by_member else sum(losses)
 
-    def _run_part(
-        self, steps: Steps, index: Tensor, number: int, workers: Workers
-    ) -> float:
+    def _run_part(self, part: int, piece: Piece, workers: Workers) -> None:
+        data, steps = piece.data, self.steps[part]
+        if self.shares and not self._has_all_tasks(self.shares[part]):
+            data = data.of_tasks(self.shares[part].tasks)
         with without_derivatives(self.like.device):
-            return steps.run_epoch(index, number, workers.keep_on)
-
-    def _rows_of(self, member: int, index: Tensor) -> Tensor:
-        if self.left_out_by is None:
-            return index
-        return index[self.left_out_by[index] != member]
+            steps.run(data, piece.rows_of(part), workers.keep_on)
 
     def _random_order(self, n_rows: int) -> Tensor:
         generator = self.generator

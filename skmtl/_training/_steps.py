@@ -27,6 +27,7 @@ from skmtl._training._solvers import (
     Solver,
     groups_of,
 )
+from skmtl._world import World
 
 # Share of the steps of a cosine schedule over which the learning rate rises from 0.
 WARM_UP = 0.1
@@ -64,6 +65,10 @@ class TrainingPlan:
     is_log_density: bool = False
     # Positions of the tasks whose validation scores count, None: of all.
     main_tasks: tuple[int, ...] | None = None
+    # Of a run that is one of several: from which share of the schedule to which, and
+    # the loss of the one before.
+    schedule: tuple[float, float] = (0.0, 1.0)
+    last_loss: float | None = None
 
 
 def parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
@@ -87,16 +92,18 @@ class Steps:
     def __init__(
         self,
         network: TrunkAndHeads,
-        data: LabelledRows,
+        row_width: int,
         plan: TrainingPlan,
         dropout_generator: torch.Generator,
         *,
         has_all_tasks: bool = True,
+        world: World | None = None,
     ) -> None:
         self.network = network
         self.has_all_tasks = has_all_tasks
-        self.data = data
+        self.row_width = row_width
         self.plan = plan
+        self.world = world
         self.dropout_generator = dropout_generator
         self.dropout = DropoutStock(dropout_generator)
         self.like = network.like
@@ -104,16 +111,20 @@ class Steps:
         self.flat = FlatParameters(parameter_groups(network, plan.freeze))
         self.network_pass = NetworkPass(network, self.n_frozen_layers)
         self.solver = make_solver(self.flat, plan, None)
+        self._set_batch_size(plan.batch_size)
+
+    def _set_batch_size(self, batch_size: int) -> None:
+        self.batch_size = batch_size
         # A row's share of a block: its features, labels (three fields) and logits.
-        n_logits = sum(len(g.tasks) * g.kind.n_logits for g in network.groups)
-        width = data.rows.width + (3 + network.n_members) * n_logits
-        n_batches = CHUNK_ELEMENTS // (width * plan.batch_size)
-        self.rows_per_block = plan.batch_size * max(1, n_batches)
-        n_inputs = data.rows.width
-        if network.columns is not None:
-            n_inputs += network.columns.n_inputs
-        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * plan.batch_size)
-        self.rows_at_once = plan.batch_size * max(1, n_batches)
+        n_logits = sum(len(g.tasks) * g.kind.n_logits for g in self.network.groups)
+        width = self.row_width + (3 + self.network.n_members) * n_logits
+        n_batches = CHUNK_ELEMENTS // (width * batch_size)
+        self.rows_per_block = batch_size * max(1, n_batches)
+        n_inputs = self.row_width
+        if self.network.columns is not None:
+            n_inputs += self.network.columns.n_inputs
+        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * batch_size)
+        self.rows_at_once = batch_size * max(1, n_batches)
 
     def set_moments(self, moments: dict[str, list[Tensor]]) -> None:
         """Go on as another run has ended."""
@@ -123,15 +134,30 @@ class Steps:
         """Give the network's parameters memory of their own again."""
         self.flat.release()
 
-    def begin_epoch(self, number: int, last_loss: float | None) -> None:
-        """Release the trunk where its time has come."""
+    def begin_epoch(self, number: int, last_loss: float | None, n_rows: int) -> None:
+        """Before a pass over so many rows; releases the trunk where its time is."""
+        plan = self.plan
         self.flat.begin_epoch(number)
-        n_epochs = self.plan.freeze.n_epochs
+        n_epochs = plan.freeze.n_epochs
         if self.n_frozen_layers and n_epochs is not None and number >= n_epochs:
             self.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
         if last_loss is not None:
             self._adapt_dropout(last_loss)
+        if self.world is not None:
+            self._set_batch_size(self.world.share_of(plan.batch_size, n_rows))
+        n_batches = -(-n_rows // self.batch_size)
+        self.dropout.begin(n_batches)
+        if self.world is not None:
+            n_batches = max(self.world.gather(n_batches))
+        self.n_batches = n_batches
+        self._step_sizes = (
+            plan.learning_rate_init
+            * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
+            for i in range(n_batches)
+        )
+        self._loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
+        self._weight = 0.0
 
     def _adapt_dropout(self, loss: float) -> None:
         """The more of the labels is explained, the less there is to guard against."""
@@ -141,40 +167,42 @@ class Steps:
                 share = math.exp(min(share, 1.0) - 1.0)
             self.network_pass.scale_dropout(min(1.0, share))
 
-    def run_epoch(
-        self, index: Tensor, number: int, keep_on: Callable[[], None]
-    ) -> float:
-        """One pass over the rows in this order; the mean loss with the L2 term.
+    def run(
+        self, data: LabelledRows, index: Tensor, keep_on: Callable[[], None]
+    ) -> None:
+        """The steps of some rows of the epoch, in this order.
 
         `keep_on` is called before each step, and may raise.
         """
-        plan = self.plan
-        n_batches = -(-len(index) // plan.batch_size)
-        self.dropout.begin(n_batches)
-        step_sizes = (
-            plan.learning_rate_init
-            * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
-            for i in range(n_batches)
-        )
-        loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
-        weight = 0.0
         for rows in index.split(self.rows_per_block):
-            block_loss, block_weight = self._run_block(rows, step_sizes, keep_on)
-            loss += block_loss
-            weight += block_weight
+            block_loss, block_weight = self._run_block(data, rows, keep_on)
+            self._loss += block_loss
+            self._weight += block_weight
             if self.has_all_tasks:
                 self._adapt_dropout(float(block_loss) / block_weight)
-        return (float(loss) + self._penalty() * n_batches) / weight
+
+    def end_epoch(self) -> float:
+        """The mean loss of the epoch with the L2 term."""
+        loss, weight = self._loss, self._weight
+        if self.world is not None:
+            # Others have more batches, to which this process has nothing to add.
+            for step in self._step_sizes:
+                for gradient in self.flat.gradients:
+                    gradient.zero_()
+                self._descend(0.0, step)
+            loss, total = self.world.sum(loss, loss.new_tensor(weight))
+            weight = float(total)
+        return (float(loss) + self._penalty() * self.n_batches) / weight
 
     def _run_block(
-        self, rows: Tensor, step_sizes: Iterator[float], keep_on: Callable[[], None]
+        self, data: LabelledRows, rows: Tensor, keep_on: Callable[[], None]
     ) -> tuple[Tensor, float]:
         """Read some batches at once and take their steps.
 
         Returns the sum of the losses, each before its step, and of the rows' weights.
         """
-        groups, batch_size = self.network.groups, self.plan.batch_size
-        block = read_block(self.data, rows, self.like, groups)
+        groups, batch_size = self.network.groups, self.batch_size
+        block = read_block(data, rows, self.like, groups)
         if block.row_weight is None:
             weights = [float(len(part)) for part in rows.split(batch_size)]
         else:
@@ -184,7 +212,7 @@ class Steps:
             self._read_batches(block.x),
             block.labels.split(batch_size),
             weights,
-            islice(step_sizes, len(weights)),
+            islice(self._step_sizes, len(weights)),
             strict=True,
         ):
             keep_on()
@@ -196,7 +224,7 @@ class Steps:
         """What the first layer reads, batch by batch; made for some batches at once."""
         for part in split_rows(x, self.rows_at_once):
             read = self.network_pass.read(part, self.dropout_generator)
-            yield from split_rows(cast(Any, read), self.plan.batch_size)
+            yield from split_rows(cast(Any, read), self.batch_size)
 
     def _penalty(self) -> float:
         """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
@@ -215,16 +243,37 @@ class Steps:
         tape = Tape([], [])
         logits = self.network_pass.forward(x, self.dropout, tape)
         # Members do not see one another: each descends on its own mean loss.
-        gradient = logit_gradient(logits, labels, self.network.groups).div_(weight)
+        gradient = logit_gradient(logits, labels, self.network.groups)
+        if self.world is None:
+            gradient.div_(weight)
         self.network_pass.backward(tape, gradient)
-        self.solver.step(step, self.plan.alpha / weight)
+        self._descend(weight, step)
         return logits
+
+    def _descend(self, weight: float, step: float) -> None:
+        """Take a step on a batch of this weight, of all processes together."""
+        if self.world is not None:
+            weight = self._sum_over_processes(self.world, weight)
+        self.solver.step(step, self.plan.alpha / weight)
+
+    def _sum_over_processes(self, world: World, weight: float) -> float:
+        """Replace gradients of sums by those of the mean over all; the total weight."""
+        gradients = self.flat.gradients[: self.flat.n_active]
+        own = self.like.new_tensor([weight], dtype=gradients[0].dtype)
+        (total,) = world.sum(torch.cat([*gradients, own]))
+        weight = float(total[-1])
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, part in zip(gradients, total[:-1].split(sizes), strict=True):
+            torch.div(part, weight, out=gradient)
+        return weight
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
-    """Factor on `learning_rate_init` when a share `progress` of all steps is done."""
+    """Factor on `learning_rate_init` when a share `progress` of the run is done."""
     if plan.learning_rate == "constant":
         return 1.0
+    begin, end = plan.schedule
+    progress = begin + (end - begin) * progress
     if progress < WARM_UP:
         return progress / WARM_UP
     return 0.5 * (1.0 + math.cos(math.pi * (progress - WARM_UP) / (1.0 - WARM_UP)))

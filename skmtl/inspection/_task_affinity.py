@@ -29,7 +29,7 @@ from skmtl._outputs import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
 from skmtl._tables import as_table, as_text
 from skmtl._targets import encode
-from skmtl._training import iter_chunks, mean_task_losses, read_block
+from skmtl._training import Piece, iter_chunks, mean_task_losses, read_block
 from skmtl.inspection._comparison import (
     check_joint,
     encode_for,
@@ -489,7 +489,7 @@ def lookahead_affinity(
     network: TrunkAndHeads, data: LabelledRows, index: Tensor, n_frozen_layers: int = 0
 ) -> NDArray:
     """(n_tasks, n_tasks): share of the loss of j that a step for i takes away."""
-    before = mean_task_losses(network, data, index)
+    before = mean_task_losses(network, [Piece(data, index)])
     affinity = np.full((len(before), len(before)), np.nan)
     parameters = _trained_parameters(network, n_frozen_layers)
     if not parameters:
@@ -497,7 +497,7 @@ def lookahead_affinity(
     for task in np.flatnonzero(np.isfinite(before)):
         gradient = _trunk_gradient(network, data, index, int(task), parameters)
         with _stepped(parameters, gradient):
-            after = mean_task_losses(network, data, index)
+            after = mean_task_losses(network, [Piece(data, index)])
         # The density of a number may be above 1, and its log loss below 0.
         size = np.where(before == 0, np.nan, np.abs(before))
         affinity[task] = (before - after) / size

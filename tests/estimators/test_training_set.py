@@ -68,7 +68,8 @@ def test_scores_of_each_task_and_epoch(problem, sharing):
 def test_the_fraction_asked_for_is_held_out(problem, monkeypatch, fraction):
     sizes = []
 
-    def record(network, data, index):
+    def record(network, pieces, world):
+        ((data, index, _),) = pieces
         sizes.append(len(index))
         return np.zeros(data.codes.shape[1])
 

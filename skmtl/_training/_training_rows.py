@@ -1,0 +1,95 @@
+"""The rows that a training passes over, all at once or piece by piece."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from skmtl._network import ColumnEncoder
+from skmtl._rows import LabelledRows
+
+# The order of so many things.
+Order = Callable[[int], Tensor]
+
+
+class Piece(NamedTuple):
+    """Rows in memory, in the order in which they are trained on."""
+
+    data: LabelledRows
+    rows: Tensor  # (n_rows,) of the data
+    left_out_by: Tensor | None = None  # (n_samples,), the member that skips a row
+
+    def rows_of(self, member: int) -> Tensor:
+        """Those that a member is trained on."""
+        if self.left_out_by is None:
+            return self.rows
+        return self.rows[self.left_out_by[self.rows] != member]
+
+
+class TrainingRows(Protocol):
+    """Rows with a label, of which some may be held out to validate on."""
+
+    @property
+    def is_validating(self) -> bool:
+        """Whether rows are held out."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether members leave out rows."""
+
+    @property
+    def width(self) -> int:
+        """Numbers that a row takes when it is read."""
+
+    def n_rows_of(self, member: int) -> int:
+        """Rows that a member is trained on in an epoch."""
+
+    def placed(self, encoder: ColumnEncoder, like: Tensor) -> "TrainingRows":
+        """The same, encoded as far as it never changes."""
+
+    def epoch(self, order: Order, batch_size: int) -> Iterator[Piece]:
+        """All rows once; pieces but the last have a multiple of so many rows."""
+
+    def held_out(self) -> Iterator[Piece]:
+        """The rows to validate on."""
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """All rows as one piece."""
+
+    data: LabelledRows
+    index: Tensor  # rows to train on
+    held_out_index: Tensor | None = None
+    left_out_by: Tensor | None = None
+
+    @property
+    def is_validating(self) -> bool:
+        return self.held_out_index is not None
+
+    @property
+    def leaves_out(self) -> bool:
+        return self.left_out_by is not None
+
+    @property
+    def width(self) -> int:
+        return self.data.rows.width
+
+    def n_rows_of(self, member: int) -> int:
+        return len(self._piece(self.index).rows_of(member))
+
+    def placed(self, encoder: ColumnEncoder, like: Tensor) -> "RowsInMemory":
+        if not len(self.data.rows):
+            return self
+        return replace(self, data=self.data.placed(encoder, like))
+
+    def epoch(self, order: Order, batch_size: int) -> Iterator[Piece]:
+        yield self._piece(self.index[order(len(self.index))])
+
+    def held_out(self) -> Iterator[Piece]:
+        if self.held_out_index is not None:
+            yield self._piece(self.held_out_index)
+
+    def _piece(self, index: Tensor) -> Piece:
+        return Piece(self.data, index, self.left_out_by)

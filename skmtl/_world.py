@@ -1,0 +1,83 @@
+"""The processes of a data-parallel fit, which torch.distributed has started."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torch import distributed as dist
+
+Made = TypeVar("Made")
+
+
+class World:
+    """All processes of the default group; each calls the same methods in turn."""
+
+    def __init__(self) -> None:
+        self.rank: int = dist.get_rank()
+        self.size: int = dist.get_world_size()
+
+    def share_of(self, batch_size: int, n_rows: int) -> int:
+        """Rows of each batch that this process brings: in proportion to its rows."""
+        total = sum(self.gather(n_rows))
+        return max(1, round(batch_size * n_rows / max(total, 1)))
+
+    def sum(self, *tensors: Tensor) -> list[Tensor]:
+        """Sums over the processes, the same to the last bit in all of them."""
+        with _named_failure():
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+        return list(tensors)
+
+    def gather(self, own: Made) -> list[Made]:
+        """What each process has, in the order of their ranks."""
+        gathered: list[Any] = [None] * self.size
+        with _named_failure():
+            dist.all_gather_object(gathered, own)
+        return gathered
+
+    def of_first(self, tensors: dict[str, Tensor]) -> None:
+        """Copy those of the first process into all."""
+        with _named_failure():
+            for tensor in tensors.values():
+                dist.broadcast(tensor, 0)
+
+    def gather_made(self, make: Callable[[], Made]) -> list[Made]:
+        """What each process makes; if one cannot, none goes on and waits for it."""
+        failure: Exception | None = None
+        made: Made | None = None
+        try:
+            made = make()
+        except Exception as error:
+            failure = error
+        said = None if failure is None else f"{type(failure).__name__}: {failure}"
+        gathered = self.gather((said, made))
+        if failure is not None:
+            raise failure
+        for rank, (other, _) in enumerate(gathered):
+            if other is not None:
+                raise RuntimeError(
+                    f"All processes of a data-parallel fit must get what they can "
+                    f"learn from, but the one of rank {rank} could not: {other}"
+                )
+        return [theirs for _, theirs in gathered]  # type: ignore[misc]
+
+
+def current_world() -> World | None:
+    """The processes that share a fit; None if this one is alone."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return None
+    return World() if dist.get_world_size() > 1 else None
+
+
+@contextlib.contextmanager
+def _named_failure() -> Iterator[None]:
+    """Say what it means if the others cannot be reached."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError(
+            "All processes of a data-parallel fit must stay at work until it ends, but "
+            f"one has ended or cannot be reached: {error}. Look at its own error, and "
+            "start all of them anew (with checkpoint_dir they go on where they were)."
+        ) from error
