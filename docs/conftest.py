@@ -8,6 +8,9 @@ _IGNORED = [
     "ignore:invalid value encountered in cast:RuntimeWarning",
     # shap, which uses what matplotlib deprecates
     "ignore:The set_.* function:PendingDeprecationWarning",
+    # optuna, of itself
+    "ignore:OptunaSearchCV is experimental",
+    "ignore:`optuna.terminator`:FutureWarning",
 ]
 
 

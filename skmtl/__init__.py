@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from skmtl._onnx import to_onnx
     from skmtl._persistence import load, save
+    from skmtl._prediction_files import write_predictions
     from skmtl._report import Report, report
     from skmtl._task_views import observed_rows, task_view, task_views
 
@@ -41,6 +42,7 @@ __all__ = [
     "task_views",
     "to_onnx",
     "trunks",
+    "write_predictions",
 ]
 
 _ESTIMATORS = ("MultiTaskNet", "MultiTaskNetClassifier", "MultiTaskNetRegressor")
@@ -61,6 +63,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("skmtl._estimators"), name)
     if name == "to_onnx":
         return import_module("skmtl._onnx").to_onnx
+    if name == "write_predictions":
+        return import_module("skmtl._prediction_files").write_predictions
     if name in ("load", "save"):
         return getattr(import_module("skmtl._persistence"), name)
     if name in ("Report", "report"):

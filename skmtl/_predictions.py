@@ -1,6 +1,6 @@
 """The view of each task in y and in what estimators predict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,30 +31,38 @@ def fitted_network(estimator: Any) -> Any:
 
     It knows the tasks, and of which it had labels.
     """
-    innermost = _innermost(estimator)
+    *_, innermost = _nested(estimator)
     return innermost if hasattr(innermost, "_is_labelled") else None
+
+
+def fitted_tasks(estimator: Any) -> Tasks | None:
+    """Those of our estimator, or meta-estimator, in a search or a Pipeline."""
+    tasks = (getattr(layer, "_tasks", None) for layer in _nested(estimator))
+    return next((found for found in tasks if found is not None), None)
 
 
 def declared_task_types(estimator: Any) -> TaskTypes | None:
     """What our estimator, fitted or not, takes its tasks for; None for others."""
-    types: TaskTypes | None = getattr(_innermost(estimator), "task_types", None)
+    *_, innermost = _nested(estimator)
+    types: TaskTypes | None = getattr(innermost, "task_types", None)
     return types
 
 
-def _innermost(estimator: Any) -> Any:
+def _nested(estimator: Any) -> Iterator[Any]:
+    """The estimator, the one that it holds, and so on."""
+    yield estimator
     # It has the attributes of what it holds; the view of a task is frozen too, and an
     # estimator of its own.
     if type(estimator) is FrozenEstimator:
-        return _innermost(estimator.estimator)
-    if hasattr(estimator, "_wrapped_estimator"):  # of our meta-estimators
-        return _innermost(estimator._wrapped_estimator())
-    if hasattr(estimator, "best_estimator_"):
-        return _innermost(estimator.best_estimator_)
-    if isinstance(estimator, BaseSearchCV):
-        return _innermost(estimator.estimator)
-    if isinstance(getattr(estimator, "steps", None), list):
-        return _innermost(estimator.steps[-1][1])
-    return estimator
+        yield from _nested(estimator.estimator)
+    elif hasattr(estimator, "_wrapped_estimator"):  # of our meta-estimators
+        yield from _nested(estimator._wrapped_estimator())
+    elif hasattr(estimator, "best_estimator_"):
+        yield from _nested(estimator.best_estimator_)
+    elif isinstance(estimator, BaseSearchCV):
+        yield from _nested(estimator.estimator)
+    elif isinstance(getattr(estimator, "steps", None), list):
+        yield from _nested(estimator.steps[-1][1])
 
 
 # Types of tasks -----------------------------------------------------------------------

@@ -27,6 +27,11 @@ def as_tensor(array: np.ndarray) -> Tensor:
     return torch.from_dlpack(array)
 
 
+def optional_tensor(array: np.ndarray | None) -> Tensor | None:
+    """As `as_tensor`, if there is an array."""
+    return None if array is None else as_tensor(array)
+
+
 # Fields of `LabelledRows` with an entry for each row.
 _BY_ROW = ("codes", "numbers", "sample_weight", "row_weight")
 # Memory for places among the bins that are kept from epoch to epoch.

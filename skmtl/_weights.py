@@ -15,9 +15,12 @@ _LARGEST = np.finfo(np.float32).max
 
 
 def check_sample_weight(
-    sample_weight: Any, codes: NDArray, tasks: Tasks
+    sample_weight: Any, codes: NDArray, tasks: Tasks, *, may_be_0: bool = False
 ) -> NDArray | None:
-    """None or float32 of shape (n_samples, 1) or (n_samples, n_tasks)."""
+    """None or float32 of shape (n_samples, 1) or (n_samples, n_tasks).
+
+    All of some rows may have weight 0 if other rows follow.
+    """
     if sample_weight is None:
         return None
     if tasks.is_named and hasattr(sample_weight, "columns"):
@@ -50,7 +53,7 @@ def check_sample_weight(
             f"sample_weight must not be negative, but its smallest value is "
             f"{weights.min()}. Use 0 for rows that shall not count."
         )
-    if not weights.any():
+    if not (may_be_0 or weights.any()):
         raise ValueError(
             "Sample weights must contain at least one non-zero number; all of them "
             "are 0. Leave sample_weight out to count all rows alike."

@@ -42,25 +42,23 @@ class World:
             for tensor in tensors.values():
                 dist.broadcast(tensor, 0)
 
-    def gather_made(self, make: Callable[[], Made]) -> list[Made]:
-        """What each process makes; if one cannot, none goes on and waits for it."""
+    def agree(self, make: Callable[[], Made]) -> Made:
+        """What this process makes; if one cannot, none goes on and waits for it."""
         failure: Exception | None = None
-        made: Made | None = None
         try:
             made = make()
         except Exception as error:
             failure = error
         said = None if failure is None else f"{type(failure).__name__}: {failure}"
-        gathered = self.gather((said, made))
+        for rank, other in enumerate(self.gather(said)):
+            if failure is None and other is not None:
+                raise RuntimeError(
+                    "All processes of a data-parallel fit must get what they can learn "
+                    f"from, but that of rank {rank} could not go on: {other}"
+                )
         if failure is not None:
             raise failure
-        for rank, (other, _) in enumerate(gathered):
-            if other is not None:
-                raise RuntimeError(
-                    f"All processes of a data-parallel fit must get what they can "
-                    f"learn from, but the one of rank {rank} could not: {other}"
-                )
-        return [theirs for _, theirs in gathered]  # type: ignore[misc]
+        return made
 
 
 def current_world() -> World | None:

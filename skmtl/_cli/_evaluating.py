@@ -25,10 +25,11 @@ from skmtl._cli._fitting import read_to_learn
 from skmtl._cli._models import load_model, with_missing
 from skmtl._cli._new_rows import NewRows
 from skmtl._cli._plan import Plan
-from skmtl._cli._predicting import as_written
 from skmtl._cli._settings import Model
 from skmtl._cli._sources import Source, check_is_file
-from skmtl._cli._writing import STDOUT, check_output, check_suffix, table_writer
+from skmtl._cli._writing import check_output, check_suffix
+from skmtl._prediction_files._columns import as_written
+from skmtl._prediction_files._writer import STDOUT, table_writer
 from skmtl._predictions import fitted_network, probabilities_by_task
 from skmtl.inspection import compare_models
 from skmtl.inspection._comparison import encode_for

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
-from skmtl._estimators._checkpoint import Checkpoint, checkpoint_of
+from skmtl._estimators._checkpoint import checkpoint_of
+from skmtl._estimators._chunks import Calls
 from skmtl._estimators._epochs import EpochReports
-from skmtl._estimators._fitting import prepare, seeded_generator
+from skmtl._estimators._fitting import Training, prepare, seeded_generator
+from skmtl._estimators._joint_fit import check_joint_parameters, prepare_jointly
+from skmtl._estimators._joint_learning import Known, learn_from
 from skmtl._estimators._network_state import (
     NetworkState,
     build_from_state,
@@ -38,10 +41,15 @@ from skmtl._estimators._parameters import (
     main_tasks_of,
     outputs_of,
 )
+from skmtl._estimators._parts import LabelsToScore, parts_of
 from skmtl._estimators._prediction import predict_tasks, trunk_features
 from skmtl._estimators._scales import check_same_transformers, transformers_of
 from skmtl._estimators._scores import mean_of_main_tasks, score_tasks
-from skmtl._estimators._training_set import TrainingSet, make_training_set
+from skmtl._estimators._training_set import (
+    AnyTrainingSet,
+    TrainingSet,
+    make_training_set,
+)
 from skmtl._estimators._transfer import (
     network_for,
     pretrained_estimator,
@@ -62,6 +70,7 @@ from skmtl._outputs import (
     probabilities_or_moments,
 )
 from skmtl._rows import as_tensor
+from skmtl._sources import is_source
 from skmtl._targets import (
     Classes,
     Encoded,
@@ -77,17 +86,17 @@ from skmtl._targets import (
     named_tasks,
     warn_of_measurements,
     warn_of_suspects,
-    without_labels,
     without_tasks,
 )
 from skmtl._training import (
     Epoch,
+    RowsInMemory,
     TrainingResult,
     best_validation_score,
     mean_score,
     train,
 )
-from skmtl._weights import check_sample_weight
+from skmtl._world import current_world
 
 
 class BaseMultiTaskNet(
@@ -168,25 +177,9 @@ class BaseMultiTaskNet(
         """
         with torch.inference_mode(False), _restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
-            training_set = self._check_training_set(X, y, sample_weight, continues)
-            labelled = training_set.is_labelled  # without any, nothing is trained
-            if labelled.any():
-                labelled = self._labelled_so_far(training_set, continues)
-            check_labelled(training_set.tasks, labelled)
-            if not continues:
-                warn_of_suspects(
-                    training_set.tasks, training_set.counted, training_set.totals
-                )
-
-            def report(n_epochs: int) -> EpochReports:
-                context = self._init_callback_context(max_subtasks=n_epochs)
-                return EpochReports(self, context, n_epochs, X, y, sample_weight)
-
-            rng = check_random_state(self.random_state)
-            with checkpoint_of(self, rng) as checkpoint:
-                result = self._fit_network(
-                    training_set, report, continues, rng, checkpoint
-                )
+            is_joint = is_source(X) or current_world() is not None
+            fit_rows = self._fit_jointly if is_joint else self._fit_in_memory
+            result = fit_rows(X, y, sample_weight, continues)
         self._warn_if_still_improving(result)
         return self
 
@@ -324,17 +317,23 @@ class BaseMultiTaskNet(
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Mean over the (main) tasks of the accuracy, or the R2 of numbers."""
-        warn_of_row_order(X, y=y, sample_weight=sample_weight)
-        by_task = self._predict_by_task(X, most_likely)
+        check_is_fitted(self)
         tasks = self._tasks
-        y = without_labels(y, ~self._is_labelled)  # of which nothing could be learned
-        encoded = encode(y, self.task_types, tasks=tasks, unseen="extra")
-        check_consistent_length(X, encoded.codes)
-        weights = (encoded.codes >= 0).astype(np.float64)
-        sample_weight = check_sample_weight(sample_weight, encoded.codes, tasks)
-        if sample_weight is not None:
-            weights *= sample_weight
-        scores = score_tasks(_in_units(by_task, tasks), encoded, weights)
+        parts = parts_of(self, X, y, sample_weight, needs_y=True)
+        labels = LabelsToScore(tasks, self.task_types, self._is_labelled)
+
+        def checked() -> Iterator[Any]:
+            for part in parts:
+                warn_of_row_order(part.X, y=part.y, sample_weight=part.sample_weight)
+                rows = check_inputs(self, part.X, self._columns)[0]
+                labels.add(part)
+                yield rows
+
+        by_task = predict_tasks(
+            self.network_, checked(), self._is_labelled, most_likely
+        )
+        by_task = _in_units(by_task, tasks)
+        scores = score_tasks(by_task, labels.encoded, labels.weights)
         main_tasks = main_tasks_of(self, tasks)
         return mean_of_main_tasks(scores, tasks, main_tasks)
 
@@ -449,7 +448,8 @@ class BaseMultiTaskNet(
         else:
             encoded = encode(y, self.task_types, classes=classes)
             if classes is None:
-                warn_of_measurements(encoded.tasks, encoded.codes)
+                n_labels = (encoded.codes >= 0).sum(axis=0)
+                warn_of_measurements(encoded.tasks, n_labels)
         check_consistent_length(X, encoded.codes)
         main_tasks_of(self, encoded.tasks)  # that they are tasks
         return make_training_set(
@@ -466,38 +466,111 @@ class BaseMultiTaskNet(
 
     # The training -----------------------------------------------------------------
 
-    def _fit_network(
+    def _fit_in_memory(
+        self, X: Any, y: Any, sample_weight: Any, continues: bool
+    ) -> TrainingResult:
+        training_set = self._check_training_set(X, y, sample_weight, continues)
+        self._check_labels(training_set, continues)
+        rng = check_random_state(self.random_state)
+        with checkpoint_of(self, rng) as checkpoint:
+            rng = rng if checkpoint is None else checkpoint.rng
+            generator = seeded_generator(rng)
+            main_tasks = main_tasks_of(self, training_set.tasks)
+            index, held_out, data, network, plan = prepare(
+                self,
+                training_set,
+                rng,
+                generator,
+                continues=continues,
+                main_tasks=main_tasks,
+            )
+            left_out_by = None
+            if not continues and leaves_out_rows(self, data, network.n_members):
+                left_out_by = training_set.leave_out(index, network.n_members, rng)
+                if (left_out_by < 0).all():
+                    self._warn_if_asked_to_leave_out(network.n_members)
+                    left_out_by = None
+            rows = RowsInMemory(
+                training_set.data,
+                as_tensor(index),
+                held_out,
+                None if left_out_by is None else as_tensor(left_out_by),
+            )
+            training = Training(
+                training_set, rows, network, plan, generator, checkpoint
+            )
+            set_out_of_bag = None
+            if left_out_by is not None:
+                set_out_of_bag = partial(
+                    self._set_out_of_bag, training_set, index, left_out_by, main_tasks
+                )
+            report = self._reports(X, y, sample_weight)
+            return self._train(training, report, continues, set_out_of_bag)
+
+    def _fit_jointly(
+        self, X: Any, y: Any, sample_weight: Any, continues: bool
+    ) -> TrainingResult:
+        """On rows that are read in blocks, or that several processes have."""
+        world = current_world()
+        check_joint_parameters(self, world)
+        rng = check_random_state(self.random_state)
+        with checkpoint_of(self, rng) as checkpoint:
+            rng = rng if checkpoint is None else checkpoint.rng
+            generator = seeded_generator(rng)
+            known = self._known_before(continues)
+            training_set = learn_from(self, X, y, sample_weight, known, rng, world)
+            self._check_labels(training_set, continues)
+            training = prepare_jointly(
+                self, training_set, generator, world, checkpoint, continues=continues
+            )
+            report = self._reports(
+                X, y, sample_weight, is_quiet=world is not None and world.rank > 0
+            )
+            return self._train(training, report, continues)
+
+    def _known_before(self, continues: bool) -> Known:
+        """What an earlier fit, of this or of the pretrained estimator, has learned."""
+        if continues:
+            return Known(self._columns, self._tasks)
+        pretrained = pretrained_estimator(self)
+        if pretrained is None:
+            return Known(None, None)
+        take_columns(self, pretrained)
+        return Known(pretrained._columns, None)
+
+    def _check_labels(self, training_set: AnyTrainingSet, continues: bool) -> None:
+        labelled = training_set.is_labelled  # without any, nothing is trained
+        if labelled.any():
+            labelled = self._labelled_so_far(training_set, continues)
+        check_labelled(training_set.tasks, labelled)
+        if not continues:
+            warn_of_suspects(
+                training_set.tasks, training_set.counted, training_set.totals
+            )
+
+    def _reports(
+        self, X: Any, y: Any, sample_weight: Any, *, is_quiet: bool = False
+    ) -> Callable[[int], EpochReports]:
+        def report(n_epochs: int) -> EpochReports:
+            context = self._init_callback_context(max_subtasks=n_epochs)
+            return EpochReports(
+                self, context, n_epochs, X, y, sample_weight, is_quiet=is_quiet
+            )
+
+        return report
+
+    def _train(
         self,
-        training_set: TrainingSet,
+        training: Training,
         report: Callable[[int], EpochReports],
         continues: bool,
-        rng: np.random.RandomState,
-        checkpoint: Checkpoint | None,
+        set_out_of_bag: Callable[[], None] | None = None,
     ) -> TrainingResult:
+        training_set, rows, network, plan, generator, checkpoint, world = training
+        reports = report(plan.max_iter)
         resumed = None
         if checkpoint is not None:
-            rng = checkpoint.rng
-        generator = seeded_generator(rng)
-        main_tasks = main_tasks_of(self, training_set.tasks)
-        index, held_out, data, network, plan = prepare(
-            self,
-            training_set,
-            rng,
-            generator,
-            continues=continues,
-            main_tasks=main_tasks,
-        )
-        left_out_by = None
-        if not continues and leaves_out_rows(self, data, network.n_members):
-            left_out_by = training_set.leave_out(index, network.n_members, rng)
-            if (left_out_by < 0).all():
-                self._warn_if_asked_to_leave_out(network.n_members)
-                left_out_by = None
-        reports = report(plan.max_iter)
-        if checkpoint is not None:
-            resumed = checkpoint.resume(
-                training_set, network, plan, validating=held_out is not None
-            )
+            resumed = checkpoint.resume(training_set.digest(), network, plan, rows)
 
         def fitted_attributes() -> dict:
             # A callback may keep what it is given, and the training goes on.
@@ -514,22 +587,21 @@ class BaseMultiTaskNet(
 
         result = train(
             network,
-            training_set.data,
-            as_tensor(index),
+            rows,
             plan,
             generator,
-            held_out=held_out,
-            left_out_by=None if left_out_by is None else as_tensor(left_out_by),
+            world=world,
             resumed=resumed,
-            catches_interrupt=catches_interrupts(),
+            # One process that goes on without the others would wait for them.
+            catches_interrupt=catches_interrupts() and world is None,
             on_epoch_begin=reports.begin,
             on_epoch_end=end_epoch,
             on_state=None if checkpoint is None else checkpoint.write,
         )
         self._set_fitted(training_set, network, result.epochs, continues)
         self._forget_training()
-        if left_out_by is not None:
-            self._set_out_of_bag(training_set, index, left_out_by, main_tasks)
+        if set_out_of_bag is not None:
+            set_out_of_bag()
         reports.finish(fitted_attributes)
         return result
 
@@ -541,15 +613,24 @@ class BaseMultiTaskNet(
                 "row is left out, and there is no oob_score_. Use fewer members."
             )
 
-    def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
+    def _partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any,
+        sample_weight: Any,
+        n_calls: Any,
+        n_rows: Any,
+    ) -> None:
         check_partial_fit_parameters(self)
         with torch.inference_mode(False), _restored_on_error(self):
+            calls = getattr(self, "_calls", Calls()).next(n_calls, n_rows)
             continues = self.__sklearn_is_fitted__()
             training_set = self._check_training_set(
                 X, y, sample_weight, continues, classes
             )
             self._check_first_call(training_set, continues)
-            self._partial_fit_network(training_set, continues)
+            self._partial_fit_network(training_set, continues, calls)
 
     def _check_first_call(self, training_set: TrainingSet, continues: bool) -> None:
         """The scale of numbers is learned there."""
@@ -557,7 +638,9 @@ class BaseMultiTaskNet(
         if not continues and (are_numbers & ~training_set.is_labelled).any():
             check_labelled(training_set.tasks, training_set.is_labelled | ~are_numbers)
 
-    def _partial_fit_network(self, training_set: TrainingSet, continues: bool) -> None:
+    def _partial_fit_network(
+        self, training_set: TrainingSet, continues: bool, calls: Calls
+    ) -> None:
         state = getattr(self, "_solver_state", None)
         rng = check_random_state(self.random_state)
         if state is None:
@@ -565,15 +648,13 @@ class BaseMultiTaskNet(
         else:
             generator = torch.Generator()
             generator.set_state(as_tensor(state.generator))
-        index, _, _, network, plan = prepare(
-            self, training_set, rng, generator, continues=continues
+        index, _, data, network, plan = prepare(
+            self, training_set, rng, generator, continues=continues, calls=calls
         )
-        max_iter = 1 if len(index) else 0
         result = train(
             network,
-            training_set.data,
-            as_tensor(index),
-            replace(plan, max_iter=max_iter, learning_rate="constant"),
+            RowsInMemory(training_set.data, as_tensor(index)),
+            calls.plan(plan, len(index)),
             generator,
             solver_state=state,
             in_one_pass=True,
@@ -582,6 +663,8 @@ class BaseMultiTaskNet(
         self._set_fitted(training_set, network, result.epochs, continues)
         self._forget_training()
         self._solver_state = result.solver_state
+        loss = result.epochs[-1].loss if result.epochs else None
+        self._calls = calls.after(data, loss)
 
     def _add_to_network(self, training_set: TrainingSet, freeze_trunk: bool) -> None:
         fitted, new = self.network_, training_set.tasks
@@ -601,11 +684,9 @@ class BaseMultiTaskNet(
         )
         train(
             network,
-            training_set.data,
-            as_tensor(index),
+            RowsInMemory(training_set.data, as_tensor(index), held_out),
             plan,
             generator,
-            held_out=held_out,
         )
         sources = [(fitted, task) for task in range(self._tasks.n_tasks)]
         sources += [(network, task) for task in range(new.n_tasks)]
@@ -641,7 +722,7 @@ class BaseMultiTaskNet(
 
     def _forget_training(self) -> None:
         """What belongs to another network, or to other rows."""
-        for name in ("_solver_state", "oob_score_", "oob_prediction_"):
+        for name in ("_solver_state", "_calls", "oob_score_", "oob_prediction_"):
             self.__dict__.pop(name, None)
 
     def _set_out_of_bag(
@@ -684,7 +765,7 @@ class BaseMultiTaskNet(
 
     def _set_fitted(
         self,
-        training_set: TrainingSet,
+        training_set: AnyTrainingSet,
         network: TrunkAndHeads,
         epochs: list[Epoch],
         continues: bool,
@@ -710,7 +791,7 @@ class BaseMultiTaskNet(
         self.best_loss_ = None if validates else min(self.loss_curve_, default=np.inf)
 
     def _fitted_attributes(
-        self, training_set: TrainingSet, network: TrunkAndHeads, continues: bool
+        self, training_set: AnyTrainingSet, network: TrunkAndHeads, continues: bool
     ) -> dict[str, Any]:
         """What a prediction needs."""
         is_labelled = self._labelled_so_far(training_set, continues)
@@ -729,7 +810,9 @@ class BaseMultiTaskNet(
             "network_": network,
         }
 
-    def _labelled_so_far(self, training_set: TrainingSet, continues: bool) -> NDArray:
+    def _labelled_so_far(
+        self, training_set: AnyTrainingSet, continues: bool
+    ) -> NDArray:
         """(n_tasks,): also in the calls that this one continues."""
         earlier = self._is_labelled if continues else False
         return training_set.is_labelled | earlier
@@ -750,8 +833,12 @@ class BaseMultiTaskNet(
     # The prediction ---------------------------------------------------------------
 
     def _check_for_prediction(self, X: Any) -> Any:
+        """X in memory; of a source, its parts one after the other."""
         check_is_fitted(self)
-        return check_inputs(self, X, self._columns)[0]
+        if not is_source(X):
+            return check_inputs(self, X, self._columns)[0]
+        parts = parts_of(self, X)
+        return (check_inputs(self, part.X, self._columns)[0] for part in parts)
 
     def _predict_by_task(
         self, X: Any, function: Callable[[Tensor, OutputGroup], Tensor]

@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from scipy import sparse
 
 from skmtl._cleanup import at_the_end
 from skmtl._estimators._parameters import as_python
-from skmtl._estimators._training_set import TrainingSet
 from skmtl._files import FileError, read_file, write_file
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, describe, without_addresses
-from skmtl._targets import Classes
 from skmtl._training import (
     Freeze,
     SolverState,
@@ -31,8 +28,6 @@ _KIND = "skmtl.checkpoint"
 # What may be another when a fit goes on: it changes nothing of the result.
 _OF_NO_EFFECT = {"checkpoint_dir", "checkpoint_every", "verbose"}
 _ADVICE = "Delete it to begin anew, or pass another checkpoint_dir."
-# Rows of X that are read at once to tell one X from another.
-_ROWS_AT_ONCE = 8192
 
 
 @contextlib.contextmanager
@@ -118,7 +113,7 @@ class Checkpoint:
 
     def resume(
         self,
-        training_set: TrainingSet,
+        digest_of_data: str,
         network: TrunkAndHeads,
         plan: TrainingPlan,
         rows: TrainingRows,
@@ -130,7 +125,7 @@ class Checkpoint:
         """
         self.fingerprint = {
             "parameters": self.parameters,
-            "data": _digest_of_data(training_set),
+            "data": digest_of_data,
             "network": _digest_of_network(network),
         }
         if self.document is None:
@@ -257,28 +252,6 @@ def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
 def _next_bytes(rng: np.random.RandomState) -> str:
     """What tells one generator from another, which it leaves as it is."""
     return copy.deepcopy(rng).bytes(8).hex()
-
-
-def _digest_of_data(training_set: TrainingSet) -> str:
-    digest = hashlib.sha256()
-    data, tasks, X = training_set.data, training_set.tasks, training_set.X
-    parts = [X.data, X.indices, X.indptr] if sparse.issparse(X) else [X]
-    optional = data.numbers, data.sample_weight, data.row_weight
-    tensors = [data.codes, data.weight_table, *(t for t in optional if t is not None)]
-    parts += [tensor.numpy() for tensor in tensors]
-    for part in parts:
-        digest.update(f"{part.dtype} {part.shape}".encode())
-        for start in range(0, len(part), _ROWS_AT_ONCE):  # no copy as large as X
-            block = np.ascontiguousarray(part[start : start + _ROWS_AT_ONCE])
-            digest.update(block.data)
-    targets = [
-        target.labels.tolist()
-        if isinstance(target, Classes)
-        else (target.mean, target.scale)
-        for target in tasks.targets
-    ]
-    digest.update(repr((tasks.names.tolist(), targets)).encode())
-    return digest.hexdigest()
 
 
 def _digest_of_network(network: TrunkAndHeads) -> str:

@@ -365,7 +365,9 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         self._set_parameters(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X, y, classes=None, sample_weight=None, *, n_calls=None, n_rows=None
+    ):
         """Train for one epoch on some rows, beginning where the last call ended.
 
         The solver's state and the random numbers go on from call to call (another
@@ -403,7 +405,7 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
             If it is interrupted from the keyboard; the estimator is then as it was
             before the call.
         """
-        self._partial_fit(X, y, classes, sample_weight)
+        self._partial_fit(X, y, classes, sample_weight, n_calls, n_rows)
         return self
 
     def predict(self, X):

@@ -21,8 +21,11 @@ class EpochReports:
         X: Any,
         y: Any,
         sample_weight: Any,
+        *,
+        is_quiet: bool = False,
     ) -> None:
         self._estimator = estimator
+        self._is_verbose = estimator.verbose and not is_quiet
         self._context = context
         self._epoch: CallbackContext | None = None
         self._n_epochs = 0
@@ -47,7 +50,7 @@ class EpochReports:
 
         `fitted_attributes` is called only where a callback wants a fitted estimator.
         """
-        if self._estimator.verbose:
+        if self._is_verbose:
             score = epoch.validation_score
             validation = "" if score is None else f", validation score = {score:.6f}"
             print(

@@ -3,6 +3,7 @@
 `fit`, `partial_fit` and `add_tasks` all climb it; nothing is set on the estimator.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skmtl._estimators._automatic import LabelledData
+from skmtl._estimators._checkpoint import Checkpoint
+from skmtl._estimators._chunks import Calls
 from skmtl._estimators._parameters import (
     build_network,
     copy_network,
@@ -18,11 +21,13 @@ from skmtl._estimators._parameters import (
     network_settings,
     training_plan,
 )
-from skmtl._estimators._training_set import TrainingSet
+from skmtl._estimators._training_set import AnyTrainingSet, TrainingSet
 from skmtl._estimators._transfer import pretrained_estimator, take_trunk
+from skmtl._inputs import ColumnEncoding
 from skmtl._network import Architecture, TrunkAndHeads
 from skmtl._rows import as_tensor
-from skmtl._training import TrainingPlan
+from skmtl._training import TrainingPlan, TrainingRows
+from skmtl._world import World
 
 
 class Prepared(NamedTuple):
@@ -35,6 +40,18 @@ class Prepared(NamedTuple):
     plan: TrainingPlan
 
 
+class Training(NamedTuple):
+    """What a fit trains: all that `train` needs, and where it is kept."""
+
+    training_set: AnyTrainingSet
+    rows: TrainingRows
+    network: TrunkAndHeads
+    plan: TrainingPlan
+    generator: torch.Generator
+    checkpoint: Checkpoint | None
+    world: World | None = None
+
+
 def prepare(
     estimator: Any,
     training_set: TrainingSet,
@@ -45,18 +62,50 @@ def prepare(
     fitted: TrunkAndHeads | None = None,
     freeze: Any = None,
     main_tasks: tuple[int, ...] | None = None,
+    calls: Calls | None = None,
 ) -> Prepared:
     """Choose the rows, and make or copy the network.
 
     With `continues`, the network is a copy of the estimator's own; with one that is
     `fitted`, its input layer and sizes are taken over, and its trunk if tasks share it.
-    `freeze` is the estimator's parameter if not given.
+    `freeze` is the estimator's parameter if not given. For one of several `calls`, what
+    is "auto" is chosen for all of them.
     """
     index, held_out = training_set.rows(), None
     if estimator.early_stopping:
         fraction = float(estimator.validation_fraction)
         index, held_out = training_set.hold_out(fraction, rng, main_tasks)
-    data = labelled_data(estimator, training_set, index)
+    data = labelled_data(estimator, training_set, training_set.measures(index))
+    if calls is not None:
+        data = calls.labelled_data(data)
+    network, plan = build(
+        estimator,
+        training_set,
+        data,
+        generator,
+        lambda n_bins: training_set.learn_encoding(index, n_bins, rng),
+        continues=continues,
+        fitted=fitted,
+        freeze=freeze,
+        main_tasks=main_tasks,
+    )
+    validates_on = None if held_out is None else as_tensor(held_out)
+    return Prepared(index, validates_on, data, network, plan)
+
+
+def build(
+    estimator: Any,
+    training_set: AnyTrainingSet,
+    data: LabelledData,
+    generator: torch.Generator,
+    learn_encoding: Callable[[int], ColumnEncoding | None],
+    *,
+    continues: bool = False,
+    fitted: TrunkAndHeads | None = None,
+    freeze: Any = None,
+    main_tasks: tuple[int, ...] | None = None,
+) -> tuple[TrunkAndHeads, TrainingPlan]:
+    """The network, new or a copy, and the plan; `learn_encoding` is given n_bins."""
     if continues:
         network = copy_network(estimator)
     elif fitted is not None:
@@ -69,7 +118,7 @@ def prepare(
         take_trunk(network, pretrained)
     else:
         chosen = network_settings(estimator, data)
-        encoding = training_set.learn_encoding(index, int(chosen["n_bins"]), rng)
+        encoding = learn_encoding(int(chosen["n_bins"]))
         network = build_network(estimator, training_set, encoding, chosen, generator)
     plan = training_plan(
         estimator,
@@ -78,14 +127,13 @@ def prepare(
         freeze=estimator.freeze if freeze is None else freeze,
         main_tasks=main_tasks,
     )
-    validates_on = None if held_out is None else as_tensor(held_out)
-    return Prepared(index, validates_on, data, network, plan)
+    return network, plan
 
 
 def _like(
     architecture: Architecture,
     estimator: Any,
-    training_set: TrainingSet,
+    training_set: AnyTrainingSet,
     data: LabelledData,
     generator: torch.Generator,
 ) -> TrunkAndHeads:

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skmtl._estimators import _automatic
 from skmtl._estimators._automatic import LabelledData
-from skmtl._estimators._training_set import TrainingSet
+from skmtl._estimators._training_set import AnyTrainingSet, Measures
 from skmtl._inputs import ColumnEncoding, InputColumns
 from skmtl._network import (
     ACTIVATIONS,
@@ -101,7 +99,7 @@ NUMBER_CONSTRAINTS: dict[str, list] = {
 
 
 # What of a plan is not a parameter.
-_CHOSEN = ("constant_loss", "is_log_density", "main_tasks")
+_CHOSEN = ("constant_loss", "is_log_density", "main_tasks", "schedule", "last_loss")
 # Parameters of the network that may be "auto": what it was built with is what they
 # stand for from then on.
 _OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
@@ -109,7 +107,7 @@ _OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
 
 def build_network(
     estimator: Any,
-    training_set: TrainingSet,
+    training_set: AnyTrainingSet,
     encoding: ColumnEncoding | None,
     chosen: dict[str, Any],
     generator: torch.Generator,
@@ -124,7 +122,7 @@ def build_network(
 
 
 def labelled_data(
-    estimator: Any, training_set: TrainingSet, index: NDArray
+    estimator: Any, training_set: AnyTrainingSet, measures: Measures
 ) -> LabelledData:
     """What the rules for "auto" look at, of the rows to train on.
 
@@ -133,16 +131,17 @@ def labelled_data(
     """
     is_separate = isinstance(sharing_spec(estimator), NoSharing)
     n_networks = training_set.tasks.n_tasks if is_separate else 1
-    total, of_numbers = training_set.constant_losses(index)
+    total, of_numbers = measures.loss, measures.loss_of_numbers
+    n_features = training_set.n_features
     return LabelledData(
-        n_rows=len(index),
-        n_features=training_set.X.shape[1],
-        n_numeric=training_set.X.shape[1] - len(training_set.columns.categories),
+        n_rows=measures.n_rows,
+        n_features=n_features,
+        n_numeric=n_features - len(training_set.columns.categories),
         loss=total / n_networks,
         total_loss=total,
-        mean_weight=training_set.mean_weight(index),
-        is_sparse=sparse.issparse(training_set.X),
-        row_norm=training_set.row_norm(),
+        mean_weight=measures.mean_weight,
+        is_sparse=training_set.is_sparse,
+        row_norm=measures.row_norm,
         has_own_trunk=estimator.trunk is not None,
         number_share=of_numbers / total if total else 0.0,
         is_log_density=not all(kind.is_bounded for kind in training_set.outputs),

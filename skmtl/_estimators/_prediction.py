@@ -1,23 +1,63 @@
 """Forward passes of a fitted network, chunk by chunk, and the view of each task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._outputs import OutputGroup
 from skmtl._rows import Rows
-from skmtl._training import Workers, iter_chunks, thread_limit
+from skmtl._training import Workers, chunk_size, iter_chunks, thread_limit
 
 
 def map_rows(
     network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
 ) -> list[NDArray]:
-    """What `function` of the network gives for each row of X, several arrays."""
+    """What `function` of the network gives for each row of X, several arrays.
+
+    X is in memory, or an iterator of some of its rows after the others.
+    """
+    if not isinstance(X, Iterator):
+        return _map_rows_in_memory(network, X, function)
+    pieces = [
+        _map_rows_in_memory(network, part, function)
+        for part in _in_whole_chunks(network, X)
+    ]
+    return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
+
+
+def _in_whole_chunks(network: TrunkAndHeads, parts: Iterable[Any]) -> Iterator[Any]:
+    """The same rows in parts whose chunks are those of the whole.
+
+    A product of fewer rows may have another last bit.
+    """
+    waiting = None
+    for part in parts:
+        rows = part if waiting is None else _stack(waiting, part)
+        width = Rows.of(rows, encoded=network.columns is not None).chunk_width
+        n_left = rows.shape[0] % chunk_size(network, width)
+        n_whole = rows.shape[0] - n_left
+        if n_whole:
+            yield rows[:n_whole]
+        waiting = rows[n_whole:] if n_left else None
+    if waiting is not None:
+        yield waiting
+
+
+def _stack(first: Any, second: Any) -> Any:
+    if sparse.issparse(second):
+        return sparse.vstack([first, second], format="csr")
+    return np.concatenate([first, second])
+
+
+def _map_rows_in_memory(
+    network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
+) -> list[NDArray]:
     rows = Rows.of(X, encoded=network.columns is not None)
     like = network.like
     chunks = list(iter_chunks(network, rows, len(rows)))

@@ -1,11 +1,11 @@
 """What one call of fit or partial_fit learns from, checked before any training."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -13,9 +13,10 @@ from skmtl._estimators._scales import standardised, with_scales
 from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
 from skmtl._messages import shorten, warn
 from skmtl._outputs import OutputKind, constant_loss
-from skmtl._rows import LabelledRows, Rows, as_tensor
+from skmtl._rows import LabelledRows, Rows, as_tensor, optional_tensor
 from skmtl._targets import (
     N_STRATA,
+    Classes,
     Encoded,
     Numbers,
     Tasks,
@@ -38,6 +39,49 @@ _NINETY_PERCENT = 1.6448536269514722
 # Up to so many rows, members leave out each class's share: it takes 20 microseconds a
 # row.
 _ROWS_TO_STRATIFY = 20_000
+# Rows of X that are read at once to tell one X from another.
+_ROWS_AT_ONCE = 8192
+
+
+class Measures(NamedTuple):
+    """What the rules for "auto" look at of the rows to train on."""
+
+    n_rows: int  # with a label
+    loss: float  # of the best constant prediction, summed over the labels of a row
+    loss_of_numbers: float  # the part of the tasks of numbers
+    mean_weight: float  # of a row
+    row_norm: float  # mean squared length of a sparse row, else 0
+
+
+class AnyTrainingSet(Protocol):
+    """What a network and its training are made for, whatever form the rows have."""
+
+    @property
+    def columns(self) -> InputColumns: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def is_sparse(self) -> bool: ...
+    @property
+    def tasks(self) -> Tasks: ...
+    @property
+    def outputs(self) -> tuple[OutputKind, ...]:
+        """Of each task."""
+
+    @property
+    def is_labelled(self) -> NDArray:
+        """(n_tasks,): whether it has a label of positive weight."""
+
+    @property
+    def totals(self) -> NDArray:
+        """(n_tasks, most codes): weight of the labels of each class."""
+
+    @property
+    def counted(self) -> NDArray | None:
+        """(n_samples, n_tasks) codes, if they are in memory."""
+
+    def digest(self) -> str:
+        """What tells these rows, labels and weights from others."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +101,23 @@ class TrainingSet:
         """Rows with a label; the others never enter a batch."""
         return np.flatnonzero(self.counted.max(axis=1) >= 0)
 
-    def constant_losses(self, rows: NDArray) -> tuple[float, float]:
-        """The loss J, on these rows, of the best prediction that is the same for all.
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
 
-        For classes that is their shares: J is their entropy, in nats, summed over the
-        labels of a row. Of all tasks, and of those of numbers alone.
-        """
+    @property
+    def is_sparse(self) -> bool:
+        return bool(sparse.issparse(self.X))
+
+    def measures(self, rows: NDArray) -> Measures:
+        """Of these rows."""
+        mean_weight = self.mean_weight(rows)
+        total, of_numbers = self._constant_losses(rows, mean_weight)
+        return Measures(len(rows), total, of_numbers, mean_weight, self.row_norm())
+
+    def _constant_losses(
+        self, rows: NDArray, mean_weight: float
+    ) -> tuple[float, float]:
         sample_weight = self.data.sample_weight
         totals = label_totals(
             self.counted,
@@ -71,12 +126,8 @@ class TrainingSet:
             rows,
         )
         totals = totals * self.data.weight_table.numpy()[:, 1:]
-        weight = max(1, len(rows)) * self.mean_weight(rows)
-        of_numbers = totals * self.tasks.are_numbers[:, None]
-        return (
-            constant_loss(totals, self.outputs) / weight,
-            constant_loss(of_numbers, self.outputs) / weight,
-        )
+        weight = max(1, len(rows)) * mean_weight
+        return constant_losses(totals, weight, self.tasks, self.outputs)
 
     def mean_weight(self, rows: NDArray) -> float:
         """The mean weight of these rows."""
@@ -125,6 +176,23 @@ class TrainingSet:
             codes[:, t] = as_codes_by_rank(values)
             n_codes[t] = N_STRATA
         return codes, n_codes
+
+    def digest(self) -> str:
+        """What tells these rows, labels and weights from others."""
+        digest = hashlib.sha256()
+        data, tasks, X = self.data, self.tasks, self.X
+        parts = [X.data, X.indices, X.indptr] if sparse.issparse(X) else [X]
+        optional = data.numbers, data.sample_weight, data.row_weight
+        tensors = [data.codes, data.weight_table]
+        tensors += [tensor for tensor in optional if tensor is not None]
+        parts += [tensor.numpy() for tensor in tensors]
+        for part in parts:
+            digest.update(f"{part.dtype} {part.shape}".encode())
+            for start in range(0, len(part), _ROWS_AT_ONCE):  # no copy as large as X
+                block = np.ascontiguousarray(part[start : start + _ROWS_AT_ONCE])
+                digest.update(block.data)
+        digest.update(repr((tasks.names.tolist(), described(tasks))).encode())
+        return digest.hexdigest()
 
     def numbers_in_units(self) -> NDArray | None:
         """(n_samples, n_tasks): as y had them, to single precision."""
@@ -218,6 +286,32 @@ class TrainingSet:
             )
 
 
+def described(tasks: Tasks) -> list:
+    """Labels of classes, mean and deviation of numbers."""
+    return [
+        target.labels.tolist()
+        if isinstance(target, Classes)
+        else (target.mean, target.scale)
+        for target in tasks.targets
+    ]
+
+
+def constant_losses(
+    totals: NDArray, weight: float, tasks: Tasks, outputs: tuple[OutputKind, ...]
+) -> tuple[float, float]:
+    """The loss J of the best prediction that is the same for all rows.
+
+    For classes that is their shares: J is their entropy, in nats, summed over the
+    labels of a row. Of all tasks, and of those of numbers alone. `totals` are the
+    weights of the labels, `weight` is that of the rows.
+    """
+    of_numbers = totals * tasks.are_numbers[:, None]
+    return (
+        constant_loss(totals, outputs) / weight,
+        constant_loss(of_numbers, outputs) / weight,
+    )
+
+
 def make_training_set(
     X: Any,
     columns: InputColumns,
@@ -248,15 +342,11 @@ def make_training_set(
     data = LabelledRows(
         Rows.of(X, encoded=columns.encoding == "piecewise"),
         as_tensor(counted),
-        _optional_tensor(numbers),
+        optional_tensor(numbers),
         as_tensor(table),
-        _optional_tensor(sample_weight),
-        _optional_tensor(row_weights(counted, sample_weight)),
+        optional_tensor(sample_weight),
+        optional_tensor(row_weights(counted, sample_weight)),
     )
     is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
     outputs = tuple(output_kind(target) for target in tasks.targets)
     return TrainingSet(X, columns, tasks, outputs, data, counted, is_labelled, totals)
-
-
-def _optional_tensor(array: NDArray | None) -> torch.Tensor | None:
-    return None if array is None else as_tensor(array)

@@ -1,6 +1,11 @@
 """The meaning of X: numbers, categories and holes, dense or sparse."""
 
-from skmtl._inputs._check import InputColumns, canonical, check_inputs
+from skmtl._inputs._check import (
+    InputColumns,
+    canonical,
+    check_inputs,
+    extended_columns,
+)
 from skmtl._inputs._encoding import (
     CategoricalColumns,
     ColumnEncoding,
@@ -17,6 +22,7 @@ from skmtl._inputs._sample import (
     has_missing,
     slots_of,
 )
+from skmtl._inputs._seen import ColumnsSeen
 
 __all__ = [
     "FIRST_CODE_SLOT",
@@ -25,11 +31,13 @@ __all__ = [
     "CategoricalColumns",
     "ColumnEncoding",
     "ColumnSample",
+    "ColumnsSeen",
     "InputColumns",
     "NumericColumns",
     "canonical",
     "check_inputs",
     "encoding_of",
+    "extended_columns",
     "has_missing",
     "learn_encoding",
     "slots_of",

@@ -1,7 +1,7 @@
 """X as one array of numbers: a category is its code, a missing value is NaN."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
 from numbers import Number
@@ -306,12 +306,37 @@ def _n_columns(X: Any) -> int:
 
 def _learn_codes(values: NDArray, missing: NDArray) -> Codes:
     """The categories that occur, sorted, so that the order of rows is irrelevant."""
-    known = set(values[~missing].tolist())
+    return sorted_codes(set(values[~missing].tolist()))
+
+
+def sorted_codes(known: Iterable[Hashable]) -> Codes:
+    """Codes in the order of the categories."""
     try:
-        ordered = sorted(known)
+        ordered = sorted(known)  # type: ignore[type-var]
     except TypeError:  # values of several types
         ordered = sorted(known, key=lambda value: (type(value).__name__, str(value)))
     return {value: code for code, value in enumerate(ordered)}
+
+
+def extended_codes(codes: Codes, values: Iterable[Hashable]) -> Codes:
+    """With further codes for values that have none."""
+    return codes | {
+        value: len(codes) + i
+        for i, value in enumerate(v for v in dict.fromkeys(values) if v not in codes)
+    }
+
+
+def extended_columns(X: Any, columns: InputColumns) -> InputColumns:
+    """With further codes for the categories of X that have none."""
+    if not columns.categories:
+        return columns
+    X = nw.from_native(X, eager_only=True, pass_through=True)
+    categories = dict(columns.categories)
+    for j in (j for j in categories if j < _n_columns(X)):
+        values, missing = _read_categories(X, j)
+        found = sorted_codes(set(values[~missing].tolist()))
+        categories[j] = extended_codes(categories[j], found)
+    return replace(columns, categories=categories)
 
 
 # Columns as numbers ---------------------------------------------------------------

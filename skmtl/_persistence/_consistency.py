@@ -5,6 +5,7 @@ no size may ask for more memory than its arrays take.
 """
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from skmtl._estimators import BaseMultiTaskNet
+from skmtl._estimators._automatic import LabelledData
+from skmtl._estimators._chunks import Calls
 from skmtl._estimators._network_state import NetworkState
 from skmtl._estimators._parameters import outputs_of
 from skmtl._inputs import (
@@ -46,6 +49,7 @@ def check_attributes(fitted: dict[str, Any], estimator: BaseMultiTaskNet) -> Non
     _check_encoding(state.architecture, columns)
     _check_history(fitted, tasks.n_tasks)
     _check_out_of_bag(fitted, tasks, estimator)
+    _check_calls(fitted.get("_calls"))
 
 
 def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> None:
@@ -378,6 +382,27 @@ def _forms_of_out_of_bag(
         for is_number, n in zip(are_numbers, tasks.n_codes.tolist(), strict=True)
     ]
     return [given] if tasks.is_1d else given, shapes, (~are_numbers).tolist()
+
+
+def _check_calls(calls: Any) -> None:
+    """What partial_fit goes on with."""
+    if calls is None:
+        return
+    require(type(calls) is Calls, "_calls are no calls of partial_fit")
+    for count in (calls.n_calls, calls.n_rows):
+        require(count is None or _is_count(count), "a number of calls or rows is none")
+    require(_is_count(calls.n_done), "no call of partial_fit was done")
+    require(calls.n_done <= (calls.n_calls or math.inf), "there were too many calls")
+    require((calls.data is None) == (calls.last_loss is None), "_calls do not fit")
+    if calls.data is None:
+        return
+    require(type(calls.data) is LabelledData, "_calls are about no labels")
+    require(math.isfinite(calls.last_loss), "the last loss is not finite")
+    for field in fields(LabelledData):
+        value = getattr(calls.data, field.name)
+        kind = {"int": int, "float": float, "bool": bool}[field.type]
+        require(type(value) is kind, f"{field.name} of the labels must be {kind}")
+        require(math.isfinite(value) and value >= 0, f"{field.name} must be finite")
 
 
 def _are_floats(values: Any) -> bool:

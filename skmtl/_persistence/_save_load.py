@@ -23,6 +23,8 @@ from skmtl._estimators import (
     MultiTaskNetClassifier,
     MultiTaskNetRegressor,
 )
+from skmtl._estimators._automatic import LabelledData
+from skmtl._estimators._chunks import Calls
 from skmtl._estimators._network_state import NetworkState, build_from_state
 from skmtl._files import FileError, read_file, write_file
 from skmtl._inputs import (
@@ -77,17 +79,25 @@ _FITTED = (
     "best_validation_score_",
     "best_loss_",
 )
-_OPTIONAL = ("feature_names_in_", "_solver_state", "oob_score_", "oob_prediction_")
+_OPTIONAL = (
+    "feature_names_in_",
+    "_solver_state",
+    "_calls",
+    "oob_score_",
+    "oob_prediction_",
+)
 # Follow from the tasks.
 _DERIVED = ("task_names_", "classes_", "task_types_", "n_outputs_")
 _RECORDS: dict[str, Any] = {
     record.__name__: record
     for record in (
         Architecture,
+        Calls,
         CategoricalColumns,
         Classes,
         ColumnEncoding,
         InputColumns,
+        LabelledData,
         NetworkState,
         Numbers,
         NumericColumns,

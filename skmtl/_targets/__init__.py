@@ -26,6 +26,7 @@ from skmtl._targets._numbers import (
     must_be_numbers,
     plain_numbers,
 )
+from skmtl._targets._seen import TargetsSeen
 from skmtl._targets._suspects import warn_of_suspects
 from skmtl._targets._tasks import (
     Classes,
@@ -48,6 +49,7 @@ __all__ = [
     "Column",
     "Encoded",
     "Numbers",
+    "TargetsSeen",
     "TaskTypes",
     "Tasks",
     "are_many_whole_numbers",

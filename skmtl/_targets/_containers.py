@@ -1,5 +1,6 @@
 """The columns of y in any container, and which of their values are missing."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+_NUMBERS_OF_ARROW = re.compile(r"u?int\d+|halffloat|float|double|bool")
 
 
 class Column(NamedTuple):
@@ -135,6 +138,9 @@ def _polars_column(series: Any) -> Column:
 
 
 def _pyarrow_column(column: Any) -> Column:
+    if _NUMBERS_OF_ARROW.fullmatch(str(column.type)):
+        observed = ~np.asarray(column.is_null())
+        return Column(observed, np.asarray(column.drop_null()), None)
     labels = np.array(column.to_pylist(), dtype=object)
     categories = None
     if hasattr(column.type, "index_type") and column.num_chunks:  # a dictionary

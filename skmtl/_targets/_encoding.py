@@ -85,7 +85,7 @@ def encode(
     if tasks is None:
         texts = _names_beside(beside, own_names, len(columns))
         types = _types_beside(beside, task_types)
-        targets, columns = _learn_targets(columns, texts, is_1d, types, classes)
+        targets, columns = learn_targets(columns, texts, is_1d, types, classes)
         if classes is None and not is_prediction:
             warn_of_text_of_missing(targets, texts)
         # Nobody is asked for the name of a Series again: in `score` it may be another.
@@ -111,7 +111,7 @@ def encode(
     return Encoded(tasks, codes, numbers)
 
 
-def _learn_targets(
+def learn_targets(
     columns: list[Column],
     texts: NDArray,
     is_1d: bool,
@@ -119,7 +119,7 @@ def _learn_targets(
     classes: Any,
 ) -> tuple[list[Classes | Numbers], list[Column]]:
     """What the tasks are, and the columns with labels that can be sorted."""
-    are_numbers = _are_numbers(columns, texts, task_types)
+    are_numbers = types_of_columns(columns, texts, task_types)
     columns = [
         column if is_number else tidy_labels(column, name)
         for column, name, is_number in zip(columns, texts, are_numbers, strict=True)
@@ -139,10 +139,10 @@ def _learn_targets(
 # What is a class and what a number --------------------------------------------------
 
 
-def _are_numbers(
+def types_of_columns(
     columns: list[Column], names: NDArray, task_types: TaskTypes
 ) -> NDArray:
-    """(n_tasks,) of bool."""
+    """(n_tasks,) of bool: whether it is one of numbers."""
     if task_types in ("class", "number"):
         return np.full(len(columns), task_types == "number")
     if isinstance(task_types, Mapping):

@@ -95,6 +95,23 @@ def learn_scale(
     return replace(task, mean=mean * unit, scale=float(np.sqrt(variance)) * unit)
 
 
+def merged_scales(
+    one: Numbers | None, weight: float, other: Numbers, other_weight: float
+) -> Numbers:
+    """Mean and deviation of the values of both, whose weights these are."""
+    if one is None or weight == 0:
+        return other
+    share = other_weight / (weight + other_weight)
+    mean = one.mean
+    if other.mean != one.mean:
+        mean = one.mean * (1 - share) + other.mean * share
+    # Squares, and the difference, of numbers near the largest are out of range.
+    between = np.sqrt(share * (1 - share))
+    apart = one.mean * between - other.mean * between
+    within = np.hypot(one.scale * np.sqrt(1 - share), other.scale * np.sqrt(share))
+    return replace(one, mean=float(mean), scale=float(np.hypot(within, apart)))
+
+
 def as_numbers(column: Column, name: str) -> NDArray:
     """(n_samples,) float64, NaN where missing."""
     values = np.full(len(column.observed), np.nan)

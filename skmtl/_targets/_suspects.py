@@ -35,12 +35,17 @@ def warn_of_text_of_missing(targets: list[Classes | Numbers], names: NDArray) ->
         )
 
 
-def warn_of_suspects(tasks: Tasks, codes: NDArray, totals: NDArray) -> None:
-    """Name the tasks; `totals` (n_tasks, most codes) are the labels of each class."""
+def warn_of_suspects(tasks: Tasks, codes: NDArray | None, totals: NDArray) -> None:
+    """Name the tasks; `totals` (n_tasks, most codes) are the labels of each class.
+
+    Without `codes`, which nobody has of rows that are never all in memory, columns that
+    are one question are not looked for.
+    """
     occurs = (totals > 0) & ~tasks.are_numbers[:, None]
     _warn_of_one_class(tasks, occurs)
     _warn_of_unused_categories(tasks, occurs)
-    _warn_of_one_hot(tasks, codes)
+    if codes is not None:
+        _warn_of_one_hot(tasks, codes)
     _warn_of_marks(tasks)
 
 

@@ -169,12 +169,12 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
         )
 
 
-def warn_of_measurements(tasks: Tasks, codes: NDArray) -> None:
-    """Name the tasks whose labels look like measurements."""
+def warn_of_measurements(tasks: Tasks, n_labels: NDArray) -> None:
+    """Name the tasks whose labels, so many of each, look like measurements."""
     n_classes = tasks.n_codes
     # Fewer classes are more than half of too few labels.
     candidates = np.flatnonzero(n_classes > 0.5 * _MIN_LABELS_TO_DOUBT)
-    n_labels = (codes[:, candidates] >= 0).sum(axis=0)
+    n_labels = n_labels[candidates]
     is_odd = n_labels >= _MIN_LABELS_TO_DOUBT
     is_odd &= n_classes[candidates] > 0.5 * n_labels
     many = [are_many_whole_numbers(tasks.classes[t]) for t in candidates]

@@ -1,0 +1,95 @@
+"""What one call of partial_fit hands to the next, besides the network and the solver.
+
+k passes over c chunks are k * c calls. Each call takes its share of the schedule of the
+learning rate, and what is "auto" is chosen once, for the rows of all chunks.
+"""
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+from skmtl._estimators._automatic import LabelledData
+from skmtl._training import TrainingPlan
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls so far, and what was said at the first of them."""
+
+    n_calls: int | None = None  # over which the schedule runs; None: without end
+    n_rows: int | None = None  # of all chunks
+    n_done: int = 0
+    data: LabelledData | None = None  # that "auto" was chosen for, once there is a label
+    last_loss: float | None = None
+
+    def next(self, n_calls: Any, n_rows: Any) -> "Calls":
+        """For a call that is given these numbers; they are said at the first one."""
+        n_calls = _checked("n_calls", n_calls, "passes times chunks")
+        n_rows = _checked("n_rows", n_rows, "the rows of all chunks")
+        if self.n_done == 0:
+            return replace(self, n_calls=n_calls, n_rows=n_rows)
+        _check_repeated("n_calls", n_calls, self.n_calls)
+        _check_repeated("n_rows", n_rows, self.n_rows)
+        if self.n_done == self.n_calls:
+            raise ValueError(
+                f"partial_fit must be called n_calls={self.n_calls} times at most, as "
+                f"the first call said, and this is call {self.n_done + 1}: the schedule "
+                "of the learning rate has ended. Begin anew with a clone and a larger "
+                "n_calls (passes times chunks), or without it, at a constant rate."
+            )
+        return self
+
+    def labelled_data(self, chunk: LabelledData) -> LabelledData:
+        """What the rules for "auto" look at, where the chunk at hand is this one."""
+        if self.data is not None:
+            return self.data
+        return chunk if self.n_rows is None else replace(chunk, n_rows=self.n_rows)
+
+    def plan(self, plan: TrainingPlan, n_rows: int) -> TrainingPlan:
+        """The plan of this call: one pass over so many rows, a share of the schedule."""
+        plan = replace(
+            plan,
+            max_iter=min(1, n_rows),
+            last_loss=self.last_loss,
+            batch_size=_without_rest(plan.batch_size, n_rows),
+        )
+        if self.n_calls is None:
+            return replace(plan, learning_rate="constant")
+        share = self.n_done / self.n_calls, (self.n_done + 1) / self.n_calls
+        return replace(plan, schedule=share)
+
+    def after(self, data: LabelledData, loss: float | None) -> "Calls":
+        """For the next call; no `loss`: the chunk had no label."""
+        if loss is None:
+            return replace(self, n_done=self.n_done + 1)
+        return replace(self, n_done=self.n_done + 1, data=data, last_loss=loss)
+
+
+def _without_rest(batch_size: int, n_rows: int) -> int:
+    """A larger batch, if the last one would be smaller than half.
+
+    A small batch is a noisy step, of which each epoch of a fit has one, and each chunk.
+    """
+    n_batches, rest = divmod(n_rows, batch_size)
+    if n_batches and rest < batch_size / 2:
+        return -(-n_rows // n_batches)
+    return batch_size
+
+
+def _checked(name: str, given: Any, what: str) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
+        raise ValueError(
+            f"{name} must be a whole number of at least 1, or None; got {given!r}. "
+            f"Pass {what}."
+        )
+    return int(given)
+
+
+def _check_repeated(name: str, given: int | None, first: int | None) -> None:
+    if given not in (None, first):
+        raise ValueError(
+            f"{name} must be what the first call of partial_fit got, {first}; got "
+            f"{given}. Leave it out, or begin anew with a clone."
+        )

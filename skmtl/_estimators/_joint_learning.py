@@ -1,0 +1,259 @@
+"""What must be known of rows in blocks, or of several processes, before the training.
+
+One pass over the rows learns categories, classes, scales, how many labels there are,
+and draws a sample to place bins by. What parts of the rows say is merged, be they
+blocks or the rows of several processes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl._estimators._joint_training_set import Draws, InMemory, JointTrainingSet
+from skmtl._estimators._parameters import main_tasks_of
+from skmtl._estimators._scales import check_same_transformers, transformers_of
+from skmtl._inputs import (
+    ColumnsSeen,
+    InputColumns,
+    check_inputs,
+    extended_columns,
+    warn_of_row_order,
+)
+from skmtl._messages import shorten
+from skmtl._sources import Part, Source, as_source, is_source
+from skmtl._targets import (
+    Numbers,
+    TargetsSeen,
+    Tasks,
+    encode,
+    warn_of_measurements,
+    warn_of_one_value,
+)
+from skmtl._weights import (
+    check_sample_weight,
+    class_weights,
+    mask_weightless,
+    row_weights,
+    task_weights,
+    weight_table,
+)
+from skmtl._world import World
+
+
+@dataclass
+class _Seen:
+    """What one process has seen of its rows."""
+
+    names: list[str] | None
+    n_features: int
+    inputs: InputColumns  # as the first part had them, without categories
+    columns: ColumnsSeen | None
+    targets: TargetsSeen
+    is_sparse: bool
+    # Of training rows: their number, weight and squares of sparse ones; and held out.
+    sums: NDArray = field(default_factory=lambda: np.zeros(3))
+    n_held_out: int = 0
+
+    def merge(self, other: "_Seen") -> None:
+        """Add what another process has seen."""
+        if self.names != other.names or self.n_features != other.n_features:
+            raise ValueError(
+                "X must have the same columns in all processes, but one has "
+                f"{shorten(self.names or [self.n_features])} and another "
+                f"{shorten(other.names or [other.n_features])}. Pass the same ones."
+            )
+        if self.inputs != other.inputs or self.is_sparse != other.is_sparse:
+            raise ValueError(
+                "X must be of the same kind in all processes (dense or sparse, uint8 "
+                f"or not), but is {self.inputs} and {other.inputs}. Convert it."
+            )
+        if self.columns is not None and other.columns is not None:
+            self.columns.merge(other.columns)
+        self.targets.merge(other.targets)
+        self.sums = self.sums + other.sums
+        self.n_held_out += other.n_held_out
+
+
+class Known(NamedTuple):
+    """What an earlier fit has learned, if this one goes on from it."""
+
+    columns: InputColumns | None
+    tasks: Tasks | None
+
+
+def learn_from(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    known: Known,
+    rng: np.random.RandomState,
+    world: World | None,
+) -> JointTrainingSet:
+    """Read all rows once; in a world, learn what all of its processes have read."""
+    seed, rank = int(rng.randint(2**31 - 1)), 0
+    if world is not None:
+        seed, rank = world.gather(seed)[0], world.rank
+    share = float(estimator.validation_fraction) if estimator.early_stopping else 0.0
+    draws = Draws(seed, rank, share)
+
+    def see() -> tuple[_Seen, Source | InMemory]:
+        source = _source_of(estimator, X, y, sample_weight, known)
+        return _see(estimator, source, known, draws), source
+
+    own, source = see() if world is None else world.agree(see)
+    parts = [own] if world is None else world.gather(own)
+    seen, n_here = parts[0], int(parts[rank].sums[0])
+    for other in parts[1:]:
+        seen.merge(other)
+    return _learned(estimator, source, known, draws, seen, n_here)
+
+
+def _source_of(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, known: Known
+) -> Source | InMemory:
+    if not is_source(X):
+        warn_of_row_order(X, y=y, sample_weight=sample_weight)
+        return InMemory(X, y, sample_weight)
+    names = (
+        None if known.columns is None else getattr(estimator, "feature_names_in_", None)
+    )
+    return as_source(X, y, sample_weight, columns=names, needs_y=True)
+
+
+def _see(
+    estimator: Any, source: Source | InMemory, known: Known, draws: Draws
+) -> _Seen:
+    columns, seen = known.columns, None
+    for block in range(source.n_blocks):
+        generator = draws.of_block(block)
+        for part in source.read(block):
+            if columns is not None and known.columns is None:
+                columns = extended_columns(part.X, columns)
+            X, columns = check_inputs(estimator, part.X, columns)
+            if seen is None:
+                seen = _seen_before(estimator, X, columns, known)
+            check_consistent_length(X, part.y)
+            _see_part(estimator, seen, X, columns, part, draws, generator, known)
+    if seen is None:
+        raise ValueError(
+            "Found array with 0 sample(s) while a minimum of 1 is required: X has no "
+            "rows. Pass data with rows."
+        )
+    return seen
+
+
+def _seen_before(estimator: Any, X: Any, columns: InputColumns, known: Known) -> _Seen:
+    """Before the first part."""
+    names = getattr(estimator, "feature_names_in_", None)
+    is_new = known.columns is None and columns.encoding == "piecewise"
+    return _Seen(
+        None if names is None else [str(name) for name in names],
+        int(X.shape[1]),
+        InputColumns(columns.encoding, {}, columns.row_shape, columns.is_uint8),
+        ColumnsSeen(columns, int(X.shape[1])) if is_new else None,
+        TargetsSeen(
+            estimator.task_types, keeps_values=estimator.transformer is not None
+        ),
+        not isinstance(X, np.ndarray),
+    )
+
+
+def _see_part(
+    estimator: Any,
+    seen: _Seen,
+    X: Any,
+    columns: InputColumns,
+    part: Part,
+    draws: Draws,
+    generator: np.random.Generator,
+    known: Known,
+) -> None:
+    if known.tasks is not None:  # whose classes are all that there are
+        encode(part.y, estimator.task_types, tasks=known.tasks)
+    read = seen.targets.read(part.y)
+    targets = seen.targets
+    shape = np.empty((X.shape[0], len(read)), dtype=bool)
+    numbers: list[Any] = [Numbers()] * len(read)
+    is_named = targets.own_names is not None and not targets.is_1d
+    tasks = Tasks(targets.names, numbers, is_named, targets.is_1d)
+    weights = check_sample_weight(part.sample_weight, shape, tasks, may_be_0=True)
+    keys, is_held_out = draws.next(generator, X.shape[0])
+    targets.add(read, weights, is_held_out, keys)
+
+    observed = np.column_stack([column.observed for column in read])
+    codes = mask_weightless(observed.astype(np.int8) - np.int8(1), weights)
+    is_labelled = codes.max(axis=1) >= 0
+    is_trained = is_labelled & ~is_held_out
+    rows = np.flatnonzero(is_trained)
+    own = row_weights(codes, weights)
+    weight = np.ones(len(rows)) if own is None else own[rows].astype(np.float64)
+    squares = 0.0
+    if seen.is_sparse:
+        squares = float(np.square(X.data, dtype=np.float64).sum())
+    seen.sums += [len(rows), weight.sum(), squares]
+    seen.n_held_out += int((is_labelled & is_held_out).sum())
+    if seen.columns is not None:
+        seen.columns.columns = columns
+        if len(rows):
+            seen.columns.add(X[rows], weight, keys[rows])
+
+
+def _learned(
+    estimator: Any,
+    source: Source | InMemory,
+    known: Known,
+    draws: Draws,
+    seen: _Seen,
+    n_here: int,
+) -> JointTrainingSet:
+    tasks, totals = _learned_tasks(estimator, known, seen.targets)
+    columns, sample = known.columns or seen.inputs, None
+    if seen.columns is not None:
+        columns, sample = seen.columns.learned()
+    both = totals.sum(axis=2)
+    table = weight_table(
+        task_weights(estimator.task_weight, tasks, both),
+        class_weights(estimator.class_weight, tasks, both),
+    )
+    main_tasks_of(estimator, tasks)  # that they are tasks
+    return JointTrainingSet(
+        estimator,
+        source,
+        draws,
+        n_here,
+        seen.n_held_out,
+        seen.n_features,
+        seen.is_sparse,
+        columns,
+        sample,
+        tasks,
+        tuple(map(estimator._output_kind, tasks.targets)),
+        both,
+        totals,
+        table,
+        (both * table[:, 1:]).sum(axis=1) > 0,
+        seen.sums,
+    )
+
+
+def _learned_tasks(
+    estimator: Any, known: Known, targets: TargetsSeen
+) -> tuple[Tasks, NDArray]:
+    """The tasks, and the weight of each class on each side."""
+    if known.tasks is not None:
+        check_same_transformers(estimator.transformer, known.tasks)
+        return known.tasks, targets.totals(known.tasks)
+
+    def fresh_transformers(tasks: Tasks) -> dict[str, Any]:
+        given = transformers_of(estimator.transformer, tasks)
+        return {name: clone(transformer) for name, transformer in given.items()}
+
+    tasks = targets.learned(fresh_transformers)
+    warn_of_measurements(tasks, targets.n_labels)
+    warn_of_one_value(tasks)
+    return tasks, targets.totals(tasks)

@@ -1,0 +1,181 @@
+"""Rows that are read in blocks, or that several processes share, to train on."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._estimators._scales import standardised
+from skmtl._estimators._training_set import Measures, constant_losses, described
+from skmtl._inputs import (
+    ColumnEncoding,
+    ColumnSample,
+    InputColumns,
+    check_inputs,
+    encoding_of,
+)
+from skmtl._messages import shorten, warn
+from skmtl._outputs import OutputKind
+from skmtl._rows import LabelledRows, Rows, as_tensor, optional_tensor
+from skmtl._sources import Part, Source
+from skmtl._targets import Tasks, encode
+from skmtl._training import RowsInMemory, StreamedRows, TrainingRows
+from skmtl._weights import check_sample_weight, mask_weightless, row_weights
+
+
+class InMemory:
+    """All rows as one block, of one part."""
+
+    n_blocks = 1
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self.part = Part(X, y, sample_weight)
+
+    def read(self, block: int) -> Iterator[Part]:
+        """The rows."""
+        yield self.part
+
+
+class Draws:
+    """Random numbers of each row: the same whenever its block is read."""
+
+    def __init__(self, seed: int, rank: int, held_out_share: float) -> None:
+        self.seed, self.rank, self.held_out_share = seed, rank, held_out_share
+
+    def of_block(self, block: int) -> np.random.Generator:
+        """What draws for the rows of a block, part by part."""
+        key = np.random.SeedSequence([self.seed, self.rank, block])
+        return np.random.Generator(np.random.Philox(key))
+
+    def next(
+        self, generator: np.random.Generator, n_rows: int
+    ) -> tuple[NDArray, NDArray]:
+        """Keys to sample by, and which rows are held out if they have a label."""
+        draws = generator.random((n_rows, 2))
+        return draws[:, 0], draws[:, 1] < self.held_out_share
+
+
+@dataclass(frozen=True)
+class JointTrainingSet:
+    """Rows of blocks or processes, and what was learned of all of them."""
+
+    estimator: Any
+    source: Source | InMemory
+    draws: Draws
+    n_here: int  # rows to train on of this process
+    n_held_out: int  # of all processes
+    n_features: int
+    is_sparse: bool
+    columns: InputColumns
+    sample: ColumnSample | None
+    tasks: Tasks
+    outputs: tuple[OutputKind, ...]
+    totals: NDArray  # (n_tasks, most codes): weight of the labels of each class
+    totals_by_side: NDArray  # and of those to train on, and held out, behind each
+    table: NDArray
+    is_labelled: NDArray
+    sums: NDArray
+
+    counted = None  # the codes are never all in memory
+
+    def measures(self) -> Measures:
+        """Of the rows to train on."""
+        n_rows, weight, squares = self.sums.tolist()
+        total, of_numbers = constant_losses(
+            self.totals_by_side[:, :, 0] * self.table[:, 1:],
+            weight if n_rows else 1.0,
+            self.tasks,
+            self.outputs,
+        )
+        mean_weight = weight / n_rows if n_rows else 1.0
+        row_norm = squares / max(1.0, n_rows)
+        return Measures(int(n_rows), total, of_numbers, mean_weight, row_norm)
+
+    def learn_encoding(self, n_bins: int) -> ColumnEncoding | None:
+        """What the input layer learns of the columns; None without one."""
+        return None if self.sample is None else encoding_of(self.sample, n_bins)
+
+    def check_sides(self, main_tasks: tuple[int, ...] | None) -> None:
+        """That there are labels to train on and, held out, to validate on."""
+        weights = self.totals_by_side * self.table[:, 1:, None]
+        has = weights.sum(axis=1) > 0  # (n_tasks, 2)
+        main = list(main_tasks or range(self.tasks.n_tasks))
+        if not has[main].any(axis=0).all():
+            of_main = "" if main_tasks is None else " for main_tasks"
+            raise ValueError(
+                "early_stopping needs labels of positive weight on both sides of the "
+                f"split{of_main}, but {self.n_held_out} rows with labels were held "
+                f"out and {int(self.sums[0])} were not. Add labels, or use "
+                "early_stopping=False."
+            )
+        one_sided = self.tasks.names[self.is_labelled & ~has.all(axis=1)]
+        if len(one_sided):
+            warn(
+                f"{len(one_sided)} of {self.tasks.n_tasks} tasks have too few labels "
+                f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
+                ". They do not count in the validation score."
+            )
+
+    # The rows ---------------------------------------------------------------------
+
+    def rows(self) -> TrainingRows:
+        """The rows of this process to train on and to validate on."""
+        validates = self.draws.held_out_share > 0
+        if isinstance(self.source, InMemory):
+            ((data, sides),) = self._labelled(0)
+            index = [as_tensor(np.flatnonzero(side)) for side in sides]
+            return RowsInMemory(data, index[0], index[1] if validates else None)
+        return StreamedRows(
+            lambda block: self._side(block, 0),
+            self.source.n_blocks,
+            self.n_here,
+            self.n_features,
+            (lambda block: self._side(block, 1)) if validates else None,
+        )
+
+    def _side(self, block: int, side: int) -> Iterator[LabelledRows]:
+        """Rows of a block, to train on (0) or held out (1)."""
+        for data, sides in self._labelled(block):
+            yield data.at(as_tensor(np.flatnonzero(sides[side])))
+
+    def _labelled(
+        self, block: int
+    ) -> Iterator[tuple[LabelledRows, tuple[NDArray, NDArray]]]:
+        """The parts of a block as the loop reads them, and which rows are for what."""
+        estimator, tasks = self.estimator, self.tasks
+        generator = self.draws.of_block(block)
+        for part in self.source.read(block):
+            X, _ = check_inputs(estimator, part.X, self.columns)
+            _, codes, numbers = encode(part.y, estimator.task_types, tasks=tasks)
+            weights = check_sample_weight(
+                part.sample_weight, codes, tasks, may_be_0=True
+            )
+            counted = mask_weightless(codes, weights)
+            if numbers is not None:
+                numbers = standardised(numbers, counted, tasks, is_continued=False)
+            data = LabelledRows(
+                Rows.of(X, encoded=self.columns.encoding == "piecewise"),
+                as_tensor(counted),
+                optional_tensor(numbers),
+                as_tensor(self.table),
+                optional_tensor(weights),
+                optional_tensor(row_weights(counted, weights)),
+            )
+            _, is_held_out = self.draws.next(generator, len(counted))
+            is_labelled = counted.max(axis=1) >= 0
+            yield data, (is_labelled & ~is_held_out, is_labelled & is_held_out)
+
+    def digest(self) -> str:
+        """What tells these rows from others."""
+        said = self.tasks.names.tolist(), described(self.tasks)
+        digest = hashlib.sha256(repr(said).encode())
+        parts = [self.totals, self.totals_by_side, self.table, self.sums]
+        if self.sample is not None:
+            parts += [self.sample.column(j) for j in range(self.n_features)]
+            parts += [self.sample.weight, *self.sample.totals.values()]
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()

@@ -1,0 +1,104 @@
+"""What parts of X, one after another, say of its columns."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._inputs._check import Codes, InputColumns, extended_codes, sorted_codes
+from skmtl._inputs._sample import FIRST_CODE_SLOT, SAMPLE_SIZE, ColumnSample, slots_of
+from skmtl._sampling import RowSample
+
+# Memory of the sample that bins are learned from.
+SAMPLE_BYTES = 2**27
+
+
+class ColumnsSeen:
+    """Categories in the order in which they came, counts, and a sample of the rows."""
+
+    def __init__(self, columns: InputColumns, n_features: int) -> None:
+        self.columns, self.n_features = columns, n_features
+        self.has_missing = np.zeros(n_features, dtype=bool)
+        # By the position of a category column: rows and weight in each slot.
+        self.slots = {j: np.zeros((FIRST_CODE_SLOT, 2)) for j in columns.categories}
+        size = min(SAMPLE_SIZE, max(1000, SAMPLE_BYTES // (8 * max(1, n_features))))
+        self.rows = RowSample(size)
+
+    def add(self, X: NDArray, weight: NDArray, keys: NDArray) -> None:
+        """Training rows with codes of the columns so far."""
+        if X.dtype.kind == "f":
+            self.has_missing |= np.isnan(X).any(axis=0)
+        for j, codes in self.columns.categories.items():
+            slots, n_slots = slots_of(X[:, j]), FIRST_CODE_SLOT + len(codes)
+            here = np.column_stack(
+                [
+                    np.bincount(slots, minlength=n_slots),
+                    np.bincount(slots, weight, minlength=n_slots),
+                ]
+            )
+            self.slots[j] = _padded(self.slots[j], n_slots) + here
+        self.rows.add(keys, X, weight)
+
+    def merge(self, other: "ColumnsSeen") -> None:
+        """Add what was seen of other rows of the same columns."""
+        categories = {}
+        for j, codes in self.columns.categories.items():
+            theirs = other.columns.categories[j]
+            categories[j] = extended_codes(codes, list(theirs))
+        self.columns = replace(self.columns, categories=categories)
+        self.has_missing |= other.has_missing
+        for j, codes in categories.items():
+            moved = _moved_slots(other.columns.categories[j], codes)
+            slots = _padded(self.slots[j], FIRST_CODE_SLOT + len(codes))
+            slots[moved] += _padded(other.slots[j], len(moved))
+            self.slots[j] = slots
+        kept = other.rows.kept()
+        if kept is not None:
+            keys, X, weight = kept
+            self.rows.add(keys, other._recoded(X, categories), weight)
+
+    def learned(self) -> tuple[InputColumns, ColumnSample]:
+        """The columns with sorted categories, and what the encoding is learned from."""
+        categories = {j: sorted_codes(c) for j, c in self.columns.categories.items()}
+        _, X, weight = self.rows.kept() or self._without_rows()
+        X = self._recoded(X, categories)
+        slots = {}
+        for j, codes in categories.items():
+            moved = _moved_slots(self.columns.categories[j], codes)
+            slots[j] = np.zeros((len(moved), 2))
+            slots[j][moved] = _padded(self.slots[j], len(moved))
+        return replace(self.columns, categories=categories), ColumnSample(
+            self.n_features,
+            lambda j: X[:, j],
+            weight,
+            self.has_missing,
+            {j: part[:, 0].astype(np.int64) for j, part in slots.items()},
+            {j: part[:, 1] for j, part in slots.items()},
+        )
+
+    def _without_rows(self) -> tuple[NDArray, ...]:
+        return np.empty(0), np.empty((0, self.n_features)), np.empty(0)
+
+    def _recoded(self, X: NDArray, categories: dict[int, Codes]) -> NDArray:
+        """Rows with the codes of other tables of the same categories."""
+        if not categories:
+            return X
+        X = X.copy()
+        for j, codes in categories.items():
+            moved = _moved_slots(self.columns.categories[j], codes)
+            is_known = ~np.isnan(X[:, j])
+            own = X[is_known, j].astype(np.int64) + FIRST_CODE_SLOT
+            X[is_known, j] = moved[own] - FIRST_CODE_SLOT
+        return X
+
+
+def _padded(slots: NDArray, n_slots: int) -> NDArray:
+    result = np.zeros((n_slots, 2))
+    result[: len(slots)] = slots
+    return result
+
+
+def _moved_slots(old: Codes, new: Codes) -> NDArray:
+    """The new slot of each old one."""
+    codes = [new[value] + FIRST_CODE_SLOT for value in old]
+    return np.array([*range(FIRST_CODE_SLOT), *codes], dtype=np.int64)

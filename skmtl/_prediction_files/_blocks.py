@@ -1,0 +1,121 @@
+"""Rows of X, their ids and predictions, block by block."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._messages import shorten
+from skmtl._prediction_files._columns import (
+    METHODS,
+    plain,
+    prediction_columns,
+    repeated,
+)
+from skmtl._prediction_files._writer import is_of_table, table_writer
+from skmtl._predictions import fitted_tasks
+from skmtl._sources import parts_in_order
+
+
+def write_blocks(estimator: Any, X: Any, path: Path, ids: Any, method: str) -> int:
+    """See `write_predictions`."""
+    _check_method(estimator, method)
+    if not is_of_table(path):
+        raise ValueError(
+            "path must end with .parquet, .csv, .tsv or, for instance, .csv.gz; got "
+            f"{str(path)!r}. Choose one."
+        )
+    blocks = _predicted(estimator, X, _as_names(ids), method)
+    first = next(blocks)
+    n_rows = first.num_rows
+    with table_writer(path, first.schema) as writer:
+        writer.write_table(first)
+        for block in blocks:
+            writer.write_table(block)
+            n_rows += block.num_rows
+    return n_rows
+
+
+def _check_method(estimator: Any, method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(
+            f"method must be one of {', '.join(map(repr, METHODS))}; got {method!r}."
+        )
+    check_is_fitted(estimator)
+    tasks = fitted_tasks(estimator)
+    if tasks is None:
+        raise TypeError(
+            "estimator must be one of skmtl, or a Pipeline or search around one; got "
+            f"{type(estimator).__name__}. Write what its predict_proba gives."
+        )
+    if method == "predict_proba" and tasks.are_numbers.all():
+        raise ValueError(
+            "method='predict_proba' needs a task of classes, but all tasks are "
+            "numbers. Use method='predict' or 'all'."
+        )
+
+
+def _as_names(ids: Any) -> list[str]:
+    if ids is None:
+        return []
+    names = [ids] if isinstance(ids, str) else list(ids)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"ids must be a name of a column or a list of names; got {ids!r}."
+        )
+    return names
+
+
+def _predicted(estimator: Any, X: Any, ids: list[str], method: str) -> Iterator[Any]:
+    """Ids and predictions."""
+    features = getattr(estimator, "feature_names_in_", None)
+    if features is not None:
+        features = [str(name) for name in features]
+    for rows in parts_in_order(X, _with_ids(features, ids)):
+        columns = []
+        if ids:
+            frame = _named_columns(rows, ids)
+            kept = frame.select(ids).to_arrow()
+            columns = [(name, plain(kept[name])) for name in ids]
+            own = features or [name for name in frame.columns if name not in ids]
+            rows = frame.select(own).to_native()
+        columns += prediction_columns(estimator, rows, method)
+        _check_differ([name for name, _ in columns], ids)
+        yield pa.table(dict(columns))
+
+
+def _with_ids(features: list[str] | None, ids: list[str]) -> list[str] | None:
+    if features is None:
+        return None
+    return [*features, *(name for name in ids if name not in features)]
+
+
+def _named_columns(rows: Any, ids: list[str]) -> nw.DataFrame:
+    frame = nw.from_native(rows, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        raise ValueError(
+            "ids need an X whose columns have names, a DataFrame or a dataset; got "
+            f"{type(rows).__name__}. Leave out ids: the predictions are in the order "
+            "of the rows."
+        )
+    lacking = [name for name in ids if name not in frame.columns]
+    if lacking:
+        raise ValueError(
+            f"ids must name columns of X, {shorten(frame.columns)}; got "
+            f"{shorten(lacking)}. Correct the names."
+        )
+    return frame
+
+
+def _check_differ(names: list[str], ids: list[str]) -> None:
+    twice = repeated(names)
+    if twice:
+        clash = [name for name in twice if name in ids]
+        raise ValueError(
+            "The columns of the predictions must have different names, but there "
+            f"would be two {shorten(clash or twice)}. Rename "
+            f"{'the id columns' if clash else 'a task and fit anew'}."
+        )

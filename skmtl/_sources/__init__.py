@@ -1,0 +1,11 @@
+"""X with its labels and weights where rows are read block by block.
+
+A block is a row group or a file of a pyarrow dataset, a partition of a dask DataFrame,
+or some chunks of a zarr, HDF5 or dask array. Nothing here imports these packages: what
+is given has brought its own.
+"""
+
+from skmtl._sources._as_source import as_source, is_source, parts_in_order
+from skmtl._sources._source import PART_ROWS, Part, Source
+
+__all__ = ["PART_ROWS", "Part", "Source", "as_source", "is_source", "parts_in_order"]

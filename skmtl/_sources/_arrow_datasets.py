@@ -1,0 +1,252 @@
+"""Datasets of pyarrow: files of Parquet, Feather or CSV, row group by row group."""
+
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import narwhals as nw
+import numpy as np
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl._messages import shorten
+from skmtl._sources._beside import rows_in_memory
+from skmtl._sources._source import Part, Source, rows_of_block, rows_of_part
+
+# Of these the rows are counted without reading them.
+_COUNTED_FORMATS = ("parquet", "ipc", "feather", "arrow")
+
+
+def is_arrow_dataset(X: Any) -> bool:
+    """Whether X is a dataset of pyarrow."""
+    module = sys.modules.get("pyarrow.dataset")
+    return module is not None and isinstance(X, module.Dataset)
+
+
+class _Columns(NamedTuple):
+    """Names of columns."""
+
+    features: list[str]
+    labels: list[str]
+    weights: list[str]
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.features, *self.labels, *self.weights]
+
+
+class ArrowSource(Source):
+    """Blocks are row groups of Parquet files, or other files; small ones together."""
+
+    def __init__(
+        self, dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
+    ) -> None:
+        self._dataset, self._is_1d = dataset, isinstance(y, str)
+        self._weight = None if _as_names(sample_weight) else sample_weight
+        self._has_one_weight = isinstance(sample_weight, str)
+        self._columns = _check_columns(dataset, y, sample_weight, names)
+        row_bytes = 8 * len(self._columns.all)
+        self._part_rows = rows_of_part(row_bytes)
+        self._blocks, lengths = _blocks(dataset, rows_of_block(row_bytes))
+        if self._weight is not None:
+            lengths = [
+                sum(piece.count_rows() for piece in block) if length is None else length
+                for block, length in zip(self._blocks, lengths, strict=True)
+            ]
+            self._starts = np.cumsum([0, *lengths]).tolist()
+            check_consistent_length(np.empty(self._starts[-1]), self._weight)
+        super().__init__(lengths)
+
+    def _read(self, block: int) -> Iterator[Part]:
+        n_read = 0
+        for table in self._tables(block):
+            yield self._part(table, block, n_read)
+            n_read += table.num_rows
+
+    def _part(self, table: Any, block: int, n_read: int) -> Part:
+        features, labels, weights = self._columns
+        y = None
+        if self._is_1d:  # a Series, which has a name
+            y = nw.from_native(table.select(labels), eager_only=True)[labels[0]]
+        elif labels:
+            y = table.select(labels)
+        if self._weight is not None:
+            first = self._starts[block] + n_read
+            weight = rows_in_memory(self._weight, first, first + table.num_rows)
+        elif self._has_one_weight:
+            weight = table[weights[0]].to_numpy()
+        else:
+            columns = [table[name].to_numpy() for name in weights]
+            weight = np.column_stack(columns) if columns else None
+        return Part(table.select(features), y, weight)
+
+    def _tables(self, block: int) -> Iterator[Any]:
+        """Batches in pieces of the same number of rows."""
+        from_batches = sys.modules["pyarrow"].Table.from_batches
+        waiting: list[Any] = []
+        n_waiting = 0
+        for batch in self._batches(block):
+            waiting.append(batch)
+            n_waiting += batch.num_rows
+            if n_waiting >= self._part_rows:
+                table = from_batches(waiting)
+                yield table.slice(0, self._part_rows)
+                rest = table.slice(self._part_rows)
+                waiting, n_waiting = rest.to_batches(), rest.num_rows
+        if n_waiting:
+            yield from_batches(waiting)
+
+    def _batches(self, block: int) -> Iterator[Any]:
+        settings: dict[str, Any] = {
+            "columns": self._columns.all,
+            "batch_size": self._part_rows,
+            # Each batch that is read ahead is one more in memory.
+            "batch_readahead": 1,
+            "fragment_readahead": 1,
+        }
+        for piece in self._blocks[block]:
+            if piece is self._dataset:
+                yield from piece.to_batches(**settings)
+            else:
+                yield from piece.to_batches(
+                    schema=self._dataset.schema,
+                    fragment_scan_options=_scan_options(piece),
+                    **settings,
+                )
+
+
+def _scan_options(fragment: Any) -> Any:
+    """For a local Parquet file, such that not all of a row group is read ahead."""
+    format_ = getattr(fragment, "format", None)
+    options = getattr(format_, "default_fragment_scan_options", None)
+    kind: Any = type(options)
+    if (
+        kind.__name__ != "ParquetFragmentScanOptions"
+        or options != kind()  # of the user's own
+        or fragment.filesystem.type_name != "local"
+    ):
+        return None
+    return kind(use_buffered_stream=True, pre_buffer=False)
+
+
+# Blocks -----------------------------------------------------------------------------
+
+
+def _blocks(dataset: Any, n_rows: int) -> tuple[list[list[Any]], list[int | None]]:
+    """Fragments of each block, and its rows if they are known without reading."""
+    try:
+        fragments = list(dataset.get_fragments())
+    except ValueError:  # of a filtered dataset
+        return [[dataset]], [None]
+    blocks: list[list[Any]] = []
+    lengths: list[int | None] = []
+    for fragment in fragments:
+        for piece, length in _pieces(fragment):
+            last = lengths[-1] if lengths else None
+            if last is None or length is None or last + length > n_rows:
+                blocks.append([piece])
+                lengths.append(length)
+            else:
+                blocks[-1].append(piece)
+                lengths[-1] = last + length
+    return blocks, lengths
+
+
+def _pieces(fragment: Any) -> Iterator[tuple[Any, int | None]]:
+    if hasattr(fragment, "split_by_row_group"):
+        for piece in fragment.split_by_row_group():
+            yield piece, sum(group.num_rows for group in piece.row_groups)
+        return
+    kind = getattr(getattr(fragment, "format", None), "default_extname", "arrow")
+    yield fragment, fragment.count_rows() if kind in _COUNTED_FORMATS else None
+
+
+# Columns ----------------------------------------------------------------------------
+
+
+def _as_names(names: Any) -> list[str]:
+    """A name, or a list of names, as a list; [] for anything else."""
+    if isinstance(names, str):
+        return [names]
+    if not isinstance(names, list | tuple):
+        return []
+    return list(names) if all(isinstance(name, str) for name in names) else []
+
+
+def _check_columns(
+    dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
+) -> _Columns:
+    known = dataset.schema.names
+    twice = [name for name, n in Counter(known).items() if n > 1]
+    if twice:
+        raise ValueError(
+            "The columns of X must have different names, but there are several of "
+            f"{shorten(twice)}. Rename or drop some."
+        )
+    labels, weights = _as_names(y), _as_names(sample_weight)
+    if y is not None and not labels:
+        raise ValueError(
+            "y must name the label columns of the dataset, since X is a dataset of "
+            f"pyarrow; got {type(y).__name__}. Write the labels in the files and pass "
+            "a name, or a list of names for several tasks."
+        )
+    for parameter, given in (("y", labels), ("sample_weight", weights)):
+        lacking = [name for name in given if name not in known]
+        if lacking:
+            raise ValueError(
+                f"{parameter} must name columns of the dataset X, {shorten(known)}; "
+                f"got {shorten(lacking)}. Correct the names."
+            )
+    _check_once([*labels, *weights])
+    if names is None:
+        features = [name for name in known if name not in (*labels, *weights)]
+    else:
+        features = [str(name) for name in names]
+    columns = _Columns(features, labels, weights)
+    _check_features(columns, known)
+    _check_flat(dataset.schema, columns)
+    return columns
+
+
+def _check_once(names: list[str]) -> None:
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise ValueError(
+            "y and sample_weight must name each column once; got several times "
+            f"{shorten(twice)}. Leave out the others."
+        )
+
+
+def _check_features(columns: _Columns, known: list[str]) -> None:
+    features, labels, weights = columns
+    lacking = [name for name in features if name not in known]
+    if lacking:
+        raise ValueError(
+            "The feature names should match those that were passed during fit, but "
+            f"the dataset X has no columns {shorten(lacking)}. It has "
+            f"{shorten(known)}. Add or rename columns."
+        )
+    both = [name for name in features if name in (*labels, *weights)]
+    if both:
+        raise ValueError(
+            "Label and weight columns must not be features, but "
+            f"{shorten(both)} were features in fit and are named in y or "
+            "sample_weight. Name others, or fit again."
+        )
+    if not features:
+        raise ValueError(
+            "X must have at least one feature, but y and sample_weight name all of "
+            f"its columns, {shorten(known)}. Name the labels and weights alone."
+        )
+
+
+def _check_flat(schema: Any, columns: _Columns) -> None:
+    is_nested = sys.modules["pyarrow"].types.is_nested
+    nested = [name for name in columns.all if is_nested(schema.field(name).type)]
+    if nested:
+        shown = [f"{name} ({schema.field(name).type})" for name in nested]
+        raise ValueError(
+            "Columns of X must have one value in each row, but got "
+            f"{shorten(shown)}. Make them several columns, or leave them out of the "
+            "dataset."
+        )

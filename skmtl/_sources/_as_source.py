@@ -1,0 +1,57 @@
+"""What is read block by block, and the checks of what belongs to it."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sklearn.utils.validation import _num_samples
+
+from skmtl._sources._arrays import ArraySource, is_chunked_array
+from skmtl._sources._arrow_datasets import ArrowSource, is_arrow_dataset
+from skmtl._sources._beside import rows_in_memory
+from skmtl._sources._dask_frames import DaskFrameSource, is_dask_frame
+from skmtl._sources._source import PART_ROWS, Source
+
+
+def is_source(X: Any) -> bool:
+    """Whether X is read block by block and never as a whole."""
+    return is_arrow_dataset(X) or is_dask_frame(X) or is_chunked_array(X)
+
+
+def as_source(
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    columns: Collection[str] | None = None,
+    needs_y: bool = False,
+) -> Source:
+    """The rows of X with their labels and weights.
+
+    `columns` are the names of the features that `fit` saw, if any: of a dataset, all
+    others are left out. With `needs_y`, y must not be None.
+    """
+    is_dataset = is_arrow_dataset(X)
+    if y is None and needs_y:
+        advice = "Pass the labels, a column per task."
+        if is_dataset:
+            advice = (
+                "Name the label columns of the dataset, y='a' or y=['a', 'b']; all "
+                "others but the weights are features."
+            )
+        raise ValueError(
+            "skmtl requires y to be passed, but the target y is None. " + advice
+        )
+    if is_dataset:
+        return ArrowSource(X, y, sample_weight, columns)
+    kind = DaskFrameSource if is_dask_frame(X) else ArraySource
+    return kind(X, y, sample_weight)
+
+
+def parts_in_order(X: Any, columns: Collection[str] | None = None) -> Iterator[Any]:
+    """All rows of X, also of one in memory, some of them after the others."""
+    if is_source(X):
+        for part in as_source(X, columns=columns).parts():
+            yield part.X
+        return
+    for start in range(0, _num_samples(X), PART_ROWS):
+        yield rows_in_memory(X, start, start + PART_ROWS)

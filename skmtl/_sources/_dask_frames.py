@@ -1,0 +1,100 @@
+"""DataFrames of dask, read partition by partition."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl._sources._beside import rows_in_memory
+from skmtl._sources._source import Part, Source, rows_of_part
+
+
+def is_dask_frame(X: Any) -> bool:
+    """Whether X is a DataFrame of dask."""
+    return _is_of_frames(X) and hasattr(X, "columns") and X.ndim == 2
+
+
+def _is_of_frames(values: Any) -> bool:
+    """Whether it is a DataFrame or a Series of dask, or the like."""
+    return all(hasattr(values, name) for name in ("npartitions", "divisions", "ndim"))
+
+
+class DaskFrameSource(Source):
+    """Blocks are the partitions."""
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+        beside = {"y": y, "sample_weight": sample_weight}
+        for name, values in beside.items():
+            _check_partitions(name, values, X)
+        self._frames = X, y, sample_weight
+        self._part_rows = rows_of_part(8 * len(X.columns))
+        lengths: list[int | None] = [None] * X.npartitions
+        in_memory = [
+            values
+            for values in beside.values()
+            if values is not None and not _is_of_frames(values)
+        ]
+        if in_memory:
+            lengths = [int(n) for n in X.map_partitions(len).compute()]
+            self._starts = np.cumsum([0, *lengths]).tolist()
+            check_consistent_length(np.empty(self._starts[-1]), *in_memory)
+        super().__init__(lengths)
+
+    def _read(self, block: int) -> Iterator[Part]:
+        frames = [
+            values.partitions[block]
+            if _is_of_frames(values)
+            else self._in_memory(values, block)
+            for values in self._frames
+        ]
+        # At once: what they have in common is computed once.
+        part = Part(*sys.modules["dask"].compute(*frames, traverse=False))
+        _check_rows(part, block)
+        for start in range(0, part.n_rows, self._part_rows):
+            stop = start + self._part_rows
+            yield Part(*(rows_in_memory(values, start, stop) for values in part))
+
+    def _in_memory(self, values: Any, block: int) -> Any:
+        if values is None:
+            return None
+        return rows_in_memory(values, self._starts[block], self._starts[block + 1])
+
+
+def _check_partitions(name: str, values: Any, X: Any) -> None:
+    if isinstance(values, str) or (
+        isinstance(values, list) and values and isinstance(values[0], str)
+    ):
+        raise ValueError(
+            f"{name} must be a DataFrame or a Series of dask, or in memory, if X is a "
+            f"DataFrame of dask; got the names {values!r}. Pass ddf[{values!r}], and X "
+            "without these columns."
+        )
+    if hasattr(values, "compute") and not _is_of_frames(values):
+        raise ValueError(
+            f"{name} must be a DataFrame or a Series of dask, or in memory, if X is a "
+            f"DataFrame of dask; got {type(values).__name__}. Pass {name}.compute()."
+        )
+    if not _is_of_frames(values):
+        return
+    are_known = X.known_divisions and values.known_divisions
+    if values.npartitions != X.npartitions or (
+        are_known and values.divisions != X.divisions
+    ):
+        raise ValueError(
+            f"{name} must have the partitions of X, {X.npartitions} with the same rows "
+            f"each; got {values.npartitions}. Take both from one DataFrame, or pass "
+            f"{name}.compute() if it fits in memory."
+        )
+
+
+def _check_rows(part: Part, block: int) -> None:
+    for name in ("y", "sample_weight"):
+        values = getattr(part, name)
+        if values is not None and len(values) != part.n_rows:
+            raise ValueError(
+                f"{name} must have the rows of X, but in partition {block} X has "
+                f"{part.n_rows:,} rows and {name} {len(values):,}. Take both from one "
+                f"DataFrame, or pass {name}.compute() if it fits in memory."
+            )

@@ -1,0 +1,214 @@
+"""What parts of y, one after another, say of its tasks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._messages import shorten
+from skmtl._sampling import RowSample
+from skmtl._targets._containers import Column, read_columns
+from skmtl._targets._encoding import TaskTypes, learn_targets, types_of_columns
+from skmtl._targets._labels import distinct, tidy_labels
+from skmtl._targets._numbers import Numbers, finite_numbers, learn_scale, merged_scales
+from skmtl._targets._suspects import warn_of_text_of_missing
+from skmtl._targets._tasks import Tasks, task_names
+
+# Observed values of a task that its transformer is fitted on, if there are more.
+N_VALUES = 100_000
+
+
+@dataclass
+class _TaskSeen:
+    """One task: totals have a row per label (one row for numbers), a column per side.
+
+    Sides are the rows to train on, and those that are held out.
+    """
+
+    labels: NDArray | None = None  # distinct ones, sorted; None before the first
+    categories: NDArray | None = None
+    totals: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
+    n_labels: int = 0
+    scale: Numbers | None = None
+    values: RowSample | None = None  # for a transformer
+
+
+class TargetsSeen:
+    """Tasks, their labels and the weight of each, and the scale of numbers."""
+
+    def __init__(self, task_types: TaskTypes, *, keeps_values: bool) -> None:
+        """With a transformer to be fitted, a sample of the numbers is kept."""
+        self.task_types, self.keeps_values = task_types, keeps_values
+        self.tasks: list[_TaskSeen] = []
+
+    def read(self, y: Any) -> list[Column]:
+        """The columns of a part; the first one says what the tasks are."""
+        columns, own_names, is_1d = read_columns(y)
+        if not self.tasks:
+            self.own_names, self.is_1d = own_names, is_1d
+            self.names = task_names(own_names, len(columns))
+            self.are_numbers = types_of_columns(columns, self.names, self.task_types)
+            self.tasks = [_TaskSeen() for _ in columns]
+            for t in np.flatnonzero(self.are_numbers):
+                if self.keeps_values:
+                    self.tasks[t].values = RowSample(N_VALUES)
+        elif len(columns) != len(self.tasks) or own_names != self.own_names:
+            raise ValueError(
+                f"y must have the same tasks in all its parts, {shorten(self.names)}; "
+                f"got {shorten(own_names or range(len(columns)))}. Pass the same "
+                "columns."
+            )
+        return [
+            column if is_number else tidy_labels(column, name)
+            for column, name, is_number in zip(
+                columns, self.names, self.are_numbers, strict=True
+            )
+        ]
+
+    def add(
+        self,
+        columns: list[Column],
+        weights: NDArray | None,
+        is_held_out: NDArray,
+        keys: NDArray,
+    ) -> None:
+        """Columns of a part; `weights` are (n_rows, 1) or (n_rows, n_tasks)."""
+        for t, (task, column) in enumerate(zip(self.tasks, columns, strict=True)):
+            rows = column.observed
+            weight = np.ones(int(rows.sum()))
+            if weights is not None:
+                own = weights[:, min(t, weights.shape[1] - 1)]
+                weight = own[rows].astype(np.float64)
+            counts = weight > 0
+            task.n_labels += int(counts.sum())
+            sides = is_held_out[rows]
+            if self.are_numbers[t]:
+                values = finite_numbers(column, self.names[t])[counts]
+                self._add_numbers(task, values, weight[counts], sides[counts], t)
+                if task.values is not None:
+                    task.values.add(keys[rows][counts], values, weight[counts])
+            else:
+                self._add_labels(task, column, weight, sides, t)
+
+    def _add_numbers(
+        self, task: _TaskSeen, values: NDArray, weight: NDArray, sides: NDArray, t: int
+    ) -> None:
+        total = np.bincount(sides, weight, minlength=2)
+        if len(values):
+            scale = learn_scale(values, weight, None, self.names[t])
+            task.scale = merged_scales(
+                task.scale, float(task.totals.sum()), scale, float(weight.sum())
+            )
+        task.totals = task.totals.sum(axis=0, keepdims=True) + total
+
+    def _add_labels(
+        self, task: _TaskSeen, column: Column, weight: NDArray, sides: NDArray, t: int
+    ) -> None:
+        labels, inverse = distinct(column.values)
+        n = len(labels)
+        by_side = [np.bincount(inverse, weight * s, n) for s in (~sides, sides)]
+        totals = np.column_stack(by_side)
+        self._merge_labels(task, labels, totals, column.categories, t)
+
+    def _merge_labels(
+        self,
+        task: _TaskSeen,
+        labels: NDArray | None,
+        totals: NDArray,
+        categories: NDArray | None,
+        t: int,
+    ) -> None:
+        if categories is not None:
+            task.categories = self._union(task.categories, categories, t)[0]
+        if labels is None or len(labels) == 0:
+            return
+        union, inverse = self._union(task.labels, labels, t)
+        merged = np.zeros((len(union), 2))
+        np.add.at(merged, inverse, np.concatenate([task.totals, totals]))
+        task.labels, task.totals = union, merged
+
+    def _union(
+        self, known: NDArray | None, labels: NDArray, t: int
+    ) -> tuple[NDArray, NDArray]:
+        """Distinct labels, and the place of each of both arrays among them."""
+        if known is None:
+            return distinct(labels)
+        if (known.dtype.kind in "UO") != (labels.dtype.kind in "UO"):
+            # numpy would turn numbers into text.
+            both = np.concatenate([known.astype(object), labels.astype(object)])
+            both = tidy_labels(Column(both, both, None), self.names[t]).values
+        else:
+            both = np.concatenate([known, labels])
+        return distinct(both)
+
+    def merge(self, other: "TargetsSeen") -> None:
+        """Add what was seen of other rows of the same tasks."""
+        same_types = np.array_equal(self.are_numbers, other.are_numbers)
+        if self.names.tolist() != other.names.tolist() or not same_types:
+            raise ValueError(
+                "Each process must have the same tasks in y, of the same types, but "
+                f"one has {shorten(self._described())} and another "
+                f"{shorten(other._described())}. Pass the same columns, and task_types."
+            )
+        for t, (task, theirs) in enumerate(zip(self.tasks, other.tasks, strict=True)):
+            task.n_labels += theirs.n_labels
+            if not self.are_numbers[t]:
+                labels, categories = theirs.labels, theirs.categories
+                self._merge_labels(task, labels, theirs.totals, categories, t)
+                continue
+            if theirs.scale is not None:
+                task.scale = merged_scales(
+                    task.scale,
+                    float(task.totals.sum()),
+                    theirs.scale,
+                    float(theirs.totals.sum()),
+                )
+            totals = np.concatenate([task.totals, theirs.totals])
+            task.totals = totals.sum(axis=0, keepdims=True)
+            if task.values is not None and theirs.values is not None:
+                kept = theirs.values.kept()
+                if kept is not None:
+                    task.values.add(*kept)
+
+    def _described(self) -> list[tuple[str, str]]:
+        kinds = np.where(self.are_numbers, "number", "class").tolist()
+        return list(zip(self.names.tolist(), kinds, strict=True))
+
+    def learned(self, transformers_of: Callable[[Tasks], dict[str, Any]]) -> Tasks:
+        """The tasks with the scale of numbers, whose transformers are fitted here."""
+        columns = []
+        for task in self.tasks:
+            labels = np.empty(0) if task.labels is None else task.labels
+            columns.append(Column(np.ones(len(labels), bool), labels, task.categories))
+        types = dict(self._described())
+        targets, _ = learn_targets(columns, self.names, self.is_1d, types, None)
+        warn_of_text_of_missing(targets, self.names)
+        is_named = self.own_names is not None and not self.is_1d
+        tasks = Tasks(self.names, targets, is_named, self.is_1d)
+        transformers = transformers_of(tasks)
+        for t in np.flatnonzero(self.are_numbers):
+            task, transformer = self.tasks[t], transformers.get(self.names[t])
+            targets[t] = task.scale or Numbers()
+            if transformer is not None and task.values is not None:
+                _, values, weight = task.values.kept() or (None, np.empty(0), None)
+                targets[t] = learn_scale(values, weight, transformer, self.names[t])
+        return tasks
+
+    def totals(self, tasks: Tasks) -> NDArray:
+        """(n_tasks, most codes, 2): the weight of each class on each side."""
+        totals = np.zeros((tasks.n_tasks, int(tasks.n_codes.max()), 2))
+        for t, (task, classes) in enumerate(
+            zip(self.tasks, tasks.classes, strict=True)
+        ):
+            if self.are_numbers[t]:
+                totals[t, :1] = task.totals.sum(axis=0, keepdims=True)
+            elif task.labels is not None and classes is not None:
+                totals[t, np.searchsorted(classes, task.labels)] = task.totals
+        return totals
+
+    @property
+    def n_labels(self) -> NDArray:
+        """(n_tasks,) of positive weight."""
+        return np.array([task.n_labels for task in self.tasks])
