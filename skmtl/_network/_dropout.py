@@ -23,6 +23,10 @@ class DropoutStock:
         self.n_steps = min(n_steps, self.MAX_STEPS)
         self._factors.clear()
 
+    def forget(self) -> None:
+        """When rates change: what is left of others would fill the memory."""
+        self._factors.clear()
+
     def take(self, x: Tensor, rate: float) -> Tensor | None:
         """As `dropout_factors`."""
         key = x.numel(), rate

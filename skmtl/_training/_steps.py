@@ -106,6 +106,7 @@ class Steps:
         self.world = world
         self.dropout_generator = dropout_generator
         self.dropout = DropoutStock(dropout_generator)
+        self._dropout_share = 1.0
         self.like = network.like
         self.n_frozen_layers = plan.freeze.n_layers
         self.flat = FlatParameters(parameter_groups(network, plan.freeze))
@@ -165,7 +166,11 @@ class Steps:
             share = loss / self.plan.constant_loss
             if self.plan.is_log_density:  # of a normal: the variance that is left
                 share = math.exp(min(share, 1.0) - 1.0)
-            self.network_pass.scale_dropout(min(1.0, share))
+            share = min(1.0, share)
+            self.network_pass.scale_dropout(share)
+            if share != self._dropout_share:
+                self._dropout_share = share
+                self.dropout.forget()
 
     def run(
         self, data: LabelledRows, index: Tensor, keep_on: Callable[[], None]
