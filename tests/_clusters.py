@@ -1,7 +1,6 @@
-"""Searches on a cluster and the same ones in turn: `python _clusters.py dask`.
+"""Searches on a cluster and in turn: `python tests/_clusters.py dask`, or `ray`.
 
-A script of its own, so that its end is the end of the interpreter. It prints what it
-finds as JSON.
+A script of its own, since its interpreter must end. It prints what it finds as JSON.
 """
 
 import contextlib
@@ -9,10 +8,8 @@ import json
 import os
 import sys
 import threading
-import warnings
 
 import joblib
-import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import cross_validate as stock_cross_validate
@@ -20,7 +17,6 @@ from sklearn.model_selection import cross_validate as stock_cross_validate
 from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.model_selection import (
-    GridSearchCV,
     MultiTaskStratifiedKFold,
     RandomizedSearchCV,
     cross_validate,
@@ -44,65 +40,59 @@ class LookAtThreads:
         self.python.append(threading.active_count())
 
 
-def threads(estimator, X, y):
-    """A scorer: which process this is, and the threads that a fit in it has."""
-    look = LookAtThreads()
+def look(estimator, X, y):
+    """A scorer: the accuracy, this process, and the threads that a fit in it has."""
+    callback = LookAtThreads()
     n_before = threading.active_count()
-    clone(estimator).set_callbacks(look).fit(X, y)
+    clone(estimator).set_callbacks(callback).fit(X, y)
     return {
+        "accuracy": estimator.score(X, y),
         "process": os.getpid(),
-        "torch": torch.get_num_threads(),
-        "torch_in_fit": max(look.torch),
-        "more_in_fit": max(look.python) - n_before,
+        "torch": max(*callback.torch, torch.get_num_threads()),
+        "more": max(callback.python) - n_before,
     }
 
 
-def scores_of(search):
+X, Y = make_multitask_classification(120, 6, 3, missing_rate=0.4, random_state=0)
+CLF = MultiTaskNetClassifier(n_members=2, max_iter=3, random_state=0)
+ALPHAS = {"alpha": [0.1, 1.0]}
+
+
+def randomized_search():
+    settings = {"n_iter": 2, "cv": 2, "random_state": 0}
+    search = RandomizedSearchCV(CLF, ALPHAS, **settings).fit(X, Y)
     names = [name for name in search.cv_results_ if name.startswith("split")]
-    return [search.cv_results_[name].tolist() for name in names]
+    scores = [search.cv_results_[name].tolist() for name in names]
+    return scores, search.predict_proba(X[:5]).tolist()
 
 
-def searches(engine):
-    """What is searched, by its name: functions that give scores."""
-    X, Y = make_multitask_classification(120, 6, 3, missing_rate=0.4, random_state=0)
-    clf = MultiTaskNetClassifier(n_members=2, max_iter=3, random_state=0)
-    alphas = {"alpha": [0.1, 1.0]}
+def validation():
+    """What `look` says, with lists in place of arrays."""
+    result = cross_validate(CLF, X, Y, cv=4, scoring=look)
+    return {name: values.tolist() for name, values in result.items()}
 
-    def grid():
-        search = GridSearchCV(clf, alphas, cv=2, scoring="roc_auc").fit(X, Y)
-        return scores_of(search), search.predict_proba(X).tolist()
 
-    def randomized():
-        settings = {"n_iter": 2, "cv": 2, "random_state": 0}
-        return scores_of(RandomizedSearchCV(clf, alphas, **settings).fit(X, Y))
+def stock_validation():
+    """Of scikit-learn itself."""
+    cv = MultiTaskStratifiedKFold(2)
+    return stock_cross_validate(CLF, X, Y, cv=cv)["test_score"].tolist()
 
-    def validated():
-        return cross_validate(clf, X, Y, cv=2)["test_score"].tolist()
 
-    def stock():
-        cv = MultiTaskStratifiedKFold(2)
-        return stock_cross_validate(clf, X, Y, cv=cv)["test_score"].tolist()
+def optuna_search():
+    from optuna.distributions import FloatDistribution
+    from optuna_integration import OptunaSearchCV
 
-    def optuna():
-        from optuna.distributions import FloatDistribution
-        from optuna_integration import OptunaSearchCV
+    settings = {"cv": MultiTaskStratifiedKFold(2), "n_trials": 2, "random_state": 0}
+    space = {"alpha": FloatDistribution(0.01, 1, log=True)}
+    search = OptunaSearchCV(CLF, space, **settings).fit(X, Y)
+    return [trial.value for trial in search.study_.trials]
 
-        settings = {"cv": MultiTaskStratifiedKFold(2), "n_trials": 2, "random_state": 0}
-        space = {"alpha": FloatDistribution(0.01, 1, log=True)}
-        search = OptunaSearchCV(clf, space, **settings).fit(X, Y)
-        return [trial.value for trial in search.study_.trials]
 
-    def look():
-        result = cross_validate(clf, X, Y, cv=4, scoring=threads)
-        return {
-            name.removeprefix("test_"): np.unique(values).tolist()
-            for name, values in result.items()
-            if name.startswith("test_")
-        }
-
-    kinds = [grid, randomized, validated, stock]
-    # ray starts its processes anew for each trial, which takes long.
-    return [*kinds, optuna] if engine == "dask" else kinds, look
+# ray starts its processes anew for each search or trial, which takes seconds.
+SEARCHES = {
+    "dask": [randomized_search, stock_validation, optuna_search],
+    "ray": [randomized_search],
+}
 
 
 @contextlib.contextmanager
@@ -129,17 +119,11 @@ def cluster(engine):
 
 
 def main(engine):
-    warnings.filterwarnings("ignore", module="optuna")
-    kinds, look = searches(engine)
-    serial = {kind.__name__: kind() for kind in kinds}
+    searches = [*SEARCHES[engine], validation]
+    in_turn = {search.__name__: search() for search in searches}
     with cluster(engine):
-        found = {kind.__name__: kind() for kind in kinds}
-        workers = look()
-    print(
-        json.dumps(
-            {"serial": serial, "found": found, "workers": workers, "own": os.getpid()}
-        )
-    )
+        on_cluster = {search.__name__: search() for search in searches}
+    print(json.dumps([os.getpid(), in_turn, on_cluster]))
 
 
 if __name__ == "__main__":

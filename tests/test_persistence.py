@@ -33,9 +33,12 @@ KIND = _KINDS["MultiTaskNetClassifier"]
 FIXTURE = Path(__file__).parent / "fixtures" / "model_of_version_1.safetensors"
 # What skops must be told to trust, for a classifier of any kind.
 TRUSTED = [
+    "skmtl._estimators._automatic.LabelledData",
+    "skmtl._estimators._chunks.Calls",
     "skmtl._estimators._classifier.MultiTaskNetClassifier",
     "skmtl._estimators._network_state.NetworkState",
     "skmtl._inputs._check.InputColumns",
+    "skmtl._inputs._declared.Declared",
     "skmtl._inputs._encoding.CategoricalColumns",
     "skmtl._inputs._encoding.ColumnEncoding",
     "skmtl._inputs._encoding.NumericColumns",

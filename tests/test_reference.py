@@ -220,6 +220,7 @@ def test_gradient_with_a_weight_for_each_label(sharing, trunk):
 
 @every_sharing
 @pytest.mark.parametrize("trunk", [(), (5,)], ids=str)
+@pytest.mark.filterwarnings("ignore:Categories of X should all be known")
 def test_gradient_of_a_raw_table(sharing, trunk):
     # Holes among the numbers and the categories, and one category that is rare.
     X, Y = labelled_rows(60)

@@ -25,7 +25,11 @@ from skmtl._estimators._checkpoint import checkpoint_of
 from skmtl._estimators._chunks import Calls
 from skmtl._estimators._epochs import EpochReports
 from skmtl._estimators._fitting import Training, prepare, seeded_generator
-from skmtl._estimators._joint_fit import check_joint_parameters, prepare_jointly
+from skmtl._estimators._joint_fit import (
+    check_alone,
+    check_joint_parameters,
+    prepare_jointly,
+)
 from skmtl._estimators._joint_learning import Known, learn_from
 from skmtl._estimators._network_state import (
     NetworkState,
@@ -56,7 +60,14 @@ from skmtl._estimators._transfer import (
     take_columns,
     weights_of_tasks,
 )
-from skmtl._inputs import check_inputs, warn_of_row_order
+from skmtl._inputs import (
+    InputColumns,
+    check_inputs,
+    declare_columns,
+    warn_of_late_categories,
+    warn_of_late_numbers,
+    warn_of_row_order,
+)
 from skmtl._interrupts import catches_interrupts
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads
@@ -133,13 +144,18 @@ class BaseMultiTaskNet(
             The input: numbers, booleans and, in a DataFrame, category columns. NaN,
             None, pd.NA and masked cells are missing values, legal in dense input that
             is encoded (see `input_encoding`). Sparse input is never made dense.
+            More rows than memory holds: a `pyarrow.dataset.Dataset`, a dask DataFrame,
+            or an array of zarr, HDF5 (h5py) or dask, which is read block by block.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, a column per task: classes or numbers. NaN, None, pd.NA, pd.NaT
             and masked cells are missing labels. The categories of a category column
             are its classes, also those without a row.
+            If X is a pyarrow dataset, the name of its label column, or a list of names;
+            its other columns, but for weights, are the features.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
-            Weight of each row, or of each label. Rows of weight 0 are left out.
+            Weight of each row, or of each label. Rows of weight 0 are left out. If X is
+            a pyarrow dataset, names of columns too.
 
         Returns
         -------
@@ -219,6 +235,7 @@ class BaseMultiTaskNet(
             network were changed since `fit`.
         """
         check_is_fitted(self)
+        check_alone(X, "add_tasks")
         if not isinstance(freeze_trunk, bool | np.bool):
             raise ValueError(
                 f"freeze_trunk must be True or False; got {freeze_trunk!r}."
@@ -226,7 +243,9 @@ class BaseMultiTaskNet(
         with torch.inference_mode(False), _restored_on_error(self):
             check_unchanged(self)
             warn_of_row_order(X, y_new=y_new, sample_weight=sample_weight)
+            given = X
             X, columns = check_inputs(self, X, self._columns)
+            warn_of_late_categories(given, X, columns)
             encoded = encode_new_tasks(y_new, self._tasks, self.task_types)
             check_consistent_length(X, encoded.codes)
             names = encoded.tasks.names
@@ -343,7 +362,7 @@ class BaseMultiTaskNet(
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input; large data may be read block by block, see `fit`.
 
         Returns
         -------
@@ -430,7 +449,13 @@ class BaseMultiTaskNet(
     # Before the training ----------------------------------------------------------
 
     def _check_training_set(
-        self, X: Any, y: Any, sample_weight: Any, continues: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        continues: bool,
+        classes: Any = None,
+        declare: Callable[..., InputColumns] | None = None,
     ) -> TrainingSet:
         """All checks of what is learned from, before any training."""
         columns = self._columns if continues else None
@@ -439,7 +464,11 @@ class BaseMultiTaskNet(
             take_columns(self, pretrained)
             columns = pretrained._columns
         warn_of_row_order(X, y=y, sample_weight=sample_weight)
-        X, columns = check_inputs(self, X, columns)
+        if declare is not None:
+            declare = partial(declare, is_first=columns is None)
+        given = X
+        X, columns = check_inputs(self, X, columns, declare)
+        warn_of_late_categories(given, X, columns)
         if continues:
             check_same_transformers(self.transformer, self._tasks)
             encoded = encode(y, self.task_types, tasks=self._tasks)
@@ -619,15 +648,18 @@ class BaseMultiTaskNet(
         y: Any,
         classes: Any,
         sample_weight: Any,
+        columns: Any,
         n_calls: Any,
         n_rows: Any,
     ) -> None:
+        check_alone(X, "partial_fit")
         check_partial_fit_parameters(self)
         with torch.inference_mode(False), _restored_on_error(self):
             calls = getattr(self, "_calls", Calls()).next(n_calls, n_rows)
             continues = self.__sklearn_is_fitted__()
+            declare = partial(declare_columns, columns)
             training_set = self._check_training_set(
-                X, y, sample_weight, continues, classes
+                X, y, sample_weight, continues, classes, declare
             )
             self._check_first_call(training_set, continues)
             self._partial_fit_network(training_set, continues, calls)
@@ -651,6 +683,14 @@ class BaseMultiTaskNet(
         index, _, data, network, plan = prepare(
             self, training_set, rng, generator, continues=continues, calls=calls
         )
+        encoding = network.architecture.encoding
+        if encoding is not None:
+            warn_of_late_numbers(
+                training_set.X,
+                encoding.numeric,
+                training_set.columns,
+                getattr(self, "feature_names_in_", None),
+            )
         result = train(
             network,
             RowsInMemory(training_set.data, as_tensor(index)),

@@ -4,7 +4,7 @@ k passes over c chunks are k * c calls. Each call takes its share of the schedul
 learning rate, and what is "auto" is chosen once, for the rows of all chunks.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any
 
@@ -19,7 +19,9 @@ class Calls:
     n_calls: int | None = None  # over which the schedule runs; None: without end
     n_rows: int | None = None  # of all chunks
     n_done: int = 0
-    data: LabelledData | None = None  # that "auto" was chosen for, once there is a label
+    data: LabelledData | None = (
+        None  # that "auto" was chosen for, once there is a label
+    )
     last_loss: float | None = None
 
     def next(self, n_calls: Any, n_rows: Any) -> "Calls":
@@ -32,9 +34,9 @@ class Calls:
         _check_repeated("n_rows", n_rows, self.n_rows)
         if self.n_done == self.n_calls:
             raise ValueError(
-                f"partial_fit must be called n_calls={self.n_calls} times at most, as "
-                f"the first call said, and this is call {self.n_done + 1}: the schedule "
-                "of the learning rate has ended. Begin anew with a clone and a larger "
+                f"partial_fit must be called at most n_calls={self.n_calls} times, as "
+                f"the first call said, and this is call {self.n_done + 1}: the rate of "
+                "learning has come down to 0. Begin anew with a clone and a larger "
                 "n_calls (passes times chunks), or without it, at a constant rate."
             )
         return self
@@ -46,12 +48,12 @@ class Calls:
         return chunk if self.n_rows is None else replace(chunk, n_rows=self.n_rows)
 
     def plan(self, plan: TrainingPlan, n_rows: int) -> TrainingPlan:
-        """The plan of this call: one pass over so many rows, a share of the schedule."""
+        """The plan of this call: one pass over its rows, a share of the schedule."""
         plan = replace(
             plan,
             max_iter=min(1, n_rows),
             last_loss=self.last_loss,
-            batch_size=_without_rest(plan.batch_size, n_rows),
+            batch_size=even_batch_size(plan.batch_size, n_rows),
         )
         if self.n_calls is None:
             return replace(plan, learning_rate="constant")
@@ -62,18 +64,24 @@ class Calls:
         """For the next call; no `loss`: the chunk had no label."""
         if loss is None:
             return replace(self, n_done=self.n_done + 1)
+        # As a file holds them: no numbers of numpy.
+        kept = {f.name: f.type(getattr(data, f.name)) for f in fields(data)}  # type: ignore[operator]
+        data = LabelledData(**kept)
         return replace(self, n_done=self.n_done + 1, data=data, last_loss=loss)
 
 
-def _without_rest(batch_size: int, n_rows: int) -> int:
-    """A larger batch, if the last one would be smaller than half.
+def even_batch_size(batch_size: int, n_rows: int) -> int:
+    """The least from `batch_size` on that leaves no last batch of less than half.
 
-    A small batch is a noisy step, of which each epoch of a fit has one, and each chunk.
+    A small batch is a noisy step. An epoch of a fit has one, a pass one for each chunk.
     """
-    n_batches, rest = divmod(n_rows, batch_size)
-    if n_batches and rest < batch_size / 2:
-        return -(-n_rows // n_batches)
-    return batch_size
+    if n_rows < batch_size:
+        return batch_size
+
+    def last_batch(size: int) -> float:
+        return min((n_rows % size or size) / size, 0.5)
+
+    return max(range(batch_size, 2 * batch_size), key=last_batch)
 
 
 def _checked(name: str, given: Any, what: str) -> int | None:

@@ -8,7 +8,24 @@ from skmtl._estimators._checkpoint import Checkpoint
 from skmtl._estimators._fitting import Training, build
 from skmtl._estimators._joint_training_set import JointTrainingSet
 from skmtl._estimators._parameters import labelled_data, main_tasks_of
-from skmtl._world import World
+from skmtl._sources import is_source
+from skmtl._world import World, current_world
+
+
+def check_alone(X: Any, method: str) -> None:
+    """Refuse rows that are not in memory, and others that they would be joined with."""
+    if is_source(X):
+        raise ValueError(
+            f"{method} needs X in memory; got {type(X).__name__}, which is read in "
+            "blocks. Read some rows, or use fit."
+        )
+    world = current_world()
+    if world is not None:
+        raise ValueError(
+            f"{method} trains in one process, but torch.distributed has started "
+            f"{world.size}, whose estimators would differ. Use fit, or call it in one "
+            "process without a process group."
+        )
 
 
 def check_joint_parameters(estimator: Any, world: World | None) -> None:

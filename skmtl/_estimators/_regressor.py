@@ -261,23 +261,42 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         self._set_parameters(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, *, n_calls=None, n_rows=None):
+    def partial_fit(
+        self, X, y, sample_weight=None, *, columns=None, n_calls=None, n_rows=None
+    ):
         """Train for one epoch on some rows, beginning where the last call ended.
 
-        The solver's state and the random numbers go on from call to call; the learning
-        rate is `learning_rate_init` throughout.
+        The solver's state, the random numbers and the dropout go on from call to call
+        (another `solver` or `freeze` begins with a state of its own), and what is
+        "auto" is chosen at the first call. With `n_calls` the schedule of the learning
+        rate goes on too: k passes over chunks of shuffled rows then do as well as k
+        epochs of `fit`. `fit`, `add_tasks` and `drop_tasks` end a series of calls.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input. The first call is where bins, categories and the scale of each
-            task are learned; later calls do not change them, so that it should bring
-            many rows.
+            The input. Bins, categories and the scale of each task are learned from the
+            first call, which should bring many rows, in no order. `columns` declares
+            more than it shows.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The values, NaN where missing. The first call must bring one for each task.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each value.
+        columns : dict, default=None
+            What later calls will bring, by the name of a column of a DataFrame or its
+            position: the list of the categories of a category column, the range
+            `(low, high)` of a column of numbers. Used at the first call; later calls
+            may repeat it. Without it, categories are those that the dtype of the column
+            declares, or else those of the first `X`, and numbers beyond the bulk of the
+            first `X` count as its least or greatest.
+        n_calls : int, default=None
+            Number of calls (passes times chunks) over which `learning_rate="cosine"`
+            runs, said at the first call. Without it the learning rate is
+            `learning_rate_init` throughout.
+        n_rows : int, default=None
+            Number of rows of all chunks together, said at the first call: what is
+            "auto" is chosen for so many. Without it, for those of the first call.
 
         Returns
         -------
@@ -287,13 +306,21 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Raises
         ------
         ValueError
-            If X or y cannot be used, with `early_stopping=True`, or with "balanced"
-            weights, which need all values at once.
+            If X or y cannot be used, if `columns`, `n_calls` or `n_rows` is not what
+            the first call got, in a call after the last of `n_calls`, with
+            `early_stopping=True`, or with "balanced" weights, which need all values at
+            once.
         KeyboardInterrupt
             If it is interrupted from the keyboard; the estimator is then as it was
             before the call.
+
+        Warns
+        -----
+        UserWarning
+            If X has categories, or in a column many numbers, that the first call
+            neither showed nor declared.
         """
-        self._partial_fit(X, y, None, sample_weight, n_calls, n_rows)
+        self._partial_fit(X, y, None, sample_weight, columns, n_calls, n_rows)
         return self
 
     def predict(self, X, return_std=False):
@@ -302,7 +329,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input; large data may be read block by block, see `fit`.
         return_std : bool, default=False
             Whether to give the standard deviation too; needs `loss="gaussian"`. It
             joins the noise that the heads predict and the spread of the members.
@@ -329,9 +356,10 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input; large data may be read block by block, see `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The true values, NaN where missing.
+            If X is a pyarrow dataset, names of its columns.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label.

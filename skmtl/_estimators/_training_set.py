@@ -159,6 +159,7 @@ class TrainingSet:
             rows=rows,
             row_weight=None if row_weight is None else row_weight.numpy(),
             rng=rng,
+            declared=self.columns.declared,
         )
 
     def strata(self, rows: NDArray) -> tuple[NDArray, NDArray]:

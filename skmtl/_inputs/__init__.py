@@ -6,12 +6,18 @@ from skmtl._inputs._check import (
     check_inputs,
     extended_columns,
 )
+from skmtl._inputs._declared import Declared
 from skmtl._inputs._encoding import (
     CategoricalColumns,
     ColumnEncoding,
     NumericColumns,
     encoding_of,
     learn_encoding,
+)
+from skmtl._inputs._late import (
+    declare_columns,
+    warn_of_late_categories,
+    warn_of_late_numbers,
 )
 from skmtl._inputs._row_order import warn_of_row_order
 from skmtl._inputs._sample import (
@@ -32,14 +38,18 @@ __all__ = [
     "ColumnEncoding",
     "ColumnSample",
     "ColumnsSeen",
+    "Declared",
     "InputColumns",
     "NumericColumns",
     "canonical",
     "check_inputs",
+    "declare_columns",
     "encoding_of",
     "extended_columns",
     "has_missing",
     "learn_encoding",
     "slots_of",
+    "warn_of_late_categories",
+    "warn_of_late_numbers",
     "warn_of_row_order",
 ]

@@ -1,7 +1,7 @@
 """X as one array of numbers: a category is its code, a missing value is NaN."""
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
 from numbers import Number
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
+from skmtl._inputs._declared import Declared
 from skmtl._messages import shorten
+from skmtl._sources import check_in_memory
 from skmtl._targets import is_missing
 
 # What torch reads without a copy; anything else is converted to the first.
@@ -41,15 +43,20 @@ class InputColumns:
     categories: dict[int, Codes]  # by the position of the column
     row_shape: tuple[int, ...] | None = None  # of rows that are no list of columns
     is_uint8: bool = False  # numbers that a trunk of the user's own reads as 0 to 1
+    declared: Declared | None = None  # None: all rows were there
 
 
 def check_inputs(
-    estimator: Any, X: Any, columns: InputColumns | None = None
+    estimator: Any,
+    X: Any,
+    columns: InputColumns | None = None,
+    declare: Callable[[Any, InputColumns], InputColumns] | None = None,
 ) -> tuple[Any, InputColumns]:
     """X as ndarray or CSR of numbers, and its columns.
 
     Without `columns` they are learned, and with them the names of the features. Rows
-    of several axes, pictures, become flat.
+    of several axes, pictures, become flat. `declare` adds what is known of rows that
+    are still to come.
     """
     reset = columns is None
     if not sparse.issparse(X):  # one of their formats is a dict
@@ -59,8 +66,7 @@ def check_inputs(
     if isinstance(X, np.ma.MaskedArray):
         X = _without_mask(X)
     _refuse_times(X)
-    if nw.dependencies.is_polars_lazyframe(X):
-        raise ValueError("X must be in memory; got a lazy frame. Pass X.collect().")
+    check_in_memory(X)
     X, row_shape = _flatten_rows(X)
     if columns is not None:
         _check_row_shape(row_shape, columns)
@@ -85,6 +91,8 @@ def check_inputs(
         validate_data(estimator, X.to_native(), reset=reset, skip_check_array=True)
     if columns is None:
         columns = _learn_columns(estimator, X, is_sparse)
+    if declare is not None:
+        columns = declare(X, columns)
     if is_sparse and columns.categories:
         raise ValueError(
             f"X must be dense, since columns {shorten(columns.categories)} are "
@@ -253,7 +261,7 @@ def _learn_columns(estimator: Any, X: Any, is_sparse: bool) -> InputColumns:
             f"columns {shorten(categorical)} are categories. Use input_encoding="
             "'piecewise' and dense X, or encode them, for instance with OneHotEncoder."
         )
-    categories = {j: _learn_codes(*_read_categories(X, j)) for j in categorical}
+    categories = {j: _learn_codes(*read_categories(X, j)) for j in categorical}
     return InputColumns("piecewise" if encodes else "none", categories)
 
 
@@ -278,7 +286,7 @@ def _find_categorical(X: Any, categorical_features: Any) -> list[int]:
     given = np.asarray([] if categorical_features is None else categorical_features)
     if given.size == 0:
         return []
-    n_features = _n_columns(X)
+    n_features = n_columns(X)
     if given.dtype == bool and given.shape == (n_features,):
         return np.flatnonzero(given).tolist()
     if given.ndim == 1:
@@ -299,7 +307,7 @@ def _is_category(dtype: Any) -> bool:
     return isinstance(dtype, nw.Categorical | nw.Enum)
 
 
-def _n_columns(X: Any) -> int:
+def n_columns(X: Any) -> int:
     shape = X.shape if hasattr(X, "shape") else np.shape(X)
     return int(shape[1]) if len(shape) == 2 else 0
 
@@ -332,8 +340,8 @@ def extended_columns(X: Any, columns: InputColumns) -> InputColumns:
         return columns
     X = nw.from_native(X, eager_only=True, pass_through=True)
     categories = dict(columns.categories)
-    for j in (j for j in categories if j < _n_columns(X)):
-        values, missing = _read_categories(X, j)
+    for j in (j for j in categories if j < n_columns(X)):
+        values, missing = read_categories(X, j)
         found = sorted_codes(set(values[~missing].tolist()))
         categories[j] = extended_codes(categories[j], found)
     return replace(columns, categories=categories)
@@ -364,7 +372,7 @@ def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
     return values, missing | is_missing(values)
 
 
-def _read_categories(X: Any, j: int) -> tuple[NDArray, NDArray]:
+def read_categories(X: Any, j: int) -> tuple[NDArray, NDArray]:
     values, missing = _read_column(X, j)
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise ValueError(
@@ -377,7 +385,7 @@ def _read_categories(X: Any, j: int) -> tuple[NDArray, NDArray]:
 def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
     """X with codes in place of categories."""
     # A wrong number of columns is refused later, in scikit-learn's words.
-    positions = [j for j in categories if j < _n_columns(X)]
+    positions = [j for j in categories if j < n_columns(X)]
     if not positions:
         return X
     codes = {j: _encode(X, j, categories[j]) for j in positions}
@@ -394,7 +402,7 @@ def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
 
 
 def _encode(X: Any, j: int, codes: Codes) -> NDArray:
-    values, missing = _read_categories(X, j)
+    values, missing = read_categories(X, j)
     found = map(codes.get, values.tolist(), repeat(UNKNOWN))
     result = np.fromiter(found, np.float64, len(values))
     if (result == UNKNOWN).all():

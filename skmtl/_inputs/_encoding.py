@@ -5,13 +5,14 @@ A missing number has an indicator, each category a row of a table.
 """
 
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from skmtl._inputs._declared import Declared, with_declared
 from skmtl._inputs._sample import (
     MISSING_SLOT,
     UNKNOWN_SLOT,
@@ -72,6 +73,9 @@ class ColumnEncoding:
     n_features: int
     numeric: NumericColumns
     categorical: CategoricalColumns
+    # Of what the first layer reads, (n_inputs,): whether a training row has shown it.
+    # None: all of it.
+    is_shown: NDArray | None = None
 
 
 def learn_encoding(
@@ -82,13 +86,18 @@ def learn_encoding(
     rows: NDArray,
     row_weight: NDArray | None,
     rng: np.random.RandomState,
+    declared: Declared | None = None,
 ) -> ColumnEncoding:
     """Learn from the training `rows` of X; `row_weight` is (n_samples,) or None.
 
-    `categories` has the codes of each category column, by its position.
+    `categories` has the codes of each category column, by its position. What is
+    `declared` is about rows that are still to come.
     """
     sample = sample_columns(X, categories, rows, row_weight, rng)
-    return encoding_of(sample, n_bins)
+    if declared is None:
+        return encoding_of(sample, n_bins)
+    encoding = encoding_of(with_declared(sample, declared), n_bins)
+    return replace(encoding, is_shown=_inputs_shown(encoding, sample))
 
 
 def encoding_of(sample: ColumnSample, n_bins: int) -> ColumnEncoding:
@@ -99,6 +108,19 @@ def encoding_of(sample: ColumnSample, n_bins: int) -> ColumnEncoding:
         _learn_numeric(sample, numeric, n_bins),
         _learn_categorical(sample),
     )
+
+
+def _inputs_shown(encoding: ColumnEncoding, sample: ColumnSample) -> NDArray:
+    """(n_inputs,) of bool: what is there for missing values and categories to come."""
+    numeric, categorical = encoding.numeric, encoding.categorical
+    missing = sample.has_missing[numeric.positions[numeric.has_missing]]
+    categories = np.zeros(len(categorical.row_column), dtype=bool)
+    for j, first in zip(categorical.positions, categorical.first_slot, strict=True):
+        rows = categorical.slot_row[first + np.flatnonzero(sample.counts[j])]
+        categories[rows] = True
+    n_curves = numeric.n_curved * numeric.bin_means.shape[1]
+    is_line = np.ones(len(numeric.positions), dtype=bool)
+    return np.concatenate([is_line, missing, np.ones(n_curves, bool), categories])
 
 
 # Numbers --------------------------------------------------------------------------
@@ -126,7 +148,7 @@ def _learn_numeric(
         values, inverse = np.unique(values[is_present], return_inverse=True)
         if len(values) >= (1 if has_missing else 2):
             weights = np.bincount(inverse, sample.weight[is_present])
-            knots = place_knots(values, weights, n_bins)
+            knots = place_knots(values, weights, n_bins, sample.ranges.get(j))
             scores = _normal_scores(knots, values, weights)
             bin_means = _bin_means(knots, values, weights)
             columns.append(_Numbers(j, knots, scores, bin_means, has_missing))
@@ -149,15 +171,24 @@ def _padded(columns: list[NDArray], width: int, fill: float) -> NDArray:
     return result
 
 
-def place_knots(values: NDArray, weights: NDArray, n_bins: int) -> NDArray:
+def place_knots(
+    values: NDArray,
+    weights: NDArray,
+    n_bins: int,
+    declared: tuple[float, float] | None = None,
+) -> NDArray:
     """At most `n_bins` + 1 of the distinct ascending `values`, equally far in weight.
 
     Values that outweigh a bin are knots; the rest is divided by its quantiles. They are
     values themselves and not means of two, so that an increasing function maps knots
     to knots. The least and the greatest value are none where they have less than a
     quarter of a bin's weight: they may be outliers, and most of a bin would lie between
-    them and the others.
+    them and the others. The ends of a `declared` range, of the numbers that were
+    halved, are two more.
     """
+    if declared is not None:
+        knots = place_knots(values, weights, max(1, n_bins - 2))
+        return np.union1d(knots, 0.5 * np.asarray(declared, dtype=np.float64))
     if len(values) <= n_bins + 1:
         return values
     is_heavy = weights >= weights.sum() / n_bins

@@ -1,7 +1,7 @@
 """What is seen of the columns of X before the encoding is learned."""
 
 from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class ColumnSample:
     # By the position of a category column, (n_slots,): missing, unknown, code 0, ...
     counts: Mapping[int, NDArray]  # training rows
     totals: Mapping[int, NDArray]  # their weight
+    # By the position of a column of numbers, what must not be clipped.
+    ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
 
 def sample_columns(

@@ -296,6 +296,9 @@ class ColumnBank(nn.Module):
             numeric.n_curved * numeric.bin_means.shape[1],
             len(categorical.row_column),
         ]
+        self.is_shown = (
+            None if encoding.is_shown is None else torch.from_numpy(encoding.is_shown)
+        )
         shape = (1, sum(self.sizes), n_readers, out_features)
         self.weight = nn.Parameter(empty_parameter(*shape))
         shape = (1, 1, n_readers, out_features)
@@ -303,9 +306,18 @@ class ColumnBank(nn.Module):
 
     @torch.no_grad()
     def initialize(self, activation: str, generator: torch.Generator) -> None:
-        """Draw as for a layer with an input per column; the curves begin at 0."""
+        """Draw as for a layer with an input per column; the curves begin at 0.
+
+        So do inputs that no training row has shown: until one does, they are as if
+        dropped.
+        """
         bound = glorot_bound(self.n_columns, self.bias.shape[3], activation)
-        self.weight.uniform_(-bound, bound, generator=generator)
+        if self.is_shown is None:
+            self.weight.uniform_(-bound, bound, generator=generator)
+        else:
+            drawn = self.weight[:, self.is_shown]
+            drawn.uniform_(-bound, bound, generator=generator)
+            self.weight.zero_()[:, self.is_shown] = drawn
         self.bias.uniform_(-bound, bound, generator=generator)
         self.weight.split(self.sizes, dim=1)[1].zero_()
 

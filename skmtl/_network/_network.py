@@ -58,13 +58,16 @@ class TrunkAndHeads(nn.Module):
         self, architecture: Architecture, n_trunks: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        # What made the trunk may be large, and is not needed again.
-        self.architecture = replace(architecture, make_trunk=None)
+        # What made the trunk may be large, and is not needed again; nor is what the
+        # first layer begins with.
+        encoding = architecture.encoding
+        if encoding is not None:
+            encoding = replace(encoding, is_shown=None)
+        self.architecture = replace(architecture, make_trunk=None, encoding=encoding)
         self.n_members = architecture.n_members
         self.n_trunks = n_trunks
         self.input_dropout = architecture.input_dropout
         self.groups = output_groups(architecture.outputs)
-        encoding = architecture.encoding
         self.columns = None if encoding is None else ColumnEncoder(encoding)
         self.trunk = _make_trunk(architecture, self.n_members * n_trunks, generator)
         self.heads = nn.ModuleList()
@@ -78,7 +81,7 @@ class TrunkAndHeads(nn.Module):
                 dropout=architecture.dropout,
                 activate_last=False,
                 generator=generator,
-                encoding=None if self.has_trunk else encoding,
+                encoding=None if self.has_trunk else architecture.encoding,
             )
             self.heads.append(head)
 

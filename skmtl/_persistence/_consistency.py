@@ -21,6 +21,7 @@ from skmtl._inputs import (
     FIRST_CODE_SLOT,
     CategoricalColumns,
     ColumnEncoding,
+    Declared,
     InputColumns,
     NumericColumns,
 )
@@ -188,6 +189,7 @@ def _check_columns(columns: InputColumns, n_features: int) -> None:
     require(type(columns.encoding) is str, "the encoding is no text")
     require(columns.encoding in ("piecewise", "none"), "the encoding is unknown")
     require(type(columns.is_uint8) is bool, "is_uint8 is no flag")
+    _check_declared(columns)
     shape = columns.row_shape
     if shape is not None:
         require(_are_counts(shape), "the shape of a row is none")
@@ -202,6 +204,26 @@ def _check_columns(columns: InputColumns, n_features: int) -> None:
             and list(codes.values()) == list(range(len(codes))),
             f"the codes of column {position} must count up from 0",
         )
+
+
+def _check_declared(columns: InputColumns) -> None:
+    declared = columns.declared
+    if declared is None:
+        return
+    require(type(declared) is Declared, "what is declared is unknown")
+    require(
+        type(declared.categories) is tuple
+        and set(declared.categories) <= set(columns.categories),
+        "a column without categories declares them",
+    )
+    require(type(declared.ranges) is dict, "the declared ranges are no dict")
+    for position, ends in declared.ranges.items():
+        require(_is_count(position, 0), f"{position!r} is no column with a range")
+        require(
+            type(ends) is tuple and len(ends) == 2 and _are_floats(list(ends)),
+            "a range has no two ends",
+        )
+        require(-math.inf < ends[0] < ends[1] < math.inf, "a range is none")
 
 
 def _check_architecture(
@@ -266,6 +288,7 @@ def _check_encoding(architecture: Architecture, columns: InputColumns) -> None:
     require(type(encoding) is ColumnEncoding, "the encoding is none")
     require(_is_count(encoding.n_features), "its number of columns is none")
     require(encoding.n_features == architecture.n_features, "it has other columns")
+    require(encoding.is_shown is None, "is_shown is out of place")
     _check_numeric(encoding.numeric, architecture.n_features)
     _check_categorical(encoding.categorical, columns)
     positions = [*encoding.numeric.positions, *encoding.categorical.positions]
@@ -400,9 +423,8 @@ def _check_calls(calls: Any) -> None:
     require(math.isfinite(calls.last_loss), "the last loss is not finite")
     for field in fields(LabelledData):
         value = getattr(calls.data, field.name)
-        kind = {"int": int, "float": float, "bool": bool}[field.type]
-        require(type(value) is kind, f"{field.name} of the labels must be {kind}")
-        require(math.isfinite(value) and value >= 0, f"{field.name} must be finite")
+        is_number = type(value) is field.type and math.isfinite(value)
+        require(is_number, f"{field.name} of the labels must be a number")
 
 
 def _are_floats(values: Any) -> bool:

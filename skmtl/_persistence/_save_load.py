@@ -30,6 +30,7 @@ from skmtl._files import FileError, read_file, write_file
 from skmtl._inputs import (
     CategoricalColumns,
     ColumnEncoding,
+    Declared,
     InputColumns,
     NumericColumns,
 )
@@ -96,6 +97,7 @@ _RECORDS: dict[str, Any] = {
         CategoricalColumns,
         Classes,
         ColumnEncoding,
+        Declared,
         InputColumns,
         LabelledData,
         NetworkState,

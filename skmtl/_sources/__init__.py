@@ -5,7 +5,20 @@ or some chunks of a zarr, HDF5 or dask array. Nothing here imports these package
 is given has brought its own.
 """
 
-from skmtl._sources._as_source import as_source, is_source, parts_in_order
+from skmtl._sources._as_source import (
+    as_source,
+    check_in_memory,
+    is_source,
+    parts_in_order,
+)
 from skmtl._sources._source import PART_ROWS, Part, Source
 
-__all__ = ["PART_ROWS", "Part", "Source", "as_source", "is_source", "parts_in_order"]
+__all__ = [
+    "PART_ROWS",
+    "Part",
+    "Source",
+    "as_source",
+    "check_in_memory",
+    "is_source",
+    "parts_in_order",
+]

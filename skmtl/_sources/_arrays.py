@@ -35,7 +35,7 @@ class ArraySource(Source):
                 f"{X.shape}. Pass a column per feature."
             )
         for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
-            _check_lengths(name, values)
+            _check_rows(name, values)
         check_consistent_length(X, y, sample_weight)
         self._arrays = X, y, sample_weight
         row_bytes = X.dtype.itemsize * math.prod(X.shape[1:])
@@ -51,8 +51,15 @@ class ArraySource(Source):
             yield Part(*(rows_in_memory(values, first, last) for values in arrays))
 
 
-def _check_lengths(name: str, values: Any) -> None:
-    """Refuse chunks of dask whose lengths nobody knows."""
+def _check_rows(name: str, values: Any) -> None:
+    """Refuse what has no known number of rows."""
+    if isinstance(values, str) or hasattr(values, "divisions"):
+        is_name = isinstance(values, str)
+        got = "the name of a column" if is_name else "a DataFrame or Series of dask"
+        raise ValueError(
+            f"{name} must be an array, like X, or in memory; got {got}. Pass an array "
+            "with the rows of X."
+        )
     if is_chunked_array(values) and np.isnan(values.shape[0]):
         raise ValueError(
             f"{name} must have chunks of known lengths, but those of this dask array "
@@ -90,11 +97,15 @@ def _read_rows(arrays: tuple, start: int, stop: int) -> list[Any]:
     if any(hasattr(part, "compute") for part in parts):
         # At once: what they have in common is computed once.
         parts = list(sys.modules["dask"].compute(*parts))
-    return parts
+    return [
+        np.asanyarray(part)
+        if is_chunked_array(values) and not sparse.issparse(part)
+        else part
+        for values, part in zip(arrays, parts, strict=True)
+    ]
 
 
 def _slice(array: Any, start: int, stop: int) -> Any:
     if hasattr(array, "asstr") and array.dtype.kind == "O":
         array = array.asstr()  # text of HDF5, which is bytes else
-    part = array[start:stop]
-    return part if hasattr(part, "compute") else np.asarray(part)
+    return array[start:stop]

@@ -14,7 +14,7 @@ from skmtl._sources._beside import rows_in_memory
 from skmtl._sources._source import Part, Source, rows_of_block, rows_of_part
 
 # Of these the rows are counted without reading them.
-_COUNTED_FORMATS = ("parquet", "ipc", "feather", "arrow")
+_COUNTED_FORMATS = ("arrow", "feather", "ipc")
 
 
 def is_arrow_dataset(X: Any) -> bool:
@@ -105,26 +105,22 @@ class ArrowSource(Source):
             "fragment_readahead": 1,
         }
         for piece in self._blocks[block]:
-            if piece is self._dataset:
-                yield from piece.to_batches(**settings)
-            else:
-                yield from piece.to_batches(
-                    schema=self._dataset.schema,
-                    fragment_scan_options=_scan_options(piece),
-                    **settings,
-                )
+            if piece is not self._dataset:
+                settings["schema"] = self._dataset.schema
+            yield from piece.to_batches(
+                fragment_scan_options=_scan_options(piece), **settings
+            )
 
 
-def _scan_options(fragment: Any) -> Any:
-    """For a local Parquet file, such that not all of a row group is read ahead."""
-    format_ = getattr(fragment, "format", None)
-    options = getattr(format_, "default_fragment_scan_options", None)
-    kind: Any = type(options)
-    if (
-        kind.__name__ != "ParquetFragmentScanOptions"
-        or options != kind()  # of the user's own
-        or fragment.filesystem.type_name != "local"
-    ):
+def _scan_options(files: Any) -> Any:
+    """For local Parquet files, such that not all of a row group is read ahead."""
+    format_: Any = getattr(files, "format", None)
+    is_parquet = getattr(format_, "default_extname", "") == "parquet"
+    if not is_parquet or files.filesystem.type_name != "local":
+        return None
+    options = format_.default_fragment_scan_options
+    kind = type(options)
+    if options != kind():  # of the user's own
         return None
     return kind(use_buffered_stream=True, pre_buffer=False)
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import narwhals as nw
 from sklearn.utils.validation import _num_samples
 
 from skmtl._sources._arrays import ArraySource, is_chunked_array
@@ -55,3 +56,19 @@ def parts_in_order(X: Any, columns: Collection[str] | None = None) -> Iterator[A
         return
     for start in range(0, _num_samples(X), PART_ROWS):
         yield rows_in_memory(X, start, start + PART_ROWS)
+
+
+def check_in_memory(X: Any) -> None:
+    """Refuse what has no rows in memory and is not read block by block here."""
+    if nw.dependencies.is_polars_lazyframe(X):
+        raise ValueError(
+            "X must be in memory; got a lazy frame. Pass X.collect(), or, if it is too "
+            "large, its files as a pyarrow.dataset.Dataset to `fit` or `predict`."
+        )
+    is_arrow = type(X).__module__.partition(".")[0] == "pyarrow"
+    if is_arrow and not (hasattr(X, "column_names") or hasattr(X, "to_numpy")):
+        raise ValueError(
+            f"X must be in memory here; got {type(X).__name__}. Pass X.to_table(), or "
+            "some rows after the others; `fit` and `predict` read a "
+            "pyarrow.dataset.Dataset block by block."
+        )

@@ -63,13 +63,11 @@ class DaskFrameSource(Source):
 
 
 def _check_partitions(name: str, values: Any, X: Any) -> None:
-    if isinstance(values, str) or (
-        isinstance(values, list) and values and isinstance(values[0], str)
-    ):
+    if isinstance(values, str) or _are_names(values, X):
         raise ValueError(
             f"{name} must be a DataFrame or a Series of dask, or in memory, if X is a "
-            f"DataFrame of dask; got the names {values!r}. Pass ddf[{values!r}], and X "
-            "without these columns."
+            f"DataFrame of dask; got the name of columns, {values!r}. Pass "
+            f"ddf[{values!r}], and X without these columns."
         )
     if hasattr(values, "compute") and not _is_of_frames(values):
         raise ValueError(
@@ -87,6 +85,12 @@ def _check_partitions(name: str, values: Any, X: Any) -> None:
             f"each; got {values.npartitions}. Take both from one DataFrame, or pass "
             f"{name}.compute() if it fits in memory."
         )
+
+
+def _are_names(values: Any, X: Any) -> bool:
+    if not isinstance(values, list) or not values:
+        return False
+    return all(isinstance(name, str) and name in X.columns for name in values)
 
 
 def _check_rows(part: Part, block: int) -> None:

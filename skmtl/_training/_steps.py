@@ -179,6 +179,8 @@ class Steps:
 
         `keep_on` is called before each step, and may raise.
         """
+        if len(index) == 0:  # of a process without a label
+            return
         for rows in index.split(self.rows_per_block):
             block_loss, block_weight = self._run_block(data, rows, keep_on)
             self._loss += block_loss

@@ -15,7 +15,8 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 import skmtl
-from skmtl._cli import _models, _predicting, _sources
+from skmtl._cli import _models, _sources
+from skmtl._prediction_files import _columns
 from skmtl._training import _loop
 
 HAS_DEV_FULL = os.path.exists("/dev/full")
@@ -352,7 +353,7 @@ def test_an_interrupt_leaves_no_half_file(
     run, model, train, tmp_path, monkeypatch, number, code
 ):
     monkeypatch.setattr(
-        _predicting, "_labels_and_deviations", lambda *_: signal.raise_signal(number)
+        _columns, "_labels_and_deviations", lambda *_: signal.raise_signal(number)
     )
     out = tmp_path / "p.csv"
     got, _, errors = run("predict", model, train, "--out", out)

@@ -625,6 +625,7 @@ def test_warm_start_does_not_touch_a_copy(problem):
 def test_partial_fit_epoch_by_epoch_is_fit(problem, sharing, solver):
     X, Y = problem
     settings = {"sharing": sharing, "solver": solver, "dropout": 0.2, "batch_size": 16}
+    settings["input_encoding"] = "none"  # else there is room for what comes later
     steps = classifier(**settings)
     for _ in range(5):
         steps.partial_fit(X, Y)
@@ -640,7 +641,8 @@ def test_partial_fit_takes_all_classes_at_the_first_call():
     X = np.random.default_rng(0).normal(size=(20, 2))
     labels = pd.DataFrame({"a": ["x", "y"] * 10, "b": [0, 1, 2, 3] * 5})
     classes = {"a": ["x", "y"], "b": [0, 1, 2, 3]}
-    clf = classifier().partial_fit(X[:1], labels[:1], classes=classes)
+    ranges = {0: (-3.0, 3.0), 1: (-3.0, 3.0)}
+    clf = classifier().partial_fit(X[:1], labels[:1], classes=classes, columns=ranges)
     for i in range(1, 20):
         clf.partial_fit(X[[i]], labels[i : i + 1])
     assert [c.tolist() for c in clf.classes_] == [["x", "y"], [0, 1, 2, 3]]

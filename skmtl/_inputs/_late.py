@@ -1,0 +1,221 @@
+"""What is declared of the columns of X at the first call, and what comes late."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from skmtl._inputs._check import (
+    UNKNOWN,
+    Codes,
+    InputColumns,
+    n_columns,
+    read_categories,
+    sorted_codes,
+)
+from skmtl._inputs._declared import Declared, Range
+from skmtl._inputs._encoding import NumericColumns
+from skmtl._messages import shorten, warn
+from skmtl._targets import is_missing
+
+# Beyond the outermost knots are a few numbers of any call.
+_FEW, _FEW_SHARE = 10, 0.2
+# Columns in a message.
+_N_SHOWN = 5
+
+
+def declare_columns(
+    given: Any, X: Any, columns: InputColumns, *, is_first: bool
+) -> InputColumns:
+    """`columns` of X with what is `given` of them, by name or position.
+
+    In later calls it must be what was given in the first one.
+    """
+    names = list(X.columns) if isinstance(X, nw.DataFrame) else []
+    positions = _positions(given, names, n_columns(X))
+    if columns.encoding == "none":
+        if positions:
+            raise ValueError(
+                "columns must be None without a piecewise encoding, which learns them "
+                f"(input_encoding='none', sparse X or a trunk); got {given!r}. Leave "
+                "it out."
+            )
+        return columns
+    codes = {
+        j: _codes(n, given[n]) for j, n in positions.items() if j in columns.categories
+    }
+    ranges = {j: _range(n, given[n]) for j, n in positions.items() if j not in codes}
+    if not is_first:
+        _check_repeated(codes, ranges, positions, columns)
+        return columns
+    for j in columns.categories:
+        by_dtype = _categories_of_dtype(X, j)
+        if j not in codes and by_dtype is not None:
+            codes[j] = sorted_codes(by_dtype)
+    return replace(
+        columns,
+        categories=columns.categories | codes,
+        declared=Declared(tuple(sorted(codes)), ranges),
+    )
+
+
+def _positions(given: Any, names: list[str], n_features: int) -> dict[int, Any]:
+    """The keys of `given`, by the positions of their columns."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            "columns must be a mapping from a column to its categories or its range; "
+            f"got {given!r}. Pass a dict."
+        )
+    positions: dict[int, Any] = {}
+    for key in given:
+        if key in names:
+            j = names.index(key)
+        elif isinstance(key, int | np.integer) and 0 <= key < n_features:
+            j = int(key)
+        else:
+            raise ValueError(
+                f"columns must name columns of X, or their positions from 0 to "
+                f"{n_features - 1}; got {key!r}, and X has "
+                f"{f'the columns {shorten(names)}' if names else 'no names of columns'}"
+                ". Correct the key."
+            )
+        if j in positions:
+            raise ValueError(
+                f"columns must name each column once, but {positions[j]!r} and {key!r} "
+                "are the same. Drop one of them."
+            )
+        positions[j] = key
+    return positions
+
+
+def _codes(name: Any, given: Any) -> Codes:
+    """Of the categories of a column."""
+    is_list = isinstance(given, Iterable) and not isinstance(
+        given, str | bytes | Mapping
+    )
+    values = np.asarray(given if is_list else [], dtype=object).ravel()
+    if len(values) == 0 or is_missing(values).any() or len(set(values)) < len(values):
+        raise ValueError(
+            f"columns[{name!r}] must list the categories of the column, each once and "
+            f"none of them missing; got {given!r}. Correct the list."
+        )
+    return sorted_codes(values.tolist())
+
+
+def _range(name: Any, given: Any) -> Range:
+    """Of a column of numbers."""
+    is_pair = isinstance(given, tuple | list | np.ndarray) and len(given) == 2
+    if is_pair and all(isinstance(end, Real) and math.isfinite(end) for end in given):
+        low, high = map(float, given)
+        if low < high:
+            return low, high
+    raise ValueError(
+        f"columns[{name!r}] must be a range (low, high) with low < high, since it is a "
+        f"column of numbers; got {given!r}. Correct it or, if these are categories, "
+        "make the column one (see categorical_features)."
+    )
+
+
+def _check_repeated(
+    codes: dict[int, Codes],
+    ranges: dict[int, Range],
+    positions: dict[int, Any],
+    columns: InputColumns,
+) -> None:
+    known = {} if columns.declared is None else columns.declared.ranges
+    for j, name in positions.items():
+        if j in codes:
+            first, now = shorten(columns.categories[j]), shorten(codes[j])
+            is_same = set(columns.categories[j]) == set(codes[j])
+        else:
+            first, now = str(known.get(j, "not declared")), str(ranges[j])
+            is_same = known.get(j) == ranges[j]
+        if not is_same:
+            raise ValueError(
+                f"columns[{name!r}] must be what the first call learned, {first}; got "
+                f"{now}. Leave it out, or begin anew with a clone."
+            )
+
+
+def _categories_of_dtype(X: Any, j: int) -> list | None:
+    """Those that a DataFrame declares; pyarrow and polars' Categorical do not."""
+    if not isinstance(X, nw.DataFrame):
+        return None
+    dtype: Any = X.schema[X.columns[j]]
+    if isinstance(dtype, nw.Enum):
+        return list(dtype.categories)
+    if X.implementation.is_pandas_like():
+        dtype = X[:, j].to_native().dtype
+        return list(dtype.categories) if hasattr(dtype, "categories") else None
+    return None
+
+
+# What comes late ------------------------------------------------------------------
+
+
+def warn_of_late_categories(X: Any, codes: NDArray, columns: InputColumns) -> None:
+    """Name the categories of X, whose `codes` are these, that have none."""
+    late = [j for j in columns.categories if (codes[:, j] == UNKNOWN).any()]
+    if not late:
+        return
+    X = nw.from_native(X, eager_only=True, pass_through=True)
+    shown = []
+    for j in late[:_N_SHOWN]:
+        values = read_categories(X, j)[0][codes[:, j] == UNKNOWN]
+        name = X.columns[j] if isinstance(X, nw.DataFrame) else j
+        shown.append(f"{name!r}: {shorten(sorted_codes(set(values.tolist())))}")
+    if len(late) > _N_SHOWN:
+        shown.append(f"... ({len(late)} columns in all)")
+    warn(
+        "Categories of X should all be known from the first call, but these are not: "
+        f"{'; '.join(shown)}. In each column they count as one and the same. Declare "
+        "all categories at the first call of partial_fit (columns={column: "
+        "categories}), or fit anew on all rows."
+    )
+
+
+def warn_of_late_numbers(
+    X: NDArray, numeric: NumericColumns, columns: InputColumns, names: Any
+) -> None:
+    """Name columns with many numbers beyond those that the knots are for."""
+    low, high, n_few = _limits(X, numeric, columns)
+    n_beyond = (np.less(X, low) | np.greater(X, high)).sum(axis=0)
+    late = np.flatnonzero(n_beyond > n_few)
+    if len(late):
+        shown = [names[j] if names is not None else int(j) for j in late]
+        warn(
+            "Numbers of X should lie within what the first call showed or declared, "
+            f"but those of these columns go beyond it: {shorten(shown)}. There, they "
+            "count as the nearest known number. Declare ranges at the first call of "
+            "partial_fit (columns={column: (low, high)}), and shuffle the rows before "
+            "they are cut into chunks."
+        )
+
+
+def _limits(
+    X: NDArray, numeric: NumericColumns, columns: InputColumns
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Of each column: the least and greatest known number, and how many may pass."""
+    low, high = np.full(X.shape[1], -np.inf), np.full(X.shape[1], np.inf)
+    n_few = np.zeros(X.shape[1])
+    last = numeric.n_knots - 1
+    low[numeric.positions] = 2.0 * numeric.knots[:, 0]
+    high[numeric.positions] = 2.0 * numeric.knots[np.arange(len(last)), last]
+    n_few[numeric.positions[last > 0]] = max(_FEW, _FEW_SHARE * len(X))
+    # Columns of one value are not read: they must not vary.
+    unread = set(range(X.shape[1])) - set(columns.categories)
+    for j in unread - set(numeric.positions.tolist()):
+        present = X[~np.isnan(X[:, j].astype(np.float64)), j]
+        if len(present):
+            low[j] = high[j] = present[0]
+    ranges = {} if columns.declared is None else columns.declared.ranges
+    for j, (least, greatest) in ranges.items():
+        low[j], high[j], n_few[j] = least, greatest, 0
+    return low, high, n_few
