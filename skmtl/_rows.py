@@ -145,7 +145,8 @@ class LabelledRows:
             name: None if part is None else part.index_select(0, index)
             for name, part in self._by_row().items()
         }
-        rows = replace(self.rows, X=self.rows.X.index_select(0, index))
+        X = self.rows.X
+        rows = replace(self.rows, X=X.index_select(0, index.to(X.device)))
         return replace(self, rows=rows, **cast(Any, fields))
 
     def _by_row(self) -> dict[str, Tensor | None]:

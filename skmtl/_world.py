@@ -36,8 +36,8 @@ class World:
             dist.all_gather_object(gathered, own)
         return gathered
 
-    def of_first(self, tensors: dict[str, Tensor]) -> None:
-        """Copy those of the first process into all."""
+    def share_first(self, tensors: dict[str, Tensor]) -> None:
+        """Overwrite the tensors of all processes with those of the first."""
         with _named_failure():
             for tensor in tensors.values():
                 dist.broadcast(tensor, 0)

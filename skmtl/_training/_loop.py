@@ -154,6 +154,9 @@ def train(
                 parts.join()
     finally:
         parts.release()
+    if world is not None:
+        # Statistics of a module's own, and another processor's last bits, may differ.
+        world.share_first(network.state_dict())
     _check_parameters(network, len(progress.epochs), plan)
     return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
 
