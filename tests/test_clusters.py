@@ -31,7 +31,7 @@ def shown(name):
 
 
 def run(*command):
-    """What a script prints, in the environment of a user who has set nothing."""
+    """What a script prints that has as many threads as it likes."""
     environment = os.environ | {
         "RAY_AUTH_MODE": "disabled",  # or it writes a file into the home folder
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -84,7 +84,6 @@ def test_a_worker_has_one_thread_and_a_fit_takes_no_more(found):
     main_process, _, on_cluster = found
     result = on_cluster["validation"]
     assert main_process not in result["test_process"]
-    assert len(set(result["test_process"])) == 2
     assert set(result["test_torch"]) == {1}
     assert set(result["test_more"]) == {0}
 

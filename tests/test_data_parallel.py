@@ -2,17 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pytest
-from numpy.testing import assert_allclose
-
-pytest.importorskip("pandas")
 import _ranks
+import numpy as np
+import pandas as pd
+import pytest
 from _estimators import parameters_of
+from numpy.testing import assert_allclose, assert_array_equal
+
+import skmtl
 
 pytestmark = [
     pytest.mark.slow,
@@ -119,3 +121,60 @@ def test_one_process_alone_is_an_ordinary_fit(run_ranks, tmp_path):
     estimator, X, y, _ = _ranks.equal_fits()["classes"]
     ours = _ranks.describe(estimator.fit(X, y))
     assert found[0] == ours
+
+
+# The programs of the guide ------------------------------------------------------------
+
+PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "scale.md"
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    """A folder with four files of rows, their features and labels."""
+    folder = tmp_path_factory.mktemp("patients")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(200, 3)), columns=["age", "dose", "weight"])
+    fever = (X["age"] > 0).astype(float).mask(rng.random(200) < 0.5)
+    pain = (X["dose"] > 0).astype(float).mask(rng.random(200) < 0.5)
+    rows = X.assign(fever=fever, pain=pain)
+    for i in range(4):
+        rows[50 * i : 50 * i + 50].to_parquet(folder / f"{i}.parquet", index=False)
+    return folder, X
+
+
+def probabilities_of(command, name, patients, tmp_path):
+    """Those of the model that a program of the page has saved."""
+    folder, X = patients
+    program = re.search(rf"```python\n(# {name}\n.*?)```", PAGE.read_text(), re.S)[1]
+    (tmp_path / name).write_text(program)
+    done = subprocess.run(
+        [sys.executable, *command, name, folder, "model.skmtl"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return skmtl.load(tmp_path / "model.skmtl").predict_proba(X)
+
+
+@pytest.fixture(scope="module")
+def by_torchrun(patients, tmp_path_factory):
+    pytest.importorskip("pyarrow")
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    folder = tmp_path_factory.mktemp("torchrun")
+    return probabilities_of(command, "fit_on_several.py", patients, folder)
+
+
+def test_the_program_for_torchrun(by_torchrun, patients):
+    _, X = patients
+    right = (by_torchrun[:, 0] > 0.5) == (X["age"] > 0)
+    assert right.mean() > 0.6
+    assert by_torchrun.shape == (200, 2)
+
+
+def test_the_program_for_dask(by_torchrun, patients, tmp_path):
+    pytest.importorskip("distributed")
+    by_dask = probabilities_of([], "fit_on_dask.py", patients, tmp_path)
+    assert_array_equal(by_dask, by_torchrun)

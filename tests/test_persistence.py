@@ -474,6 +474,7 @@ ARCHITECTURE = (
     "Architecture",
 )
 FITTED = ARCHITECTURE[:2]
+DECLARED = (*FITTED, "_columns", "InputColumns", "declared", "Declared")
 
 
 @pytest.mark.parametrize(
@@ -590,6 +591,20 @@ def test_values_that_no_fit_gives_are_refused(
         (*ARCHITECTURE, "activation", ["relu"]),
         (*ARCHITECTURE, "n_members", True),
         (*FITTED, "_columns", "InputColumns", "encoding", ["piecewise"]),
+        (*FITTED, "_calls", "Calls", "n_done", 0),
+        (*FITTED, "_calls", "Calls", "n_calls", 0),
+        (*FITTED, "_calls", "Calls", "n_rows", 1.5),
+        (*FITTED, "_calls", "Calls", "last_loss", None),
+        (*FITTED, "_calls", "Calls", "last_loss", {"float": "nan"}),
+        (*FITTED, "_calls", "Calls", "data", {"Binary": {}}),
+        (*FITTED, "_calls", "Calls", "data", "LabelledData", "mean_weight", -1.0),
+        (*FITTED, "_calls", "Calls", "data", "LabelledData", "n_rows", True),
+        (*DECLARED, "categories", {"tuple": [0]}),
+        (*DECLARED, "ranges", {"dict": [[0, {"tuple": [1.0, 0.0]}]]}),
+        (*DECLARED, "ranges", {"dict": [[0, {"tuple": [1.0]}]]}),
+        (*DECLARED, "ranges", {"dict": [[3, {"tuple": [0.0, 1.0]}]]}),
+        (*DECLARED, "ranges", {"dict": [[99, {"tuple": [0.0, 1.0]}]]}),
+        (*ARCHITECTURE, "encoding", "ColumnEncoding", "is_shown", True),
     ],
     ids=lambda change: f"{change[-2]}={change[-1]}",
 )

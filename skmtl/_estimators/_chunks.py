@@ -4,11 +4,12 @@ k passes over c chunks are k * c calls. Each call takes its share of the schedul
 learning rate, and what is "auto" is chosen once, for the rows of all chunks.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
 from skmtl._estimators._automatic import LabelledData
+from skmtl._estimators._parameters import as_python
 from skmtl._training import TrainingPlan
 
 
@@ -19,9 +20,8 @@ class Calls:
     n_calls: int | None = None  # over which the schedule runs; None: without end
     n_rows: int | None = None  # of all chunks
     n_done: int = 0
-    data: LabelledData | None = (
-        None  # that "auto" was chosen for, once there is a label
-    )
+    # What "auto" was chosen for and the loss of the last epoch, once there is a label.
+    data: LabelledData | None = None
     last_loss: float | None = None
 
     def next(self, n_calls: Any, n_rows: Any) -> "Calls":
@@ -64,9 +64,8 @@ class Calls:
         """For the next call; no `loss`: the chunk had no label."""
         if loss is None:
             return replace(self, n_done=self.n_done + 1)
-        # As a file holds them: no numbers of numpy.
-        kept = {f.name: f.type(getattr(data, f.name)) for f in fields(data)}  # type: ignore[operator]
-        data = LabelledData(**kept)
+        plain = {name: as_python(value) for name, value in vars(data).items()}
+        data = replace(data, **plain)
         return replace(self, n_done=self.n_done + 1, data=data, last_loss=loss)
 
 

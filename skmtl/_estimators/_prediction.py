@@ -36,23 +36,28 @@ def _in_whole_chunks(network: TrunkAndHeads, parts: Iterable[Any]) -> Iterator[A
 
     A product of fewer rows may have another last bit.
     """
-    waiting = None
+    waiting: list[Any] = []
+    n_waiting = 0
     for part in parts:
-        rows = part if waiting is None else _stack(waiting, part)
-        width = Rows.of(rows, encoded=network.columns is not None).chunk_width
-        n_left = rows.shape[0] % chunk_size(network, width)
-        n_whole = rows.shape[0] - n_left
-        if n_whole:
+        waiting.append(part)
+        n_waiting += part.shape[0]
+        width = Rows.of(part, encoded=network.columns is not None).chunk_width
+        size = chunk_size(network, width)
+        if n_waiting >= size:
+            rows = _stack(waiting)
+            n_whole = n_waiting // size * size
             yield rows[:n_whole]
-        waiting = rows[n_whole:] if n_left else None
-    if waiting is not None:
-        yield waiting
+            waiting, n_waiting = [rows[n_whole:]], n_waiting - n_whole
+    if n_waiting:
+        yield _stack(waiting)
 
 
-def _stack(first: Any, second: Any) -> Any:
-    if sparse.issparse(second):
-        return sparse.vstack([first, second], format="csr")
-    return np.concatenate([first, second])
+def _stack(parts: list[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    if sparse.issparse(parts[0]):
+        return sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)
 
 
 def _map_rows_in_memory(

@@ -367,9 +367,15 @@ def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
     else:
         values = np.asarray(X)[:, j]
         missing = np.zeros(len(values), dtype=bool)
-    if values.dtype.kind in "mM":  # equal times of another unit are equal
-        values = values.astype(f"{values.dtype.kind}8[us]")
+    values = as_values(values)
     return values, missing | is_missing(values)
+
+
+def as_values(values: NDArray) -> NDArray:
+    """Of a category column: equal times of another unit are equal."""
+    if values.dtype.kind in "mM":
+        return values.astype(f"{values.dtype.kind}8[us]")
+    return values
 
 
 def read_categories(X: Any, j: int) -> tuple[NDArray, NDArray]:

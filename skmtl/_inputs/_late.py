@@ -14,6 +14,7 @@ from skmtl._inputs._check import (
     UNKNOWN,
     Codes,
     InputColumns,
+    as_values,
     n_columns,
     read_categories,
     sorted_codes,
@@ -56,7 +57,7 @@ def declare_columns(
     for j in columns.categories:
         by_dtype = _categories_of_dtype(X, j)
         if j not in codes and by_dtype is not None:
-            codes[j] = sorted_codes(by_dtype)
+            codes[j] = sorted_codes(as_values(by_dtype).tolist())
     return replace(
         columns,
         categories=columns.categories | codes,
@@ -100,8 +101,11 @@ def _codes(name: Any, given: Any) -> Codes:
     is_list = isinstance(given, Iterable) and not isinstance(
         given, str | bytes | Mapping
     )
-    values = np.asarray(given if is_list else [], dtype=object).ravel()
-    if len(values) == 0 or is_missing(values).any() or len(set(values)) < len(values):
+    # An array has no text among its numbers; a list may have.
+    dtype = None if hasattr(given, "dtype") else object
+    values = as_values(np.asarray(given if is_list else [], dtype=dtype).ravel())
+    n_different = len(set(values.tolist()))
+    if n_different == 0 or is_missing(values).any() or n_different < len(values):
         raise ValueError(
             f"columns[{name!r}] must list the categories of the column, each once and "
             f"none of them missing; got {given!r}. Correct the list."
@@ -144,16 +148,16 @@ def _check_repeated(
             )
 
 
-def _categories_of_dtype(X: Any, j: int) -> list | None:
+def _categories_of_dtype(X: Any, j: int) -> NDArray | None:
     """Those that a DataFrame declares; pyarrow and polars' Categorical do not."""
     if not isinstance(X, nw.DataFrame):
         return None
     dtype: Any = X.schema[X.columns[j]]
-    if isinstance(dtype, nw.Enum):
-        return list(dtype.categories)
     if X.implementation.is_pandas_like():
         dtype = X[:, j].to_native().dtype
-        return list(dtype.categories) if hasattr(dtype, "categories") else None
+        return dtype.categories.to_numpy() if hasattr(dtype, "categories") else None
+    if isinstance(dtype, nw.Enum):
+        return np.array(list(dtype.categories), dtype=object)
     return None
 
 

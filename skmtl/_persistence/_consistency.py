@@ -189,7 +189,7 @@ def _check_columns(columns: InputColumns, n_features: int) -> None:
     require(type(columns.encoding) is str, "the encoding is no text")
     require(columns.encoding in ("piecewise", "none"), "the encoding is unknown")
     require(type(columns.is_uint8) is bool, "is_uint8 is no flag")
-    _check_declared(columns)
+    _check_declared(columns, n_features)
     shape = columns.row_shape
     if shape is not None:
         require(_are_counts(shape), "the shape of a row is none")
@@ -206,7 +206,7 @@ def _check_columns(columns: InputColumns, n_features: int) -> None:
         )
 
 
-def _check_declared(columns: InputColumns) -> None:
+def _check_declared(columns: InputColumns, n_features: int) -> None:
     declared = columns.declared
     if declared is None:
         return
@@ -218,7 +218,9 @@ def _check_declared(columns: InputColumns) -> None:
     )
     require(type(declared.ranges) is dict, "the declared ranges are no dict")
     for position, ends in declared.ranges.items():
-        require(_is_count(position, 0), f"{position!r} is no column with a range")
+        is_position = _is_count(position, 0) and position < n_features
+        is_number = is_position and position not in columns.categories
+        require(is_number, f"{position!r} is no column with a range")
         require(
             type(ends) is tuple and len(ends) == 2 and _are_floats(list(ends)),
             "a range has no two ends",
@@ -424,7 +426,8 @@ def _check_calls(calls: Any) -> None:
     for field in fields(LabelledData):
         value = getattr(calls.data, field.name)
         is_number = type(value) is field.type and math.isfinite(value)
-        require(is_number, f"{field.name} of the labels must be a number")
+        is_legal = is_number and (value >= 0 or field.name.endswith("loss"))
+        require(is_legal, f"{field.name} of the labels must be a number")
 
 
 def _are_floats(values: Any) -> bool:

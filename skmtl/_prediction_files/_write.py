@@ -70,7 +70,7 @@ def write_predictions(
 
     Examples
     --------
-    Score a folder of Parquet files:
+    Predict the rows of a Parquet file, which may be larger than memory:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -83,14 +83,15 @@ def write_predictions(
     >>> rng = np.random.default_rng(0)
     >>> table = pa.table({"id": np.arange(200), "a": rng.normal(size=200)})
     >>> pq.write_table(table, folder / "rows.parquet", row_group_size=50)
+    >>> X = ds.dataset(folder / "rows.parquet")
     >>> labels = {"is_large": table["a"].to_numpy() > 1}
     >>> clf = skmtl.MultiTaskNetClassifier(max_iter=5, random_state=0)
     >>> clf = clf.fit(table.select(["a"]), pa.table(labels))
     >>> path = folder / "predictions.parquet"
-    >>> skmtl.write_predictions(clf, ds.dataset(folder), path, ids="id")
+    >>> skmtl.write_predictions(clf, X, path, ids="id")
     200
     >>> pq.read_table(path).column_names
-    ['id', 'is_large', 'P(is_large=True)']
+    ['id', 'is_large', 'P(is_large=true)']
     """
     if find_spec("pyarrow") is None:
         raise ImportError(

@@ -9,6 +9,7 @@ from skmtl._sources._as_source import (
     as_source,
     check_in_memory,
     is_source,
+    labels_in_memory,
     parts_in_order,
 )
 from skmtl._sources._source import PART_ROWS, Part, Source
@@ -20,5 +21,6 @@ __all__ = [
     "as_source",
     "check_in_memory",
     "is_source",
+    "labels_in_memory",
     "parts_in_order",
 ]

@@ -41,9 +41,10 @@ class ArrowSource(Source):
     def __init__(
         self, dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
     ) -> None:
-        self._dataset, self._is_1d = dataset, isinstance(y, str)
-        self._weight = None if _as_names(sample_weight) else sample_weight
-        self._has_one_weight = isinstance(sample_weight, str)
+        self._dataset, self._y = dataset, y
+        has_names = bool(_as_names(sample_weight))
+        self._weight_names = sample_weight if has_names else None
+        self._weight = None if has_names else sample_weight
         self._columns = _check_columns(dataset, y, sample_weight, names)
         row_bytes = 8 * len(self._columns.all)
         self._part_rows = rows_of_part(row_bytes)
@@ -64,21 +65,12 @@ class ArrowSource(Source):
             n_read += table.num_rows
 
     def _part(self, table: Any, block: int, n_read: int) -> Part:
-        features, labels, weights = self._columns
-        y = None
-        if self._is_1d:  # a Series, which has a name
-            y = nw.from_native(table.select(labels), eager_only=True)[labels[0]]
-        elif labels:
-            y = table.select(labels)
+        weight = _weights_of(table, self._weight_names)
         if self._weight is not None:
             first = self._starts[block] + n_read
             weight = rows_in_memory(self._weight, first, first + table.num_rows)
-        elif self._has_one_weight:
-            weight = table[weights[0]].to_numpy()
-        else:
-            columns = [table[name].to_numpy() for name in weights]
-            weight = np.column_stack(columns) if columns else None
-        return Part(table.select(features), y, weight)
+        X = table.select(self._columns.features)
+        return Part(X, _labels_of(table, self._y), weight)
 
     def _tables(self, block: int) -> Iterator[Any]:
         """Batches in pieces of the same number of rows."""
@@ -88,7 +80,7 @@ class ArrowSource(Source):
         for batch in self._batches(block):
             waiting.append(batch)
             n_waiting += batch.num_rows
-            if n_waiting >= self._part_rows:
+            while n_waiting >= self._part_rows:
                 table = from_batches(waiting)
                 yield table.slice(0, self._part_rows)
                 rest = table.slice(self._part_rows)
@@ -110,6 +102,33 @@ class ArrowSource(Source):
             yield from piece.to_batches(
                 fragment_scan_options=_scan_options(piece), **settings
             )
+
+
+def _labels_of(table: Any, y: Any) -> Any:
+    """The columns that y names; of a single name a Series, which has it."""
+    if isinstance(y, str):
+        return nw.from_native(table.select([y]), eager_only=True)[y]
+    return None if y is None else table.select(y)
+
+
+def _weights_of(table: Any, names: Any) -> Any:
+    """(n_rows,) of a name, (n_rows, n_names) of a list of them."""
+    if isinstance(names, str):
+        return table[names].to_numpy()
+    if names is None:
+        return None
+    return np.column_stack([table[name].to_numpy() for name in names])
+
+
+def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Labels and weights of all rows in memory; what is not named stays as it is."""
+    if not _as_names(y):
+        return y, sample_weight
+    columns = _check_columns(dataset, y, sample_weight, None)
+    table = dataset.to_table(columns=[*columns.labels, *columns.weights])
+    if columns.weights:
+        sample_weight = _weights_of(table, sample_weight)
+    return _labels_of(table, y), sample_weight
 
 
 def _scan_options(files: Any) -> Any:

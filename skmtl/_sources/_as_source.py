@@ -4,10 +4,15 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 from sklearn.utils.validation import _num_samples
 
 from skmtl._sources._arrays import ArraySource, is_chunked_array
-from skmtl._sources._arrow_datasets import ArrowSource, is_arrow_dataset
+from skmtl._sources._arrow_datasets import (
+    ArrowSource,
+    dataset_labels,
+    is_arrow_dataset,
+)
 from skmtl._sources._beside import rows_in_memory
 from skmtl._sources._dask_frames import DaskFrameSource, is_dask_frame
 from skmtl._sources._source import PART_ROWS, Source
@@ -54,8 +59,24 @@ def parts_in_order(X: Any, columns: Collection[str] | None = None) -> Iterator[A
         for part in as_source(X, columns=columns).parts():
             yield part.X
         return
+    check_in_memory(X)
     for start in range(0, _num_samples(X), PART_ROWS):
         yield rows_in_memory(X, start, start + PART_ROWS)
+
+
+def labels_in_memory(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Labels and weights of all rows, if X is read block by block."""
+    if is_arrow_dataset(X):
+        return dataset_labels(X, y, sample_weight)
+    if is_source(X):
+        return _in_memory(y), _in_memory(sample_weight)
+    return y, sample_weight
+
+
+def _in_memory(values: Any) -> Any:
+    if hasattr(values, "compute"):
+        return values.compute()
+    return np.asarray(values[:]) if is_chunked_array(values) else values
 
 
 def check_in_memory(X: Any) -> None:

@@ -259,6 +259,7 @@ class _MultiTaskScorer(_MetadataRequester):
     def _observed(
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> Observed:
+        y, sample_weight = labels_in_memory(X, y, sample_weight)
         fitted = fitted_network(estimator)
         known = None if fitted is None else fitted._tasks
         if fitted is not None:  # nothing can be learned without labels

@@ -44,17 +44,20 @@ def listed(arrays):
 def test_of_classes(table, parquet):
     clf = MultiTaskNetClassifier((8,), max_iter=2, n_members=2, random_state=0)
     clf.fit(table[FEATURES], table[LABELS])
+    in_memory = table[FEATURES], table[LABELS]
+    expected = {method: getattr(clf, method)(table[FEATURES]) for method in METHODS}
+    score, weighted = clf.score(*in_memory), clf.score(*in_memory, table["weight"])
     for X, y, weight in sources(table, parquet):
         for method in METHODS:
-            expected = getattr(clf, method)(table[FEATURES])
-            assert_same(getattr(clf, method)(X), expected)
-        assert clf.score(X, y) == clf.score(table[FEATURES], table[LABELS])
-        expected = clf.score(table[FEATURES], table[LABELS], table["weight"])
-        assert clf.score(X, y, weight) == pytest.approx(expected, abs=1e-12)
+            assert_same(getattr(clf, method)(X), expected[method])
+        assert clf.score(X, y) == score
+        assert clf.score(X, y, weight) == pytest.approx(weighted, abs=1e-12)
 
 
 def test_of_one_task(table, parquet):
-    clf = classifier(hidden_layer_sizes=(8,), max_iter=2).fit(table[FEATURES], table["z"])
+    clf = classifier(hidden_layer_sizes=(8,), max_iter=2).fit(
+        table[FEATURES], table["z"]
+    )
     for X, y, _ in sources(table, parquet):
         y = "z" if isinstance(y, list) else y["z"]
         assert_same(clf.predict_proba(X), clf.predict_proba(table[FEATURES]))

@@ -161,6 +161,29 @@ def test_dictionaries_of_each_file_are_the_same_categories(table, parquet):
     assert_array_equal(np.concatenate(parts), X)
 
 
+def test_labels_of_arrow_are_those_of_pandas():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table(
+        {
+            "whole": pa.array([1, None, 0, 1], pa.int8()),
+            "flag": [True, None, False, False],
+            "decimal": [0.0, float("nan"), None, 1.0],
+            "text": ["x", None, "y", "y"],
+            "unlabelled": pa.array([None] * 4, pa.float32()),
+            "constant": pa.array([2] * 4, pa.uint16()),
+        }
+    )
+    in_chunks = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    expected = encode(table.to_pandas(), "class")
+    for y in (table, in_chunks, table.to_batches()[0]):
+        encoded = encode(y, "class")
+        assert_array_equal(encoded.codes, expected.codes)
+        for one, other in zip(
+            encoded.tasks.classes, expected.tasks.classes, strict=True
+        ):
+            assert one.tolist() == other.tolist()
+
+
 TEXT = ["a", "b", None, "c"] * 5
 UNUSABLE = {
     "text": lambda pa: pa.array(TEXT),
