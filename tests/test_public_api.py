@@ -26,6 +26,7 @@ LAYERS = {
     "_files": 0,
     "_interrupts": 0,
     "_messages": 0,
+    "_sampling": 0,
     "_tables": 0,
     "_world": 0,
     "_outputs": 1,

@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmtl._messages import shorten
 from skmtl._predictions import fitted_network
+from skmtl._sources import labels_in_memory
 from skmtl._targets import Tasks, named_tasks, without_labels
 from skmtl.metrics._average import average_scores, check_average, score_pooled
 from skmtl.metrics._by_type import (

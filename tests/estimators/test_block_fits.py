@@ -311,3 +311,39 @@ def test_labels_that_look_like_measurements(problem, in_blocks):
         classifier(max_iter=1).fit(in_blocks(X), np.arange(60) * 3)
     with pytest.warns(UserWarning, match="one class only"):
         classifier(max_iter=1).fit(in_blocks(X, "Z"), np.ones((60, 1)))
+
+
+def test_an_interrupt_keeps_the_best_epoch_so_far(problem, in_blocks, small_buffers):
+    X, Y = problem
+    blocks = in_blocks(X)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    clf = classifier(max_iter=50).set_callbacks(AtEpoch(3, interrupt))
+    with pytest.warns(RuntimeWarning, match="interrupted after"):
+        clf.fit(blocks, Y)
+    assert 3 <= clf.n_iter_ < 50
+    assert clf.predict_proba(blocks).shape == Y.shape
+
+
+@pytest.mark.parametrize("kind", ["zarr", "dask array", "dask frame"])
+def test_other_kinds_of_blocks(problem, kind):
+    X, Y = problem
+    blocks, y, names = X, Y, None
+    if kind == "zarr":
+        blocks = pytest.importorskip("zarr").array(X, chunks=(7, 5))
+    elif kind == "dask array":
+        blocks = pytest.importorskip("dask.array").from_array(X, chunks=(7, 2))
+        y = pytest.importorskip("dask.array").from_array(Y, chunks=(20, 3))
+    else:
+        dd, names = pytest.importorskip("dask.dataframe"), list("abcde")
+        frame = pd.DataFrame(np.hstack([X, Y]), columns=[*names, "x", "y", "z"])
+        frame = dd.from_pandas(frame, npartitions=5)
+        blocks, y = frame[names], frame[["x", "y", "z"]]
+    streamed = in_order().fit(blocks, y)
+    whole = in_order().fit(X, Y)
+    assert_same_parameters(streamed, whole)
+    if names is not None:
+        assert streamed.feature_names_in_.tolist() == names
+        assert streamed.task_names_.tolist() == ["x", "y", "z"]

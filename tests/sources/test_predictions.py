@@ -7,6 +7,7 @@ from _sources import FEATURES, LABELS
 from numpy.testing import assert_array_equal
 
 from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl.metrics import multitask_scorer
 from skmtl.trunks import ConvTrunk
 
 pytestmark = pytest.mark.usefixtures("small_blocks", "small_chunks")
@@ -158,6 +159,22 @@ def test_labels_that_are_missing_in_whole_parts_and_weights_of_0(problem):
         clf.score(array, Y[:, :2])
     with pytest.raises(ValueError, match="target y is None"):
         clf.score(array, None)
+
+
+def test_scorers_read_the_labels(table, parquet):
+    clf = classifier(hidden_layer_sizes=(8,), max_iter=2)
+    clf.fit(table[FEATURES], table[LABELS])
+    scorer = multitask_scorer("roc_auc")
+    expected = scorer(clf, table[FEATURES], table[LABELS], table["weight"])
+    for X, y, weight in sources(table, parquet):
+        assert scorer(clf, X, y, weight) == pytest.approx(expected, abs=1e-12)
+        in_memory = scorer(clf, X, table[LABELS], table["weight"])
+        assert in_memory == pytest.approx(expected, abs=1e-12)
+    zarr = pytest.importorskip("zarr")
+    X, y = table[["a", "b"]].to_numpy(), table[LABELS].to_numpy()
+    clf.fit(X, y)
+    got = scorer(clf, zarr.array(X), zarr.array(y))
+    assert got == pytest.approx(scorer(clf, X, y))
 
 
 def test_rows_that_are_not_in_memory_are_refused_elsewhere(table, parquet):
