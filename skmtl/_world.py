@@ -60,6 +60,10 @@ class World:
             raise failure
         return made
 
+    def agree_on_first(self, make: Callable[[], Made | None]) -> Made | None:
+        """What the first process makes, and None in all others."""
+        return self.agree(make if self.rank == 0 else lambda: None)
+
 
 def current_world() -> World | None:
     """The processes that share a fit; None if this one is alone."""

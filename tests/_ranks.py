@@ -3,6 +3,7 @@
 A process of a group, which writes what it finds into the folder.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -147,7 +148,7 @@ def failing(rank):
         "X": (classifier(input_encoding="none"), wrong, Y),
         "tasks": (classifier(), X, Y[:, : 2 + rank]),
         "columns": (classifier(), X[:, : 4 + rank], Y),
-        "checkpoint": (classifier(checkpoint_dir="somewhere"), X, Y),
+        "oob_score": (classifier(oob_score=True), X, Y),
     }
     for name, (estimator, X_, y) in cases.items():
         try:
@@ -180,6 +181,28 @@ def killed(rank):
     except RuntimeError as error:
         return {"error": str(error), "is_fitted": hasattr(clf, "network_")}
     return {}
+
+
+def checkpoints(rank):
+    """A fit that goes on from the first process's checkpoint, and a whole one."""
+    index = half_of_each_batch(rank)
+    folder = Path(sys.argv[1]) / "checkpoint"
+    settings = {"dropout": 0.3, "input_dropout": 0.1, "max_iter": 6, "batch_size": 20}
+
+    def stop():
+        raise SystemExit
+
+    with contextlib.suppress(SystemExit):
+        killed = classifier(checkpoint_dir=folder, **settings)
+        killed.set_callbacks(AtEpoch(3, stop)).fit(X[index], Y[index])
+    resumed = classifier(checkpoint_dir=folder, **settings).fit(X[index], Y[index])
+    whole = classifier(**settings).fit(X[index], Y[index])
+    found = {"resumed": describe(resumed), "whole": describe(whole)}
+    try:
+        classifier(checkpoint_dir=folder, **settings).fit(X[index] + 1, Y[index])
+    except (ValueError, RuntimeError) as error:
+        found["other data"] = str(error)
+    return found
 
 
 if __name__ == "__main__":

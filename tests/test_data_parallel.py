@@ -103,9 +103,18 @@ def test_what_one_cannot_use_ends_all(run_ranks):
     for both in found:
         assert "Each process must have the same tasks" in both["tasks"]
         assert "X must have the same columns in all processes" in both["columns"]
-        assert "checkpoint_dir is for a fit of one process" in both["checkpoint"]
+        assert "oob_score=True needs all rows" in both["oob_score"]
         assert "partial_fit trains in one process" in both["partial_fit"]
         assert "add_tasks trains in one process" in both["add_tasks"]
+
+
+def test_a_fit_goes_on_from_the_checkpoint_of_the_first_process(run_ranks):
+    found, codes, errors = run_ranks("checkpoints")
+    assert codes == [0, 0], errors
+    for both in found:
+        assert both["resumed"] == both["whole"]
+        assert "other values of: X, y or the weights" in both["other data"]
+    assert found[0]["whole"] == found[1]["whole"]
 
 
 def test_a_killed_process_ends_the_other_with_an_error(run_ranks):

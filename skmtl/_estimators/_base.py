@@ -28,6 +28,7 @@ from skmtl._estimators._fitting import Training, prepare, seeded_generator
 from skmtl._estimators._joint_fit import (
     check_alone,
     check_joint_parameters,
+    joint_checkpoint,
     prepare_jointly,
 )
 from skmtl._estimators._joint_learning import Known, learn_from
@@ -103,6 +104,7 @@ from skmtl._training import (
     Epoch,
     RowsInMemory,
     TrainingResult,
+    TrainingState,
     best_validation_score,
     mean_score,
     train,
@@ -541,9 +543,9 @@ class BaseMultiTaskNet(
     ) -> TrainingResult:
         """On rows that are read in blocks, or that several processes have."""
         world = current_world()
-        check_joint_parameters(self, world)
+        check_joint_parameters(self)
         rng = check_random_state(self.random_state)
-        with checkpoint_of(self, rng) as checkpoint:
+        with joint_checkpoint(self, rng, world) as checkpoint:
             rng = rng if checkpoint is None else checkpoint.rng
             generator = seeded_generator(rng)
             known = self._known_before(continues)
@@ -597,9 +599,17 @@ class BaseMultiTaskNet(
     ) -> TrainingResult:
         training_set, rows, network, plan, generator, checkpoint, world = training
         reports = report(plan.max_iter)
-        resumed = None
-        if checkpoint is not None:
-            resumed = checkpoint.resume(training_set.digest(), network, plan, rows)
+
+        def resume() -> TrainingState | None:
+            if checkpoint is None:
+                return None
+            digest = training_set.digest()
+            return checkpoint.resume(digest, network, plan, rows, world)
+
+        if world is None:
+            resumed = resume()
+        else:
+            resumed = world.gather(world.agree_on_first(resume))[0]
 
         def fitted_attributes() -> dict:
             # A callback may keep what it is given, and the training goes on.

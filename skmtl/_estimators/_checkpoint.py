@@ -23,6 +23,7 @@ from skmtl._training import (
     TrainingRows,
     TrainingState,
 )
+from skmtl._world import World
 
 _KIND = "skmtl.checkpoint"
 # What may be another when a fit goes on: it changes nothing of the result.
@@ -117,6 +118,7 @@ class Checkpoint:
         network: TrunkAndHeads,
         plan: TrainingPlan,
         rows: TrainingRows,
+        world: World | None,
     ) -> TrainingState | None:
         """The state to go on from, None where the file is yet to be written.
 
@@ -133,7 +135,7 @@ class Checkpoint:
         with self._damage_named():
             different = self._differences(self.document["fingerprint"])
             state = None if different else _state(self.document, self.arrays)
-            if state and not state.is_of(network, rows, plan):
+            if state and not state.is_of(network, rows, plan, world):
                 raise FileError("it holds the state of another run")
         if different:
             raise ValueError(

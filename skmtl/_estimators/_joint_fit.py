@@ -1,10 +1,13 @@
 """The ladder of a fit on rows that are read in blocks, or that processes share."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
-from skmtl._estimators._checkpoint import Checkpoint
+from skmtl._estimators._checkpoint import Checkpoint, checkpoint_of
 from skmtl._estimators._fitting import Training, build
 from skmtl._estimators._joint_training_set import JointTrainingSet
 from skmtl._estimators._parameters import labelled_data, main_tasks_of
@@ -28,8 +31,8 @@ def check_alone(X: Any, method: str) -> None:
         )
 
 
-def check_joint_parameters(estimator: Any, world: World | None) -> None:
-    """Refuse what needs all rows at once, or one process."""
+def check_joint_parameters(estimator: Any) -> None:
+    """Refuse what needs all rows at once."""
     if estimator.oob_score is True:
         raise ValueError(
             "oob_score=True needs all rows in the memory of one process, but they are "
@@ -37,12 +40,19 @@ def check_joint_parameters(estimator: Any, world: World | None) -> None:
             "early_stopping=True, whose scores are of rows that are held out, or score "
             "rows of your own."
         )
-    if world is not None and estimator.checkpoint_dir is not None:
-        raise ValueError(
-            "checkpoint_dir is for a fit of one process, but torch.distributed has "
-            f"started {world.size}. Use checkpoint_dir=None, and save the estimator of "
-            "rank 0 after the fit."
-        )
+
+
+@contextlib.contextmanager
+def joint_checkpoint(
+    estimator: Any, rng: np.random.RandomState, world: World | None
+) -> Iterator[Checkpoint | None]:
+    """The checkpoint of a fit, which the first process keeps for all."""
+    with contextlib.ExitStack() as stack:
+
+        def enter() -> Checkpoint | None:
+            return stack.enter_context(checkpoint_of(estimator, rng))
+
+        yield enter() if world is None else world.agree_on_first(enter)
 
 
 def prepare_jointly(
@@ -55,10 +65,8 @@ def prepare_jointly(
     continues: bool,
 ) -> Training:
     """The network, the same in all processes, and the rows of this one."""
-    seed = generator.initial_seed()
     if world is not None:
-        seed = world.gather(seed)[0]
-        generator.manual_seed(seed)
+        generator.manual_seed(world.gather(generator.initial_seed())[0])
     main_tasks = main_tasks_of(estimator, training_set.tasks)
     if estimator.early_stopping:
         training_set.check_sides(main_tasks)
@@ -73,7 +81,4 @@ def prepare_jointly(
         main_tasks=main_tasks,
     )
     rows = training_set.rows() if world is None else world.agree(training_set.rows)
-    if world is not None and world.rank > 0:
-        # Rows in another order, and dropout of other units, than in the first one.
-        generator.manual_seed(seed + world.rank)
     return Training(training_set, rows, network, plan, generator, checkpoint, world)

@@ -66,6 +66,11 @@ def _as_names(ids: Any) -> list[str]:
         raise ValueError(
             f"ids must be a name of a column or a list of names; got {ids!r}."
         )
+    if repeated(names):
+        raise ValueError(
+            f"ids must name each column once; got several times "
+            f"{shorten(repeated(names))}. Leave out the others."
+        )
     return names
 
 

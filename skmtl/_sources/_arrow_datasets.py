@@ -41,15 +41,13 @@ class ArrowSource(Source):
     def __init__(
         self, dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
     ) -> None:
-        self._dataset, self._y = dataset, y
-        has_names = bool(_as_names(sample_weight))
-        self._weight_names = sample_weight if has_names else None
-        self._weight = None if has_names else sample_weight
+        self._dataset, self._y, self._weight = dataset, y, sample_weight
         self._columns = _check_columns(dataset, y, sample_weight, names)
         row_bytes = 8 * len(self._columns.all)
         self._part_rows = rows_of_part(row_bytes)
         self._blocks, lengths = _blocks(dataset, rows_of_block(row_bytes))
-        if self._weight is not None:
+        self._has_own_weight = not (sample_weight is None or self._columns.weights)
+        if self._has_own_weight:
             lengths = [
                 sum(piece.count_rows() for piece in block) if length is None else length
                 for block, length in zip(self._blocks, lengths, strict=True)
@@ -65,10 +63,10 @@ class ArrowSource(Source):
             n_read += table.num_rows
 
     def _part(self, table: Any, block: int, n_read: int) -> Part:
-        weight = _weights_of(table, self._weight_names)
-        if self._weight is not None:
+        weight = _weights_of(table, self._weight)
+        if self._has_own_weight:
             first = self._starts[block] + n_read
-            weight = rows_in_memory(self._weight, first, first + table.num_rows)
+            weight = rows_in_memory(weight, first, first + table.num_rows)
         X = table.select(self._columns.features)
         return Part(X, _labels_of(table, self._y), weight)
 
@@ -108,16 +106,15 @@ def _labels_of(table: Any, y: Any) -> Any:
     """The columns that y names; of a single name a Series, which has it."""
     if isinstance(y, str):
         return nw.from_native(table.select([y]), eager_only=True)[y]
-    return None if y is None else table.select(y)
+    return None if y is None else table.select(_as_names(y))
 
 
-def _weights_of(table: Any, names: Any) -> Any:
-    """(n_rows,) of a name, (n_rows, n_names) of a list of them."""
-    if isinstance(names, str):
-        return table[names].to_numpy()
-    if names is None:
-        return None
-    return np.column_stack([table[name].to_numpy() for name in names])
+def _weights_of(table: Any, sample_weight: Any) -> Any:
+    """(n_rows,) of a name, (n_rows, n_names) of several; others as they are."""
+    if isinstance(sample_weight, str):
+        return table[sample_weight].to_numpy()
+    columns = [table[name].to_numpy() for name in _as_names(sample_weight)]
+    return np.column_stack(columns) if columns else sample_weight
 
 
 def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
@@ -126,9 +123,7 @@ def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
         return y, sample_weight
     columns = _check_columns(dataset, y, sample_weight, None)
     table = dataset.to_table(columns=[*columns.labels, *columns.weights])
-    if columns.weights:
-        sample_weight = _weights_of(table, sample_weight)
-    return _labels_of(table, y), sample_weight
+    return _labels_of(table, y), _weights_of(table, sample_weight)
 
 
 def _scan_options(files: Any) -> Any:
@@ -180,12 +175,20 @@ def _pieces(fragment: Any) -> Iterator[tuple[Any, int | None]]:
 
 
 def _as_names(names: Any) -> list[str]:
-    """A name, or a list of names, as a list; [] for anything else."""
+    """A name, or names in a list, an array or an index; [] for anything else."""
     if isinstance(names, str):
         return [names]
-    if not isinstance(names, list | tuple):
+    if not isinstance(names, list | tuple) and getattr(names, "ndim", 0) != 1:
         return []
-    return list(names) if all(isinstance(name, str) for name in names) else []
+    if not isinstance(next(iter(names), None), str):
+        return []
+    return [str(name) for name in names]
+
+
+def _index_of_pandas(schema: Any) -> set[str]:
+    """Columns that were the index of a DataFrame, which is no feature there either."""
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    return {name for name in index if isinstance(name, str)}
 
 
 def _check_columns(
@@ -214,7 +217,8 @@ def _check_columns(
             )
     _check_once([*labels, *weights])
     if names is None:
-        features = [name for name in known if name not in (*labels, *weights)]
+        others = {*labels, *weights, *_index_of_pandas(dataset.schema)}
+        features = [name for name in known if name not in others]
     else:
         features = [str(name) for name in names]
     columns = _Columns(features, labels, weights)

@@ -89,7 +89,7 @@ def check_in_memory(X: Any) -> None:
     is_arrow = type(X).__module__.partition(".")[0] == "pyarrow"
     if is_arrow and not (hasattr(X, "column_names") or hasattr(X, "to_numpy")):
         raise ValueError(
-            f"X must be in memory here; got {type(X).__name__}. Pass X.to_table(), or "
-            "some rows after the others; `fit` and `predict` read a "
-            "pyarrow.dataset.Dataset block by block."
+            f"X must be in memory here; got {type(X).__name__}. Pass a table; only "
+            "`fit`, `score` and predictions read rows block by block, and those from a "
+            "pyarrow.dataset.Dataset."
         )

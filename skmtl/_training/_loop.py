@@ -44,7 +44,7 @@ class TrainingState:
         network: TrunkAndHeads,
         rows: TrainingRows,
         plan: TrainingPlan,
-        world: World | None = None,
+        world: World | None,
     ) -> bool:
         """Whether a run of this plan on these data can go on from it.
 
@@ -117,7 +117,9 @@ def train(
     try:
         parts.set_moments(solver_state)
         progress = _new_progress(parts)
-        if catches_interrupt or rows.is_validating:
+        # A state, which another process may have kept, has them too.
+        keeps_states = on_state is not None or world is not None
+        if catches_interrupt or rows.is_validating or keeps_states:
             progress.keep_parameters()
         if resumed is not None:
             _restore(resumed, parts, progress)

@@ -53,7 +53,7 @@ class Parts:
     ) -> None:
         self.network, self.rows, self.plan = network, rows, plan
         self.generator = generator
-        self.world = world
+        self.world, self._seed = world, generator.initial_seed()
         self.like = network.like
         if network.columns is not None:
             with without_derivatives(self.like.device):
@@ -165,6 +165,8 @@ class Parts:
 
         Returns the loss: the mean over the members, the sum over the tasks.
         """
+        if self.world is not None:
+            self._draw_anew(self.world, number)
         for part, steps in enumerate(self.steps):
             steps.begin_epoch(number, last_loss, self.rows.n_rows_of(part))
         order = self._random_order if self.plan.shuffle else torch.arange
@@ -179,6 +181,15 @@ class Parts:
         # A part that is the whole network gives the mean over its members.
         by_member = len(self.shares) == self.network.n_members > 1
         return sum(losses) / len(losses) if by_member else sum(losses)
+
+    def _draw_anew(self, world: World, number: int) -> None:
+        """Other random numbers than other processes, the same if the fit goes on."""
+        sequence = np.random.SeedSequence([self._seed, world.rank, number])
+        seed, of_dropout = sequence.generate_state(2).tolist()
+        self.generator.manual_seed(seed)
+        for steps in self.steps:
+            if steps.dropout_generator is not self.generator:
+                steps.dropout_generator.manual_seed(of_dropout)
 
     def _run_part(self, part: int, piece: Piece, workers: Workers) -> None:
         data, steps = piece.data, self.steps[part]

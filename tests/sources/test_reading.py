@@ -107,6 +107,33 @@ def test_all_columns_but_labels_and_weights_are_features(table, parquet):
 
 
 @pytest.mark.usefixtures("small_blocks")
+def test_names_in_arrays_and_an_index(table, parquet):
+    dataset = datasets(table, parquet)["files"]
+    expected = read(as_source(dataset, LABELS, ["weight"]))
+    for names in (
+        np.array(LABELS),
+        np.array(LABELS, dtype=object),
+        table[LABELS].columns,
+    ):
+        assert read(as_source(dataset, names, np.array(["weight"]))) == expected
+
+
+def test_an_index_that_pandas_wrote_is_no_feature(table, tmp_path):
+    ds = pytest.importorskip("pyarrow.dataset")
+    # Not a range, which is not written.
+    table.index = table["id"] = np.random.default_rng(0).permutation(len(table))
+    table.to_parquet(tmp_path / "unnamed.parquet")
+    table.set_index("id").to_parquet(tmp_path / "named.parquet")
+    for name in ("unnamed", "named"):
+        dataset = ds.dataset(tmp_path / f"{name}.parquet")
+        part = next(as_source(dataset, LABELS, "weight").parts())
+        expected = FEATURES if name == "named" else [*FEATURES, "id"]
+        assert part.X.column_names == expected
+    part = next(as_source(dataset, LABELS, columns=["id"]).parts())
+    assert part.X.column_names == ["id"]
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_blocks_are_row_groups_and_small_ones_are_merged(parquet, monkeypatch):
     ds = pytest.importorskip("pyarrow.dataset")
     dataset = ds.dataset(parquet)

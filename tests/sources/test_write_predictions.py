@@ -141,6 +141,7 @@ def test_an_error_leaves_the_old_file_and_no_part(clf, table, tmp_path):
     [
         ({"ids": "q"}, r"ids must name columns of X|no columns \['q'\]"),
         ({"ids": [1]}, "ids must be a name"),
+        ({"ids": ["id", "id"]}, "ids must name each column once"),
         ({"ids": "y"}, r"different names.*two \['y'\].*Rename the id"),
         ({"method": "transform"}, "method must be one of 'all'"),
         ({"path": "p.txt"}, r"path must end with .parquet"),
