@@ -5,7 +5,7 @@ and draws a sample to place bins by. What parts of the rows say is merged, be th
 blocks or the rows of several processes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,17 @@ from sklearn.utils.validation import check_consistent_length
 
 from skmtl._estimators._joint_training_set import Draws, InMemory, JointTrainingSet
 from skmtl._estimators._parameters import main_tasks_of
-from skmtl._estimators._scales import check_same_transformers, transformers_of
+from skmtl._estimators._scales import (
+    check_same_transformers,
+    standardised,
+    transformers_of,
+)
 from skmtl._inputs import (
     ColumnsSeen,
     InputColumns,
     check_inputs,
     extended_columns,
+    warn_of_late_categories,
     warn_of_row_order,
 )
 from skmtl._messages import shorten
@@ -103,115 +108,15 @@ def learn_from(
 
     def see() -> tuple[_Seen, Source | InMemory]:
         source = _source_of(estimator, X, y, sample_weight, known)
-        return _see(estimator, source, known, draws), source
+        return _Pass(estimator, known, draws).over(source), source
 
     own, source = see() if world is None else world.agree(see)
     parts = [own] if world is None else world.gather(own)
     seen, n_here = parts[0], int(parts[rank].sums[0])
     for other in parts[1:]:
         seen.merge(other)
-    return _learned(estimator, source, known, draws, seen, n_here)
-
-
-def _source_of(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, known: Known
-) -> Source | InMemory:
-    if not is_source(X):
-        warn_of_row_order(X, y=y, sample_weight=sample_weight)
-        return InMemory(X, y, sample_weight)
-    names = (
-        None if known.columns is None else getattr(estimator, "feature_names_in_", None)
-    )
-    return as_source(X, y, sample_weight, columns=names, needs_y=True)
-
-
-def _see(
-    estimator: Any, source: Source | InMemory, known: Known, draws: Draws
-) -> _Seen:
-    columns, seen = known.columns, None
-    for block in range(source.n_blocks):
-        generator = draws.of_block(block)
-        for part in source.read(block):
-            if columns is not None and known.columns is None:
-                columns = extended_columns(part.X, columns)
-            X, columns = check_inputs(estimator, part.X, columns)
-            if seen is None:
-                seen = _seen_before(estimator, X, columns, known)
-            check_consistent_length(X, part.y)
-            _see_part(estimator, seen, X, columns, part, draws, generator, known)
-    if seen is None:
-        raise ValueError(
-            "Found array with 0 sample(s) while a minimum of 1 is required: X has no "
-            "rows. Pass data with rows."
-        )
-    return seen
-
-
-def _seen_before(estimator: Any, X: Any, columns: InputColumns, known: Known) -> _Seen:
-    """Before the first part."""
-    names = getattr(estimator, "feature_names_in_", None)
-    is_new = known.columns is None and columns.encoding == "piecewise"
-    return _Seen(
-        None if names is None else [str(name) for name in names],
-        int(X.shape[1]),
-        InputColumns(columns.encoding, {}, columns.row_shape, columns.is_uint8),
-        ColumnsSeen(columns, int(X.shape[1])) if is_new else None,
-        TargetsSeen(
-            estimator.task_types, keeps_values=estimator.transformer is not None
-        ),
-        not isinstance(X, np.ndarray),
-    )
-
-
-def _see_part(
-    estimator: Any,
-    seen: _Seen,
-    X: Any,
-    columns: InputColumns,
-    part: Part,
-    draws: Draws,
-    generator: np.random.Generator,
-    known: Known,
-) -> None:
-    if known.tasks is not None:  # whose classes are all that there are
-        encode(part.y, estimator.task_types, tasks=known.tasks)
-    read = seen.targets.read(part.y)
-    targets = seen.targets
-    shape = np.empty((X.shape[0], len(read)), dtype=bool)
-    numbers: list[Any] = [Numbers()] * len(read)
-    is_named = targets.own_names is not None and not targets.is_1d
-    tasks = Tasks(targets.names, numbers, is_named, targets.is_1d)
-    weights = check_sample_weight(part.sample_weight, shape, tasks, may_be_0=True)
-    keys, is_held_out = draws.next(generator, X.shape[0])
-    targets.add(read, weights, is_held_out, keys)
-
-    observed = np.column_stack([column.observed for column in read])
-    codes = mask_weightless(observed.astype(np.int8) - np.int8(1), weights)
-    is_labelled = codes.max(axis=1) >= 0
-    is_trained = is_labelled & ~is_held_out
-    rows = np.flatnonzero(is_trained)
-    own = row_weights(codes, weights)
-    weight = np.ones(len(rows)) if own is None else own[rows].astype(np.float64)
-    squares = 0.0
-    if seen.is_sparse:
-        squares = float(np.square(X.data, dtype=np.float64).sum())
-    seen.sums += [len(rows), weight.sum(), squares]
-    seen.n_held_out += int((is_labelled & is_held_out).sum())
-    if seen.columns is not None:
-        seen.columns.columns = columns
-        if len(rows):
-            seen.columns.add(X[rows], weight, keys[rows])
-
-
-def _learned(
-    estimator: Any,
-    source: Source | InMemory,
-    known: Known,
-    draws: Draws,
-    seen: _Seen,
-    n_here: int,
-) -> JointTrainingSet:
     tasks, totals = _learned_tasks(estimator, known, seen.targets)
+    main_tasks_of(estimator, tasks)  # that they are tasks
     columns, sample = known.columns or seen.inputs, None
     if seen.columns is not None:
         columns, sample = seen.columns.learned()
@@ -220,25 +125,131 @@ def _learned(
         task_weights(estimator.task_weight, tasks, both),
         class_weights(estimator.class_weight, tasks, both),
     )
-    main_tasks_of(estimator, tasks)  # that they are tasks
     return JointTrainingSet(
-        estimator,
-        source,
-        draws,
-        n_here,
-        seen.n_held_out,
-        seen.n_features,
-        seen.is_sparse,
-        columns,
-        sample,
-        tasks,
-        tuple(map(estimator._output_kind, tasks.targets)),
-        both,
-        totals,
-        table,
-        (both * table[:, 1:]).sum(axis=1) > 0,
-        seen.sums,
+        estimator=estimator,
+        source=source,
+        draws=draws,
+        n_here=n_here,
+        n_held_out=seen.n_held_out,
+        n_features=seen.n_features,
+        is_sparse=seen.is_sparse,
+        columns=columns,
+        sample=sample,
+        tasks=tasks,
+        outputs=tuple(map(estimator._output_kind, tasks.targets)),
+        totals=both,
+        totals_by_side=totals,
+        table=table,
+        is_labelled=(both * table[:, 1:]).sum(axis=1) > 0,
+        sums=seen.sums,
     )
+
+
+def _source_of(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, known: Known
+) -> Source | InMemory:
+    if not is_source(X):
+        warn_of_row_order(X, y=y, sample_weight=sample_weight)
+        return InMemory(X, y, sample_weight)
+    names = None
+    if known.columns is not None:
+        names = getattr(estimator, "feature_names_in_", None)
+    return as_source(X, y, sample_weight, columns=names, needs_y=True)
+
+
+class _Pass:
+    """Reads the rows of one process, and adds up what its parts say."""
+
+    def __init__(self, estimator: Any, known: Known, draws: Draws) -> None:
+        self.estimator, self.known, self.draws = estimator, known, draws
+        self.columns = known.columns
+        self.seen: _Seen | None = None
+
+    def over(self, source: Source | InMemory) -> _Seen:
+        """What was seen of all rows."""
+        for block in range(source.n_blocks):
+            generator = self.draws.of_block(block)
+            for part in source.read(block):
+                self._see(part, generator)
+        if self.seen is None:
+            raise ValueError(
+                "Found array with 0 sample(s) while a minimum of 1 is required: X has "
+                "no rows. Pass data with rows."
+            )
+        return self.seen
+
+    def _see(self, part: Part, generator: np.random.Generator) -> None:
+        X, read_as = self._checked(part)
+        seen = self.seen = self.seen or self._seen_before(X, read_as)
+        check_consistent_length(X, part.y)
+        targets = seen.targets
+        columns = targets.read(part.y)
+        weights = self._checked_weights(part, X.shape[0], targets)
+        keys, is_held_out = self.draws.next(generator, X.shape[0])
+        targets.add(columns, weights, is_held_out, keys)
+
+        observed = np.column_stack([column.observed for column in columns])
+        codes = mask_weightless(observed.astype(np.int8) - np.int8(1), weights)
+        is_labelled = codes.max(axis=1) >= 0
+        rows = np.flatnonzero(is_labelled & ~is_held_out)
+        own = row_weights(codes, weights)
+        weight = np.ones(len(rows)) if own is None else own[rows].astype(np.float64)
+        squares = 0.0
+        if seen.is_sparse:
+            squares = float(np.square(X.data, dtype=np.float64).sum())
+        seen.sums += [len(rows), weight.sum(), squares]
+        seen.n_held_out += int((is_labelled & is_held_out).sum())
+        if seen.columns is not None:
+            seen.columns.columns = read_as
+            if len(rows):
+                seen.columns.add(X[rows], weight, keys[rows])
+
+    def _checked(self, part: Part) -> tuple[Any, InputColumns]:
+        """X as numbers, with codes of all categories so far."""
+        if self.known.columns is None and self.columns is not None:
+            self.columns = extended_columns(part.X, self.columns)
+        X, columns = check_inputs(self.estimator, part.X, self.columns)
+        self.columns = columns
+        if self.known.columns is not None:
+            warn_of_late_categories(part.X, X, columns)
+        if self.known.tasks is not None:
+            self._check_known_tasks(part.y, self.known.tasks)
+        return X, columns
+
+    def _check_known_tasks(self, y: Any, tasks: Tasks) -> None:
+        """Whose classes are all that there are, and scales what they were."""
+        _, codes, numbers = encode(y, self.estimator.task_types, tasks=tasks)
+        if numbers is not None:
+            standardised(numbers, codes, tasks, is_continued=True)
+
+    def _checked_weights(
+        self, part: Part, n_rows: int, targets: TargetsSeen
+    ) -> NDArray | None:
+        n_tasks = len(targets.names)
+        is_named = targets.own_names is not None and not targets.is_1d
+        numbers: list[Any] = [Numbers()] * n_tasks  # what they are does not matter here
+        tasks = Tasks(targets.names, numbers, is_named, targets.is_1d)
+        codes = np.empty((n_rows, n_tasks), dtype=bool)
+        return check_sample_weight(part.sample_weight, codes, tasks, may_be_0=True)
+
+    def _seen_before(self, X: Any, columns: InputColumns) -> _Seen:
+        """Before the first part."""
+        estimator, tasks = self.estimator, self.known.tasks
+        names = getattr(estimator, "feature_names_in_", None)
+        n_features = int(X.shape[1])
+        is_new = self.known.columns is None and columns.encoding == "piecewise"
+        return _Seen(
+            names=None if names is None else [str(name) for name in names],
+            n_features=n_features,
+            inputs=replace(columns, categories={}),
+            columns=ColumnsSeen(columns, n_features) if is_new else None,
+            targets=TargetsSeen(
+                estimator.task_types,
+                are_numbers=None if tasks is None else tasks.are_numbers,
+                keeps_values=tasks is None and estimator.transformer is not None,
+            ),
+            is_sparse=not isinstance(X, np.ndarray),
+        )
 
 
 def _learned_tasks(

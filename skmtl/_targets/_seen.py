@@ -38,9 +38,19 @@ class _TaskSeen:
 class TargetsSeen:
     """Tasks, their labels and the weight of each, and the scale of numbers."""
 
-    def __init__(self, task_types: TaskTypes, *, keeps_values: bool) -> None:
-        """With a transformer to be fitted, a sample of the numbers is kept."""
+    def __init__(
+        self,
+        task_types: TaskTypes,
+        *,
+        keeps_values: bool,
+        are_numbers: NDArray | None = None,
+    ) -> None:
+        """With a transformer to be fitted, a sample of the numbers is kept.
+
+        Which tasks are numbers is known if a fit goes on; else the first part says it.
+        """
         self.task_types, self.keeps_values = task_types, keeps_values
+        self._known_numbers = are_numbers
         self.tasks: list[_TaskSeen] = []
 
     def read(self, y: Any) -> list[Column]:
@@ -49,7 +59,10 @@ class TargetsSeen:
         if not self.tasks:
             self.own_names, self.is_1d = own_names, is_1d
             self.names = task_names(own_names, len(columns))
-            self.are_numbers = types_of_columns(columns, self.names, self.task_types)
+            known = self._known_numbers
+            if known is None:
+                known = types_of_columns(columns, self.names, self.task_types)
+            self.are_numbers = known
             self.tasks = [_TaskSeen() for _ in columns]
             for t in np.flatnonzero(self.are_numbers):
                 if self.keeps_values:
