@@ -18,6 +18,7 @@ import time
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+import dask
 import joblib
 import numpy as np
 import ray
@@ -46,7 +47,10 @@ def cluster(engine, n_workers):
     if engine == "none":
         yield
     elif engine == "dask":
+        # As the guide says: dask's own settings of memory make fits slow.
+        environment = {"OMP_NUM_THREADS": 1}
         with (
+            dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
             Client(n_workers=n_workers, threads_per_worker=1, dashboard_address=None),
             joblib.parallel_config("dask"),
         ):

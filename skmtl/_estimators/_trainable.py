@@ -1,0 +1,553 @@
+"""How the estimators are trained: what fit, partial_fit and add_tasks do."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl._estimators._checkpoint import checkpoint_of
+from skmtl._estimators._chunks import Calls
+from skmtl._estimators._epochs import EpochReports
+from skmtl._estimators._fitting import Training, prepare, seeded_generator
+from skmtl._estimators._joint_fit import (
+    check_alone,
+    check_joint_parameters,
+    joint_checkpoint,
+    prepare_jointly,
+)
+from skmtl._estimators._joint_learning import Known, learn_from
+from skmtl._estimators._out_of_bag import predict_out_of_bag
+from skmtl._estimators._parameters import (
+    check_partial_fit_parameters,
+    leaves_out_rows,
+    main_tasks_of,
+    outputs_of,
+)
+from skmtl._estimators._scales import check_same_transformers
+from skmtl._estimators._scores import score_tasks
+from skmtl._estimators._training_set import (
+    AnyTrainingSet,
+    TrainingSet,
+    make_training_set,
+)
+from skmtl._estimators._transfer import network_for, pretrained_estimator, take_columns
+from skmtl._inputs import (
+    InputColumns,
+    check_inputs,
+    declare_columns,
+    warn_of_late_categories,
+    warn_of_late_numbers,
+    warn_of_row_order,
+)
+from skmtl._interrupts import catches_interrupts
+from skmtl._messages import warn
+from skmtl._network import TrunkAndHeads
+from skmtl._outputs import (
+    NUMBER_KINDS,
+    Gaussian,
+    OutputKind,
+    kind_of_classes,
+    probabilities_or_moments,
+)
+from skmtl._rows import as_tensor
+from skmtl._targets import (
+    Classes,
+    Encoded,
+    Numbers,
+    Tasks,
+    TaskTypes,
+    check_labelled,
+    check_same_classes,
+    encode,
+    joined_tasks,
+    named_tasks,
+    warn_of_measurements,
+    warn_of_suspects,
+)
+from skmtl._training import (
+    Epoch,
+    RowsInMemory,
+    TrainingResult,
+    TrainingState,
+    best_validation_score,
+    mean_score,
+    train,
+)
+from skmtl._world import current_world
+
+
+class TrainableNet(CallbackSupportMixin, BaseEstimator):
+    """One network for many tasks, and all ways to train it.
+
+    Nothing is set on the estimator before a training has succeeded.
+    """
+
+    # Parameters that not every estimator has.
+    task_types: TaskTypes = "class"
+    class_weight: Any = None
+    loss: str = "squared_error"
+    transformer: Any = None
+
+    def _output_kind(self, target: Classes | Numbers) -> OutputKind:
+        if isinstance(target, Classes):
+            return kind_of_classes(target.n_codes)
+        return NUMBER_KINDS[self.loss]
+
+    # Before the training ----------------------------------------------------------
+
+    def _check_training_set(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        continues: bool,
+        classes: Any = None,
+        declare: Callable[..., InputColumns] | None = None,
+    ) -> TrainingSet:
+        """All checks of what is learned from, before any training."""
+        columns = self._columns if continues else None
+        pretrained = None if continues else pretrained_estimator(self)
+        if pretrained is not None:
+            take_columns(self, pretrained)
+            columns = pretrained._columns
+        warn_of_row_order(X, y=y, sample_weight=sample_weight)
+        if declare is not None:
+            declare = partial(declare, is_first=columns is None)
+        given = X
+        X, columns = check_inputs(self, X, columns, declare)
+        warn_of_late_categories(given, X, columns)
+        if continues:
+            check_same_transformers(self.transformer, self._tasks)
+            encoded = encode(y, self.task_types, tasks=self._tasks)
+            if classes is not None:
+                check_same_classes(classes, self._tasks)
+        else:
+            encoded = encode(y, self.task_types, classes=classes)
+            if classes is None:
+                n_labels = (encoded.codes >= 0).sum(axis=0)
+                warn_of_measurements(encoded.tasks, n_labels)
+        check_consistent_length(X, encoded.codes)
+        main_tasks_of(self, encoded.tasks)  # that they are tasks
+        return make_training_set(
+            X,
+            columns,
+            encoded,
+            self._output_kind,
+            learns_scale=not continues,
+            transformer=self.transformer,
+            sample_weight=sample_weight,
+            task_weight=self.task_weight,
+            class_weight=self.class_weight,
+        )
+
+    # The training -----------------------------------------------------------------
+
+    def _fit_in_memory(
+        self, X: Any, y: Any, sample_weight: Any, continues: bool
+    ) -> TrainingResult:
+        training_set = self._check_training_set(X, y, sample_weight, continues)
+        self._check_labels(training_set, continues)
+        rng = check_random_state(self.random_state)
+        with checkpoint_of(self, rng) as checkpoint:
+            rng = rng if checkpoint is None else checkpoint.rng
+            generator = seeded_generator(rng)
+            main_tasks = main_tasks_of(self, training_set.tasks)
+            index, held_out, data, network, plan = prepare(
+                self,
+                training_set,
+                rng,
+                generator,
+                continues=continues,
+                main_tasks=main_tasks,
+            )
+            left_out_by = None
+            if not continues and leaves_out_rows(self, data, network.n_members):
+                left_out_by = training_set.leave_out(index, network.n_members, rng)
+                if (left_out_by < 0).all():
+                    self._warn_if_asked_to_leave_out(network.n_members)
+                    left_out_by = None
+            rows = RowsInMemory(
+                training_set.data,
+                as_tensor(index),
+                held_out,
+                None if left_out_by is None else as_tensor(left_out_by),
+            )
+            training = Training(
+                training_set, rows, network, plan, generator, checkpoint
+            )
+            set_out_of_bag = None
+            if left_out_by is not None:
+                set_out_of_bag = partial(
+                    self._set_out_of_bag, training_set, index, left_out_by, main_tasks
+                )
+            report = self._reports(X, y, sample_weight)
+            return self._train(training, report, continues, set_out_of_bag)
+
+    def _fit_jointly(
+        self, X: Any, y: Any, sample_weight: Any, continues: bool
+    ) -> TrainingResult:
+        """On rows that are read in blocks, or that several processes have."""
+        world = current_world()
+        check_joint_parameters(self)
+        rng = check_random_state(self.random_state)
+        with joint_checkpoint(self, rng, world) as checkpoint:
+            rng = rng if checkpoint is None else checkpoint.rng
+            generator = seeded_generator(rng)
+            known = self._known_before(continues)
+            training_set = learn_from(self, X, y, sample_weight, known, rng, world)
+            self._check_labels(training_set, continues)
+            training = prepare_jointly(
+                self, training_set, generator, world, checkpoint, continues=continues
+            )
+            report = self._reports(
+                X, y, sample_weight, is_quiet=world is not None and world.rank > 0
+            )
+            return self._train(training, report, continues)
+
+    def _known_before(self, continues: bool) -> Known:
+        """What an earlier fit, of this or of the pretrained estimator, has learned."""
+        if continues:
+            return Known(self._columns, self._tasks)
+        pretrained = pretrained_estimator(self)
+        if pretrained is None:
+            return Known(None, None)
+        take_columns(self, pretrained)
+        return Known(pretrained._columns, None)
+
+    def _check_labels(self, training_set: AnyTrainingSet, continues: bool) -> None:
+        labelled = training_set.is_labelled  # without any, nothing is trained
+        if labelled.any():
+            labelled = self._labelled_so_far(training_set, continues)
+        check_labelled(training_set.tasks, labelled)
+        if not continues:
+            warn_of_suspects(
+                training_set.tasks, training_set.counted, training_set.totals
+            )
+
+    def _reports(
+        self, X: Any, y: Any, sample_weight: Any, *, is_quiet: bool = False
+    ) -> Callable[[int], EpochReports]:
+        def report(n_epochs: int) -> EpochReports:
+            context = self._init_callback_context(max_subtasks=n_epochs)
+            return EpochReports(
+                self, context, n_epochs, X, y, sample_weight, is_quiet=is_quiet
+            )
+
+        return report
+
+    def _train(
+        self,
+        training: Training,
+        report: Callable[[int], EpochReports],
+        continues: bool,
+        set_out_of_bag: Callable[[], None] | None = None,
+    ) -> TrainingResult:
+        training_set, rows, network, plan, generator, checkpoint, world = training
+        reports = report(plan.max_iter)
+
+        def resume() -> TrainingState | None:
+            if checkpoint is None:
+                return None
+            digest = training_set.digest()
+            return checkpoint.resume(digest, network, plan, rows, world)
+
+        if world is None:
+            resumed = resume()
+        else:
+            resumed = world.gather(world.agree_on_first(resume))[0]
+
+        def fitted_attributes() -> dict:
+            # A callback may keep what it is given, and the training goes on.
+            return self._fitted_attributes(
+                training_set, copy.deepcopy(network), continues
+            )
+
+        def end_epoch(epoch: Epoch, update: Callable[[], None]) -> bool:
+            def up_to_date() -> dict:
+                update()
+                return fitted_attributes()
+
+            return reports.end(epoch, up_to_date)
+
+        result = train(
+            network,
+            rows,
+            plan,
+            generator,
+            world=world,
+            resumed=resumed,
+            # One process that goes on without the others would wait for them.
+            catches_interrupt=catches_interrupts() and world is None,
+            on_epoch_begin=reports.begin,
+            on_epoch_end=end_epoch,
+            on_state=None if checkpoint is None else checkpoint.write,
+        )
+        self._set_fitted(training_set, network, result.epochs, continues)
+        self._forget_training()
+        if set_out_of_bag is not None:
+            set_out_of_bag()
+        reports.finish(fitted_attributes)
+        return result
+
+    def _warn_if_asked_to_leave_out(self, n_members: int) -> None:
+        if self.oob_score != "auto":
+            warn(
+                "oob_score=True needs rows whose labels are all of classes with at "
+                f"least as many labels as members, {n_members}, but there is none: no "
+                "row is left out, and there is no oob_score_. Use fewer members."
+            )
+
+    def _partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any,
+        sample_weight: Any,
+        columns: Any,
+        n_calls: Any,
+        n_rows: Any,
+    ) -> None:
+        check_alone(X, "partial_fit")
+        check_partial_fit_parameters(self)
+        with torch.inference_mode(False), restored_on_error(self):
+            calls = getattr(self, "_calls", Calls()).next(n_calls, n_rows)
+            continues = self.__sklearn_is_fitted__()
+            declare = partial(declare_columns, columns)
+            training_set = self._check_training_set(
+                X, y, sample_weight, continues, classes, declare
+            )
+            self._check_first_call(training_set, continues)
+            self._partial_fit_network(training_set, continues, calls)
+
+    def _check_first_call(self, training_set: TrainingSet, continues: bool) -> None:
+        """The scale of numbers is learned there."""
+        are_numbers = training_set.tasks.are_numbers
+        if not continues and (are_numbers & ~training_set.is_labelled).any():
+            check_labelled(training_set.tasks, training_set.is_labelled | ~are_numbers)
+
+    def _partial_fit_network(
+        self, training_set: TrainingSet, continues: bool, calls: Calls
+    ) -> None:
+        state = getattr(self, "_solver_state", None)
+        rng = check_random_state(self.random_state)
+        if state is None:
+            generator = seeded_generator(rng)
+        else:
+            generator = torch.Generator()
+            generator.set_state(as_tensor(state.generator))
+        index, _, data, network, plan = prepare(
+            self, training_set, rng, generator, continues=continues, calls=calls
+        )
+        encoding = network.architecture.encoding
+        if encoding is not None:
+            warn_of_late_numbers(
+                training_set.X,
+                encoding.numeric,
+                training_set.columns,
+                getattr(self, "feature_names_in_", None),
+            )
+        result = train(
+            network,
+            RowsInMemory(training_set.data, as_tensor(index)),
+            calls.plan(plan, len(index)),
+            generator,
+            solver_state=state,
+            in_one_pass=True,
+            catches_interrupt=False,  # it shall end the loop around the calls
+        )
+        self._set_fitted(training_set, network, result.epochs, continues)
+        self._forget_training()
+        self._solver_state = result.solver_state
+        loss = result.epochs[-1].loss if result.epochs else None
+        self._calls = calls.after(data, loss)
+
+    def _add_to_network(self, training_set: TrainingSet, freeze_trunk: bool) -> None:
+        fitted, new = self.network_, training_set.tasks
+        tasks = joined_tasks(self._tasks, new)
+        joined = network_for(self, outputs_of(self, tasks))
+        rng = check_random_state(self.random_state)
+        generator = seeded_generator(rng)
+        is_frozen = joined.n_trunks == 1 and freeze_trunk and joined.has_trunk
+        index, held_out, _, network, plan = prepare(
+            self,
+            training_set,
+            rng,
+            generator,
+            fitted=fitted,
+            freeze="trunk" if is_frozen else "none",
+            main_tasks=self._main_tasks_among(new, tasks),
+        )
+        train(
+            network,
+            RowsInMemory(training_set.data, as_tensor(index), held_out),
+            plan,
+            generator,
+        )
+        sources = [(fitted, task) for task in range(self._tasks.n_tasks)]
+        sources += [(network, task) for task in range(new.n_tasks)]
+        for task, (source, source_task) in enumerate(sources):
+            joined.take_task(task, source, source_task)
+        is_labelled = np.concatenate([self._is_labelled, training_set.is_labelled])
+        fitted_tasks = np.r_[: self._tasks.n_tasks, np.full(new.n_tasks, -1)]
+        self._set_tasks(tasks, joined, is_labelled, fitted_tasks)
+
+    def _main_tasks_among(self, new: Tasks, tasks: Tasks) -> tuple[int, ...] | None:
+        """Those of the new tasks that count; None, for all, if none of them does."""
+        if self.main_tasks is None:
+            return None
+        is_main = named_tasks(tasks, self.main_tasks, "main_tasks")[-new.n_tasks :]
+        return tuple(np.flatnonzero(is_main).tolist()) or None
+
+    def _set_tasks(
+        self,
+        tasks: Tasks,
+        network: TrunkAndHeads,
+        is_labelled: NDArray,
+        fitted_tasks: NDArray,
+    ) -> None:
+        """`fitted_tasks` are their positions before, -1 for new ones."""
+        attributes = self._attributes_of(tasks, network, is_labelled)
+        # An estimator that a callback has kept has no scores yet.
+        scores: Any = getattr(self, "task_validation_scores_", None)
+        if scores is not None:
+            by_task = np.where(fitted_tasks < 0, np.nan, scores[:, fitted_tasks])
+            attributes["task_validation_scores_"] = by_task
+        self.__dict__.update(attributes)
+        self._forget_training()
+
+    def _forget_training(self) -> None:
+        """What belongs to another network, or to other rows."""
+        for name in ("_solver_state", "_calls", "oob_score_", "oob_prediction_"):
+            self.__dict__.pop(name, None)
+
+    def _set_out_of_bag(
+        self,
+        training_set: TrainingSet,
+        index: NDArray,
+        left_out_by: NDArray,
+        main_tasks: tuple[int, ...] | None,
+    ) -> None:
+        outputs = predict_out_of_bag(
+            self.network_,
+            training_set.X,
+            index,
+            left_out_by,
+            self._is_labelled,
+            probabilities_or_moments,
+        )
+        tasks, codes = training_set.tasks, training_set.counted
+        if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
+            self._tasks = training_set.with_deviation_factors(outputs)
+        outputs = [
+            target.in_units(out[:, 0]) if isinstance(target, Numbers) else out
+            for target, out in zip(tasks.targets, outputs, strict=True)
+        ]
+        firsts = [out if out.ndim == 1 else out[:, 0] for out in outputs]
+        is_known = ~np.isnan(np.column_stack(firsts))
+        predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in outputs]
+        scores = score_tasks(
+            predicted,
+            Encoded(tasks, codes, training_set.numbers_in_units()),
+            ((codes >= 0) & is_known).astype(np.float64),
+        )
+        self.oob_score_ = mean_score(scores, main_tasks)
+        if np.isnan(self.oob_score_):
+            warn(
+                "oob_score_ is NaN: no task that counts has labels enough in the rows "
+                "that were left out. Use oob_score=False and cross-validation."
+            )
+        self.oob_prediction_ = self._in_form_of_prediction(outputs)
+
+    def _set_fitted(
+        self,
+        training_set: AnyTrainingSet,
+        network: TrunkAndHeads,
+        epochs: list[Epoch],
+        continues: bool,
+    ) -> None:
+        self.__dict__.update(self._fitted_attributes(training_set, network, continues))
+        # An estimator that a callback has kept has no curve yet.
+        earlier = getattr(self, "loss_curve_", []) if continues else []
+        self.loss_curve_ = [*earlier, *(epoch.loss for epoch in epochs)]
+        self.n_iter_ = len(self.loss_curve_)
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
+        validates = self.early_stopping
+        self.validation_scores_ = self.task_validation_scores_ = None
+        if validates:
+            self.validation_scores_ = [epoch.validation_score for epoch in epochs]
+            by_task: Any = [epoch.task_scores for epoch in epochs]
+            shape = len(epochs), self.n_outputs_
+            self.task_validation_scores_ = np.reshape(by_task, shape)
+        self.best_validation_score_ = (
+            best_validation_score(epochs, by_task=network.n_trunks > 1)
+            if validates
+            else None
+        )
+        self.best_loss_ = None if validates else min(self.loss_curve_, default=np.inf)
+
+    def _fitted_attributes(
+        self, training_set: AnyTrainingSet, network: TrunkAndHeads, continues: bool
+    ) -> dict[str, Any]:
+        """What a prediction needs."""
+        is_labelled = self._labelled_so_far(training_set, continues)
+        attributes = self._attributes_of(training_set.tasks, network, is_labelled)
+        return attributes | {"_columns": training_set.columns}
+
+    def _attributes_of(
+        self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
+    ) -> dict[str, Any]:
+        """All that is said about the tasks."""
+        return {
+            "_tasks": tasks,
+            "_is_labelled": is_labelled,
+            "task_names_": tasks.names.copy(),
+            "n_outputs_": tasks.n_tasks,
+            "network_": network,
+        }
+
+    def _labelled_so_far(
+        self, training_set: AnyTrainingSet, continues: bool
+    ) -> NDArray:
+        """(n_tasks,): also in the calls that this one continues."""
+        earlier = self._is_labelled if continues else False
+        return training_set.is_labelled | earlier
+
+    def _warn_if_still_improving(self, result: TrainingResult) -> None:
+        if (
+            result.stopped_by == "max_iter"
+            and self.learning_rate == "constant"
+            and result.epochs
+        ):
+            warn(
+                f"Maximum number of epochs ({len(result.epochs)}) reached and the "
+                "optimization hasn't converged yet. Raise max_iter, or use "
+                "learning_rate='cosine', which is made for a fixed number of epochs.",
+                ConvergenceWarning,
+            )
+
+    def _in_form_of_prediction(self, outputs: list[NDArray]) -> Any:
+        """Probabilities and numbers in units, as the estimator gives them."""
+        raise NotImplementedError
+
+
+@contextlib.contextmanager
+def restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Put the attributes back where something fails: no half-trained state."""
+    attributes = dict(estimator.__dict__)
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit):
+        # Not GeneratorExit, which Python may raise here long after the call.
+        estimator.__dict__.clear()
+        estimator.__dict__.update(attributes)
+        raise
