@@ -47,14 +47,13 @@ class Calls:
             return self.data
         return chunk if self.n_rows is None else replace(chunk, n_rows=self.n_rows)
 
-    def plan(self, plan: TrainingPlan, n_rows: int) -> TrainingPlan:
+    def plan(
+        self, plan: TrainingPlan, n_rows: int, *, evens_batches: bool
+    ) -> TrainingPlan:
         """The plan of this call: one pass over its rows, a share of the schedule."""
-        plan = replace(
-            plan,
-            max_iter=min(1, n_rows),
-            last_loss=self.last_loss,
-            batch_size=even_batch_size(plan.batch_size, n_rows),
-        )
+        plan = replace(plan, max_iter=min(1, n_rows), last_loss=self.last_loss)
+        if evens_batches:
+            plan = replace(plan, batch_size=even_batch_size(plan.batch_size, n_rows))
         if self.n_calls is None:
             return replace(plan, learning_rate="constant")
         share = self.n_done / self.n_calls, (self.n_done + 1) / self.n_calls

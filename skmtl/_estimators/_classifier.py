@@ -141,7 +141,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     batch_size : int or "auto", default="auto"
         Rows of a batch, at most the number of rows with a label. "auto" is 400 from
         30,000 such rows on, and else 200; for dense `X` of fewer than 4,000 such rows a
-        twentieth of them, but at least 100.
+        twentieth of them, but at least 100. In `partial_fit`, "auto" is up to twice
+        as large for some chunks, so that none ends with a small batch.
     learning_rate : {"constant", "cosine"}, default="cosine"
         Schedule of the step size: `learning_rate_init` throughout, or a linear rise
         over the first tenth of the steps and a half cosine down to 0 [3]_ at the end

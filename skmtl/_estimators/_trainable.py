@@ -356,10 +356,11 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
                 training_set.columns,
                 getattr(self, "feature_names_in_", None),
             )
+        is_auto = isinstance(self.batch_size, str)
         result = train(
             network,
             RowsInMemory(training_set.data, as_tensor(index)),
-            calls.plan(plan, len(index)),
+            calls.plan(plan, len(index), evens_batches=is_auto),
             generator,
             solver_state=state,
             in_one_pass=True,

@@ -185,6 +185,16 @@ def test_no_batch_is_smaller_than_half_of_the_others(n_rows):
     assert max(sizes) < 2 * 16
 
 
+@pytest.mark.parametrize(("batch_size", "n_steps"), [(16, 4), ("auto", 1)])
+def test_a_batch_size_that_is_given_is_kept(problem, batch_size, n_steps):
+    X, Y = problem
+    settings = {"solver": "adam", "n_members": 1, "random_state": 0}
+    clf = MultiTaskNetClassifier((5,), batch_size=batch_size, **settings)
+    has_label = (~np.isnan(Y)).any(axis=1)
+    clf.partial_fit(X[has_label][:50], Y[has_label][:50])
+    assert clf._solver_state.moments["n_steps"][0] == n_steps
+
+
 # What is declared -----------------------------------------------------------------
 
 CITIES = ["bonn", "oslo", "rome"]
