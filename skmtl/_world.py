@@ -19,7 +19,7 @@ class World:
 
     def share_of(self, batch_size: int, n_rows: int) -> int:
         """Rows of each batch that this process brings: in proportion to its rows."""
-        total = sum(self.gather(n_rows))
+        total = sum(self.gather(n_rows, "rows of an epoch"))
         return max(1, round(batch_size * n_rows / max(total, 1)))
 
     def sum(self, *tensors: Tensor) -> list[Tensor]:
@@ -29,12 +29,34 @@ class World:
                 dist.all_reduce(tensor)
         return list(tensors)
 
-    def gather(self, own: Made) -> list[Made]:
+    def gather(self, own: Made, what: str) -> list[Made]:
         """What each process has, in the order of their ranks."""
         gathered: list[Any] = [None] * self.size
         with _named_failure():
-            dist.all_gather_object(gathered, own)
-        return gathered
+            dist.all_gather_object(gathered, (what, own))
+        steps = [step for step, _ in gathered]
+        if len(set(steps)) > 1:
+            raise RuntimeError(
+                "All processes of a group must fit alike, one step after the other, "
+                f"but they are at different steps: {steps}. If one of them has failed, "
+                "end all and start them anew."
+            )
+        return [theirs for _, theirs in gathered]
+
+    def check_same(self, own: dict[str, str], what: str) -> None:
+        """Refuse values that are not the same in all processes."""
+        all_values = self.gather(own, what)
+        different = [
+            f"{name} is {[values.get(name) for values in all_values]}"
+            for name in own
+            if len({values.get(name) for values in all_values}) > 1
+        ]
+        if different:
+            raise ValueError(
+                f"{what} must be the same in all processes of a data-parallel fit, but "
+                f"{'; '.join(different)}, in the order of ranks. Make them the same, "
+                "or fit before the process group is made."
+            )
 
     def share_first(self, tensors: dict[str, Tensor]) -> None:
         """Overwrite the tensors of all processes with those of the first."""
@@ -50,7 +72,7 @@ class World:
         except Exception as error:
             failure = error
         said = None if failure is None else f"{type(failure).__name__}: {failure}"
-        for rank, other in enumerate(self.gather(said)):
+        for rank, other in enumerate(self.gather(said, "whether all can go on")):
             if failure is None and other is not None:
                 raise RuntimeError(
                     "All processes of a data-parallel fit must get what they can learn "

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from _estimators import AtEpoch, classifier, parameters_of
 from scipy import sparse
+from sklearn.preprocessing import QuantileTransformer
 from torch import distributed as dist
+from torch import nn
 
 from skmtl import MultiTaskNet, MultiTaskNetRegressor
 
@@ -122,6 +125,21 @@ def shares(rank):
     if rank == 1:
         called.set_callbacks(Stop(3))
     found["called"] = describe(called.fit(X[index], Y[index]))
+    # Modules and transformers that draw random numbers of each process's own.
+    torch.manual_seed(rank)
+    module = nn.Sequential(nn.Linear(5, 8), nn.ReLU())
+    trunk = classifier(
+        trunk=module, input_encoding="none", hidden_layer_sizes=(), max_iter=2
+    )
+    found["module"] = describe(trunk.fit(X[index].astype("f"), Y[index]))
+    ranks = QuantileTransformer(n_quantiles=10, subsample=20)
+    regressor = MultiTaskNetRegressor(transformer=ranks, max_iter=2, random_state=0)
+    regressor.fit(X[index], LOGITS[index])
+    found["transformer"] = regressor.predict(X).tolist()
+    typed = np.column_stack([Y[:, 1], LOGITS[:, 0]])
+    typed[index if rank else [], 1] = np.nan  # decimals in the first process alone
+    mixed = MultiTaskNet(max_iter=2, random_state=0).fit(X[index], typed[index])
+    found["types"] = mixed.predict(X[:5]).tolist()
     empty = classifier(max_iter=2)
     nothing = np.full_like(Y, np.nan) if rank == 1 else Y
     found["without labels"] = describe(empty.fit(X[index], nothing[index]))
@@ -153,6 +171,22 @@ def failing(rank):
     for name, (estimator, X_, y) in cases.items():
         try:
             estimator.fit(X_, y)
+        except (ValueError, RuntimeError) as error:
+            found[name] = str(error)
+    y = Y[:, 1] if rank else Y[:, [1]]
+    table = raw_table().assign(k=np.nan) if rank else raw_table()
+    cases = {
+        "alpha": (classifier(alpha=0.1 + rank), X, Y),
+        "sizes": (classifier(hidden_layer_sizes=(5 + rank,)), X, Y),
+        "goes on": (classifier(warm_start=True, max_iter=1), X, Y),
+        "axes": (classifier(), X, y),
+        "categories": (classifier(), table, Y),
+    }
+    if rank == 1:
+        cases["goes on"][0].network_ = None  # as if it had been fitted
+    for name, (estimator, X_, y_) in cases.items():
+        try:
+            estimator.fit(X_, y_)
         except (ValueError, RuntimeError) as error:
             found[name] = str(error)
     fitted = classifier(max_iter=1).fit(X, Y)

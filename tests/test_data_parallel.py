@@ -87,6 +87,10 @@ def test_what_only_one_process_has(shares):
     assert shares[0]["categories"] == ["u", "v", "w"]
 
 
+def test_numbers_of_one_process_alone_are_numbers(shares):
+    assert all(isinstance(row[1], float) for row in shares[0]["types"])
+
+
 def test_they_stop_together(shares):
     assert len(shares[0]["stopped"]["losses"]) < 60
     assert len(shares[0]["scores"]) == len(shares[0]["stopped"]["losses"])
@@ -104,6 +108,11 @@ def test_what_one_cannot_use_ends_all(run_ranks):
         assert "Each process must have the same tasks" in both["tasks"]
         assert "X must have the same columns in all processes" in both["columns"]
         assert "oob_score=True needs all rows" in both["oob_score"]
+        assert "alpha is ['0.1', '1.1']" in both["alpha"]
+        assert "hidden_layer_sizes is" in both["sizes"]
+        assert "goes on is ['False', 'True']" in both["goes on"]
+        assert "one of them in one axis and one in two" in both["axes"]
+        assert "must be categories in all processes, but ['k']" in both["categories"]
         assert "partial_fit trains in one process" in both["partial_fit"]
         assert "add_tasks trains in one process" in both["add_tasks"]
 

@@ -214,6 +214,17 @@ def test_one_value_in_all_parts_is_one_value():
     assert task.mean == 0.1
 
 
+def test_the_first_labels_of_a_task_say_its_type():
+    seen = TargetsSeen("auto", keeps_values=False)
+    parts = [pd.DataFrame({"a": [None, None], "b": [0.0, 1.0]}, dtype=float)]
+    parts.append(pd.DataFrame({"a": [0.5, 2.5], "b": [1.0, None]}))
+    for part in parts:
+        seen.add(seen.read(part), None, np.zeros(2, dtype=bool), np.zeros(2))
+    tasks = seen.learned(lambda tasks: {})
+    assert tasks.are_numbers.tolist() == [True, False]
+    assert tasks.targets[0].mean == 1.5
+
+
 def test_parts_with_other_tasks():
     seen = TargetsSeen("class", keeps_values=False)
     seen.read(pd.DataFrame({"a": [0], "b": [1]}))

@@ -239,13 +239,17 @@ def _below(prefix: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
 # What tells one fit from another ----------------------------------------------------
 
 
+def described_parameters(estimator: Any) -> dict[str, str]:
+    """Each parameter that has an effect as text, the same in another process."""
+    return {
+        name: describe(as_python(value))
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in _OF_NO_EFFECT
+    }
+
+
 def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
-    """Each parameter as text, the same in another process."""
-    described = {}
-    for name, value in estimator.get_params(deep=False).items():
-        if name in _OF_NO_EFFECT:
-            continue
-        described[name] = describe(as_python(value))
+    described = described_parameters(estimator)
     if isinstance(estimator.random_state, np.random.RandomState):
         described["random_state"] = f"RandomState that begins with {_next_bytes(rng)}"
     return described

@@ -43,6 +43,12 @@ class Calls:
 
     def labelled_data(self, chunk: LabelledData) -> LabelledData:
         """What the rules for "auto" look at, where the chunk at hand is this one."""
+        if self.n_rows is not None and chunk.n_rows > self.n_rows:
+            raise ValueError(
+                "n_rows must be the rows with labels of all chunks; got "
+                f"{self.n_rows}, and this chunk alone has {chunk.n_rows}. Pass their "
+                "number, or leave it out."
+            )
         if self.data is not None:
             return self.data
         return chunk if self.n_rows is None else replace(chunk, n_rows=self.n_rows)

@@ -1,16 +1,22 @@
 """The ladder of a fit on rows that are read in blocks, or that processes share."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from skmtl._estimators._checkpoint import Checkpoint, checkpoint_of
+from skmtl._estimators._checkpoint import (
+    Checkpoint,
+    checkpoint_of,
+    described_parameters,
+)
 from skmtl._estimators._fitting import Training, build
 from skmtl._estimators._joint_training_set import JointTrainingSet
 from skmtl._estimators._parameters import labelled_data, main_tasks_of
+from skmtl._network import TrunkAndHeads
 from skmtl._sources import is_source
 from skmtl._world import World, current_world
 
@@ -31,8 +37,15 @@ def check_alone(X: Any, method: str) -> None:
         )
 
 
-def check_joint_parameters(estimator: Any) -> None:
-    """Refuse what needs all rows at once."""
+def check_joint_parameters(
+    estimator: Any, world: World | None, *, continues: bool
+) -> None:
+    """Refuse what needs all rows at once, and what differs between processes."""
+    if world is not None:
+        given = described_parameters(estimator)
+        given.pop("random_state", None)  # that of the first process counts
+        given |= {"class": type(estimator).__name__, "goes on": str(continues)}
+        world.check_same(given, "The parameters")
     if estimator.oob_score is True:
         raise ValueError(
             "oob_score=True needs all rows in the memory of one process, but they are "
@@ -40,6 +53,16 @@ def check_joint_parameters(estimator: Any) -> None:
             "early_stopping=True, whose scores are of rows that are held out, or score "
             "rows of your own."
         )
+
+
+def _share_network(network: TrunkAndHeads, world: World) -> None:
+    """Begin with the weights of the first process: a module may have its own."""
+    world.share_first(network.state_dict())
+    # What is not among the weights: how columns are read, by a pretrained network too.
+    digest = hashlib.sha256()
+    for buffer in network.buffers():
+        digest.update(np.ascontiguousarray(buffer.cpu().numpy()).data)
+    world.check_same({"columns": digest.hexdigest()}, "The pretrained estimator")
 
 
 @contextlib.contextmanager
@@ -66,7 +89,8 @@ def prepare_jointly(
 ) -> Training:
     """The network, the same in all processes, and the rows of this one."""
     if world is not None:
-        generator.manual_seed(world.gather(generator.initial_seed())[0])
+        seeds = world.gather(generator.initial_seed(), "random_state")
+        generator.manual_seed(seeds[0])
     main_tasks = main_tasks_of(estimator, training_set.tasks)
     if estimator.early_stopping:
         training_set.check_sides(main_tasks)
@@ -80,5 +104,7 @@ def prepare_jointly(
         continues=continues,
         main_tasks=main_tasks,
     )
+    if world is not None:
+        _share_network(network, world)
     rows = training_set.rows() if world is None else world.agree(training_set.rows)
     return Training(training_set, rows, network, plan, generator, checkpoint, world)

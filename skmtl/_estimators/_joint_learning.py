@@ -77,10 +77,21 @@ class _Seen:
                 f"or not), but is {self.inputs} and {other.inputs}. Convert it."
             )
         if self.columns is not None and other.columns is not None:
+            self._check_categories(self.columns.columns, other.columns.columns)
             self.columns.merge(other.columns)
         self.targets.merge(other.targets)
         self.sums = self.sums + other.sums
         self.n_held_out += other.n_held_out
+
+    def _check_categories(self, own: InputColumns, theirs: InputColumns) -> None:
+        one_sided = sorted(set(own.categories) ^ set(theirs.categories))
+        if one_sided:
+            named = [self.names[j] if self.names else j for j in one_sided]
+            raise ValueError(
+                "The same columns of X must be categories in all processes, but "
+                f"{shorten(named)} are in one and not in another. Convert them, for "
+                "instance X[column].astype('category'), also if all values are missing."
+            )
 
 
 class Known(NamedTuple):
@@ -102,7 +113,7 @@ def learn_from(
     """Read all rows once; in a world, learn what all of its processes have read."""
     seed, rank = int(rng.randint(2**31 - 1)), 0
     if world is not None:
-        seed, rank = world.gather(seed)[0], world.rank
+        seed, rank = world.gather(seed, "seed")[0], world.rank
     share = float(estimator.validation_fraction) if estimator.early_stopping else 0.0
     draws = Draws(seed, rank, share)
 
@@ -111,11 +122,15 @@ def learn_from(
         return _Pass(estimator, known, draws).over(source), source
 
     own, source = see() if world is None else world.agree(see)
-    parts = [own] if world is None else world.gather(own)
+    parts = [own] if world is None else world.gather(own, "what was seen")
     seen, n_here = parts[0], int(parts[rank].sums[0])
     for other in parts[1:]:
         seen.merge(other)
-    tasks, totals = _learned_tasks(estimator, known, seen.targets)
+    tasks = _learned_tasks(estimator, known, seen.targets)
+    if world is not None:
+        # A transformer may draw random numbers where it is fitted.
+        tasks = world.gather(tasks, "tasks")[0]
+    totals = seen.targets.totals(tasks)
     main_tasks_of(estimator, tasks)  # that they are tasks
     columns, sample = known.columns or seen.inputs, None
     if seen.columns is not None:
@@ -252,13 +267,10 @@ class _Pass:
         )
 
 
-def _learned_tasks(
-    estimator: Any, known: Known, targets: TargetsSeen
-) -> tuple[Tasks, NDArray]:
-    """The tasks, and the weight of each class on each side."""
+def _learned_tasks(estimator: Any, known: Known, targets: TargetsSeen) -> Tasks:
     if known.tasks is not None:
         check_same_transformers(estimator.transformer, known.tasks)
-        return known.tasks, targets.totals(known.tasks)
+        return known.tasks
 
     def fresh_transformers(tasks: Tasks) -> dict[str, Any]:
         given = transformers_of(estimator.transformer, tasks)
@@ -267,4 +279,4 @@ def _learned_tasks(
     tasks = targets.learned(fresh_transformers)
     warn_of_measurements(tasks, targets.n_labels)
     warn_of_one_value(tasks)
-    return tasks, targets.totals(tasks)
+    return tasks

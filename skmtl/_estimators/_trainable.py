@@ -198,7 +198,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     ) -> TrainingResult:
         """On rows that are read in blocks, or that several processes have."""
         world = current_world()
-        check_joint_parameters(self)
+        check_joint_parameters(self, world, continues=continues)
         rng = check_random_state(self.random_state)
         with joint_checkpoint(self, rng, world) as checkpoint:
             rng = rng if checkpoint is None else checkpoint.rng
@@ -264,7 +264,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         if world is None:
             resumed = resume()
         else:
-            resumed = world.gather(world.agree_on_first(resume))[0]
+            resumed = world.gather(world.agree_on_first(resume), "checkpoint")[0]
 
         def fitted_attributes() -> dict:
             # A callback may keep what it is given, and the training goes on.

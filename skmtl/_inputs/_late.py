@@ -103,7 +103,8 @@ def _codes(name: Any, given: Any) -> Codes:
     )
     # An array has no text among its numbers; a list may have.
     dtype = None if hasattr(given, "dtype") else object
-    values = as_values(np.asarray(given if is_list else [], dtype=dtype).ravel())
+    listed = given if dtype is None else list(given) if is_list else []
+    values = as_values(np.asarray(listed, dtype=dtype).ravel())
     n_different = len(set(values.tolist()))
     if n_different == 0 or is_missing(values).any() or n_different < len(values):
         raise ValueError(
@@ -116,7 +117,10 @@ def _codes(name: Any, given: Any) -> Codes:
 def _range(name: Any, given: Any) -> Range:
     """Of a column of numbers."""
     is_pair = isinstance(given, tuple | list | np.ndarray) and len(given) == 2
-    if is_pair and all(isinstance(end, Real) and math.isfinite(end) for end in given):
+    if is_pair and all(
+        isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end)
+        for end in given
+    ):
         low, high = map(float, given)
         if low < high:
             return low, high

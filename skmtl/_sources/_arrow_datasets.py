@@ -195,6 +195,11 @@ def _check_columns(
     dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
 ) -> _Columns:
     known = dataset.schema.names
+    if not known:
+        raise ValueError(
+            "X must have columns and rows; got a dataset without any, as one of no "
+            "files is. Look at dataset.files: each process needs at least one."
+        )
     twice = [name for name, n in Counter(known).items() if n > 1]
     if twice:
         raise ValueError(

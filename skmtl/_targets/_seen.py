@@ -32,6 +32,7 @@ class _TaskSeen:
     totals: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
     n_labels: int = 0
     scale: Numbers | None = None
+    is_settled: bool = False  # whether a part had a label
     values: RowSample | None = None  # for a transformer
 
 
@@ -64,21 +65,34 @@ class TargetsSeen:
                 known = types_of_columns(columns, self.names, self.task_types)
             self.are_numbers = known
             self.tasks = [_TaskSeen() for _ in columns]
-            for t in np.flatnonzero(self.are_numbers):
-                if self.keeps_values:
-                    self.tasks[t].values = RowSample(N_VALUES)
-        elif len(columns) != len(self.tasks) or own_names != self.own_names:
+        elif own_names != self.own_names or (is_1d, len(columns)) != (
+            self.is_1d,
+            len(self.tasks),
+        ):
             raise ValueError(
                 f"y must have the same tasks in all its parts, {shorten(self.names)}; "
                 f"got {shorten(own_names or range(len(columns)))}. Pass the same "
                 "columns."
             )
+        self._settle_types(columns)
         return [
             column if is_number else tidy_labels(column, name)
             for column, name, is_number in zip(
                 columns, self.names, self.are_numbers, strict=True
             )
         ]
+
+    def _settle_types(self, columns: list[Column]) -> None:
+        """The first part with labels of a task says whether they are numbers."""
+        for t, (task, column) in enumerate(zip(self.tasks, columns, strict=True)):
+            if task.is_settled or not column.observed.any():
+                continue
+            task.is_settled = True
+            if self._known_numbers is None and self.task_types == "auto":
+                types = types_of_columns([column], self.names[[t]], "auto")
+                self.are_numbers[t] = types[0]
+            if self.are_numbers[t] and self.keeps_values:
+                task.values = RowSample(N_VALUES)
 
     def add(
         self,
@@ -158,12 +172,16 @@ class TargetsSeen:
 
     def merge(self, other: "TargetsSeen") -> None:
         """Add what was seen of other rows of the same tasks."""
-        same_types = np.array_equal(self.are_numbers, other.are_numbers)
-        if self.names.tolist() != other.names.tolist() or not same_types:
+        if self.names.tolist() == other.names.tolist():
+            self._take_types(other)
+        same = np.array_equal(self.are_numbers, other.are_numbers)
+        same &= self.is_1d == other.is_1d
+        if self.names.tolist() != other.names.tolist() or not same:
             raise ValueError(
                 "Each process must have the same tasks in y, of the same types, but "
                 f"one has {shorten(self._described())} and another "
-                f"{shorten(other._described())}. Pass the same columns, and task_types."
+                f"{shorten(other._described())}{_in_axes(self, other)}. Pass the same "
+                "columns, and task_types."
             )
         for t, (task, theirs) in enumerate(zip(self.tasks, other.tasks, strict=True)):
             task.n_labels += theirs.n_labels
@@ -184,6 +202,15 @@ class TargetsSeen:
                 kept = theirs.values.kept()
                 if kept is not None:
                     task.values.add(*kept)
+
+    def _take_types(self, other: "TargetsSeen") -> None:
+        """Of tasks that have labels in one process alone: its own."""
+        for t, (task, theirs) in enumerate(zip(self.tasks, other.tasks, strict=True)):
+            if not task.is_settled:
+                self.tasks[t], other.tasks[t] = theirs, task
+                self.are_numbers[t] = other.are_numbers[t]
+            elif not theirs.is_settled:
+                other.are_numbers[t] = self.are_numbers[t]
 
     def _described(self) -> list[tuple[str, str]]:
         kinds = np.where(self.are_numbers, "number", "class").tolist()
@@ -225,3 +252,9 @@ class TargetsSeen:
     def n_labels(self) -> NDArray:
         """(n_tasks,) of positive weight."""
         return np.array([task.n_labels for task in self.tasks])
+
+
+def _in_axes(one: TargetsSeen, other: TargetsSeen) -> str:
+    if one.is_1d == other.is_1d:
+        return ""
+    return ", one of them in one axis and one in two"

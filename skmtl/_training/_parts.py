@@ -145,7 +145,11 @@ class Parts:
 
     def is_any(self, here: bool) -> bool:
         """Whether it is so in any of the processes."""
-        return here if self.world is None else any(self.world.gather(here))
+        return (
+            here
+            if self.world is None
+            else any(self.world.gather(here, "end of an epoch"))
+        )
 
     def load(self, network: dict[str, np.ndarray]) -> None:
         """Take over the state of another network."""

@@ -150,7 +150,7 @@ class Steps:
         n_batches = -(-n_rows // self.batch_size)
         self.dropout.begin(n_batches)
         if self.world is not None:
-            n_batches = max(self.world.gather(n_batches))
+            n_batches = max(self.world.gather(n_batches, "batches of an epoch"))
         self.n_batches = n_batches
         self._step_sizes = (
             plan.learning_rate_init

@@ -195,6 +195,12 @@ def test_a_batch_size_that_is_given_is_kept(problem, batch_size, n_steps):
     assert clf._solver_state.moments["n_steps"][0] == n_steps
 
 
+def test_fewer_rows_in_all_than_in_one_chunk(problem):
+    X, Y = problem
+    with pytest.raises(ValueError, match="n_rows must be the rows with labels of all"):
+        MultiTaskNetClassifier().partial_fit(X, Y, n_rows=10)
+
+
 # What is declared -----------------------------------------------------------------
 
 CITIES = ["bonn", "oslo", "rome"]
