@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifier
@@ -12,7 +13,7 @@ from skmtl._inputs import ColumnsSeen, check_inputs, encoding_of, extended_colum
 from skmtl._inputs import _seen as seen_columns
 from skmtl._inputs import learn_encoding as learn_from_whole
 from skmtl._sampling import RowSample
-from skmtl._targets import TargetsSeen
+from skmtl._targets import TargetsSeen, encode
 from skmtl._targets._numbers import learn_scale
 
 pd = pytest.importorskip("pandas")
@@ -214,15 +215,52 @@ def test_one_value_in_all_parts_is_one_value():
     assert task.mean == 0.1
 
 
-def test_the_first_labels_of_a_task_say_its_type():
+PARTS_TO_GUESS = [
+    [[None, None], [0.5, 2.5]],
+    [[0.0, 1.0], [0.5, 2.5]],
+    [[3.0, 4.0], [0.5, None]],
+    [[0.5, None], [3.0, 4.0]],
+    [[0.0, None], [1.0, 1.0]],
+    [["a", "b"], ["c", None]],
+]
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+@pytest.mark.parametrize("parts", PARTS_TO_GUESS)
+@pytest.mark.parametrize("transformer", [None, StandardScaler()])
+def test_types_are_guessed_from_all_parts(parts, in_processes, transformer):
+    y = [label for part in parts for label in part]
+    (whole,) = encode(pd.DataFrame({"a": y}), "auto").tasks.are_numbers
+    seen = None
+    for i, part in enumerate(parts):
+        if seen is None or in_processes:
+            fresh = TargetsSeen("auto", keeps_values=transformer is not None)
+        else:
+            fresh = seen
+        columns = fresh.read(pd.DataFrame({"a": part}))
+        fresh.add(columns, None, np.zeros(2, dtype=bool), np.array([0.1, 0.2]) + i)
+        if seen is not None and in_processes:
+            seen.merge(fresh)
+        seen = seen or fresh
+    given = {} if transformer is None else {"a": clone(transformer)}
+    tasks = seen.learned(lambda tasks: given if tasks.are_numbers.any() else {})
+    assert tasks.are_numbers.tolist() == [whole]
+    if whole:
+        numbers = np.array([label for label in y if label is not None])
+        assert seen.totals(tasks)[0, 0, 0] == len(numbers)
+        if transformer is None:
+            assert_allclose(tasks.targets[0].mean, numbers.mean())
+            assert_allclose(tasks.targets[0].scale, numbers.std())
+        else:
+            assert_allclose(tasks.targets[0].transformer.mean_, numbers.mean())
+
+
+def test_other_whole_numbers_are_not_guessed_at():
     seen = TargetsSeen("auto", keeps_values=False)
-    parts = [pd.DataFrame({"a": [None, None], "b": [0.0, 1.0]}, dtype=float)]
-    parts.append(pd.DataFrame({"a": [0.5, 2.5], "b": [1.0, None]}))
-    for part in parts:
-        seen.add(seen.read(part), None, np.zeros(2, dtype=bool), np.zeros(2))
-    tasks = seen.learned(lambda tasks: {})
-    assert tasks.are_numbers.tolist() == [True, False]
-    assert tasks.targets[0].mean == 1.5
+    for part in ([[0.0], [1.0]], [[3.0], [4.0]]):
+        seen.add(seen.read(np.array(part)), None, np.zeros(2, dtype=bool), np.zeros(2))
+    with pytest.raises(ValueError, match="other whole numbers in tasks"):
+        seen.learned(lambda tasks: {})
 
 
 def test_parts_with_other_tasks():

@@ -147,8 +147,13 @@ def types_of_columns(
         return np.full(len(columns), task_types == "number")
     if isinstance(task_types, Mapping):
         return _as_given(task_types, names)
-    guessed = [_guess(column) for column in columns]
-    unclear = [name for name, g in zip(names, guessed, strict=True) if g is None]
+    guessed = [guess_type(column) for column in columns]
+    check_clear([name for name, g in zip(names, guessed, strict=True) if g is None])
+    return np.array(guessed, dtype=bool)
+
+
+def check_clear(unclear: list[str]) -> None:
+    """Refuse to guess what the tasks of these names are."""
     if unclear:
         example = {name: "number" for name in unclear[:2]}
         raise ValueError(
@@ -157,10 +162,9 @@ def types_of_columns(
             f"numbers in tasks {shorten(unclear)}. Name the type of each task, "
             f"task_types={example!r} and so on, 'class' or 'number'."
         )
-    return np.array(guessed, dtype=bool)
 
 
-def _guess(column: Column) -> bool | None:
+def guess_type(column: Column) -> bool | None:
     """Whether a column has numbers; None if it may be either."""
     values = plain_numbers(column)
     if values is None or np.isin(values, (0, 1)).all():  # also without any label

@@ -10,9 +10,21 @@ from numpy.typing import NDArray
 from skmtl._messages import shorten
 from skmtl._sampling import RowSample
 from skmtl._targets._containers import Column, read_columns
-from skmtl._targets._encoding import TaskTypes, learn_targets, types_of_columns
+from skmtl._targets._encoding import (
+    TaskTypes,
+    check_clear,
+    guess_type,
+    learn_targets,
+    types_of_columns,
+)
 from skmtl._targets._labels import distinct, tidy_labels
-from skmtl._targets._numbers import Numbers, finite_numbers, learn_scale, merged_scales
+from skmtl._targets._numbers import (
+    Numbers,
+    finite_numbers,
+    learn_scale,
+    merged_scales,
+    plain_numbers,
+)
 from skmtl._targets._suspects import warn_of_text_of_missing
 from skmtl._targets._tasks import Tasks, task_names
 
@@ -32,8 +44,8 @@ class _TaskSeen:
     totals: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
     n_labels: int = 0
     scale: Numbers | None = None
-    is_settled: bool = False  # whether a part had a label
-    values: RowSample | None = None  # for a transformer
+    # For a transformer, of what may be numbers.
+    values: RowSample = field(default_factory=lambda: RowSample(N_VALUES))
 
 
 class TargetsSeen:
@@ -50,8 +62,10 @@ class TargetsSeen:
 
         Which tasks are numbers is known if a fit goes on; else the first part says it.
         """
-        self.task_types, self.keeps_values = task_types, keeps_values
-        self._known_numbers = are_numbers
+        self.task_types, self._known_numbers = task_types, are_numbers
+        self.guesses = task_types == "auto" and are_numbers is None
+        self.keeps_values = keeps_values
+        self.are_unclear: dict[int, bool] = {}  # tasks of whole numbers, if it guesses
         self.tasks: list[_TaskSeen] = []
 
     def read(self, y: Any) -> list[Column]:
@@ -60,11 +74,13 @@ class TargetsSeen:
         if not self.tasks:
             self.own_names, self.is_1d = own_names, is_1d
             self.names = task_names(own_names, len(columns))
-            known = self._known_numbers
-            if known is None:
-                known = types_of_columns(columns, self.names, self.task_types)
-            self.are_numbers = known
             self.tasks = [_TaskSeen() for _ in columns]
+            self.are_numbers = np.zeros(len(columns), dtype=bool)
+            if self._known_numbers is not None:
+                self.are_numbers |= self._known_numbers
+            elif not self.guesses:
+                types = self.task_types
+                self.are_numbers |= types_of_columns(columns, self.names, types)
         elif own_names != self.own_names or (is_1d, len(columns)) != (
             self.is_1d,
             len(self.tasks),
@@ -74,7 +90,8 @@ class TargetsSeen:
                 f"got {shorten(own_names or range(len(columns)))}. Pass the same "
                 "columns."
             )
-        self._settle_types(columns)
+        if self.guesses:
+            self._guess_types(columns)
         return [
             column if is_number else tidy_labels(column, name)
             for column, name, is_number in zip(
@@ -82,17 +99,25 @@ class TargetsSeen:
             )
         ]
 
-    def _settle_types(self, columns: list[Column]) -> None:
-        """The first part with labels of a task says whether they are numbers."""
-        for t, (task, column) in enumerate(zip(self.tasks, columns, strict=True)):
-            if task.is_settled or not column.observed.any():
-                continue
-            task.is_settled = True
-            if self._known_numbers is None and self.task_types == "auto":
-                types = types_of_columns([column], self.names[[t]], "auto")
-                self.are_numbers[t] = types[0]
-            if self.are_numbers[t] and self.keeps_values:
-                task.values = RowSample(N_VALUES)
+    def _guess_types(self, columns: list[Column]) -> None:
+        """What all parts say together, as of a whole y: decimals make numbers."""
+        for t, column in enumerate(columns):
+            guessed = guess_type(column)
+            self.are_unclear[t] = self.are_unclear.get(t, False) or guessed is None
+            if guessed and not self.are_numbers[t]:
+                self._turn_into_numbers(t)
+
+    def _turn_into_numbers(self, t: int) -> None:
+        """What was taken for labels are numbers."""
+        task, self.are_numbers[t] = self.tasks[t], True
+        if task.labels is None:
+            return
+        labels = Column(np.ones(len(task.labels), bool), task.labels, task.categories)
+        values, weight = finite_numbers(labels, self.names[t]), task.totals.sum(axis=1)
+        counts = weight > 0
+        if counts.any():
+            task.scale = learn_scale(values[counts], weight[counts], None, "")
+        task.totals = task.totals.sum(axis=0, keepdims=True)
 
     def add(
         self,
@@ -111,11 +136,12 @@ class TargetsSeen:
             counts = weight > 0
             task.n_labels += int(counts.sum())
             sides = is_held_out[rows]
+            if self.keeps_values and plain_numbers(column) is not None:
+                values = finite_numbers(column, self.names[t])[counts]
+                task.values.add(keys[rows][counts], values, weight[counts])
             if self.are_numbers[t]:
                 values = finite_numbers(column, self.names[t])[counts]
                 self._add_numbers(task, values, weight[counts], sides[counts], t)
-                if task.values is not None:
-                    task.values.add(keys[rows][counts], values, weight[counts])
             else:
                 self._add_labels(task, column, weight, sides, t)
 
@@ -172,8 +198,8 @@ class TargetsSeen:
 
     def merge(self, other: "TargetsSeen") -> None:
         """Add what was seen of other rows of the same tasks."""
-        if self.names.tolist() == other.names.tolist():
-            self._take_types(other)
+        if self.names.tolist() == other.names.tolist() and self.guesses:
+            self._agree_on_types(other)
         same = np.array_equal(self.are_numbers, other.are_numbers)
         same &= self.is_1d == other.is_1d
         if self.names.tolist() != other.names.tolist() or not same:
@@ -198,19 +224,17 @@ class TargetsSeen:
                 )
             totals = np.concatenate([task.totals, theirs.totals])
             task.totals = totals.sum(axis=0, keepdims=True)
-            if task.values is not None and theirs.values is not None:
-                kept = theirs.values.kept()
-                if kept is not None:
-                    task.values.add(*kept)
+        for task, theirs in zip(self.tasks, other.tasks, strict=True):
+            kept = theirs.values.kept()
+            if kept is not None:
+                task.values.add(*kept)
 
-    def _take_types(self, other: "TargetsSeen") -> None:
-        """Of tasks that have labels in one process alone: its own."""
-        for t, (task, theirs) in enumerate(zip(self.tasks, other.tasks, strict=True)):
-            if not task.is_settled:
-                self.tasks[t], other.tasks[t] = theirs, task
-                self.are_numbers[t] = other.are_numbers[t]
-            elif not theirs.is_settled:
-                other.are_numbers[t] = self.are_numbers[t]
+    def _agree_on_types(self, other: "TargetsSeen") -> None:
+        """Decimals in one process make numbers in all."""
+        for t in np.flatnonzero(self.are_numbers != other.are_numbers).tolist():
+            (other if self.are_numbers[t] else self)._turn_into_numbers(t)
+        for t, is_unclear in other.are_unclear.items():
+            self.are_unclear[t] = self.are_unclear.get(t, False) or is_unclear
 
     def _described(self) -> list[tuple[str, str]]:
         kinds = np.where(self.are_numbers, "number", "class").tolist()
@@ -218,6 +242,8 @@ class TargetsSeen:
 
     def learned(self, transformers_of: Callable[[Tasks], dict[str, Any]]) -> Tasks:
         """The tasks with the scale of numbers, whose transformers are fitted here."""
+        unclear = [t for t, is_it in self.are_unclear.items() if is_it]
+        check_clear([self.names[t] for t in unclear if not self.are_numbers[t]])
         columns = []
         for task in self.tasks:
             labels = np.empty(0) if task.labels is None else task.labels
@@ -228,10 +254,10 @@ class TargetsSeen:
         is_named = self.own_names is not None and not self.is_1d
         tasks = Tasks(self.names, targets, is_named, self.is_1d)
         transformers = transformers_of(tasks)
-        for t in np.flatnonzero(self.are_numbers):
+        for t in np.flatnonzero(self.are_numbers).tolist():
             task, transformer = self.tasks[t], transformers.get(self.names[t])
             targets[t] = task.scale or Numbers()
-            if transformer is not None and task.values is not None:
+            if transformer is not None:
                 _, values, weight = task.values.kept() or (None, np.empty(0), None)
                 targets[t] = learn_scale(values, weight, transformer, self.names[t])
         return tasks
