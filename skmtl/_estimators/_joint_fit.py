@@ -17,17 +17,13 @@ from skmtl._estimators._fitting import Training, build
 from skmtl._estimators._joint_training_set import JointTrainingSet
 from skmtl._estimators._parameters import labelled_data, main_tasks_of
 from skmtl._network import TrunkAndHeads
-from skmtl._sources import is_source
+from skmtl._sources import check_not_in_blocks
 from skmtl._world import World, current_world
 
 
 def check_alone(X: Any, method: str) -> None:
     """Refuse rows that are not in memory, and others that they would be joined with."""
-    if is_source(X):
-        raise ValueError(
-            f"{method} needs X in memory; got {type(X).__name__}, which is read in "
-            "blocks. Read some rows, or use fit."
-        )
+    check_not_in_blocks(X, method)
     world = current_world()
     if world is not None:
         raise ValueError(

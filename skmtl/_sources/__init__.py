@@ -8,6 +8,7 @@ is given has brought its own.
 from skmtl._sources._as_source import (
     as_source,
     check_in_memory,
+    check_not_in_blocks,
     is_source,
     labels_in_memory,
     parts_in_order,
@@ -20,6 +21,7 @@ __all__ = [
     "Source",
     "as_source",
     "check_in_memory",
+    "check_not_in_blocks",
     "is_source",
     "labels_in_memory",
     "parts_in_order",

@@ -93,3 +93,12 @@ def check_in_memory(X: Any) -> None:
             "`fit`, `score` and predictions read rows block by block, and those from a "
             "pyarrow.dataset.Dataset."
         )
+
+
+def check_not_in_blocks(X: Any, what: str) -> None:
+    """Refuse rows that are read in blocks where all of them are needed at once."""
+    if is_source(X):
+        raise ValueError(
+            f"{what} needs X in memory; got {type(X).__name__}, which is read in "
+            "blocks. Read some of its rows, or use fit."
+        )

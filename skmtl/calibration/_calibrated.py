@@ -14,6 +14,7 @@ from skmtl._predictions import (
     declared_task_types,
     guess_task_types,
 )
+from skmtl._sources import check_not_in_blocks
 from skmtl._targets import Tasks, encode
 from skmtl.calibration._calibrators import Calibrator, fit_calibrator
 from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
@@ -205,6 +206,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
             If a class of a task has fewer than five labels out of fold: the
             probabilities of this task stay as they are.
         """
+        check_not_in_blocks(X, "Calibration")
         given = self._fit_params(sample_weight, params)
         if self.ensemble and not is_frozen(self.estimator, None):
             pairs, tasks = self._fit_ensemble(X, y, given)

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import Tags, get_tags
 
 from skmtl._interrupts import call_uncaught
+from skmtl._sources import check_not_in_blocks
 from skmtl._targets import Tasks, encode
 from skmtl.model_selection._habits import (
     check_one_number,
@@ -108,6 +109,7 @@ def cross_validate(
     >>> scores["test_roc_auc"].shape
     (3,)
     """
+    check_not_in_blocks(X, "cross_validate")
     return call_uncaught(
         stock.cross_validate,
         estimator,

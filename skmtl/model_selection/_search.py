@@ -9,6 +9,7 @@ from sklearn.model_selection import RandomizedSearchCV as _RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 
 from skmtl._interrupts import call_uncaught
+from skmtl._sources import check_not_in_blocks
 from skmtl._targets import read_columns
 from skmtl.model_selection._habits import multitask_cv, multitask_scoring
 
@@ -51,6 +52,7 @@ class MultiTaskSearch(BaseSearchCV):
             If it is interrupted: a network that was cut short would be compared as if
             it were whole. The search is then as it was before the call.
         """
+        check_not_in_blocks(X, "A search")
         if isinstance(y, Mapping):
             read_columns(y)  # which says what to pass instead of a dict
         resolved = self._spelled_out(y)

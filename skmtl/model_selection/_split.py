@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from skmtl._messages import shorten, warn
+from skmtl._sources import check_not_in_blocks
 from skmtl._targets import TaskTypes, encode_targets
 from skmtl.model_selection._strata import Strata, strata_of
 from skmtl.model_selection._stratify import (
@@ -422,6 +423,8 @@ def multitask_train_test_split(
             "Labels to balance must be given: pass X and Y, or stratify=Y; got "
             f"{len(arrays)} array(s)."
         )
+    for array in arrays:
+        check_not_in_blocks(array, "multitask_train_test_split")
     arrays = indexable(*arrays)
     y = arrays[1] if stratify is None else stratify
     splitter = MultiTaskStratifiedShuffleSplit(

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl._messages import shorten, warn
 from skmtl._predictions import probabilities_by_task
+from skmtl._sources import check_not_in_blocks
 from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
 from skmtl.model_selection._out_of_fold import (
     FitParams,
@@ -227,6 +228,7 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
             If a binary task has no label of one of its classes, or the same probability
             for all rows; it is decided as the estimator decides it.
         """
+        check_not_in_blocks(X, "Tuning thresholds")
         thresholds = check_thresholds(self.thresholds)
         given = self._fit_params(sample_weight, params)
         fitted, out_of_fold = self._fit(X, y, given)

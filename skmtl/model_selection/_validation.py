@@ -19,6 +19,7 @@ from skmtl._predictions import (
     split_scores,
     tasks_at,
 )
+from skmtl._sources import check_not_in_blocks
 from skmtl._targets import Tasks, TaskTypes, decode, encode
 from skmtl.model_selection._split import as_splitter
 
@@ -135,6 +136,7 @@ def cross_val_predict(
         raise ValueError(
             f"method must be 'predict' or one of {list(_ABSENT)}; got {method!r}."
         )
+    check_not_in_blocks(X, "cross_val_predict")
     X, y, groups = indexable(X, y, groups)
     types = _task_types(estimator, y, method)
     tasks = encode(y, types).tasks

@@ -13,6 +13,14 @@ from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNet, MultiTaskNetRegressor
 from skmtl._training import _streamed_rows
+from skmtl.calibration import MultiTaskCalibratedClassifierCV
+from skmtl.model_selection import (
+    GridSearchCV,
+    MultiTaskTunedThresholdClassifierCV,
+    cross_val_predict,
+    cross_validate,
+    multitask_train_test_split,
+)
 
 h5py = pytest.importorskip("h5py")
 pa = pytest.importorskip("pyarrow")
@@ -347,3 +355,19 @@ def test_other_kinds_of_blocks(problem, kind):
     if names is not None:
         assert streamed.feature_names_in_.tolist() == names
         assert streamed.task_names_.tolist() == ["x", "y", "z"]
+
+
+def test_what_needs_all_rows_says_so(problem, in_blocks):
+    X, Y = problem
+    blocks, clf = in_blocks(X), classifier(max_iter=1)
+    calls = [
+        lambda: GridSearchCV(clf, {"alpha": [1]}).fit(blocks, Y),
+        lambda: MultiTaskTunedThresholdClassifierCV(clf).fit(blocks, Y),
+        lambda: MultiTaskCalibratedClassifierCV(clf).fit(blocks, Y),
+        lambda: cross_validate(clf, blocks, Y),
+        lambda: cross_val_predict(clf, blocks, Y),
+        lambda: multitask_train_test_split(blocks, Y),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="needs X in memory; got Dataset, which"):
+            call()
