@@ -174,7 +174,8 @@ class JointTrainingSet:
         digest = hashlib.sha256(repr(said).encode())
         parts = [self.totals, self.totals_by_side, self.table, self.sums]
         if self.sample is not None:
-            parts += [self.sample.column(j) for j in range(self.n_features)]
+            numeric = set(range(self.n_features)) - set(self.sample.counts)
+            parts += [self.sample.column(j) for j in sorted(numeric)]
             parts += [self.sample.weight, *self.sample.totals.values()]
         for part in parts:
             digest.update(np.ascontiguousarray(part).data)

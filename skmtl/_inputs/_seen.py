@@ -14,7 +14,11 @@ SAMPLE_BYTES = 2**27
 
 
 class ColumnsSeen:
-    """Categories in the order in which they came, counts, and a sample of the rows."""
+    """Categories in the order in which they came, counts, and a sample of the rows.
+
+    Of a category column the counts alone are used: its codes in the sample mean nothing
+    once the categories are sorted.
+    """
 
     def __init__(self, columns: InputColumns, n_features: int) -> None:
         self.columns, self.n_features = columns, n_features
@@ -54,14 +58,12 @@ class ColumnsSeen:
             self.slots[j] = slots
         kept = other.rows.kept()
         if kept is not None:
-            keys, X, weight = kept
-            self.rows.add(keys, other._recoded(X, categories), weight)
+            self.rows.add(*kept)
 
     def learned(self) -> tuple[InputColumns, ColumnSample]:
         """The columns with sorted categories, and what the encoding is learned from."""
         categories = {j: sorted_codes(c) for j, c in self.columns.categories.items()}
         _, X, weight = self.rows.kept() or self._without_rows()
-        X = self._recoded(X, categories)
         slots = {}
         for j, codes in categories.items():
             moved = _moved_slots(self.columns.categories[j], codes)
@@ -78,18 +80,6 @@ class ColumnsSeen:
 
     def _without_rows(self) -> tuple[NDArray, ...]:
         return np.empty(0), np.empty((0, self.n_features)), np.empty(0)
-
-    def _recoded(self, X: NDArray, categories: dict[int, Codes]) -> NDArray:
-        """Rows with the codes of other tables of the same categories."""
-        if not categories:
-            return X
-        X = X.copy()
-        for j, codes in categories.items():
-            moved = _moved_slots(self.columns.categories[j], codes)
-            is_known = ~np.isnan(X[:, j])
-            own = X[is_known, j].astype(np.int64) + FIRST_CODE_SLOT
-            X[is_known, j] = moved[own] - FIRST_CODE_SLOT
-        return X
 
 
 def _padded(slots: NDArray, n_slots: int) -> NDArray:
