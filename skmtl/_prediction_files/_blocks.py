@@ -1,5 +1,6 @@
 """Rows of X, their ids and predictions, block by block."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._prediction_files._columns import (
     METHODS,
     plain,
@@ -28,6 +29,7 @@ def write_blocks(estimator: Any, X: Any, path: Path, ids: Any, method: str) -> i
             "path must end with .parquet, .csv, .tsv or, for instance, .csv.gz; got "
             f"{str(path)!r}. Choose one."
         )
+    _check_target(path, X)
     blocks = _predicted(estimator, X, _as_names(ids), method)
     first = next(blocks)
     n_rows = first.num_rows
@@ -37,6 +39,31 @@ def write_blocks(estimator: Any, X: Any, path: Path, ids: Any, method: str) -> i
             writer.write_table(block)
             n_rows += block.num_rows
     return n_rows
+
+
+def _check_target(path: Path, X: Any) -> None:
+    """Refuse one of the files that X reads, and warn of one in their folder."""
+    files = [
+        Path(file).resolve()
+        for dataset in getattr(X, "children", [X])
+        if getattr(getattr(dataset, "filesystem", None), "type_name", "") == "local"
+        for file in getattr(dataset, "files", ())
+    ]
+    target = path.resolve()
+    if target in files:
+        raise ValueError(
+            f"path must not be a file of X, but X reads {str(path)!r}, which would be "
+            "lost. Choose another name, in another folder."
+        )
+    if len(files) < 2:  # of one file, the folder need not be meant
+        return
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    if folder in target.parents:
+        warn(
+            "path should not be in the folder of the files of X, but "
+            f"{str(path)!r} is in {str(folder)!r}: a dataset of that folder will read "
+            "the predictions as rows. Choose another folder."
+        )
 
 
 def _check_method(estimator: Any, method: str) -> None:
@@ -79,6 +106,8 @@ def _predicted(estimator: Any, X: Any, ids: list[str], method: str) -> Iterator[
     features = getattr(estimator, "feature_names_in_", None)
     if features is not None:
         features = [str(name) for name in features]
+    if hasattr(X, "get_fragments"):  # a dataset, of which only these are read
+        _check_known(ids, X.schema.names)
     for rows in parts_in_order(X, _with_ids(features, ids)):
         columns = []
         if ids:
@@ -106,13 +135,17 @@ def _named_columns(rows: Any, ids: list[str]) -> nw.DataFrame:
             f"{type(rows).__name__}. Leave out ids: the predictions are in the order "
             "of the rows."
         )
-    lacking = [name for name in ids if name not in frame.columns]
+    _check_known(ids, frame.columns)
+    return frame
+
+
+def _check_known(ids: list[str], known: list[str]) -> None:
+    lacking = [name for name in ids if name not in known]
     if lacking:
         raise ValueError(
-            f"ids must name columns of X, {shorten(frame.columns)}; got "
+            f"ids must name columns of X, {shorten(known)}; got "
             f"{shorten(lacking)}. Correct the names."
         )
-    return frame
 
 
 def _check_differ(names: list[str], ids: list[str]) -> None:

@@ -52,12 +52,18 @@ def write_predictions(
     TypeError
         If the estimator is not one of these.
     ValueError
-        If X or `ids` cannot be used, if `path` has another ending, if there is nothing
-        to write (probabilities of numbers), or if two columns would have one name.
+        If X or `ids` cannot be used, if `path` has another ending or is a file of X, if
+        there is nothing to write (probabilities of numbers), or if two columns would
+        have one name.
     NotFittedError
         If the estimator is not fitted.
     OSError
         If the file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        If the file is in the folder of a dataset's files.
 
     See Also
     --------

@@ -10,6 +10,12 @@ import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._messages import shorten
+from skmtl._sources._arrow_schemas import (
+    check_types,
+    check_weights,
+    index_of_pandas,
+    warn_of_columns_left_out,
+)
 from skmtl._sources._beside import rows_in_memory
 from skmtl._sources._source import Part, Source, rows_of_block, rows_of_part
 
@@ -43,6 +49,9 @@ class ArrowSource(Source):
     ) -> None:
         self._dataset, self._y, self._weight = dataset, y, sample_weight
         self._columns = _check_columns(dataset, y, sample_weight, names)
+        check_types(dataset, self._columns.all)
+        if names is None and y is not None:
+            warn_of_columns_left_out(dataset)
         row_bytes = 8 * len(self._columns.all)
         self._part_rows = rows_of_part(row_bytes)
         self._blocks, lengths = _blocks(dataset, rows_of_block(row_bytes))
@@ -95,7 +104,9 @@ class ArrowSource(Source):
             "fragment_readahead": 1,
         }
         for piece in self._blocks[block]:
-            if piece is not self._dataset:
+            if piece is self._dataset:
+                settings["use_threads"] = False  # with them more is read ahead
+            else:
                 settings["schema"] = self._dataset.schema
             yield from piece.to_batches(
                 fragment_scan_options=_scan_options(piece), **settings
@@ -112,9 +123,20 @@ def _labels_of(table: Any, y: Any) -> Any:
 def _weights_of(table: Any, sample_weight: Any) -> Any:
     """(n_rows,) of a name, (n_rows, n_names) of several; others as they are."""
     if isinstance(sample_weight, str):
-        return table[sample_weight].to_numpy()
-    columns = [table[name].to_numpy() for name in _as_names(sample_weight)]
+        return _weight_of(table, sample_weight)
+    columns = [_weight_of(table, name) for name in _as_names(sample_weight)]
     return np.column_stack(columns) if columns else sample_weight
+
+
+def _weight_of(table: Any, name: str) -> Any:
+    values = table[name].to_numpy()
+    if not np.isfinite(values.astype(float)).all():
+        raise ValueError(
+            f"Weights must be finite numbers, but the column {name!r}, which "
+            "sample_weight names, has missing or infinite values. Write 0 for rows "
+            "that shall not count."
+        )
+    return values
 
 
 def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
@@ -122,6 +144,7 @@ def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     if not _as_names(y):
         return y, sample_weight
     columns = _check_columns(dataset, y, sample_weight, None)
+    check_types(dataset, [*columns.labels, *columns.weights])
     table = dataset.to_table(columns=[*columns.labels, *columns.weights])
     return _labels_of(table, y), _weights_of(table, sample_weight)
 
@@ -185,12 +208,6 @@ def _as_names(names: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def _index_of_pandas(schema: Any) -> set[str]:
-    """Columns that were the index of a DataFrame, which is no feature there either."""
-    index = (schema.pandas_metadata or {}).get("index_columns", ())
-    return {name for name in index if isinstance(name, str)}
-
-
 def _check_columns(
     dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
 ) -> _Columns:
@@ -221,15 +238,27 @@ def _check_columns(
                 f"got {shorten(lacking)}. Correct the names."
             )
     _check_once([*labels, *weights])
+    if weights and labels and not isinstance(sample_weight, str):
+        _check_n_weights(weights, labels)
     if names is None:
-        others = {*labels, *weights, *_index_of_pandas(dataset.schema)}
+        others = {*labels, *weights, *index_of_pandas(dataset.schema)}
         features = [name for name in known if name not in others]
     else:
         features = [str(name) for name in names]
     columns = _Columns(features, labels, weights)
     _check_features(columns, known)
     _check_flat(dataset.schema, columns)
+    check_weights(dataset.schema, weights)
     return columns
+
+
+def _check_n_weights(weights: list[str], labels: list[str]) -> None:
+    if len(weights) != len(labels):
+        raise ValueError(
+            "A list in sample_weight must name a column of weights for each task, of "
+            f"which y names {len(labels)}; got {shorten(weights)}. For one weight per "
+            f"row pass the name alone, sample_weight={weights[0]!r}."
+        )
 
 
 def _check_once(names: list[str]) -> None:

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from skmtl import MultiTaskNetClassifier
 from skmtl._inputs import check_inputs
-from skmtl._sources import as_source, is_source
+from skmtl._sources import as_source, is_source, labels_in_memory
 from skmtl._targets import encode
 
 
@@ -109,13 +109,13 @@ def test_all_columns_but_labels_and_weights_are_features(table, parquet):
 @pytest.mark.usefixtures("small_blocks")
 def test_names_in_arrays_and_an_index(table, parquet):
     dataset = datasets(table, parquet)["files"]
-    expected = read(as_source(dataset, LABELS, ["weight"]))
+    expected = read(as_source(dataset, LABELS, ["weight", "id"]))
     for names in (
         np.array(LABELS),
         np.array(LABELS, dtype=object),
         table[LABELS].columns,
     ):
-        assert read(as_source(dataset, names, np.array(["weight"]))) == expected
+        assert read(as_source(dataset, names, np.array(["weight", "id"]))) == expected
 
 
 def test_an_index_that_pandas_wrote_is_no_feature(table, tmp_path):
@@ -264,6 +264,8 @@ def test_columns_of_numbers_are_those_of_a_table(kind):
         ("y", "y", None, "each column once.*\\['y'\\]"),
         ("y", None, ["a", "y"], "must not be features, but \\['y'\\]"),
         ("y", None, ["a", "q"], "no columns \\['q'\\].*Add or rename"),
+        (LABELS, ["weight"], None, "y names 2.*pass.*sample_weight='weight'"),
+        ("y", "k", None, "sample_weight names must be numbers.*k \\(dictionary"),
         ("y", np.ones(3), None, "inconsistent numbers of samples: \\[200, 3\\]"),
         ([*list("abkiyz"), "weight", "id"], None, None, "at least one feature"),
     ],
@@ -322,6 +324,105 @@ def test_no_rows_are_an_error_and_empty_files_are_not(table, tmp_path):
     pq.write_table(rows, tmp_path / "1.parquet")
     source = as_source(ds.dataset(tmp_path), "y")
     assert sum(part.n_rows for part in source.parts()) == 200
+
+
+# Files of several schemas -----------------------------------------------------------
+
+
+def files_of(folder, *tables, schema=None):
+    """A dataset of files that have one table each."""
+    pa = pytest.importorskip("pyarrow")
+    ds = pytest.importorskip("pyarrow.dataset")
+    pq = pytest.importorskip("pyarrow.parquet")
+    for number, columns in enumerate(tables):
+        pq.write_table(pa.table(columns), folder / f"{number}.parquet")
+    return ds.dataset(folder, schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([True, False], [np.nan, 1.0]),
+        ([True, False], [0, 1]),
+        ([0, 1], [0.5, np.nan]),
+        (["0", "1"], [0, 1]),
+        ([0.0, 1.0], ["0", "1"]),
+        (["true", "false"], [True, False]),
+        ([None, None], [0, 1]),
+        (np.array([0, 1], dtype=np.int8), [0, 300]),
+        (np.array([0, 1], dtype=np.uint8), np.array([0, 1], dtype=np.int8)),
+    ],
+)
+@pytest.mark.parametrize("is_filtered", [False, True])
+def test_types_that_cannot_hold_the_values_are_refused(
+    first, second, is_filtered, tmp_path
+):
+    ds = pytest.importorskip("pyarrow.dataset")
+    x = [1.0, 2.0]
+    dataset = files_of(tmp_path, {"x": x, "y": first}, {"x": x, "y": second})
+    if is_filtered:
+        dataset = dataset.filter(ds.field("x") > 0)
+    message = r"must hold.*'y \(\w+ in .*1.parquet, \w+ in X.schema\).*Pass one schema"
+    with pytest.raises(ValueError, match=message):
+        as_source(dataset, "y")
+    with pytest.raises(ValueError, match=message):
+        as_source(dataset, columns=["y"])
+    with pytest.raises(ValueError, match=message):
+        labels_in_memory(dataset, "y", None)
+    assert as_source(dataset, columns=["x"]).n_blocks == 1  # y is not read
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([0, 1], np.array([0, 1], dtype=np.int8)),
+        ([0, 1], np.array([0, 1], dtype=np.uint8)),
+        ([0.0, np.nan], [0, 1]),
+        ([0.5, 1.0], np.array([0.5, 1], dtype=np.float32)),
+        ([0, 1], [None, None]),
+        (["u", "v"], pd.Categorical(["v", "w"])),
+        (pd.Categorical(["u", "v"]), ["v", "w"]),
+    ],
+)
+@pytest.mark.usefixtures("small_blocks")
+def test_types_that_hold_the_values_of_all_files(first, second, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    x = [1.0, 2.0]
+    arrays = [pa.array(y, from_pandas=True) for y in (first, second)]
+    source = as_source(files_of(tmp_path, *({"x": x, "y": y} for y in arrays)), "y")
+    assert read(source)[1] == [[y] for array in arrays for y in array.to_pylist()]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_wider_schema_of_the_user(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    tables = {"x": [1], "y": [True]}, {"x": [0.5], "y": [np.nan]}
+    schema = pa.schema([("x", pa.float64()), ("y", pa.float64())])
+    X, y, _ = read(as_source(files_of(tmp_path, *tables, schema=schema), "y"))
+    assert X == [[1], [0.5]]
+    assert y == [[1], [None]]
+
+
+def test_columns_that_the_first_file_lacks_are_named(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    tables = {"x": [1], "w": [1], "y": [1]}, {"x": [2], "y": [0], "late": [3]}
+    dataset = files_of(tmp_path, *tables)
+    with pytest.warns(UserWarning, match=r"late \(in .*1.parquet\).*Pass one schema"):
+        as_source(dataset, "y")
+    as_source(dataset, columns=["x"])  # no fit
+    schemas = [pa.table(columns).schema for columns in tables]
+    source = as_source(files_of(tmp_path, schema=pa.unify_schemas(schemas)), "y")
+    assert next(source.parts()).X.column_names == ["x", "w", "late"]
+    # Whoever leaves out a column of all files chose the others.
+    source = as_source(files_of(tmp_path, schema=schemas[0].remove(1)), "y")
+    assert next(source.parts()).X.column_names == ["x"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, None])
+def test_weights_that_are_no_numbers_name_their_column(value, tmp_path):
+    dataset = files_of(tmp_path, {"x": [1, 2], "y": [0, 1], "wt": [1.0, value]})
+    with pytest.raises(ValueError, match=r"finite.*'wt'.*Write 0"):
+        list(as_source(dataset, "y", "wt").parts())
 
 
 # Arrays -------------------------------------------------------------------------------

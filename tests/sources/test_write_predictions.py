@@ -136,10 +136,33 @@ def test_an_error_leaves_the_old_file_and_no_part(clf, table, tmp_path):
     assert [entry.name for entry in tmp_path.glob("*.part")] == []
 
 
+def test_a_file_of_x_is_not_overwritten(clf, parquet, monkeypatch):
+    path = parquet / "1.parquet"
+    before = path.read_bytes()
+    link = parquet.with_name("link.parquet")
+    link.symlink_to(path)
+    monkeypatch.chdir(parquet)
+    datasets = ds.dataset(parquet), ds.dataset(path), ds.dataset("1.parquet")
+    filtered = datasets[0].filter(ds.field("id") >= 0)
+    for X in (*datasets, filtered, ds.dataset([datasets[1], datasets[1]])):
+        for target in (path, link, "1.parquet", "../parquet/1.parquet"):
+            with pytest.raises(ValueError, match=r"path must not be a file of X"):
+                skmtl.write_predictions(clf, X, target)
+    assert path.read_bytes() == before
+
+
+def test_a_file_in_the_folder_of_x_is_warned_of(clf, parquet):
+    with pytest.warns(UserWarning, match=r"folder of the files of X.*another folder"):
+        skmtl.write_predictions(clf, ds.dataset(parquet), parquet / "p.parquet")
+    # Beside a single file there need be no others.
+    X = ds.dataset(parquet / "0.parquet")
+    assert skmtl.write_predictions(clf, X, parquet / "q.parquet") == 70
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ids": "q"}, r"ids must name columns of X|no columns \['q'\]"),
+        ({"ids": "q"}, r"ids must name columns of X.*got \['q'\]"),
         ({"ids": [1]}, "ids must be a name"),
         ({"ids": ["id", "id"]}, "ids must name each column once"),
         ({"ids": "y"}, r"different names.*two \['y'\].*Rename the id"),
