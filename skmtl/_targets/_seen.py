@@ -136,11 +136,12 @@ class TargetsSeen:
             counts = weight > 0
             task.n_labels += int(counts.sum())
             sides = is_held_out[rows]
-            if self.keeps_values and plain_numbers(column) is not None:
+            keeps_values = self.keeps_values and plain_numbers(column) is not None
+            if self.are_numbers[t] or keeps_values:
                 values = finite_numbers(column, self.names[t])[counts]
+            if keeps_values:
                 task.values.add(keys[rows][counts], values, weight[counts])
             if self.are_numbers[t]:
-                values = finite_numbers(column, self.names[t])[counts]
                 self._add_numbers(task, values, weight[counts], sides[counts], t)
             else:
                 self._add_labels(task, column, weight, sides, t)
