@@ -1,0 +1,18 @@
+"""The order in which to read the examples."""
+
+EXAMPLES = [
+    "plot_quickstart.py",
+    "plot_tables.py",
+    "plot_missing_labels.py",
+    "plot_joint_or_separate.py",
+    "plot_search_heads.py",
+    "plot_one_task.py",
+    "plot_many_tasks.py",
+    "plot_scenes.py",
+    "plot_transfer.py",
+    "plot_new_task.py",
+]
+
+
+def position(file_name):
+    return EXAMPLES.index(file_name)
