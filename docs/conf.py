@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"skmtl {version}"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_favicon = "_static/logo.svg"
 html_css_files = ["style.css"]

@@ -35,7 +35,8 @@ def test_the_description_has_no_relative_link():
     for rule in hook["substitutions"]:
         text = re.sub(rule["pattern"], rule["replacement"], text)
     assert re.findall(r"\]\((?!https://|#)([^)]*)\)", text) == []
-    assert "(`docs/user_guide/numbers.md`)" in text
+    assert "(`docs/user_guide/onnx.md`)" in text
+    assert "docs/_static" not in text
 
 
 def test_pages_that_the_readme_names_exist():

@@ -73,7 +73,7 @@ WITHOUT_TORCH = [
     "calibration",
 ]
 # What checks the code and not what it does: the newest is right.
-TOOLS = {"ruff", "mypy"}
+TOOLS = {"codespell", "ruff", "mypy"}
 PUBLIC_MODULES = [
     "skmtl.calibration",
     "skmtl.datasets",
