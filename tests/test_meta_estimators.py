@@ -59,7 +59,7 @@ from skmtl.model_selection import (
 
 matplotlib.use("Agg")
 PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "evaluation.md"
-HEADING = "## What else of scikit-learn takes missing labels\n"
+HEADING = "## Which scikit-learn tools accept missing labels\n"
 REFUSALS = (AttributeError, IndexError, NotImplementedError, TypeError, ValueError)
 
 rng = np.random.default_rng(0)
@@ -300,7 +300,7 @@ INSTEAD = {
     "`observed_rows` of a task": lambda name, y: (
         SelectKBest(k=2).fit(*observed_rows(X, y, 0)).scores_
     ),
-    "columns of categories": with_categories,
+    "category columns": with_categories,
 }
 
 
