@@ -67,7 +67,7 @@ def randomized_search():
 
 
 def validation():
-    """What `look` says, with lists in place of arrays."""
+    """What `look` says, with lists instead of arrays."""
     result = cross_validate(CLF, X, Y, cv=4, scoring=look)
     return {name: values.tolist() for name, values in result.items()}
 

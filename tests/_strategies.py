@@ -25,7 +25,7 @@ class Case:
     n_tasks: int
     values: str  # of X
     dtype: str
-    holes: str
+    missing_values: str
     n_categories: int  # the first columns of X
     x_form: str
     other_form: str  # for a prediction of the same X
@@ -61,7 +61,7 @@ VALUES: dict[str, Callable] = {
     "denormal": lambda x, rng: x * 1e-310,
     "denormal float32": lambda x, rng: x * 1e-41,
 }
-HOLES: dict[str, Callable] = {
+MISSING_VALUES: dict[str, Callable] = {
     "none": lambda shape, rng: np.zeros(shape, bool),
     "some": lambda shape, rng: rng.random(shape) < 0.2,
     "rows": lambda shape, rng: np.tile(rng.random((shape[0], 1)) < 0.3, (1, shape[1])),
@@ -78,7 +78,7 @@ def make_numbers(case: Case, rng: np.random.Generator) -> np.ndarray:
     x[:, : case.n_categories] = codes
     if case.flaw == "infinity":
         x[rng.integers(case.n_rows), -1] = np.inf
-    x[HOLES[case.holes](x.shape, rng)] = np.nan
+    x[MISSING_VALUES[case.missing_values](x.shape, rng)] = np.nan
     if case.flaw == "infinity" and not np.isinf(x).any():
         x[0, -1] = np.inf
     return x
@@ -144,7 +144,7 @@ OF_POLARS: dict[str, Callable] = {
     "pandas arrow": lambda frame: frame.to_pandas(use_pyarrow_extension_array=True),
 }
 FRAMES = ["pandas", "pandas nullable", "pandas object", *OF_POLARS]
-# Forms that can have categories, and holes among integers.
+# Forms that can have categories, and missing values among integers.
 TABLES = ["object", *FRAMES]
 NULLABLE_DTYPES = {
     "bool": "boolean",
@@ -171,9 +171,9 @@ def make_x(form: str, numbers: np.ndarray, case: Case) -> Any:
         dtype = np.dtype(np.float32) if dtype == np.float16 else dtype
         return SPARSE[form](_as_dtype(numbers, dtype))
     if form == "masked":
-        holes = np.isnan(numbers)
-        junk = _as_dtype(np.where(holes, 1, numbers), dtype)
-        return np.ma.array(junk, mask=holes)
+        missing = np.isnan(numbers)
+        junk = _as_dtype(np.where(missing, 1, numbers), dtype)
+        return np.ma.array(junk, mask=missing)
     if form in OBJECTS:
         rows = _as_objects(numbers, dtype)
         rows[:, :k] = _category_values(numbers[:, :k], case)
@@ -197,11 +197,11 @@ def _as_dtype(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _as_objects(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Python's numbers, with holes of three kinds."""
-    holes = np.isnan(numbers)
-    kept = np.where(holes, 0, numbers)
+    """Python's numbers, with three kinds of missing values."""
+    missing = np.isnan(numbers)
+    kept = np.where(missing, 0, numbers)
     objects = _as_dtype(kept, dtype).astype(object)
-    objects[holes] = np.resize(np.array([None, np.nan, pd.NA], object), holes.sum())
+    objects[missing] = np.resize(np.array([None, np.nan, pd.NA], object), missing.sum())
     return objects
 
 
@@ -223,14 +223,14 @@ def _pandas_column(
         return pd.Categorical(category)
     if form == "pandas":
         return _as_dtype(column, dtype)
-    holes = np.isnan(column)
+    missing = np.isnan(column)
     if form == "pandas object":
         return pd.Series(_as_objects(column, dtype), dtype=object)
-    kept = _as_dtype(np.where(holes, 0, column), dtype)
+    kept = _as_dtype(np.where(missing, 0, column), dtype)
     if dtype == np.float16:  # pandas has no nullable one
         kept = kept.astype(np.float32)
     array = pd.array(kept, dtype=NULLABLE_DTYPES[kept.dtype.name])
-    array[holes] = pd.NA
+    array[missing] = pd.NA
     return pd.Series(array)
 
 
@@ -239,14 +239,14 @@ def _polars_column(
 ) -> pl.Series:
     if category is not None:
         return pl.Series(category.tolist(), dtype=pl.Categorical)
-    holes = np.isnan(column)
-    kept = _as_dtype(np.where(holes, 0, column), dtype)
+    missing = np.isnan(column)
+    kept = _as_dtype(np.where(missing, 0, column), dtype)
     if dtype == np.float16:
         kept = kept.astype(np.float32)
     return (
         pl.Series(kept)
         .to_frame("x")
-        .select(pl.when(pl.Series(~holes)).then(pl.col("x")))
+        .select(pl.when(pl.Series(~missing)).then(pl.col("x")))
         .to_series()
     )
 
@@ -337,19 +337,19 @@ Y_COLUMNS: dict[str, Callable] = {
 
 
 def _masked(labels: np.ndarray) -> np.ma.MaskedArray:
-    holes = np.equal(labels, None)
+    missing = np.equal(labels, None)
     some = next((label for label in labels.ravel() if label is not None), 0)
     filled = labels.copy()
-    filled[holes] = some
+    filled[missing] = some
     are_numbers = all(isinstance(label, int) for label in filled.ravel())
-    return np.ma.array(filled.astype(int) if are_numbers else filled, mask=holes)
+    return np.ma.array(filled.astype(int) if are_numbers else filled, mask=missing)
 
 
 def _with_many_holes(labels: np.ndarray) -> np.ndarray:
-    holes = np.equal(labels, None)
+    missing = np.equal(labels, None)
     labels = labels.copy()
-    labels[holes] = np.resize(
-        np.array([None, np.nan, pd.NA, pd.NaT], object), holes.sum()
+    labels[missing] = np.resize(
+        np.array([None, np.nan, pd.NA, pd.NaT], object), missing.sum()
     )
     return labels
 
@@ -541,9 +541,9 @@ def cases(draw: Callable) -> Case:
     if is_careless:
         encoding = draw(st.sampled_from(["piecewise", "none"]))
     is_encoded = is_dense and encoding != "none"
-    holes, n_categories = "none", 0
+    missing_values, n_categories = "none", 0
     if can_miss and (is_encoded or is_careless):
-        holes = draw(st.sampled_from(["none", *HOLES]))
+        missing_values = draw(st.sampled_from(["none", *MISSING_VALUES]))
     if x_form in TABLES and (is_encoded or is_careless):
         n_categories = draw(st.integers(0, min(3, n_columns)))
     flaws = st.sampled_from(list(FLAWS))  # what is put in X is no category
@@ -561,7 +561,7 @@ def cases(draw: Callable) -> Case:
         n_tasks=n_tasks,
         values=draw(st.sampled_from(list(VALUES))),
         dtype=dtype,
-        holes=holes,
+        missing_values=missing_values,
         n_categories=n_categories,
         x_form=x_form,
         other_form=draw(st.sampled_from(others)),

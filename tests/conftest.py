@@ -47,7 +47,7 @@ def problem():
 
 @pytest.fixture
 def mixed_problem():
-    """X (80, 5) and object Y (80, 3): three strings, booleans, four numbers; holes."""
+    """X (80, 5), Y (80, 3) of three strings, booleans and four numbers, with NaN."""
     rng = np.random.default_rng(1)
     X = rng.normal(size=(80, 5))
     Y = np.empty((80, 3), dtype=object)

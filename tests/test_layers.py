@@ -155,7 +155,7 @@ def test_weighted_sum_is_a_product_with_its_gradient(index):
 
 
 def raw_table(n=300, seed=0):
-    """Numbers (one skewed, one of four values, one binary), holes, and categories."""
+    """Numbers (one skewed, one of four values, one binary), NaN, and categories."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 7))
     X[:, 1] = 1e9 + np.exp(3 * X[:, 1])

@@ -1,4 +1,4 @@
-"""Tables as they are: any scale, outliers, holes and categories, end to end."""
+"""Raw tables, end to end: any scale, outliers, missing values and categories."""
 
 import pickle
 
@@ -22,7 +22,7 @@ every_sharing = pytest.mark.parametrize("sharing", ["hard", "none"])
 
 
 def table(n=240, seed=0):
-    """Three numbers, a category, a boolean; holes in all; two tasks with holes."""
+    """Three numbers, a category, a boolean, all with missing values; two tasks."""
     rng = np.random.default_rng(seed)
     numbers = rng.normal(size=(n, 3))
     city = rng.integers(3, size=n)
@@ -155,9 +155,9 @@ def test_a_missing_number_is_a_value_of_its_own(sharing):
 def test_missing_values_that_training_did_not_show_change_little(problem):
     X, Y = problem
     clf = classifier(max_iter=50).fit(X, Y)
-    holes = X.copy()
-    holes[:, 4] = np.nan
-    p = clf.predict_proba(holes)
+    blank = X.copy()
+    blank[:, 4] = np.nan
+    p = clf.predict_proba(blank)
     assert np.isfinite(p).all()
     assert np.abs(p - clf.predict_proba(X)).max() < 0.5
     # Without a trunk the mean response is exact in the logits.
@@ -448,7 +448,9 @@ def test_a_warm_start_keeps_the_columns():
     clf.fit(X.assign(a=X["a"] * 3 + 1), Y)
     assert_array_equal(encoding_of(clf).numeric.knots, knots)
     for change in ({"n_bins": 5}, {"input_encoding": "none"}):
-        with pytest.raises(ValueError, match="the network must stay what it is"):
+        with pytest.raises(
+            ValueError, match="parameters must describe the fitted network"
+        ):
             clone(clf).fit(X[["a", "b"]].fillna(0), Y).set_params(**change).fit(
                 X[["a", "b"]].fillna(0), Y
             )

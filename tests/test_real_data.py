@@ -33,15 +33,15 @@ def mean_auc(Y, p):
 def test_yeast_with_four_tenths_of_the_labels_removed(load_real):
     X, Y, extras = load_real("yeast")
     train, test = extras["train_idx"], extras["test_idx"]
-    hole = np.random.default_rng(0).random((len(train), Y.shape[1])) < 0.4
-    with_holes = Y.iloc[train].mask(hole)
-    clf = MultiTaskNetClassifier(n_members=1, random_state=0).fit(X[train], with_holes)
+    removed = np.random.default_rng(0).random((len(train), Y.shape[1])) < 0.4
+    incomplete = Y.iloc[train].mask(removed)
+    clf = MultiTaskNetClassifier(n_members=1, random_state=0).fit(X[train], incomplete)
     ours = mean_auc(Y.iloc[test], clf.predict_proba(X[test]))
 
     baseline = np.empty((len(test), Y.shape[1]))
     for j, task in enumerate(Y):
-        y = with_holes[task].dropna()
-        rows = train[with_holes[task].notna()]
+        y = incomplete[task].dropna()
+        rows = train[incomplete[task].notna()]
         logistic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
         baseline[:, j] = logistic.fit(X[rows], y).predict_proba(X[test])[:, 1]
     assert ours > mean_auc(Y.iloc[test], baseline)

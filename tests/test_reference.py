@@ -28,7 +28,7 @@ N_CLASSES = (3, 2, 4, 2)
 
 
 def labelled_rows(n=24, seed=0):
-    """X (n, 5), codes (n, 4) as floats with holes, and a row without any label.
+    """X (n, 5), codes (n, 4) as floats with missing labels, and one row without any.
 
     The numbers are such that float32 holds them and their weighted sums.
     """
@@ -222,7 +222,7 @@ def test_gradient_with_a_weight_for_each_label(sharing, trunk):
 @pytest.mark.parametrize("trunk", [(), (5,)], ids=str)
 @pytest.mark.filterwarnings("ignore:Categories of X should all be known")
 def test_gradient_of_a_raw_table(sharing, trunk):
-    # Holes among the numbers and the categories, and one category that is rare.
+    # Missing values among numbers and categories, and one rare category.
     X, Y = labelled_rows(60)
     X[::7, 0] = np.nan
     table = pd.DataFrame(X, columns=list("abcde"))
@@ -232,7 +232,7 @@ def test_gradient_of_a_raw_table(sharing, trunk):
     table["g"] = pd.Categorical(np.array(["p", "q"])[np.arange(60) // 7 % 2])
     settings = {"hidden_layer_sizes": trunk, "activation": "tanh", "n_bins": 4}
     clf = initial(table, Y, sharing=sharing, n_members=2, **settings, **PLAIN_STEP)
-    # Then what the first call has not shown: other holes, and unknown categories.
+    # Then values that the first call lacked: other missing ones, unknown categories.
     table.loc[[20, 21], "b"] = np.nan
     table["f"] = table["f"].cat.rename_categories({"z": "unknown"})
     table["g"] = table["g"].astype(object).where(np.arange(60) != 30, "new")
@@ -296,7 +296,7 @@ def plain_layer(layer, bank):
 
 
 def plain_loss(outputs, y, weight):
-    """The summed loss of the labels that are there."""
+    """The summed loss of the observed labels."""
     total = 0.0
     for task, z in enumerate(outputs):
         seen = ~y[:, task].isnan()

@@ -1,4 +1,4 @@
-"""Specs are told apart by type and parameters, whatever scikit-learn prints."""
+"""Specs differ by type and parameters, whatever scikit-learn prints."""
 
 import functools
 

@@ -399,8 +399,8 @@ def test_times_are_the_same_in_another_unit():
 
 
 def test_holes_of_every_kind_among_categories_of_an_array():
-    holes = [None, np.nan, np.float32("nan"), pd.NA, pd.NaT]
-    X = np.array([["a"], ["b"], *([hole] for hole in holes)], dtype=object)
+    missing = [None, np.nan, np.float32("nan"), pd.NA, pd.NaT]
+    X = np.array([["a"], ["b"], *([value] for value in missing)], dtype=object)
     codes = read(X, categorical_features=[0]).astype(float)
     assert_array_equal(codes[:, 0], [0, 1] + [np.nan] * 5)
 
@@ -499,7 +499,7 @@ def test_one_narrow_dtype_where_the_columns_allow_it():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_pictures_become_flat_rows_on_the_same_memory(dtype):
+def test_images_become_flat_rows_on_the_same_memory(dtype):
     X = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(dtype)
     flat, columns = check_inputs(Reader(trunk=ConvTrunk()), X)
     assert_array_equal(flat, X.reshape(2, -1))
@@ -508,7 +508,7 @@ def test_pictures_become_flat_rows_on_the_same_memory(dtype):
     assert columns.is_uint8 == (dtype == np.uint8)
 
 
-def test_pictures_need_a_trunk_that_reads_them():
+def test_images_need_a_trunk_that_reads_them():
     with pytest.raises(ValueError, match=r"rows have the shape \(3, 4, 5\).*ConvTrunk"):
         read(np.ones((2, 3, 4, 5)))
 

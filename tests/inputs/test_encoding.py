@@ -175,13 +175,13 @@ def test_bin_means_are_those_of_the_training_rows():
 def test_missing_numbers_are_seen_in_all_rows_and_used_in_none():
     X = np.random.default_rng(0).normal(size=(50, 3))
     complete = learn(X).numeric
-    holes = np.vstack([X, np.full((2, 3), np.nan)])
-    numeric = learn(holes).numeric
+    blank = np.vstack([X, np.full((2, 3), np.nan)])
+    numeric = learn(blank).numeric
     assert numeric.has_missing.all()
     assert not complete.has_missing.any()
     assert_array_equal(numeric.knots, complete.knots)
     assert_array_equal(numeric.scores, complete.scores)
-    # A constant with holes still tells present from missing; holes alone tell nothing.
+    # A constant with missing values still separates them; missing values alone do not.
     X = np.array([[1, np.nan], [np.nan, np.nan]])
     assert learn(X).numeric.positions.tolist() == [0]
 

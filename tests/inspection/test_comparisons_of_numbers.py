@@ -176,7 +176,7 @@ def test_splits_take_whole_numbers_for_what_the_network_does(numbers):
 
 
 def test_types_are_those_of_all_rows(mixed):
-    """Where the training rows of a split have whole numbers only, too."""
+    """Also if the training rows of a split have whole numbers only."""
     X, Y = mixed
     Y[:, 1] = np.arange(60) % 4
     Y[0, 1] = 0.5
@@ -487,7 +487,7 @@ def test_a_constant_number_is_known_and_stands_alone_at_worst(numbers):
     assert "task_1" in repr(found)
 
 
-# Pictures ---------------------------------------------------------------------------
+# Plots ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["numbers", "mixed"])

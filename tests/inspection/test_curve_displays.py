@@ -380,15 +380,17 @@ def test_tasks_that_fit_had_no_labels_of_have_no_curve(data):
     assert [len(lines) for lines in display.lines_] == [0, 1]
 
 
-# What is refused ----------------------------------------------------------------------
+# Bad input ---------------------------------------------------------------------------
 
 
 def test_predictions_that_do_not_fit_are_refused(binary):
     Y, p = binary
     draw = MultiTaskRocCurveDisplay.from_predictions
-    with pytest.raises(ValueError, match="must be probabilities, but holds whole"):
+    with pytest.raises(
+        ValueError, match="must be probabilities, but it contains whole"
+    ):
         draw(Y, Y.fillna(0).astype(int))
-    with pytest.raises(ValueError, match=r"predictions of \['text'\] are missing"):
+    with pytest.raises(ValueError, match=r"missing predictions, but .* \['text'\]"):
         draw(Y, np.where([False, True], np.nan, p))
     with pytest.raises(ValueError, match="inconsistent"):
         draw(Y, p[:50])
@@ -404,7 +406,7 @@ def test_labels_of_other_tasks_than_those_of_fit_are_refused(data):
     X, Y, _ = data
     clf = MultiTaskNetClassifier((8,), **SETTINGS).fit(X, Y)
     draw = MultiTaskRocCurveDisplay.from_estimator
-    with pytest.raises(ValueError, match=r"y must have the tasks of fit, 2; got 1"):
+    with pytest.raises(ValueError, match=r"y must have the 2 tasks of fit; got 1"):
         draw(clf, X, Y[["left"]])
     with pytest.raises(ValueError, match="in the same order"):
         draw(clf, X, Y[["right", "left"]])
@@ -418,7 +420,7 @@ def test_matplotlib_is_asked_for(kind, binary, monkeypatch):
         display.plot()
 
 
-# Pictures -----------------------------------------------------------------------------
+# Plots --------------------------------------------------------------------------------
 
 NAMES = ["$x_^$", "_hidden", "the longest name of a task that there is, number 3"]
 SHORTENED = [r"\$x_^\$", "_hidden", "the longest …umber 3"]
@@ -428,7 +430,7 @@ SHORTENED = [r"\$x_^\$", "_hidden", "the longest …umber 3"]
     ("kind", "n_tasks"),
     [*[(kind, n) for kind in DISPLAYS for n in (1, 3, 5)], (DISPLAYS[2], 18)],
 )
-def test_pictures_are_whole_and_nothing_overlaps(kind, n_tasks):
+def test_plots_are_whole_and_nothing_overlaps(kind, n_tasks):
     rng = np.random.default_rng(0)
     names = (NAMES + [f"task {t}" for t in range(20)])[:n_tasks]
     Y = pd.DataFrame(rng.integers(2, size=(30, n_tasks)), columns=names)

@@ -299,6 +299,6 @@ def test_errors(problem, task, settings, message):
 def test_weights_of_tasks_by_position_are_refused(problem):
     clf = small_network(4, task_weight=np.ones(problem[1].shape[1]))
     with pytest.raises(
-        ValueError, match=r"task_weight must be None.*a mapping by name"
+        ValueError, match=r"task_weight must be None.*a dict by task name"
     ):
         label_curve(clf, *problem, "task_0", n_labels=[5])

@@ -30,9 +30,9 @@ def test_many_rows_are_averaged_and_many_names_left_out():
     rng = np.random.default_rng(0)
     Y = np.where(rng.random((1000, 50)) < 0.3, np.nan, 1.0)
     display = LabelReportDisplay.from_targets(Y)
-    picture = display.axes_[0].images[0].get_array()
-    assert picture.shape == (200, 50)
-    assert_allclose(picture[0], np.isfinite(Y[:5]).mean(axis=0))
+    image = display.axes_[0].images[0].get_array()
+    assert image.shape == (200, 50)
+    assert_allclose(image[0], np.isfinite(Y[:5]).mean(axis=0))
     assert "task_0" not in [t.get_text() for t in display.axes_[1].get_yticklabels()]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of any task names: nothing is read as a formula, left out or cut off."""
+"""Plots with any task names: no name is read as a formula, left out or cut off."""
 
 from itertools import pairwise
 
@@ -60,7 +60,7 @@ def network(**changes):
     return small_network(4, max_iter=2, **changes)
 
 
-PICTURES = {
+PLOTS = {
     "transfer gain": lambda X, Y: TransferGainDisplay.from_estimator(
         network(), X, Y, cv=3, n_repeats=1
     ),
@@ -72,18 +72,18 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("picture", PICTURES)
-def test_every_name_is_shown_as_it_is_or_shortened(data, picture):
-    display = PICTURES[picture](*data)
+@pytest.mark.parametrize("plot", PLOTS)
+def test_every_name_is_shown_as_it_is_or_shortened(data, plot):
+    display = PLOTS[plot](*data)
     assert set(SHORTENED) <= set(drawn(display))
     assert_nothing_is_cut(display)
 
 
-@pytest.mark.parametrize("picture", PICTURES)
-def test_names_that_differ_in_the_middle_are_told_apart(data, picture):
+@pytest.mark.parametrize("plot", PLOTS)
+def test_names_that_differ_in_the_middle_are_told_apart(data, plot):
     X, Y = data
     names = [f"satisfaction_with_{of}_of_product" for of in ("price", "look", "size")]
-    display = PICTURES[picture](X, Y.set_axis(names, axis=1))
+    display = PLOTS[plot](X, Y.set_axis(names, axis=1))
     assert {f"satisfaction… ({i})" for i in range(3)} <= set(drawn(display))
 
 

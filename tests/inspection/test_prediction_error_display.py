@@ -232,7 +232,7 @@ def test_classes_alone_are_refused(mixed):
     with pytest.raises(ValueError, match="A task must have numbers to be drawn"):
         MultiTaskPredictionErrorDisplay.from_estimator(one, X, classes[:, 0])
     reg = MultiTaskNetRegressor((8,), **SETTINGS).fit(X, Y[["logp", "mass"]])
-    with pytest.raises(ValueError, match=r"y must have the tasks of fit, 2; got 3"):
+    with pytest.raises(ValueError, match=r"y must have the 2 tasks of fit; got 3"):
         MultiTaskPredictionErrorDisplay.from_estimator(reg, X, Y)
 
 

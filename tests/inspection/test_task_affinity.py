@@ -98,7 +98,7 @@ SHAPES = {
         small_network(8, head_hidden_layer_sizes=(4,), max_iter=3, n_members=3),
         lambda X: X,
     ),
-    "pictures": (
+    "images": (
         MultiTaskNetClassifier(trunk=ConvTrunk((4, 8)), n_members=2, max_iter=3),
         as_pictures,
     ),

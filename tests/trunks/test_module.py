@@ -152,7 +152,7 @@ def test_a_last_batch_of_one_row_is_no_error(problem):
     assert np.isfinite(clf.predict_proba(X)).all()
 
 
-def test_pictures_are_read_as_pictures(problem):
+def test_images_are_read_as_images(problem):
     X, Y = np.random.default_rng(0).random((60, 2, 5, 4)), problem[1]
     clf = classifier(trunk=OfPictures, max_iter=2).fit(X, Y)
     assert clf.n_features_in_ == 40
@@ -237,7 +237,7 @@ def test_training_goes_on_with_the_same_trunk_alone(problem, trunk):
     clf = classifier(trunk=trunk, warm_start=True, max_iter=2).fit(*problem)
     assert len(clf.fit(*problem).loss_curve_) == 4
     clf.set_params(trunk=partial(WithStatistics, width=4))
-    with pytest.raises(ValueError, match="the network must stay what it is"):
+    with pytest.raises(ValueError, match="parameters must describe the fitted network"):
         clf.fit(*problem)
 
 
