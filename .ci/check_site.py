@@ -40,10 +40,10 @@ CUT_OFF = """() => {
         if (style.overflowX === "hidden" && style.display !== "inline"
             && box.scrollWidth > box.clientWidth + 1 && box.clientWidth > 1
             && box.innerText && style.visibility !== "hidden"
-            && !box.closest("svg, mjx-container"))
+            && !box.closest("svg, .math"))
             faults.push(`cut off: ${box.innerText.slice(0, 60)}`);
         if (style.overflowX === "visible" && box.children.length === 0
-            && box.innerText && !box.closest("pre, table, svg, mjx-container")
+            && box.innerText && !box.closest("pre, table, svg, .math")
             && box.getBoundingClientRect().right > window.innerWidth + 1
             && style.visibility !== "hidden")
             faults.push(`beyond the edge: ${box.innerText.slice(0, 60)}`);

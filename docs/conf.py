@@ -9,6 +9,8 @@ import skmtl
 DOCS = Path(__file__).parent
 sys.path += [str(DOCS / "_ext"), str(DOCS / "benchmarks")]
 
+import _charts
+
 project = "skmtl"
 author = "The skmtl developers"
 copyright = author
@@ -53,6 +55,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"  # the docstrings say the types
 toc_object_entries_show_parents = "hide"
+python_maximum_signature_line_length = 88
 numpydoc_show_class_members = False  # the template of a class lists them
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -92,11 +95,21 @@ html_sidebars = {"index": [], "changelog": [], "contributing": []}
 html_show_sourcelink = False
 
 
-def link_to_gallery(app, page, source):
-    """Where a page names the file of an example, link to what it shows."""
+def tidy(app, page, source):
+    """Where a page names the file of an example, link to what it shows.
+
+    A code block that runs as a test ends with an empty line, which nobody needs to see.
+    """
     examples = r"\(\.\./examples/(plot_\w+)\.py\)"
-    source[0] = re.sub(examples, r"(../auto_examples/\1.rst)", source[0])
+    text = re.sub(examples, r"(../auto_examples/\1.rst)", source[0])
+    source[0] = text.replace("\n\n```\n", "\n```\n\n")
+
+
+def draw_charts(app):
+    """Beside the tables of the benchmarks, from the same numbers."""
+    _charts.draw(DOCS / "benchmarks" / "charts")
 
 
 def setup(app):
-    app.connect("source-read", link_to_gallery)
+    app.connect("builder-inited", draw_charts)
+    app.connect("source-read", tidy)
