@@ -1,10 +1,10 @@
-"""Look at every page of the built site in a browser: `check_site.py FOLDER [PICTURES]`.
+"""Look at every page of the site in a browser: `check_site.py FOLDER [SCREENSHOTS]`.
 
-Each page is opened once and looked at on a wide and on a narrow screen, in the light and
-in the dark theme. A page fails if it asks another host for anything, writes an error to
-the console, is wider than the screen, cuts text off, or links to a page or a heading that
-does not exist. Ten words that people search for must lead to the right page first. With
-PICTURES, a screenshot of every page on both screens and in both themes goes there.
+Each page is opened once and looked at on a wide and on a narrow screen, in the light
+and in the dark theme. A page fails if it asks another host for anything, writes an
+error to the console, is wider than the screen, cuts text off, or links to a page or a
+heading that does not exist. Ten words that people search for must lead to the right
+page first. SCREENSHOTS is a folder for images of all pages.
 """
 
 import functools
@@ -71,7 +71,7 @@ def serve(folder):
     return f"http://127.0.0.1:{server.server_port}"
 
 
-def look(page, address, pictures):
+def look(page, address, screenshots):
     """What is wrong with one page, its headings and its links."""
     faults = []
     page.goto(address, wait_until="load")
@@ -83,12 +83,15 @@ def look(page, address, pictures):
             faults += [
                 f"{screen}, {theme}: {fault}" for fault in page.evaluate(CUT_OFF)
             ]
-            if pictures:
+            if screenshots:
                 name = urlsplit(address).path.strip("/").replace("/", "-")
-                path = pictures / f"{name}-{screen}-{theme}.png"
+                path = screenshots / f"{name}-{screen}-{theme}.png"
                 page.screenshot(path=path, full_page=True)
     found = page.evaluate(LINKS)
-    faults += [f"no picture, or none described: {each}" for each in found["blind"]]
+    faults += [
+        f"an image that is missing or has no description: {each}"
+        for each in found["blind"]
+    ]
     return faults, set(found["ids"]), found["links"]
 
 
@@ -121,9 +124,9 @@ def first_result(page, home, words):
     )
 
 
-def main(folder, pictures=None):
+def main(folder, screenshots=None):
     folder, faults = Path(folder), []
-    pictures = pictures and Path(pictures)
+    screenshots = screenshots and Path(screenshots)
     home = serve(folder)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -152,7 +155,7 @@ def main(folder, pictures=None):
             if "_static" in path.parts:
                 continue
             address = f"{home}/{path.relative_to(folder).as_posix()}"
-            wrong, anchors[address], links[address] = look(page, address, pictures)
+            wrong, anchors[address], links[address] = look(page, address, screenshots)
             faults += [(address, fault) for fault in wrong]
         faults += broken_links(home, anchors, links)
         for words, right in SEARCHES.items():
