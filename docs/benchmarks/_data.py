@@ -1,4 +1,4 @@
-"""What the benchmarks share: data sets, the view of each task, files of results."""
+"""Shared by the benchmarks: data sets, preprocessing, and files of results."""
 
 import importlib.util
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _mulan import MULTI_LABEL, MULTI_TARGET, load_mulan
 from scipy import sparse
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -16,7 +17,7 @@ from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
 
 def loader_of(folder):
-    """`load(name) -> X, Y, extras` of the folder's load.py."""
+    """Return the function ``load(name) -> X, Y, extras`` of the folder's load.py."""
     spec = importlib.util.spec_from_file_location("load", Path(folder) / "load.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -24,9 +25,14 @@ def loader_of(folder):
 
 
 def load_raw(name):
-    """X, Y and ready splits of a set: CSR, or a DataFrame whose text is a category."""
+    """Return X, Y and the published splits of a set.
+
+    X is a CSR matrix, or a DataFrame whose text columns are categories.
+    """
     if name.startswith("made_"):
         return made(int(name.removeprefix("made_")))
+    if name in MULTI_LABEL or name in MULTI_TARGET:
+        return load_mulan(name)
     X, Y, parts = loader_of(os.environ["SKMTL_DATA"])(name)
     if sparse.issparse(X):
         return X.tocsr(), Y, parts
@@ -37,13 +43,14 @@ def load_raw(name):
 
 
 def made(n_rows, seed=0):
-    """A table of 40 columns and 6 binary tasks of which half of the labels are missing.
+    """Make a table of 40 columns and 6 binary tasks, with half of the labels missing.
 
-    Thirty columns of numbers of several shapes, one in three with missing values, and
-    ten of categories. The tasks weigh 20 hidden effects differently: thresholds of one
-    or two columns, as trees find them, smooth functions, and effects of categories.
+    Thirty columns are numeric, with several distributions and with missing values in
+    one of three, and ten are categories. Each task is a different weighted sum of 20
+    hidden effects: thresholds on pairs of columns, which suit trees, smooth functions,
+    and effects of categories.
     """
-    truth = np.random.default_rng(12345)  # the same for all numbers of rows
+    truth = np.random.default_rng(12345)  # the same for any number of rows
     rng = np.random.default_rng(seed)
     numbers = rng.normal(size=(n_rows, 30))
     numbers[:, 10:20] = np.exp(numbers[:, 10:20])
@@ -78,7 +85,7 @@ def rows_of(X, index):
 
 
 def preprocessing(X, *, scale):
-    """For models that read no missing values and no categories."""
+    """Prepare X for models that read neither missing values nor categories."""
     if sparse.issparse(X):
         return MaxAbsScaler()
     impute = SimpleImputer(strategy="median", add_indicator=True)
@@ -91,7 +98,7 @@ def preprocessing(X, *, scale):
 
 
 def class_tables(network, X):
-    """Classes and probabilities (n, n_classes) of each task of a fitted network."""
+    """Return the classes and probabilities (n, n_classes) of each task of a network."""
     p = network.predict_proba(X)
     if not isinstance(p, list):
         p = [np.column_stack([1 - column, column]) for column in p.T]
@@ -99,15 +106,15 @@ def class_tables(network, X):
 
 
 def read_results(file):
-    """A dict per line."""
+    """Read a dict from each line."""
     lines = file.read_text().splitlines() if file.exists() else []
     return [json.loads(line) for line in lines]
 
 
 def print_or_run(options, print_tables, keys, cells, run):
-    """With --table, tables of the results in the file; else the cells that it lacks.
+    """With --table, print the results in the file; otherwise measure missing cells.
 
-    `run(*cell)` gives a dict, to which the cell's `keys` are added, or None.
+    ``run(*cell)`` returns a dict, to which the cell's ``keys`` are added, or None.
     """
     results = read_results(options.file)
     if options.table:

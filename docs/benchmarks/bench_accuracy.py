@@ -1,14 +1,14 @@
-"""Accuracy on real data: defaults beside forests, boosted trees and other networks.
+"""Accuracy on real data: skmtl, forests, boosted trees and other networks.
 
 Run with the folder of data sets in the environment variable SKMTL_DATA:
 
     python docs/benchmarks/bench_accuracy.py results.jsonl --splits 3
     python docs/benchmarks/bench_accuracy.py results.jsonl --table
 
-Every cell (set, split, share of labels removed, model) is a line of the file; finished
-cells are not run again, so that it can be run in parts. Single-task models are fitted
-on each task's own labelled rows. All on one thread. Needs the extra `bench`; DeepChem
-takes part where it is installed.
+Each cell (set, split, share of labels removed, model) is a line of the file. Finished
+cells are not run again, so you can run the benchmark in parts. Single-task models are
+fitted on the rows with a label of their task. Everything runs on one thread. The script
+needs the extra `bench`, and includes DeepChem if it is installed.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 from _data import class_tables, load_raw, preprocessing, print_or_run, rows_of
+from _mulan import MULTI_LABEL
 from catboost import CatBoostClassifier
 from lightgbm import LGBMClassifier
 from scipy import sparse
@@ -47,7 +48,7 @@ from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 torch.set_num_threads(1)
-# The two halves: what was chosen on one is reported on the other.
+# Changes that are best on one half are reported on the other.
 HALVES = {
     "A": [
         "emotions",
@@ -71,6 +72,8 @@ HALVES = {
         "htsfp5",
     ],
 }
+# Sets that nobody had looked at before the defaults were final.
+UNTOUCHED = list(MULTI_LABEL)
 MADE = ["made_1000", "made_10000", "made_100000", "made_1000000"]
 SETS = [*HALVES["A"], *HALVES["B"], *MADE]
 FRACTIONS = [0.0, 0.8]
@@ -84,10 +87,10 @@ load = cache(load_raw)
 
 
 def split(name, number, fraction):
-    """Train and test parts, labels removed from the first.
+    """Return the training part, with labels removed, and the test part.
 
-    Split -1 is the ready one of the set (by scaffold, or Mulan's), if it has one; the
-    others hold out a random quarter.
+    Split -1 is the published split of the set (by scaffold, or Mulan's), if it has one.
+    The others hold out a random quarter.
     """
     X, Y, parts = load(name)
     rng = np.random.default_rng(number + 1)
@@ -139,7 +142,7 @@ def xgboost(X, seed):
 
 
 class _OfCodes:
-    """XGBoost reads classes as numbers from 0."""
+    """Encode the classes as 0, 1, ..., as XGBoost needs them."""
 
     def __init__(self, model):
         self.model = model
@@ -167,7 +170,7 @@ def catboost(X, seed):
 
 
 class _WithText:
-    """CatBoost reads categories as text without missing ones, and sparse matrices."""
+    """Turn categories into text without missing values, as CatBoost needs them."""
 
     def __init__(self, model, columns):
         self.model, self.columns = model, columns
@@ -201,7 +204,7 @@ def defaults(seed, **parameters):
 
 
 def searched(seed):
-    """The best of four by the log loss of three folds."""
+    """Search four settings by the log loss of three folds."""
     return GridSearchCV(
         defaults(seed),
         {"dropout": [0.3, 0.5], "input_dropout": [0.2, 0.4]},
@@ -218,7 +221,7 @@ JOINT = {
 
 
 def fit_predict(model, X, Y, X_test, seed):
-    """Classes and probabilities (n, n_classes) of each task."""
+    """Return the classes and probabilities (n, n_classes) of each task."""
     if model == "DeepChem":
         return deepchem(X, Y, X_test, seed)
     if model in JOINT:
@@ -228,7 +231,7 @@ def fit_predict(model, X, Y, X_test, seed):
         observed = np.flatnonzero(Y[task].notna())
         y = Y[task].iloc[observed]
         counts = y.value_counts()
-        if len(counts) < 2:  # nothing to learn: the class itself
+        if len(counts) < 2:  # a single class needs no model
             p = np.ones((X_test.shape[0], 1))
             results.append((counts.index.to_numpy(), p))
             continue
@@ -241,7 +244,7 @@ def fit_predict(model, X, Y, X_test, seed):
 
 
 def deepchem(X, Y, X_test, seed):
-    """MultitaskClassifier with its defaults and 10 epochs; binary tasks alone."""
+    """Fit MultitaskClassifier with its defaults for 10 epochs, on binary tasks only."""
     from deepchem.data import NumpyDataset
     from deepchem.models import MultitaskClassifier
 
@@ -267,7 +270,7 @@ def deepchem(X, Y, X_test, seed):
 
 
 def scores_of(predictions, Y):
-    """Means over the tasks of what can be computed for them."""
+    """Return each score as a mean over the tasks for which it is defined."""
     totals = {metric: [] for metric in METRICS}
     for task, (classes, p) in zip(Y, predictions, strict=True):
         is_known = Y[task].notna().to_numpy()
@@ -277,7 +280,7 @@ def scores_of(predictions, Y):
         table[:, np.searchsorted(labels, classes)] = p[is_known]
         if len(np.unique(y)) < 2:
             continue
-        # A class of fewer than five test rows says little about a ranking.
+        # Skip classes with fewer than five test rows: their ranking says little.
         columns = range(len(labels)) if len(labels) > 2 else [1]
         one_vs_rest = [(y == labels[c], table[:, c]) for c in columns]
         ranked = [pair for pair in one_vs_rest if 5 <= pair[0].sum() <= len(y) - 5]
@@ -320,18 +323,18 @@ COLUMNS = [
     "MLPClassifier",
     "DeepChem",
 ]
-# Those that a user would try first, and how far behind the best of them is behind.
+# The models that users try first, and the margins by which skmtl counts as behind.
 RIVALS = ["forest", "LightGBM", "logistic"]
 MARGINS = {"auc": 0.01, "ap": 0.02}
 RANKED = {"auc": "ROC AUC", "ap": "AP", "log_loss": "log loss", "mcc": "MCC"}
-# Sets that had no part in any choice.
+# Sets that had no part in forming the rules behind "auto".
 UNSEEN = ["scene", "toxcast"]
-# CPU seconds that nobody minds.
+# Fits that take fewer CPU seconds are always fast enough.
 LEAST_SECONDS = 2.0
 
 
 def decimals(value, n_digits=3, sign=""):
-    """As the page writes numbers, - for none."""
+    """Format a number as the page does, with a dash for NaN."""
     return "-" if pd.isna(value) else f"{value:{sign}.{n_digits}f}"
 
 
@@ -347,16 +350,17 @@ def cell_name(name, fraction):
 
 
 def by_split(results, metric):
-    """A row per set, share removed and split; a column per model."""
+    """Return a row per set, share removed and split, and a column per model."""
     cells = results[results["fraction"].isin(FRACTIONS)]
     cells = cells.pivot_table(metric, ["set", "fraction", "split"], "model")
     return cells[cells[OURS].notna()].reindex(columns=COLUMNS)
 
 
 def mean_table(results, metric):
-    """Means over the splits that ours was run on; a row per set and share removed."""
+    """Average over the splits of skmtl; a row per set and share removed."""
     means = by_split(results, metric).groupby(level=["set", "fraction"]).mean()
-    return means.reindex([n for n in SETS if n in means.index], level="set")
+    names = [name for name in [*SETS, *UNTOUCHED] if name in means.index]
+    return means.reindex(names, level="set")
 
 
 def print_scores(results, metric, label):
@@ -380,9 +384,12 @@ def print_ranks(results):
         "all": SETS,
         "half A": HALVES["A"],
         "half B": HALVES["B"],
-        "no part in a choice": UNSEEN,
+        "no part in the rules": UNSEEN,
+        "not looked at before the defaults were final": UNTOUCHED,
     }
     for group, sets in groups.items():
+        if not results["set"].isin(sets).any():
+            continue
         rows = [
             [label, *(decimals(r, 2) for r in mean_ranks(results, metric, sets))]
             for metric, label in RANKED.items()
@@ -391,7 +398,7 @@ def print_ranks(results):
 
 
 def print_gains(results):
-    """Ours against each, paired by split."""
+    """Print the gain of skmtl over each model, paired by split."""
     for metric, label in RANKED.items():
         cells, rows = by_split(results, metric), []
         sign = -1 if metric == "log_loss" else 1
@@ -415,7 +422,7 @@ def print_gains(results):
 
 
 def print_losses(results):
-    """Where ours is behind the best of the rivals by more than the margin."""
+    """Print the cells in which skmtl is behind the best by more than the margin."""
     rows = []
     for metric, margin in MARGINS.items():
         cells = by_split(results, metric)
@@ -450,6 +457,21 @@ def print_seconds(results):
     print_table("CPU seconds", header, rows)
 
 
+def print_shares(results):
+    """Print the mean ROC AUC of joint and separate networks as labels are removed."""
+    if "separate networks" not in set(results["model"]):
+        return
+    first = results[results["split"] == 0]
+    scores = first.pivot_table("auc", ["set", "fraction"], "model")
+    models = [OURS, "separate networks", "forest", "LightGBM"]
+    groups = scores[models].dropna().groupby(level="fraction")
+    rows = [
+        [f"{fraction:.0%}", len(group), *(decimals(m) for m in group.mean())]
+        for fraction, group in groups
+    ]
+    print_table("ROC AUC, split 0", ["labels removed", "sets", *models], rows)
+
+
 def print_tables(results):
     for metric, label in RANKED.items():
         if metric != "mcc":
@@ -458,13 +480,14 @@ def print_tables(results):
     print_gains(results)
     print_losses(results)
     print_seconds(results)
+    print_shares(results)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--splits", type=int, default=3, help="random ones")
-    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
+    parser.add_argument("--splits", type=int, default=3, help="number of random splits")
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=[*SETS, *UNTOUCHED])
     parser.add_argument("--fractions", nargs="+", type=float, default=FRACTIONS)
     models = [*PER_TASK, *JOINT] + ["DeepChem"] * bool(find_spec("deepchem"))
     parser.add_argument("--models", nargs="+", default=models, choices=models)

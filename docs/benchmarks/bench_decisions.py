@@ -1,14 +1,14 @@
-"""Decisions at 0.5 and at tuned thresholds, probabilities before and after calibration.
+"""Decisions at 0.5 and with tuned thresholds, and the effect of calibration.
 
 Run with the folder of data sets in the environment variable SKMTL_DATA:
 
     python docs/benchmarks/bench_decisions.py results.jsonl --seeds 3
     python docs/benchmarks/bench_decisions.py results.jsonl --table
 
-Tox21 by its scaffold split, for several seeds of the network; HTSFP5 with labels
-removed, on a random quarter. Thresholds and calibrators see the training rows alone.
-Every cell (set, share of labels removed, seed, model) is a line of the file; finished
-cells are not run again. All on one thread.
+Tox21 uses its scaffold split and several seeds of the network. HTSFP5 has labels
+removed and is tested on a random quarter. Thresholds and calibrators see the training
+rows only. Each cell (set, share of labels removed, seed, model) is a line of the file.
+Finished cells are not run again. Everything runs on one thread.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from skmtl.model_selection import MultiTaskTunedThresholdClassifierCV
 
 torch.set_num_threads(1)
 SHARES = [0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
-# Test MCC, de la Vega de Leon, Chen, Gillet 2018, of the ten best of many settings.
+# Test MCC of the ten best of many settings (de la Vega de Leon, Chen, Gillet 2018).
 PUBLISHED = [0.429, 0.423, 0.411, 0.389, 0.353, 0.325, 0.284, 0.246]
 SCORES = {
     "mcc": "matthews_corrcoef",
@@ -58,8 +58,8 @@ def calibrated(method, **settings):
     return make
 
 
-# Both sets are too large for out-of-bag predictions by default: five folds, unless the
-# network is asked for them.
+# On sets of this size the default network has no out-of-bag predictions, so five folds
+# are used unless `oob_score` is set.
 MODELS = {
     "network": lambda seed: MultiTaskNetClassifier(random_state=seed),
     "tuned for MCC, folds": tuned("matthews_corrcoef"),
@@ -77,7 +77,7 @@ OF_HTSFP5 = ["network", "tuned for MCC, folds", "tuned for MCC, out of bag"]
 
 
 def split(name, share):
-    """Training and test part, labels removed from the first."""
+    """Return the training part, with labels removed, and the test part."""
     X, Y, parts = load_raw(name)
     rng = np.random.default_rng(1)
     if name == "tox21":

@@ -1,13 +1,14 @@
-"""What each default is worth, and whether one half of the sets speaks for the other.
+"""What each default is worth, and whether choices on half of the sets carry over.
 
 Run with the folder of data sets in the environment variable SKMTL_DATA:
 
     python docs/benchmarks/bench_defaults.py results.jsonl
     python docs/benchmarks/bench_defaults.py results.jsonl --table
 
-The defaults with one of them changed, on a split of its own. With `--table`: what each
-change gains on either half of the sets, and the change that is best on one half, as it
-does on the other. Finished cells are not run again. All on one thread.
+The script fits the defaults with one of them changed, on a split that is used nowhere
+else. With `--table` it prints what each change gains on each half of the sets, and how
+the change that is best on one half does on the other. Finished cells are not run again.
+Everything runs on one thread.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from bench_accuracy import (
 )
 
 SPLIT = 100
-# Those that take seconds.
+# Sets on which a fit takes seconds.
 QUICK = {
     "emotions",
     "foodtruck",
@@ -45,7 +46,7 @@ DEFAULTS = "the defaults"
 
 @cache
 def chosen(name, fraction):
-    """What "auto" stands for on these data."""
+    """Return the values that "auto" stands for on these data."""
     X, Y, *_ = split(name, SPLIT, fraction)
     network = defaults(0).fit(X, Y)
     architecture = network.network_.architecture
@@ -83,7 +84,7 @@ def run_cell(name, fraction, change):
 
 
 def gains_of(results, metric):
-    """Over the defaults, a row per change, a column per set and share removed."""
+    """Return gains over the defaults: changes in rows, sets and shares in columns."""
     table = results.pivot_table(metric, "change", ["set", "fraction"])
     gains = table - table.loc[DEFAULTS]
     return (-gains if metric == "log_loss" else gains).reindex(CHANGES)

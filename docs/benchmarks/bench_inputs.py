@@ -1,12 +1,12 @@
-"""Raw columns in: forms of the input layer, beside forests and boosted trees.
+"""Raw tables: forms of the input layer, forests and boosted trees.
 
 Run with the folder of data sets in the environment variable SKMTL_DATA:
 
     python docs/benchmarks/bench_inputs.py results.jsonl --splits 3
 
-Finished cells are read from the file and not run again; `--table` prints the means.
-`--memory` measures the peak memory of a fit on 1,000,000 x 50 numbers instead. Needs
-the extra `bench`. Everything runs on one thread.
+Finished cells are read from the file and not run again. `--table` prints the means.
+`--memory` measures the peak memory of a fit on 1,000,000 x 50 numbers instead. The
+script needs the extra `bench`. Everything runs on one thread.
 """
 
 import argparse
@@ -41,7 +41,7 @@ N_STEPS = 1000
 
 
 class PiecewiseLinear(TransformerMixin, BaseEstimator):
-    """The cumulative form: how far each of 8 quantile bins is filled."""
+    """Encode numbers cumulatively: how far each of 8 quantile bins is filled."""
 
     def fit(self, X, y=None):
         self.edges_ = [np.unique(np.quantile(x, np.arange(9) / 8)) for x in X.T]
@@ -74,7 +74,7 @@ def network(n_rows, seed, **parameters):
 
 
 def table(numbers):
-    """Imputed numbers through `numbers`, categories one-hot."""
+    """Impute numbers and apply `numbers` to them; encode categories one-hot."""
     impute = SimpleImputer(strategy="median", add_indicator=True)
     return make_column_transformer(
         (make_pipeline(impute, numbers), make_column_selector(dtype_include="number")),
@@ -115,7 +115,7 @@ TREES = {
 
 
 def split(X, Y, seed, fraction):
-    """A random quarter to test on; labels removed from the rest."""
+    """Hold out a random quarter to test on, and remove labels from the rest."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(X))
     n_test = len(X) // 4
@@ -126,7 +126,7 @@ def split(X, Y, seed, fraction):
 
 
 def probabilities(name, X_train, Y_train, X_test, seed):
-    """Classes and probabilities (n, n_classes) of each task."""
+    """Return the classes and probabilities (n, n_classes) of each task."""
     if name in NETWORKS:
         model = NETWORKS[name](len(X_train), seed).fit(X_train, Y_train)
         return class_tables(model, X_test)
@@ -140,7 +140,7 @@ def probabilities(name, X_train, Y_train, X_test, seed):
 
 
 def mean_auc(predictions, Y):
-    """Mean over the tasks of the mean over classes of five test rows or more."""
+    """Average over the tasks, and over classes with at least five test rows."""
     tasks = []
     for task, (classes, p) in zip(Y, predictions, strict=True):
         y = Y[task].dropna()
@@ -163,7 +163,7 @@ def print_tables(results):
 
 
 def print_memory():
-    """Peak memory of one epoch with each encoding, each in a process of its own."""
+    """Print the peak memory of an epoch with each encoding, each in its own process."""
     for encoding in ("none", "piecewise"):
         command = [sys.executable, __file__, "", "--measure", encoding]
         print(encoding, subprocess.check_output(command, text=True), end="")

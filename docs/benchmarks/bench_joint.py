@@ -1,15 +1,16 @@
-"""One joint network against separate ones, and what hundreds of tasks cost.
+"""One joint network or separate ones, and the cost of hundreds of tasks.
 
-Run ``python docs/benchmarks/bench_joint.py --data FOLDER`` where FOLDER has ``load.py``
-with ``load(name) -> X, Y, extras``. It prints
+Run ``python docs/benchmarks/bench_joint.py --data FOLDER``, where FOLDER has a file
+``load.py`` with a function ``load(name) -> X, Y, extras``. The script prints
 
 - for Tox21's scaffold split, the mean ROC AUC over the 12 tasks and the seconds of a
-  fit, for one network (``sharing="hard"``) and for a network per task of the same size,
-  epochs and labels (``sharing="none"``), the step size of each chosen on the validation
-  part;
-- for dense ToxCast, the seconds of an epoch with all 617 tasks, with the first task
-  alone on as many rows (its missing labels filled in), and with the first task as it
-  is: rows without a label are left out, so that this epoch has a fifth of the rows.
+  fit, for one network (``sharing="hard"``) and for a network per task with the same
+  size, epochs and labels (``sharing="none"``). The learning rate of each is chosen on
+  the validation part;
+- for dense ToxCast, the seconds of an epoch with all 617 tasks, with only the first
+  task on as many rows (its missing labels filled in), and with only the first task on
+  its own rows. Rows without a label are left out, so this last epoch has a fifth of the
+  rows.
 """
 
 import argparse
@@ -28,7 +29,7 @@ SEEDS = range(3)
 
 
 def fit_tox21(X, Y, parts, **settings):
-    """ROC AUC on the validation and the test part, and seconds."""
+    """Return the ROC AUC on the validation and test parts, and the seconds."""
     clf = MultiTaskNetClassifier(
         solver="sgd",
         alpha=0.02,
@@ -108,7 +109,9 @@ def growth_with_tasks(load):
         [(seconds_of(Y, 6) - seconds_of(Y, 1)) / 5 for Y in cases.values()]
         for _ in range(4)
     ]
-    all_tasks, all_rows, own_rows = np.median(rounds[1:], axis=0)  # the first warms up
+    all_tasks, all_rows, own_rows = np.median(
+        rounds[1:], axis=0
+    )  # the first round is a warm-up
     print(
         f"toxcast, dense, 256 hidden: an epoch of 617 tasks {all_tasks:.3f} s, "
         f"{all_tasks / all_rows:.2f} times the first task on all rows, "

@@ -1,7 +1,7 @@
-"""Peak memory of a fit on two million rows, from memory and from a mapped file.
+"""Peak memory of a fit on two million rows, in memory and in a mapped file.
 
-Each case runs in a process of its own. What counts is memory of the process alone
-(RssAnon of Linux): pages of a mapped file can be dropped at any time.
+Each case runs in its own process. Only the anonymous memory of the process counts
+(RssAnon on Linux), since the system can drop the pages of a mapped file at any time.
 """
 
 import platform
@@ -22,14 +22,14 @@ CASES = ["memory", "mapped file"]
 
 
 def anonymous_memory():
-    """MiB of this process."""
+    """Return the anonymous memory of this process in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith("RssAnon"))
     return int(line.split()[1]) / 1024
 
 
 class Peak:
-    """The most memory while the block runs."""
+    """Record the highest memory use while the block runs."""
 
     def __enter__(self):
         self.mib, self.is_over = 0.0, False
@@ -58,7 +58,7 @@ def fill(X, Y):
 
 def run(case):
     clf = MultiTaskNetClassifier((64,), n_members=1, max_iter=1, random_state=0)
-    clf.fit(np.eye(20), np.eye(20)[:, :2])  # what is imported late has been imported
+    clf.fit(np.eye(20), np.eye(20)[:, :2])  # so that late imports do not count
     imports = anonymous_memory()
     with tempfile.TemporaryDirectory() as folder:
         shape = N_ROWS, N_FEATURES

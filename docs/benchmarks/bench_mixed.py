@@ -1,12 +1,13 @@
-"""Classes and numbers of the same patients: one network, or one for each kind.
+"""Classes and numbers of the same patients: one network, or one for each type.
 
 Run with the folder of data sets in the environment variable SKMTL_DATA:
 
     python docs/benchmarks/bench_mixed.py results.jsonl --splits 3
     python docs/benchmarks/bench_mixed.py results.jsonl --table
 
-The nine tasks of support2_mixed in one `MultiTaskNet`, against a classifier of the five
-tasks of classes and a regressor of the four numbers. All on one thread.
+The script compares one `MultiTaskNet` for the nine tasks of support2_mixed with a
+classifier for the five classification tasks and a regressor for the four numeric tasks.
+Everything runs on one thread.
 """
 
 import argparse
@@ -30,7 +31,7 @@ FRACTIONS = [0.0, 0.5, 0.8]
 
 
 def split(number, fraction):
-    """Train and test parts, labels removed from the first."""
+    """Return the training part, with labels removed, and the test part."""
     X, Y, _ = load_raw("support2_mixed")
     rng = np.random.default_rng(number + 1)
     test, train = np.split(rng.permutation(len(Y)), [len(Y) // 4])

@@ -1,13 +1,13 @@
-"""Models in onnxruntime beside the estimators: differences, sizes and times.
+"""Models in onnxruntime and the estimators: differences, sizes and times.
 
 Run with the folder of data sets in the environment variable SKMTL_DATA:
 
     python docs/benchmarks/bench_onnx.py results.jsonl
     python docs/benchmarks/bench_onnx.py results.jsonl --table
 
-Each estimator has its defaults but for what the setting says, and is fitted on at most
-4,000 rows; predicted are 10,000, those of the set again and again if it has fewer. CPU
-seconds on one thread, the least of five runs.
+Each estimator has its defaults except for what the setting says, and is fitted on at
+most 4,000 rows. It then predicts 10,000 rows; the rows of a smaller set are repeated.
+Times are CPU seconds on one thread, the least of five runs.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def calibrated_and_tuned():
     return MultiTaskTunedThresholdClassifierCV(network, scoring="f1")
 
 
-# Name of the setting: the set and what makes the estimator of its X.
+# For each setting, the data set and a function that makes the estimator.
 SETTINGS = {
     "raw table, missing values": ("support2", lambda X: classifier()),
     "raw table, categories": ("adult", lambda X: classifier()),
@@ -89,7 +89,7 @@ def load(name):
         images, digit = load_digits(return_X_y=True)
         labels = np.column_stack([digit % 2, digit > 4, digit])
         return images.reshape(-1, 1, 8, 8) / 16, labels
-    if name == "enb":  # numbers alone, as a matrix
+    if name == "enb":  # a matrix of numbers
         X, Y, _ = loader_of(os.environ["SKMTL_DATA"])(name)
         return np.asarray(X), Y
     X, Y, _ = load_raw(name)
@@ -107,7 +107,7 @@ def inputs_of(session, X):
 
 
 def predicted(estimator, X):
-    """Probabilities of each task, or numbers; what a model is compared with."""
+    """Return the probabilities or numbers of each task, to compare a model with."""
     p = [None] * len(estimator.predict(X[:1]).T)
     if hasattr(estimator, "predict_proba"):
         p = estimator.predict_proba(X)
@@ -120,7 +120,7 @@ def predicted(estimator, X):
 
 
 def differences(estimator, session, X, inputs):
-    """The largest of probabilities, and of numbers in deviations of the task."""
+    """Return the largest difference of probabilities, and of numbers in deviations."""
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(names, inputs), strict=True))
     largest = {"probability": None, "number": None}
@@ -137,7 +137,7 @@ def differences(estimator, session, X, inputs):
 
 
 def n_other_labels(estimator, session, X, inputs):
-    """Labels of all tasks that are not those of the estimator."""
+    """Count the labels that differ from those of the estimator."""
     tasks = json.loads(session.get_modelmeta().custom_metadata_map["tasks"])
     n_other = 0
     for task, expected in zip(tasks, estimator.predict(X).T, strict=True):

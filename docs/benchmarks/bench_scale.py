@@ -1,13 +1,15 @@
-"""A fit on Parquet files, block by block, beside fits on the same rows in memory.
+"""A fit on Parquet files, block by block, and fits on the same rows in memory.
 
-Run ``python docs/benchmarks/bench_scale.py stream FOLDER``, and in processes of their
-own ``memory`` and ``chunks`` for the others. The first run writes 40 files of 50,000
-rows each into the folder (600 MB): 50 numbers in float32, five binary tasks that depend
-on all of them, and half of the labels missing; and one more file of rows to test on.
+Run ``python docs/benchmarks/bench_scale.py stream FOLDER``, then the same with
+``memory`` and with ``chunks``, each in its own process. The first run writes 40 files
+of 50,000 rows each into the folder (600 MB), and one more file to test on. The rows
+have 50 float32 numbers and five binary tasks that depend on all of them; half of the
+labels are missing.
 
 `stream` fits on the dataset, `memory` on one array of all rows, and `chunks` calls
-`partial_fit` on a file at a time. Each prints its wall and CPU seconds, the memory at
-its peak above that after the imports, and the ROC AUC of each task. One thread.
+`partial_fit` on one file at a time. Each prints its wall and CPU seconds, its peak
+memory above that after the imports, and the ROC AUC of each task. Everything runs on
+one thread.
 """
 
 import argparse
@@ -32,7 +34,7 @@ TASKS = [f"task{t}" for t in range(5)]
 
 
 def rows_of(file, n_rows):
-    """X and Y of a file: tanh of 24 mixtures of the columns, mixed by each task."""
+    """Make X and Y of a file: tasks mix the tanh of 24 mixtures of the columns."""
     rule, rng = np.random.default_rng(0), np.random.default_rng([1, file])
     mixtures = rule.normal(size=(50, 24)) * 2 / np.sqrt(50)
     shifts, weights = rule.normal(size=24), rule.normal(size=(24, 5))
@@ -45,7 +47,7 @@ def rows_of(file, n_rows):
 
 
 def write(folder, n_files, n_rows):
-    """Files to train on in `train`, and one to test on."""
+    """Write the training files into `train`, and one file to test on."""
     (folder / "train").mkdir(parents=True)
     for file in range(n_files + 1):
         X, Y = rows_of(file, n_rows)
@@ -59,14 +61,14 @@ def write(folder, n_files, n_rows):
 
 
 def read(path):
-    """X and Y as arrays."""
+    """Read X and Y as arrays."""
     table = pq.read_table(path)
     X = np.column_stack([table[name].to_numpy() for name in FEATURES])
     return X, np.column_stack([table[name].to_numpy() for name in TASKS])
 
 
 class Memory:
-    """The memory of this process, looked at every 20 ms."""
+    """Watch the memory of this process every 20 ms."""
 
     def __init__(self):
         self.before = self.peak = self.now()
@@ -74,7 +76,7 @@ class Memory:
 
     @staticmethod
     def now():
-        """Resident MiB."""
+        """Return the resident memory in MiB."""
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -85,7 +87,7 @@ class Memory:
 
 
 def fit_chunks(clf, files, n_passes, n_rows):
-    """partial_fit on a file at a time, in a new order in each pass."""
+    """Call partial_fit on one file at a time, in a new order in each pass."""
     rng = np.random.default_rng(0)
     for _ in range(n_passes):
         for i in rng.permutation(len(files)):
@@ -104,8 +106,10 @@ def main():
     parser.add_argument("how", choices=["stream", "memory", "chunks"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=40)
-    parser.add_argument("--rows", type=int, default=50_000, help="of each file")
-    parser.add_argument("--epochs", type=int, help="or passes; else as fit chooses")
+    parser.add_argument("--rows", type=int, default=50_000, help="rows of each file")
+    parser.add_argument(
+        "--epochs", type=int, help="epochs or passes; by default fit chooses"
+    )
     parser.add_argument("--members", type=int)
     given = parser.parse_args()
     if not given.folder.exists():
@@ -117,7 +121,7 @@ def main():
         max_iter=given.epochs or "auto",
         n_members=given.members or "auto",
     )
-    clf.fit(np.zeros((4, 1)), [0, 1, 0, 1])  # what is loaded at the first fit
+    clf.fit(np.zeros((4, 1)), [0, 1, 0, 1])  # loads what the first fit needs
     memory, wall, cpu = Memory(), time.perf_counter(), time.process_time()
     if given.how == "stream":
         clf.fit(ds.dataset(files), TASKS)

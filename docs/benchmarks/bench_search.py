@@ -1,13 +1,15 @@
-"""A search of 60 fits in turn, on one and two workers of dask, and on two of ray.
+"""A search of 60 fits without an engine, on one and two dask workers, on two of ray.
 
-Run ``python docs/benchmarks/bench_search.py`` on an idle machine of two cores or more;
-it takes about three minutes. It prints, for each engine and number of workers, the
-seconds of the search, without the start of the cluster, and how many times as fast it
-is as on one worker. Every worker has one thread. The scores of all must be the same.
+Run ``python docs/benchmarks/bench_search.py`` on an idle machine with at least two
+cores. It takes about three minutes. For each engine and number of workers, it prints
+the seconds of the search, without the start of the cluster, and the ratio of the time
+on one worker to this time. Every worker has one thread. The scores must be the same in
+all cases.
 
-dask's workers stay for the next search, and a first short one makes them load torch;
-ray starts new ones in each search, so that they load it in the time that is measured.
-With one CPU of ray, joblib does all in its own process: that is the search in turn.
+dask keeps its workers for the next search, so a short first search makes them load
+torch. ray starts new workers in each search, so the measured time includes loading
+torch. With one CPU for ray, joblib runs all fits in its own process, as without an
+engine.
 """
 
 import argparse
@@ -33,7 +35,7 @@ N_FOLDS = 3
 
 
 def search_of(n_fits, n_rows, n_epochs):
-    """A function that runs the search and gives its scores."""
+    """Return a function that runs the search and returns its scores."""
     X, Y = make_multitask_classification(n_rows, missing_rate=0.5, random_state=0)
     clf = MultiTaskNetClassifier(max_iter=n_epochs, n_members=1, random_state=0)
     grid = {"alpha": np.geomspace(0.01, 10, n_fits // N_FOLDS)}
@@ -43,11 +45,11 @@ def search_of(n_fits, n_rows, n_epochs):
 
 @contextlib.contextmanager
 def cluster(engine, n_workers):
-    """Workers of one thread each, as the backend of joblib."""
+    """Start workers with one thread each, as the backend of joblib."""
     if engine == "none":
         yield
     elif engine == "dask":
-        # As the guide says: dask's own settings of memory make fits slow.
+        # Without dask's own memory settings, which make fits slow (see the guide).
         environment = {"OMP_NUM_THREADS": 1}
         with (
             dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),

@@ -1,10 +1,10 @@
-"""Speed: steps, growth with tasks, sparse and raw input, prediction, memory.
+"""Speed of steps, many tasks, sparse and raw input, prediction; and memory.
 
     python docs/benchmarks/bench_speed.py [--cases NAME ...] [--json FILE]
 
-Each case times ours and its peers in one process, one after the other, in several
-rounds, and reports medians and ratios. Same sizes, batches, epochs and optimiser for
-all, no early stopping. Needs the extra `bench`.
+Each case times skmtl and its alternatives in one process, one after the other, in
+several rounds, and reports medians and ratios. Sizes, batches, epochs and optimiser are
+the same for all, and there is no early stopping. The script needs the extra `bench`.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CASES = {}
 
 
 def case(goal):
-    """Register a case; its docstring is its title, `goal` what it should reach."""
+    """Register a case. Its docstring is its title; `goal` has the ratios to reach."""
 
     def register(function):
         CASES[function.__name__] = (function, goal)
@@ -47,9 +47,9 @@ def case(goal):
 
 
 def medians(work, n_rounds=5, n_warm_up=1):
-    """Median seconds of each callable, all of them run in turn, after a warm-up.
+    """Return the median seconds of each callable; they take turns, after a warm-up.
 
-    The pauses let the threads of the one before, which spin for a while, go to sleep.
+    The pauses let the threads of the previous callable, which spin for a while, sleep.
     """
     seconds = {name: [] for name in work}
     for i in range(-n_warm_up, n_rounds):
@@ -66,7 +66,7 @@ def medians(work, n_rounds=5, n_warm_up=1):
 
 
 def data(n, d, n_tasks, missing=0.0, seed=0):
-    """Standard normal float32 X and float32 Y of 0 and 1 with holes."""
+    """Make a standard normal float32 X, and a float32 Y of 0, 1 and missing labels."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d), dtype=np.float32)
     weight = rng.standard_normal((d, n_tasks), dtype=np.float32)
@@ -112,7 +112,7 @@ def sequential(sizes):
 
 
 def plain_loop(network, X, Y, epochs, batch_size=200):
-    """What one would write by hand: Adam (fused), batches by index."""
+    """Train as one would by hand: fused Adam, batches by index."""
     X, Y = torch.from_numpy(X), torch.from_numpy(Y)
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     for _ in range(epochs):
@@ -124,7 +124,7 @@ def plain_loop(network, X, Y, epochs, batch_size=200):
 
 
 class ManyHeads(nn.Module):
-    """One module per task, as most multi-task code has it."""
+    """Heads as one module per task, as in most multi-task code."""
 
     def __init__(self, trunk, width, n_tasks, head):
         super().__init__()
@@ -173,9 +173,9 @@ def deepchem_fit(sizes, X, Y, epochs):
 
 
 def gemm_seconds(n_multiply_adds):
-    """Time of that many multiply-adds at the rate of large products.
+    """Return the time of that many multiply-adds at the rate of large products.
 
-    Of torch's own product, and of the faster one of it and oneDNN's kernel.
+    The rates are that of torch's own product, and the better one of torch and oneDNN.
     """
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     bias = torch.zeros(2048)
@@ -195,7 +195,7 @@ def gemm_seconds(n_multiply_adds):
 
 
 def step_multiply_adds(sizes, batch_size):
-    """Forward, gradient of the weights, and of the inputs but for the first layer's."""
+    """Count forward products and gradients of weights and of inputs (but the first)."""
     products = [a * b for a, b in pairwise(sizes)]
     return batch_size * (3 * sum(products) - products[0])
 
@@ -210,7 +210,7 @@ def step_case(sizes, batch_size, n, epochs, with_peers=True):
     if with_peers:
         work["MLPClassifier"] = lambda: mlp(hidden, epochs, batch_size).fit(X, Y)
         work["skorch"] = lambda: skorch_net(sizes, X, Y, epochs)
-        if find_spec("deepchem"):  # in no extra: it is not needed for the others
+        if find_spec("deepchem"):  # in no extra, since only this case needs it
             work["DeepChem"] = lambda: deepchem_fit(sizes, X, Y, epochs)
     work["plain loop"] = lambda: plain_loop(sequential(sizes), X, Y, epochs, batch_size)
     seconds = {name: s / n_steps for name, s in medians(work).items()}
@@ -264,13 +264,13 @@ def growth_case(head):
 
 @case({"products, torch's rate": 1 / 1.5})
 def growth_linear_heads():
-    """Growth: 2048 -> 256 -> T linear heads; ours is what 1000 tasks add to one"""
+    """2048 -> 256 -> T linear heads; ours is what 1,000 tasks cost beyond one"""
     return growth_case(())
 
 
 @case({"products, torch's rate": 1 / 1.5, "ModuleList, 1000 tasks": 10.0})
 def growth_heads_of_16():
-    """Growth: 2048 -> 256 -> T heads of 16; ours is what 1000 tasks add to one"""
+    """2048 -> 256 -> T heads of 16; ours is what 1,000 tasks cost beyond one"""
     return growth_case((16,))
 
 
@@ -283,7 +283,7 @@ def many_partly_observed():
 
 @case({"100 MLPClassifiers": 2.0})
 def the_lecture():
-    """100 tasks of 1,000 rows of their own, one label a row"""
+    """100 tasks with 1,000 rows of their own, one label per row"""
     X, Y = data(100_000, 50, 100)
     own = np.full_like(Y, np.nan)
     rows = np.arange(100_000)
@@ -341,7 +341,7 @@ def piecewise_input():
 
 @case({})
 def very_wide_sparse_input():
-    """A step on CSR X, 100 non-zeros a row: 100,000 wide (ours) and 10,000 wide"""
+    """A step on CSR X, 100 non-zeros per row: 100,000 wide (ours) and 10,000 wide"""
     _, Y = data(4000, 2, 12)
     fits, solver = {}, {}
     for width in (100_000, 10_000):
@@ -366,7 +366,7 @@ def very_wide_sparse_input():
 
 
 def adam_steps(n_parameters):
-    """100 calls of the kernel of torch that every Adam needs."""
+    """Return a function that calls torch's kernel of Adam 100 times."""
     vectors = [[torch.rand(n_parameters)] for _ in range(4)]
     settings = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0}
     settings |= {"eps": 1e-8, "amsgrad": False, "maximize": False}
@@ -450,7 +450,7 @@ def grid_search():
         clf = ours((100,), 150)
         GridSearchCV(clf, grid, cv=MultiTaskStratifiedKFold(5), n_jobs=n_jobs).fit(X, Y)
 
-    # Without a warm-up, so that the start of the processes counts.
+    # There is no warm-up, so the start of the processes counts.
     work = {"ours": lambda: search(2), "n_jobs=1": lambda: search(1)}
     return medians(work, 1, n_warm_up=0)
 
@@ -464,9 +464,9 @@ def memory():
 
 
 def measure_memory():
-    """MiB (Linux): peak of the process less what it had before X, and the need."""
+    """Print the peak minus the memory before X, and the size of X, y and the state."""
     clf = ours((256,), 2)
-    clf.fit(*data(1000, 100, 8))  # what the first fit of a process loads
+    clf.fit(*data(1000, 100, 8))  # loads what the first fit of a process needs
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     X = np.empty((500_000, 100), np.float32)
     for part in np.array_split(X, 500):
@@ -474,7 +474,7 @@ def measure_memory():
     y = np.empty((500_000, 8), np.float32)
     np.greater(X[:, :8], 0, out=y, casting="unsafe")
     clf.fit(X, y)
-    # Unlike ru_maxrss, not that of the process that started this one.
+    # Unlike ru_maxrss, VmHWM does not include the process that started this one.
     status = Path("/proc/self/status").read_text()
     peak = 1024 * int(status.split("VmHWM:")[1].split()[0])
     n_parameters = sum(p.numel() for p in clf.network_.parameters())

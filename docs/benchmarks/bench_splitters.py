@@ -1,13 +1,15 @@
-"""How evenly splitters spread labels: ours, KFold and iterative-stratification.
+"""How evenly three splitters spread the labels over the folds.
 
-Run ``python docs/benchmarks/bench_splitters.py --data FOLDER`` where FOLDER has
-``load.py`` with ``load(name) -> X, Y, extras``. It prints, per data set and splitter,
-the mean absolute deviation, over five random splits into 5 folds and all tasks, of a
-fold's share of each class among its labels, and of its share of labelled rows, from
-those of the whole data, in percentage points; and the seconds of one split.
+Run ``python docs/benchmarks/bench_splitters.py --data FOLDER``, where FOLDER has a file
+``load.py`` with a function ``load(name) -> X, Y, extras``. For each data set and
+splitter, the script prints the seconds of one split and two mean absolute deviations of
+a fold from the whole data, in percentage points: that of the share of each class among
+the labels, and that of the share of labelled rows. They are means over all tasks and
+over five random splits into 5 folds.
 
-The package iterative-stratification takes complete 0/1 labels only. Where some are
-missing, it gets the present and the absent labels as two sets of complete labels.
+The package iterative-stratification accepts complete 0/1 labels only. If some labels
+are missing, it is given the positive and the negative labels as two sets of complete
+labels.
 """
 
 import argparse
@@ -26,7 +28,7 @@ NAMES = ["yeast", "tox21", "toxcast", "bibtex", "support2"]
 
 
 def iterative_stratification(codes):
-    """The package's splitter and labels that it can take, where it can run."""
+    """Return the package's splitter and labels that it accepts, or None."""
     try:
         from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
     except ImportError:
@@ -40,7 +42,7 @@ def iterative_stratification(codes):
 
 
 def deviations(codes, n_classes, tests):
-    """Mean absolute deviation of class shares and of labelled shares, in points."""
+    """Return the mean absolute deviations of class shares and labelled shares."""
     classes, labelled = [], []
     for t, n in enumerate(n_classes):
         column = codes[:, t]
@@ -55,7 +57,7 @@ def deviations(codes, n_classes, tests):
 
 
 def measure(splitter, codes, n_classes, y):
-    """Means over five seeds."""
+    """Average over five seeds."""
     results = []
     for seed in range(5):
         cv = splitter(5, shuffle=True, random_state=seed)

@@ -1,20 +1,20 @@
 """
-===============================
-Does joint training help, here?
-===============================
+=================================================
+Does joint training help? Measure it task by task
+=================================================
 
-Three made data sets, of which the truth is known: related tasks with few labels, which
-mix the same directions of the input in different proportions, unrelated tasks, and a
-task that contradicts the others in a tiny network. The same question is put to each of
-them: one joint network, or one for each task?
+Is one joint network better than a network for each task? This example asks the question
+of three simulated data sets: related tasks with few labels, which mix the same
+directions of the input in different proportions; unrelated tasks; and a task that
+contradicts the others in a tiny network.
 """
 
 # %%
-# One comparison for each data set
-# --------------------------------
+# Compare joint and separate networks
+# -----------------------------------
 # ``transfer_gain`` fits both kinds of network on the same folds with the same seeds and
-# gives each task a verdict. It says "cannot tell" where the interval of the gain
-# contains 0: with few rows to test on that is most often the honest answer.
+# gives a verdict for each task. The verdict is "cannot tell" if the interval of the
+# gain contains 0, which is common with few test rows.
 from skmtl import MultiTaskNetClassifier
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import transfer_gain
@@ -29,7 +29,7 @@ contradictory = make_multitask_classification(
 
 
 def network(n_units):
-    """A plain network: no dropout, numbers as they are."""
+    """A plain network without dropout and without bins for the numbers."""
     return MultiTaskNetClassifier(
         (n_units,),
         n_members=1,
@@ -67,10 +67,9 @@ for ax, (name, result) in zip(axes, results.items(), strict=True):
 # %%
 # Is the network big enough?
 # --------------------------
-# Unrelated tasks compete for the units of a small trunk. In two units a separate
-# network learns little, so that there is little to lose; joint training costs most in
-# eight units, and the less, the larger the trunk is from there on. It brings nothing
-# here at any size.
+# Unrelated tasks compete for the units of a small trunk. With two units, a separate
+# network learns little, so there is little to lose. Joint training costs most with
+# eight units, and less with every larger trunk. On these data it helps at no size.
 from skmtl.inspection import CapacityCurveDisplay, capacity_curve
 
 curve = capacity_curve(
@@ -82,9 +81,9 @@ CapacityCurveDisplay.from_result(curve)
 # %%
 # What are the labels of the other tasks worth?
 # ---------------------------------------------
-# One of the related tasks has few labels, the others have all. Alone, the task has a
-# network that sees as many rows, the same few again and again. It needs several times
-# as many labels of its own to do as well.
+# Here one of the related tasks has few labels and the others have all of theirs. The
+# network for this task alone sees as many rows, by repeating its few again and again.
+# It needs several times as many labels to do as well as the joint network.
 from skmtl.inspection import LabelCurveDisplay, label_curve
 
 X, Y = make_multitask_classification(600, 10, 8, random_state=0)
@@ -97,9 +96,9 @@ LabelCurveDisplay.from_result(labels)
 # %%
 # Which tasks belong together?
 # ----------------------------
-# Three tasks of one kind beside three of another; with ``n_hidden=1`` those of a kind
-# are the same column three times. One fit is enough to see it: a step of the trunk for
-# a task lowers the loss of its own kind.
+# These data have three tasks of one kind and three of another. With ``n_hidden=1``, the
+# tasks of a kind are three copies of the same column. One fit is enough to find the two
+# groups: a step of the trunk for one task lowers the loss of the tasks of its kind.
 import numpy as np
 
 from skmtl.inspection import TaskAffinityDisplay, task_affinity

@@ -3,17 +3,17 @@
 A hundred tasks with a thousand labels each
 ===========================================
 
-The case that multi-task learning was made for: no task has many labels, but together
-they have a hundred thousand. Here the truth is known: all tasks are made of the same
-four directions of the input, each with weights of its own, and no linear model finds
-them.
+Multi-task learning helps most if no task has many labels, but all tasks together have a
+hundred thousand. The data of this example are simulated: every task depends on the same
+four directions of the input, with its own weights, and in a way that no linear model
+can learn.
 """
 
 # %%
 # The data
 # --------
-# Each row has labels of about twenty of the hundred tasks, and one label in twenty is
-# wrong. The test rows have the labels of all tasks.
+# Each training row has labels of about twenty of the hundred tasks, and one label in
+# twenty is wrong. The test rows have labels of all tasks.
 import numpy as np
 
 from skmtl.datasets import make_multitask_classification
@@ -33,9 +33,9 @@ n_labels = (~np.isnan(Y_train)).sum(axis=0)
 print(f"{len(n_labels)} tasks, {n_labels.min()} to {n_labels.max()} labels each")
 
 # %%
-# One network, or a hundred
-# -------------------------
-# `sharing="none"` trains a hundred networks of the same size in one pass, as many
+# One network or a hundred
+# ------------------------
+# `sharing="none"` trains a hundred networks of the same size in one pass, for as many
 # epochs and on the same labels.
 from time import perf_counter
 
@@ -61,7 +61,7 @@ for sharing in ["hard", "none"]:
     print(f"sharing={sharing!r}: ROC AUC {auc[sharing].mean():.3f}, {seconds:.0f} s")
 
 # %%
-# A point is a task; above the line the joint network is better.
+# Each point is a task. Above the line, the joint network is better.
 import matplotlib.pyplot as plt
 
 figure, ax = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
@@ -77,8 +77,8 @@ ax.set(
 # %%
 # How many tasks does it take?
 # ----------------------------
-# The first ten tasks beside more and more of the others: their rows and labels stay the
-# same, only the company grows.
+# The next plot shows the score of the first ten tasks as more of the other tasks are
+# trained with them. The rows and the labels of the ten tasks stay the same.
 counts = [10, 20, 40, 70, 100]
 network.set_params(sharing="hard")
 beside = [auc_of_tasks(network, count)[:10].mean() for count in counts]

@@ -1,17 +1,17 @@
 """
-=============================================
-Missing labels: from none to 95 of a hundred
-=============================================
+=================================
+Missing labels: from none to 95 %
+=================================
 
-Pictures of handwritten digits and four yes-or-no questions about each: is it even, is
-it above four, does it have a loop, is it a prime? More and more of the answers are
-taken away. Four ways to learn from what is left:
+This example asks four yes-or-no questions about images of handwritten digits: is it
+even, is it above four, does it have a loop, is it a prime? It removes more and more of
+the labels, and compares four ways to learn from the rest:
 
-1. **masked**: one network for all questions; only the answers that are there enter the
-   loss. This is what `MultiTaskNetClassifier` does with NaN;
-2. **complete rows**: the same network, on the pictures of which every answer is known;
-3. **filled with 0**: the same network; whatever nobody said is taken for a "no";
-4. **a forest per question**, each on the pictures with its answer.
+1. **masked**: one network for all questions, whose loss uses the observed labels only.
+   This is what `MultiTaskNetClassifier` does with NaN;
+2. **complete rows**: the same network, fitted on the images with all four labels;
+3. **filled with 0**: the same network, with every missing label replaced by "no";
+4. **a forest per question**, each fitted on the images with a label of that question.
 """
 
 # %%
@@ -37,9 +37,9 @@ X_train, X_test, Y_train, Y_test = train_test_split(
 # %%
 # Four ways to learn
 # ------------------
-# Each returns the probability of "yes" for each test picture and question. A question
-# without two different answers among the labels cannot be learned: .5 then stands for
-# "no idea".
+# Each function returns the probability of "yes" for each test image and question. A
+# question whose observed labels are all the same cannot be learned. Its probability is
+# then 0.5.
 from sklearn.ensemble import RandomForestClassifier
 
 from skmtl import MultiTaskNetClassifier
@@ -86,11 +86,10 @@ WAYS = {
 }
 
 # %%
-# Take answers away
-# -----------------
-# Which answers are missing is drawn anew for each seed. Two figures for each way: ROC
-# AUC asks whether the pictures are in the right order, log loss whether the
-# probabilities are right as well.
+# Remove labels
+# -------------
+# Each seed draws anew which labels are missing. ROC AUC measures whether the images are
+# ranked in the right order, and log loss whether the probabilities are right, too.
 from skmtl.metrics import multitask_score
 
 removed = [0, 50, 80, 90, 95]
@@ -109,12 +108,13 @@ results = results.groupby(["removed", "way"], sort=False).mean().unstack()
 print(results.round(3).stack(0, future_stack=True).swaplevel().sort_index())
 
 # %%
-# What the holes cost
-# -------------------
-# Complete rows run out first: with four questions and half of the answers, one picture
-# in sixteen has them all, and with a fifth hardly any does: at .5 the way is off the
-# left picture. A hole filled with 0 teaches that "no" is likely, the more the more is
-# missing, and ruins the probabilities long before the order.
+# What missing labels cost
+# ------------------------
+# Complete rows run out first: with half of the labels removed, one image in sixteen has
+# all four, and with 80 % removed hardly any image does. The ROC AUC of this way is then
+# 0.5, below the range of the left plot. Filling with 0 teaches the network that "no" is
+# likely, the more so the more labels are missing. This spoils the probabilities long
+# before it spoils the order.
 import matplotlib.pyplot as plt
 
 STYLES = ["o-", "s--", "v:", "^-."]
@@ -123,7 +123,7 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for ax, measure in zip(axes, ["ROC AUC", "log loss"], strict=True):
     for (way, curve), style in zip(results[measure].items(), STYLES, strict=True):
         ax.plot(percent_left, curve, style, label=way)
-    ax.set(xlabel="labels left, % (log scale)", ylabel=measure, xscale="log")
+    ax.set(xlabel="observed labels, % (log scale)", ylabel=measure, xscale="log")
     ax.set_xticks(percent_left, map(str, percent_left))
     ax.minorticks_off()
     ax.invert_xaxis()

@@ -1,10 +1,11 @@
 """
-A question that comes later
-===========================
+Add a task to a fitted network
+==============================
 
-A network has learned seven questions about handwritten digits; then somebody brings an
-eighth, for sixty of the pictures. ``add_tasks`` learns it on the trunk there is: the
-old answers do not change, and nothing has to be trained again.
+A network has learned seven questions about handwritten digits. Later, labels of an
+eighth question arrive, for sixty of the images. ``add_tasks`` trains a head for it on
+the existing trunk. The predictions of the old tasks do not change, and nothing is
+trained again.
 """
 
 import numpy as np
@@ -25,7 +26,7 @@ network = MultiTaskNetClassifier(random_state=0).fit(X.loc[train], Y.loc[train])
 before = network.predict_proba(X)
 
 # %%
-# The new task is named by the Series, and comes after the old ones.
+# The name of the Series is the name of the new task, which comes after the old ones.
 
 judged, _ = train_test_split(
     train, train_size=60, random_state=0, stratify=large[train]
@@ -36,7 +37,7 @@ after = network.predict_proba(X)
 print("largest change of an old probability:", np.abs(after[:, :7] - before).max())
 
 # %%
-# A network for this task alone has nothing but the sixty pictures.
+# For comparison, a network for this task alone learns from the sixty images only.
 
 alone = MultiTaskNetClassifier(random_state=0).fit(X.loc[judged], large[judged])
 added_auc = roc_auc_score(large[test], after[test, -1])
@@ -44,7 +45,7 @@ alone_auc = roc_auc_score(large[test], alone.predict_proba(X.loc[test])[:, 1])
 print(f"ROC AUC on the shared trunk {added_auc:.3f}, alone {alone_auc:.3f}")
 
 # %%
-# Tasks can go again; the others stay in their order.
+# ``drop_tasks`` removes tasks. The others keep their order and their predictions.
 
 network.drop_tasks(["is 0", "is 3"])
 print(network.task_names_)

@@ -1,19 +1,19 @@
 """
-=================================
-A close look at one of many tasks
-=================================
+=============================================
+Use scikit-learn's displays for a single task
+=============================================
 
-One network says which blood values of 442 patients with diabetes are high. scikit-learn
-has many tools to look at a classifier, but they take a single target, all of whose
-labels are there. ``task_view`` shows one task of a fitted estimator as a classifier of
-its own, and ``observed_rows`` takes the rows that have a label of the task.
+scikit-learn has many tools to inspect a classifier, but they need a single target
+without missing labels. ``task_view`` returns one task of a fitted estimator as an
+ordinary classifier, and ``observed_rows`` selects the rows with a label of that task.
+Here one network predicts which blood values of 442 patients with diabetes are high.
 """
 
 # %%
 # Five tasks, half of the labels missing
 # --------------------------------------
-# Is a blood value above the median of all patients? Each patient had about half of the
-# tests.
+# Each task asks whether a blood value is above the median of all patients. Each patient
+# had about half of the tests.
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
@@ -34,10 +34,11 @@ network = MultiTaskNetClassifier((64,), max_iter=60, random_state=0)
 network.fit(X_train, Y_train)
 
 # %%
-# Each task in the same plot
-# --------------------------
-# ``task_views`` gives all tasks by name. scikit-learn's displays name a curve after the
-# class of its estimator; ``name`` says which task it is.
+# All tasks in one plot
+# ---------------------
+# ``task_views`` returns a dict with a view of each task. By default, scikit-learn's
+# displays label a curve with the class of its estimator; ``name`` labels it with the
+# task.
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import RocCurveDisplay
@@ -57,7 +58,8 @@ axes[1].set_title("Calibration curves")
 # %%
 # Which columns matter for triglycerides?
 # ---------------------------------------
-# By how much does the accuracy of this task fall if a column is shuffled?
+# Permutation importance shuffles one column at a time and measures by how much the
+# accuracy of this task falls.
 from sklearn.inspection import PartialDependenceDisplay, permutation_importance
 
 view = task_view(network, "triglycerides")
@@ -71,8 +73,8 @@ print(
 )
 
 # %%
-# And how does the probability depend on them? It is the mean over the patients if one
-# column is set to the same value for all.
+# Partial dependence shows how the probability depends on a column: it sets the column
+# to the same value for all patients and averages the predictions.
 figure, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained")
 PartialDependenceDisplay.from_estimator(view, X_task, ["bmi", "bp", "age"], ax=axes)
 figure.suptitle("Probability of high triglycerides")

@@ -1,20 +1,20 @@
 """
-==========================================
-Quickstart: one network, four tasks, holes
-==========================================
+==========================================================
+Quickstart: one network for four tasks with missing labels
+==========================================================
 
-Pictures of handwritten digits, and four questions about each: which digit is it, is it
-even, is it above four, does it have a closed loop? As in most real tables, half of the
-answers are missing: nobody looked. One network learns all four tasks from the answers
-that are there, inside a grid search; then the same is done with a separate network for
-each task.
+This example asks four questions about images of handwritten digits: which digit is it,
+is it even, is it above four, and does it have a closed loop? As in most real tables,
+many answers are missing: here half of them. One network learns all four tasks from the
+observed labels, inside a grid search. The example then compares it with a separate
+network for each task.
 """
 
 # %%
-# The data: a DataFrame with holes
-# --------------------------------
-# Each question is a column of ``Y``, in its own words: numbers, booleans, strings. A
-# missing answer is a missing value, of the kind that the column's dtype has.
+# The data: a DataFrame with missing labels
+# -----------------------------------------
+# Each question is a column of ``Y``. The labels can be numbers, booleans or strings. A
+# missing label is the missing value of the column's dtype, for example ``pd.NA``.
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
@@ -39,10 +39,9 @@ print(Y_train.head(), end="\n\n")
 # %%
 # A grid search, as with any classifier
 # -------------------------------------
-# The one thing to know: ``GridSearchCV`` comes from ``skmtl.model_selection``, since
-# scikit-learn's own refuses missing labels. ``cv=3`` balances the labels of every task
-# over the folds. The score is the mean over the tasks of the accuracy on the labels
-# that are there.
+# Import ``GridSearchCV`` from ``skmtl.model_selection``, since scikit-learn's own
+# raises an error if labels are missing. ``cv=3`` balances the labels of every task over
+# the folds. The score is the accuracy on the observed labels, averaged over the tasks.
 from sklearn.callback import ProgressBar
 
 from skmtl import MultiTaskNetClassifier
@@ -56,15 +55,15 @@ columns = ["param_head_hidden_layer_sizes", "mean_test_score", "std_test_score"]
 print(pd.DataFrame(search.cv_results_)[columns].round(3))
 
 # %%
-# Joint against separate
-# ----------------------
-# ``sharing="none"`` gives each task a network of its own, of the same size, trained for
-# as many epochs on the same labels. Both are fitted with five random seeds. The trunk
-# is large on purpose: joint training pays where the network is big enough.
+# One joint network or separate networks
+# --------------------------------------
+# ``sharing="none"`` gives each task its own network of the same size, trained for as
+# many epochs on the same labels. Both are fitted with five random seeds. The trunk is
+# large on purpose: joint training helps if the network is big enough for all tasks.
 
 
 def test_accuracy(sharing):
-    """Accuracy of each task on the test pictures, one row per seed."""
+    """Accuracy of each task on the test images, one row per seed."""
     model = search.best_estimator_
     rows = []
     for seed in range(5):
@@ -86,13 +85,13 @@ table = pd.DataFrame(
     },
     index=Y.columns,
 )
-print(f"\nAccuracy on {len(X_test)} test pictures, mean of {len(joint)} seeds")
+print(f"\nAccuracy on {len(X_test)} test images, mean of {len(joint)} seeds")
 print(table.round(3))
 
 # %%
-# What it says about a new picture
-# --------------------------------
-# ``predict`` answers every question in the labels' own words.
+# Predictions for new images
+# --------------------------
+# ``predict`` returns a label of every task, in the same form as in ``Y``.
 import matplotlib.pyplot as plt
 
 model = search.best_estimator_.set_params(sharing="hard")

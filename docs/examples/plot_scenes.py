@@ -1,24 +1,25 @@
 """
-Pictures with several objects, most labels missing
-==================================================
+Images with several objects and many missing labels
+===================================================
 
-The picture of the lecture on multi-task learning: one network looks at a scene and
-answers several questions at once, and for most pictures most answers were never
-written down. The scenes are made of scikit-learn's handwritten digits, two on a canvas
-of 16 x 16. Four kinds of things are asked for, and a digit can be of several kinds, as
-a thing on the road can be a vehicle and red:
+One network looks at a scene and answers several questions at once, although most labels
+of most scenes are missing: this is the classic example of multi-task learning. The
+scenes are made from scikit-learn's handwritten digits, two on a canvas of 16 x 16
+pixels. There are four questions, and a digit can belong to several of them, as an
+object on the road can be both a vehicle and red:
 
-- does the scene show a digit with a loop (0, 6, 8, 9)?
-- an even digit?
-- a digit of at least 5?
-- a prime (2, 3, 5, 7)?
+- Does the scene show a digit with a loop (0, 6, 8, 9)?
+- Does it show an even digit?
+- Does it show a digit of at least 5?
+- Does it show a prime (2, 3, 5, 7)?
 
-Three of four labels are missing. Three ways to learn from the rest:
+Three of four labels are missing. The example compares three ways to learn from the
+rest:
 
-1. **jointly**: one convolutional trunk, a head for each question;
-2. **separately**: four networks of the same size, one for each question, with half the
-   epochs, so that the four together take twice as long as the joint one;
-3. **a softmax**: one network that must pick one answer per picture.
+1. **joint**: one convolutional trunk with a head for each question;
+2. **separate**: four networks of the same size, one for each question, with half the
+   epochs, so that the four together take twice as long as the joint network;
+3. **softmax**: one network that must choose one answer per image.
 """
 
 import matplotlib.pyplot as plt
@@ -42,7 +43,7 @@ is_kind = np.column_stack([np.isin(digit, members) for members in KINDS.values()
 
 
 def make_scenes(n_scenes, pool, rng):
-    """(n, 1, 16, 16) bytes, two digits of the pool each, and a table of 0 and 1."""
+    """Make (n, 1, 16, 16) bytes with two digits of the pool each, and their labels."""
     X = np.zeros((n_scenes, 1, 16, 16), np.uint8)
     Y = np.zeros((n_scenes, len(KINDS)))
     for scene, answers in zip(X, Y, strict=True):
@@ -55,8 +56,7 @@ def make_scenes(n_scenes, pool, rng):
 
 
 # %%
-# No digit of the test scenes occurs in a training scene. NaN is a label that nobody
-# wrote down.
+# No digit of the test scenes occurs in a training scene. NaN marks a missing label.
 
 rng = np.random.default_rng(0)
 train, test = np.arange(1200), np.arange(1200, len(digits))
@@ -64,8 +64,8 @@ X, Y = make_scenes(800, train, rng)
 Y = Y.mask(rng.random(Y.shape) < 0.75)
 
 figure, axes = plt.subplots(1, 5, figsize=(10, 2.6))
-for axis, picture, answers in zip(axes, X[:, 0], Y.to_numpy(), strict=False):
-    axis.imshow(picture, cmap="gray_r")
+for axis, image, answers in zip(axes, X[:, 0], Y.to_numpy(), strict=False):
+    axis.imshow(image, cmap="gray_r")
     known = [
         f"{'' if answer else 'no '}{kind}"
         for kind, answer in zip(KINDS, answers, strict=True)
@@ -75,8 +75,9 @@ for axis, picture, answers in zip(axes, X[:, 0], Y.to_numpy(), strict=False):
 figure.tight_layout()
 
 # %%
-# A picture goes in as it is, four axes of bytes. `ConvTrunk` is the shared part;
-# `sharing="none"` gives each question a trunk of its own, all trained in one pass.
+# Images are passed as an array with four axes, here of bytes. `ConvTrunk` is the shared
+# trunk. `sharing="none"` gives each question its own trunk, and trains them all in one
+# pass.
 
 
 def network(seed, sharing="hard", n_epochs=60):
@@ -92,7 +93,7 @@ def network(seed, sharing="hard", n_epochs=60):
 
 
 def one_answer(Y, rng):
-    """What a softmax learns from: one of the known kinds, "none" if none is known."""
+    """Choose one of the observed kinds for a softmax, or "none" if there is none."""
     picked = Y.apply(
         lambda row: rng.choice(row.index[row == 1]) if (row == 1).any() else "none",
         axis=1,
@@ -101,7 +102,7 @@ def one_answer(Y, rng):
 
 
 def compare(seed):
-    """Mean ROC AUC of the three ways on one draw of scenes."""
+    """Return the mean ROC AUC of the three ways on one draw of scenes."""
     rng = np.random.default_rng(seed)
     X, Y = make_scenes(800, train, rng)
     Y = Y.mask(rng.random(Y.shape) < 0.75)
@@ -124,9 +125,9 @@ gain = results["joint"] - results["separate"]
 print(f"joint - separate: {gain.mean():.3f}, standard deviation {gain.std():.3f}")
 
 # %%
-# The joint network wins: the questions are about the same strokes, and each label,
-# whatever it answers, teaches the one trunk about them. The softmax loses because its
-# answers exclude one another, where a digit with a loop may well be even.
+# The joint network is best: all questions are about the same strokes, and each label of
+# any question trains the shared trunk to recognise them. The softmax is worst, because
+# its answers exclude one another, although a digit with a loop can be even.
 
 figure, axis = plt.subplots(figsize=(5, 3))
 axis.plot(results.T, ".-", color="tab:blue", alpha=0.5)
@@ -134,6 +135,6 @@ axis.set(ylabel="mean ROC AUC")
 figure.tight_layout()
 
 # %%
-# It costs patience. In one step the joint trunk goes where the mean of four questions
-# pulls it, a separate one straight after its own: after 20 epochs each, neither is
-# ahead.
+# The joint network needs more epochs. A step moves its trunk in the mean direction of
+# the four questions, and that of a separate network in the direction of its own
+# question. After 20 epochs each, neither is ahead.

@@ -1,15 +1,14 @@
 """
-================================================
-Grid search over head sizes, with labels missing
-================================================
+=====================================
+Grid search over trunk and head sizes
+=====================================
 
-How large should the head of each task be, and how large the trunk? `GridSearchCV` of
-``skmtl.model_selection`` answers it as scikit-learn's does for any classifier, even
-where labels are missing.
+How large should the trunk be, and how large the head of each task? `GridSearchCV` of
+``skmtl.model_selection`` works like scikit-learn's, and also accepts missing labels.
 """
 
 # %%
-# The data: four questions about pictures of digits, 70 % of the answers missing.
+# The data are four questions about images of digits, with 70 % of the labels missing.
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
@@ -29,10 +28,10 @@ Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.7)
 # %%
 # The search
 # ----------
-# ``cv=3`` balances the labels of every task over the folds, as
-# `MultiTaskStratifiedKFold` does. A name in ``scoring`` means the metric of each task
-# on the labels that are there, averaged over the tasks, as `multitask_scorer` computes
-# it. Several metrics are recorded at once; ``refit`` says which of them chooses.
+# ``cv=3`` balances the labels of every task over the folds with
+# `MultiTaskStratifiedKFold`. A name in ``scoring`` stands for the metric on the
+# observed labels, averaged over the tasks, as in `multitask_scorer`. You can record
+# several metrics at once; ``refit`` names the one that selects the best candidate.
 from skmtl import MultiTaskNetClassifier
 from skmtl.model_selection import GridSearchCV
 
@@ -50,11 +49,12 @@ search.fit(X, Y)
 print(search.best_params_)
 
 # %%
-# What it found
-# -------------
-# The size of the trunk matters more than that of the heads: the questions are about the
-# same strokes, which the trunk has to see. Beside the largest trunk, linear heads are
-# within a standard error of the best, so that the simplest choice will do.
+# The results
+# -----------
+# The size of the trunk matters more than that of the heads: all questions are about the
+# same strokes, and the trunk has to recognise them. With the largest trunk, linear
+# heads are within a standard error of the best candidate, so the simplest choice is
+# enough.
 import matplotlib.pyplot as plt
 
 table = pd.DataFrame(search.cv_results_)
@@ -62,7 +62,7 @@ error = table["std_test_roc_auc"].mean() / np.sqrt(3)
 scores = table["mean_test_roc_auc"].to_numpy().reshape(len(heads), len(trunks))
 
 figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
-picture = ax.imshow(scores, cmap="cividis", aspect="auto")
+image = ax.imshow(scores, cmap="cividis", aspect="auto")
 for (row, column), score in np.ndenumerate(scores):
     dark = score < (scores.min() + scores.max()) / 2
     ax.text(column, row, f"{score:.3f}", ha="center", color="w" if dark else "k")
@@ -73,5 +73,5 @@ ax.set(
 )
 ax.set_xticks(range(len(trunks)), map(str, trunks))
 ax.set_yticks(range(len(heads)), map(str, heads))
-figure.colorbar(picture)
+figure.colorbar(image)
 plt.show()

@@ -3,17 +3,18 @@
 Pandas in, pandas out
 =====================
 
-442 patients with diabetes. A table with holes goes in as it is; out come tables with
-the same rows and the same columns: a label and a probability for each hole, and a
-report. The holes are made here: blood values that were never taken.
+This example fits a network on a raw table of 442 patients with diabetes, and turns its
+predictions into DataFrames with the rows and columns of the table: a label and a
+probability for each missing label, and a report. The data set is complete, so the
+example removes half of the labels, as if these tests had never been made.
 """
 
 # %%
-# A table with holes
-# ------------------
-# The input: age, sex, body mass index and blood pressure, which is missing for some.
-# The labels: how fast was the year's progression, and which blood values are high? Each
-# patient had about half of the tests.
+# A table with missing labels
+# ---------------------------
+# The input ``X`` has age, sex, body mass index and blood pressure, which is missing for
+# some patients. The labels in ``Y`` say how fast the disease progressed within a year
+# and which blood values are high. Each patient had about half of the tests.
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
@@ -36,18 +37,18 @@ Y = Y.mask(rng.random(Y.shape) < 0.5)
 print(X.head(), Y.head(), sep="\n\n")
 
 # %%
-# Which labels are there?
-# -----------------------
+# Which labels are observed?
+# --------------------------
 from skmtl.inspection import label_report
 
 print(label_report(Y))
 
 # %%
-# Fit, and how good is it?
-# ------------------------
-# Each patient is predicted by a network that never saw them. The tasks have three
-# classes and two; probabilities are then a list of arrays, and ``classes`` says whose
-# columns they are.
+# Cross-validate and fit
+# ----------------------
+# In cross-validation, each patient is predicted by a network that was not fitted on
+# them. One task has three classes and the others have two, so the probabilities are a
+# list of arrays. ``classes`` tells the report which classes their columns are.
 from skmtl import MultiTaskNetClassifier
 from skmtl.metrics import multitask_report
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
@@ -60,16 +61,16 @@ report = multitask_report(Y, p, classes=network.classes_)
 print(report.round(2).to_string())
 
 # %%
-# Every hole filled
-# -----------------
-# Labels that are known stay as they are; the others are the network's.
+# Fill in the missing labels
+# --------------------------
+# Observed labels stay as they are. The network predicts the others.
 predicted = pd.DataFrame(network.predict(X), Y.index, Y.columns)
 print(Y.astype(object).fillna(predicted).head())
 
 # %%
-# How sure is it? The probability of the likeliest label as a table of the same form,
-# and for ten patients as a picture, with the labels in their own words. Bold ones were
-# there.
+# How certain are the predictions? The next table has the probability of the most likely
+# label. The plot shows it for ten patients, together with the labels; observed labels
+# are in bold.
 probabilities = network.predict_proba(X)
 sure = pd.DataFrame(
     np.column_stack([task.max(axis=1) for task in probabilities]), Y.index, Y.columns
@@ -79,7 +80,7 @@ print(sure.head().round(2))
 import matplotlib.pyplot as plt
 
 figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-picture = ax.imshow(sure[:10], cmap="Blues", alpha=0.6, vmin=0, vmax=1, aspect="auto")
+image = ax.imshow(sure[:10], cmap="Blues", alpha=0.6, vmin=0, vmax=1, aspect="auto")
 for row, patient in enumerate(Y.index[:10]):
     for column, task in enumerate(Y):
         known = pd.notna(Y.loc[patient, task])
@@ -93,5 +94,5 @@ for row, patient in enumerate(Y.index[:10]):
         )
 ax.set_xticks(range(len(Y.columns)), Y.columns)
 ax.set_yticks(range(10), Y.index[:10])
-figure.colorbar(picture, label="probability of the likeliest label")
+figure.colorbar(image, label="probability of the most likely label")
 plt.show()

@@ -1,13 +1,13 @@
 """
-Learn A, then B: transfer, joint learning, or from scratch
-==========================================================
+Transfer, joint training, or training from scratch
+==================================================
 
-Transfer learning is the serial cousin of multi-task learning: train on task A, which
-has many labels, then go on with task B, which has few. The lecture's rule: it pays
-where A and B read the same kind of input, where A has far more labels than B, and where
-what A has learned of the input helps B. Here A asks seven questions about a handwritten
-digit, is it a 0, ..., is it a 6?, and all of 1,078 digits are labelled. B asks whether
-it is an 8 or a 9, and has from 10 to 1,000 labels.
+Transfer learning trains on task A, which has many labels, and then on task B, which has
+few. Multi-task learning trains on both at once. Transfer helps if A and B read the same
+kind of input, if A has far more labels than B, and if the features learned from A are
+useful for B. Here A consists of seven questions about a handwritten digit (is it a 0,
+..., is it a 6?), with labels for all 1,078 digits. B asks whether the digit is an 8 or
+a 9, and has from 10 to 1,000 labels.
 """
 
 import matplotlib.pyplot as plt
@@ -27,14 +27,15 @@ A = pd.DataFrame({f"is {d}": (digit == d).astype(float) for d in range(7)})
 B = digit.isin([8, 9]).astype(float).rename("is 8 or 9")
 
 # %%
-# A fitted network goes into ``pretrained`` inside scikit-learn's ``FrozenEstimator``:
-# ``clone`` and searches leave what it holds as it is. Its trunk and input layer are
-# taken over, the heads are new. ``freeze`` says what of the trunk is trained: nothing
-# of it ("trunk" is frozen), or all of it after some epochs.
+# Wrap the fitted network in scikit-learn's ``FrozenEstimator``, which ``clone`` and
+# searches leave unchanged, and pass it as ``pretrained``. The new network copies its
+# trunk and input layer; the heads are new. ``freeze`` sets which part of the trunk
+# stays fixed: the whole trunk (``"trunk"``), or the whole trunk for the first epochs
+# (``UnfreezeAfter``).
 
 
 def ways(network, many, A_train, B_labelled, X):
-    """Four ways to predict B: estimator and what to fit it on."""
+    """Return four ways to predict B: estimators, and the data to fit them on."""
     transfer = clone(network).set_params(pretrained=FrozenEstimator(many))
     X_labelled = X.loc[B_labelled.index]
     together = A_train.assign(B=B_labelled)  # NaN where B has no label
@@ -73,12 +74,13 @@ for seed in range(3):
             results.append({"labels of B": n_labels, "way": way, "ROC AUC": auc})
 
 # %%
-# The crossing
-# ------------
-# With ten labels, what A has learned is worth more than B's own labels; with a
-# thousand, B knows as much from its own. A trunk that stays frozen is the first to be
-# overtaken: it cannot learn what tells an 8 from a 3. Joint learning needs no decision
-# what to freeze, but A's data each time that B is trained.
+# Where the curves cross
+# ----------------------
+# With ten labels of B, the features learned from A are worth more than B's own labels.
+# With a thousand labels, B learns as much on its own. The frozen trunk is the first to
+# be overtaken, since it cannot learn what distinguishes an 8 from a 3. Joint training
+# needs no decision on what to freeze, but it needs the data of A each time that B is
+# trained.
 
 table = pd.DataFrame(results).pivot_table(
     index="labels of B", columns="way", values="ROC AUC", sort=False
@@ -89,7 +91,8 @@ axis.figure.tight_layout()
 plt.show()
 
 # %%
-# All of it can be searched, since a frozen estimator survives ``clone``.
+# A grid search can choose among these settings, since ``clone`` keeps a frozen
+# estimator fitted.
 
 search = GridSearchCV(
     network,

@@ -1,14 +1,14 @@
 """
-==================================================
-Two raw tables: patients and a census, three roads
-==================================================
+================================================
+Three ways to fit two raw tables with categories
+================================================
 
-SUPPORT2 (9,105 patients, five questions, 14 % of the input missing) and Adult (32,561
-people, four questions, some of the answers missing): numbers on any scale, text, holes
-in the input and in the labels. They go in as a DataFrame whose text is of dtype
-category, or through skrub, or through a ColumnTransformer.
+SUPPORT2 has 9,105 patients, five tasks and 14 % missing values in the input. Adult has
+32,561 people, four tasks and some missing labels. Both have numbers on any scale, and
+text. This example fits them in three ways: as a DataFrame whose text columns have dtype
+category, through skrub, and through a ColumnTransformer.
 
-The environment variable SKMTL_DATA names the folder with the two tables of the UCI
+The environment variable SKMTL_DATA names a folder with the two tables of the UCI
 repository (numbers 880 and 2) and a ``load.py`` that reads them.
 """
 
@@ -45,16 +45,16 @@ for name in ("support2", "adult"):
     )
 
     # %%
-    # A plain DataFrame: text becomes a category, and that is all.
+    # A plain DataFrame: only convert text columns to dtype category.
     as_category = dict.fromkeys(text, "category")
     plain = clone(network).fit(X_train.astype(as_category), Y_train)
 
     # %%
-    # skrub looks at each column and encodes it, text and dates too.
+    # skrub chooses an encoding for each column, including text and dates.
     skrub = tabular_pipeline(clone(network)).fit(X_train, Y_train)
 
     # %%
-    # A ColumnTransformer encodes some columns and lets the others pass.
+    # A ColumnTransformer encodes the text columns and passes the others through.
     encode = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), text),
         remainder="passthrough",
