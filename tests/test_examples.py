@@ -4,7 +4,7 @@ import os
 import runpy
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "examples").glob("*.py"))
