@@ -1,7 +1,7 @@
-"""Try what `python -m build` made as its users get it: `.ci/try_wheel.py dist`.
+"""Try the archives of `python -m build` as users get them: `.ci/try_wheel.py dist`.
 
-The archives hold the files that they should, and no others; the wheel works in an
-environment of its own, first without extras, then with them.
+Checks that the archives have exactly the right files, and that the wheel works in a
+separate environment, first without extras and then with them.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ try:
 except ImportError as error:
     assert "skmtl[onnx]" in str(error)
 else:
-    raise AssertionError("to_onnx does without its extra")
+    raise AssertionError("to_onnx must raise ImportError without its extra")
 
 table = np.c_[np.arange(len(X)), X[:, :4], Y]
 names = "id,a,b,c,d,tox 1,tox 2,tox 3"
@@ -63,7 +63,7 @@ def check_archives(folder: Path) -> Path:
     listed = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True)
     tracked = set(listed.splitlines())
     with tarfile.open(sdist) as archive:
-        # Without the name of the folder that it unpacks to.
+        # Without the name of the top folder in the archive.
         names = {name.partition("/")[2] for name in archive.getnames()}
     meant = {name for name in tracked if not name.startswith((".ci/", ".github/"))}
     compare(sdist, names, meant | {"PKG-INFO"})
@@ -74,17 +74,17 @@ def check_archives(folder: Path) -> Path:
 
 
 def compare(archive: Path, names: set[str], meant: set[str]) -> None:
-    """Exit and say what is missing and what is too much, if the names differ."""
+    """Exit with the missing and the superfluous names, if the names differ."""
     if names != meant:
         raise SystemExit(
             f"{archive.name} lacks {sorted(meant - names)}\n"
             f"and should not have {sorted(names - meant)}."
         )
-    print(f"{archive.name}: {len(names)} files, as they should be")
+    print(f"{archive.name}: {len(names)} files, as expected")
 
 
 def try_wheel(wheel: Path, folder: Path) -> None:
-    """Install the wheel in the folder, and use it there."""
+    """Install the wheel in a folder, and use it there."""
     venv.create(folder / "venv", with_pip=True)
     programs = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
 
@@ -93,7 +93,9 @@ def try_wheel(wheel: Path, folder: Path) -> None:
         print("+", program, *shown, flush=True)
         done = subprocess.run([str(programs / program), *arguments], cwd=folder)
         if done.returncode != code:
-            raise SystemExit(f"{program} ended with {done.returncode}, not {code}.")
+            raise SystemExit(
+                f"{program} must exit with code {code}; got {done.returncode}."
+            )
 
     install = ("-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
     execute = ("-I", "-W", "error", "-c")

@@ -1,9 +1,9 @@
 """Multi-task learning with missing labels for scikit-learn.
 
-`MultiTaskNetClassifier`, `MultiTaskNetRegressor` and, for classes beside numbers,
-`MultiTaskNet` train one neural network on many tasks at once: layers that the tasks
-share (the trunk) and a head per task. NaN in `y` means that nobody measured this label;
-only measured labels enter the loss.
+`MultiTaskNetClassifier`, `MultiTaskNetRegressor` and, for classes and numbers together,
+`MultiTaskNet` train one neural network on many tasks at once. The tasks share layers
+(the trunk), and each task has its own head. NaN in `y` means that nobody measured this
+label: the loss uses every observed label and ignores the missing ones.
 """
 
 from importlib import import_module
@@ -58,7 +58,7 @@ _SUBMODULES = (
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that `import skmtl.model_selection` does not load torch.
+    # Names are imported lazily, so that `import skmtl.model_selection` needs no torch.
     if name in _ESTIMATORS:
         return getattr(import_module("skmtl._estimators"), name)
     if name == "to_onnx":

@@ -1,4 +1,4 @@
-"""`python -m skmtl`, the command line."""
+"""Run the command line with `python -m skmtl`."""
 
 from skmtl._cli import main
 

@@ -1,4 +1,4 @@
-"""What must be undone, whatever happens: also where Ctrl-C cuts the undoing short."""
+"""Clean-up that always runs, even if Ctrl-C interrupts the clean-up itself."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def at_the_end(undo: Callable[[], None]) -> Iterator[None]:
-    """Call `undo`, which is of no effect the second time, when the body has ended.
+    """Call `undo` when the body has ended.
 
-    An interrupt may strike within `undo` as anywhere else: then it is called again.
+    It is called twice, because an interrupt may stop the first call. The second call
+    must therefore have no effect if the first one was completed.
     """
     try:
         try:

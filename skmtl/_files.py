@@ -1,7 +1,8 @@
-"""One file of arrays and JSON, in the safetensors format, that is trusted in nothing.
+"""A safetensors file of arrays and JSON. Its reader checks everything in it.
 
-The header of safetensors has room for text: there are the kind and version of the file,
-a JSON document and a SHA-256 over all of it, so that no change goes unnoticed.
+The header of a safetensors file has room for text. We store the kind and the version of
+the file there, a JSON document, and a SHA-256 checksum of everything, so that any
+change is noticed.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ _FIELDS = {"kind", "version", "document", "sha256"}
 
 
 class FileError(ValueError):
-    """The file is not what its reader takes."""
+    """The file cannot be read, or is not of the expected kind."""
 
 
 def write_file(
@@ -32,8 +33,8 @@ def write_file(
     document: Any,
     arrays: Mapping[str, NDArray],
 ) -> None:
-    """Write a whole file or none: until it is there, readers see the old one."""
-    # Not ascontiguousarray, which gives a number an axis.
+    """Write a file in one step: until it is complete, readers see the old one."""
+    # Not ascontiguousarray, which turns a 0-D array into a 1-D one.
     arrays = {
         name: np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
         for name, array in arrays.items()
@@ -42,7 +43,7 @@ def write_file(
     unknown = [d for d in dtypes if d.kind not in "biuf" or d.itemsize > 8]
     if unknown:
         raise ValueError(
-            f"Arrays must be of numbers or booleans to be written; got {unknown}."
+            f"The arrays of a file must hold numbers or booleans; got {unknown}."
         )
     text = json.dumps(document, allow_nan=False)
     metadata = {
@@ -57,48 +58,48 @@ def write_file(
 def read_file(
     path: str | os.PathLike, kinds: Collection[str]
 ) -> tuple[Any, dict[str, NDArray]]:
-    """The document and the arrays.
+    """Return the document and the arrays.
 
-    Raises FileError for whatever is not a whole file of one of these kinds. The memory
-    that it takes is a small multiple of the file.
+    Raises FileError for anything but a complete file of one of these kinds. Memory use
+    is a small multiple of the size of the file.
     """
     content = Path(path).read_bytes()
     metadata = _metadata(content)
     kind = metadata["kind"]
     if kind not in kinds:
         expected = " or ".join(map(repr, kinds))
-        raise FileError(f"it is a file of kind {kind!r}, not {expected}")
+        raise FileError(f"it is a file of kind {kind!r} instead of {expected}")
     if metadata["version"] != str(VERSION):
         raise FileError(
-            f"it has version {metadata['version']!r} of the format, and this version "
-            f"of skmtl reads {VERSION}; use the version of skmtl that wrote it"
+            f"its format has version {metadata['version']!r}, but this version of "
+            f"skmtl reads version {VERSION}; use the version of skmtl that wrote it"
         )
     try:
         arrays = safetensors.numpy.load(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FileError(f"its arrays cannot be read: {error}") from error
     if _digest(kind, metadata["document"], arrays) != metadata["sha256"]:
-        raise FileError("its checksum does not fit its content: it is damaged")
+        raise FileError("its checksum does not match its content: it is damaged")
     flags = [array for array in arrays.values() if array.dtype == bool]
     if any((array.reshape(-1).view(np.uint8) > 1).any() for array in flags):
-        raise FileError("it has a flag that is neither true nor false")
+        raise FileError("one of its booleans is neither true nor false")
     return _parse(metadata["document"]), arrays
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """Our own fields of the header, after the header was looked at as text.
+    """Return our own fields of the header, which is parsed here as JSON.
 
-    safetensors checks offsets and shapes, but takes the last of two equal keys.
+    safetensors checks offsets and shapes, but keeps the last of two equal keys.
     """
     n_bytes = int.from_bytes(content[:8], "little")
     if len(content) < 8 or n_bytes > len(content) - 8:
-        raise FileError("it is too short, or no safetensors file")
+        raise FileError("it is too short, or it is not a safetensors file")
     header = _parse(content[8 : 8 + n_bytes])
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or set(metadata) != _FIELDS:
-        raise FileError("it was not written by skmtl: its header has other fields")
+        raise FileError("skmtl did not write it: its header has other fields")
     if not all(isinstance(value, str) for value in metadata.values()):
-        raise FileError("the fields of its header are not text")
+        raise FileError("the fields of its header must be text")
     return metadata
 
 
@@ -114,12 +115,12 @@ def _parse(text: str | bytes) -> Any:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise FileError("its JSON has a key twice")
+        raise FileError("its JSON contains a key twice")
     return result
 
 
 def _refuse(constant: str) -> Any:
-    raise FileError(f"its JSON has {constant}, which is no number")
+    raise FileError(f"its JSON contains {constant}, which is not a valid number")
 
 
 def _digest(kind: str, text: str, arrays: Mapping[str, NDArray]) -> str:
@@ -134,7 +135,7 @@ def _digest(kind: str, text: str, arrays: Mapping[str, NDArray]) -> str:
 
 
 def _update(digest: Any, part: Any) -> None:
-    """With its length, so that no part can pass for the beginning of the next."""
+    """Add a part, preceded by its length: parts split elsewhere differ then."""
     digest.update(len(part).to_bytes(8, "little"))
     digest.update(part)
 
@@ -146,13 +147,16 @@ def _replace_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Name of a file to write, which takes the place of `path` if all went well.
+    """Yield a temporary path to write to, and move it to `path` if no error occurred.
 
-    In one step, which a kill or a loss of power cannot halve.
+    The move is atomic, also if the process is killed or the power fails.
     """
-    path = path.resolve()  # a link stays one
+    path = path.resolve()  # so that a link stays a link
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{str(path)!r} cannot be written: no such folder.")
+        raise FileNotFoundError(
+            f"{str(path)!r} must be in an existing folder, but {str(path.parent)!r} "
+            "does not exist. Create it first."
+        )
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part

@@ -1,4 +1,4 @@
-"""What an interrupt from the keyboard does to a fit."""
+"""How a fit reacts to an interrupt from the keyboard."""
 
 import contextvars
 from collections.abc import Callable
@@ -8,13 +8,16 @@ _come_through = contextvars.ContextVar("interrupts come through", default=False)
 
 
 def catches_interrupts() -> bool:
-    """Whether a fit ends with the best weights so far, as if it were complete."""
+    """Whether an interrupted fit ends normally, with the best weights so far."""
     return not _come_through.get()
 
 
 def call_uncaught(function: Callable, *args: Any, **kwargs: Any) -> Any:
-    """Call where a fit that was cut short would pass for a whole one."""
-    # In a context of its own, so that no interrupt can leave the variable set.
+    """Call `function` so that an interrupt within it is raised.
+
+    It is used if a fit that ended early could be mistaken for a complete one.
+    """
+    # In its own context, so that an interrupt cannot leave the variable set.
     context = contextvars.copy_context()
     context.run(_come_through.set, True)
     return context.run(function, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Lists in messages, and warnings of the line in the user's code."""
+"""Lists in messages, and warnings that point to a line of the user's code."""
 
 import re
 import sys
@@ -7,34 +7,34 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-# Code that stands between the user's line and ours: whoever reads the warning can
-# change nothing there.
+# Packages that stand between the user's line and ours. Warnings do not point there,
+# because the user cannot change that code.
 _BETWEEN = {"skmtl", "sklearn", "joblib", "contextlib", "functools", "torch"}
 _ONCE = {"default", "module", "once"}
-# What was shown of which line, and to whom.
+# Which warning was shown for which line, and to which recipient.
 _shown: dict[tuple[str, int, type[Warning], str], tuple[Any, Any]] = {}
 
 
 def shorten(items: Iterable[Any]) -> str:
-    """The first of many items, for a message."""
+    """Return the first few of many items, for a message."""
     shown = [repr(item) for item in items]
     rest = f", ... ({len(shown)} in all)" if len(shown) > 5 else ""
     return "[" + ", ".join(shown[:5]) + rest + "]"
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the first line outside of skmtl, scikit-learn and joblib.
+    """Issue a warning at the innermost line outside skmtl, scikit-learn and joblib.
 
-    Python shows a warning once for each line, but forgets so with `catch_warnings`,
-    which scikit-learn calls for each fit of a search: it is remembered here.
+    Python shows a warning once per line, but `catch_warnings` makes it forget what it
+    showed, and scikit-learn calls that for every fit of a search. We remember it here.
     """
     frame = sys._getframe()
     while frame.f_back is not None and _is_between(frame):
         frame = frame.f_back
     code, line, names = frame.f_code, frame.f_lineno, frame.f_globals
     registry = names.setdefault("__warningregistry__", {})
-    # A cell of a notebook that runs anew has a new registry, and each block that
-    # records warnings a function of its own.
+    # A notebook cell that is run again has a new registry, and each block that records
+    # warnings has its own function.
     recipient = registry, getattr(warnings, "_showwarnmsg_impl", None)
     key = code.co_filename, line, category, message
     module = names.get("__name__", "<string>")
@@ -53,7 +53,7 @@ def _is_between(frame: FrameType) -> bool:
 def _is_shown_once(
     message: str, category: type[Warning], module: str, line: int
 ) -> bool:
-    """Whether the filters, read as Python does, show a warning once for each line."""
+    """Whether the filters, read as Python reads them, show a warning once per line."""
     for action, text, kind, where, at in warnings.filters:
         if (
             issubclass(category, kind)

@@ -1,10 +1,10 @@
-"""Output kinds: what a head gives for a task, its loss, and what is predicted from it.
+"""Output kinds: the outputs of a head, their loss, and the predictions from them.
 
-A kind owns all that differs between a binary task, one of several classes and one of
-numbers. The network, the loop and the estimators ask it, and never the number of
-classes. A new kind is a class here, of which `KINDS` knows.
+A kind owns everything that differs between binary, multiclass and numeric tasks. The
+network, the training loop and the estimators ask the kind and never look at the number
+of classes. To add a kind, add a class here and include it in `OutputKind`.
 
-A missing label has the code -1 and the weight 0; nothing else marks it.
+A missing label has code -1 and weight 0. Nothing else marks it.
 """
 
 import math
@@ -20,26 +20,26 @@ from torch.nn import functional as F
 
 
 class Targets(NamedTuple):
-    """y of some rows and tasks."""
+    """The labels of some rows and tasks."""
 
-    codes: Tensor  # (batch, n_tasks), -1 where missing; 0 for a number
-    numbers: Tensor | None  # (batch, n_tasks), standardised; 0 where there is none
+    codes: Tensor  # (batch, n_tasks), -1 if missing; 0 for an observed number
+    numbers: Tensor | None  # (batch, n_tasks), standardised; 0 if there is no number
 
     def of_tasks(self, tasks: Tensor) -> "Targets":
-        """Some of the tasks."""
+        """The labels of some of the tasks."""
         numbers = None if self.numbers is None else self.numbers.index_select(1, tasks)
         return Targets(self.codes.index_select(1, tasks), numbers)
 
 
 class Labels(NamedTuple):
-    """Labels of some rows as the loss reads them, their tasks group by group."""
+    """Labels of some rows as the loss reads them, with the tasks in group order."""
 
-    targets: Tensor  # (batch, n_logits), 1 where the label is the logit's class
-    weights: Tensor  # (batch, n_tasks), 0 where the label is missing
+    targets: Tensor  # (batch, n_logits), 1 if the label is the logit's class
+    weights: Tensor  # (batch, n_tasks), 0 if the label is missing
     pull: Tensor  # (batch, n_logits), - weight * target
 
     def split(self, n_rows: int) -> "list[Labels]":
-        """So many rows each, the last ones fewer."""
+        """Parts of `n_rows` rows each; the last part can be smaller."""
         fields = [field.split(n_rows) for field in self]
         return [Labels(*parts) for parts in zip(*fields, strict=True)]
 
@@ -49,11 +49,11 @@ class Labels(NamedTuple):
 
 @dataclass(frozen=True)
 class Binary:
-    """Two classes: one logit, the logistic loss."""
+    """Two classes: one logit, log loss."""
 
     n_logits: ClassVar[int] = 1
     n_classes: ClassVar[int] = 2
-    is_bounded: ClassVar[bool] = True  # whether its loss is never below 0
+    is_bounded: ClassVar[bool] = True  # whether the loss is never negative
     order: ClassVar[tuple[int, int]] = (0, 2)
 
     def weigh(
@@ -85,7 +85,7 @@ class Binary:
 
 @dataclass(frozen=True)
 class Multiclass:
-    """Any other number of classes: a logit each, cross-entropy."""
+    """Any other number of classes: one logit for each, cross-entropy."""
 
     n_classes: int
 
@@ -131,14 +131,14 @@ class Multiclass:
     ) -> Tensor:
         """(n_members, batch, n_logits) -> (n_members, batch, n_tasks, n_classes).
 
-        torch's softmax takes a tenth of the time along the first axis, for few classes.
+        For few classes, torch's softmax is ten times as fast along the first axis.
         """
         classes_first = z.unflatten(2, (-1, self.n_classes)).movedim(-1, 0).contiguous()
         return function(classes_first, 0).movedim(0, -1)
 
 
 class Number:
-    """A number z, standardised: what the losses have in common."""
+    """A standardised number z: what its losses have in common."""
 
     n_logits: ClassVar[int] = 1
     is_bounded: ClassVar[bool] = True
@@ -156,13 +156,13 @@ class Number:
         return Labels(numbers, weights, -weights * numbers)
 
     def moments(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(n_members, batch, n_tasks): mean and variance that each member predicts."""
+        """(n_members, batch, n_tasks): the mean and variance that a member predicts."""
         return z, torch.zeros_like(z)
 
 
 @dataclass(frozen=True)
 class SquaredError(Number):
-    """Half of the squared error: minus the log-density of a normal of deviation 1."""
+    """Half of the squared error, the negative log-likelihood of a unit normal."""
 
     order: ClassVar[tuple[int, int]] = (1, 0)
 
@@ -175,7 +175,7 @@ class SquaredError(Number):
 
 @dataclass(frozen=True)
 class AbsoluteError(Number):
-    """The absolute error: what is predicted is a median."""
+    """The absolute error, which predicts medians."""
 
     order: ClassVar[tuple[int, int]] = (1, 1)
     constant_loss: ClassVar[float] = math.sqrt(2 / math.pi)  # of normal numbers
@@ -189,10 +189,10 @@ class AbsoluteError(Number):
 
 @dataclass(frozen=True)
 class Gaussian(Number):
-    """Minus the log-density of a normal whose mean and variance are predicted.
+    """The negative log-likelihood of a normal with predicted mean and variance.
 
-    The second logit r gives the variance softplus(r + log(e - 1)) + 1e-4, which is 1 at
-    r = 0, so that a network begins with the deviation of the training values.
+    The second logit r gives the variance softplus(r + log(e - 1)) + 1e-4. It is about 1
+    at r = 0, so a network starts with the standard deviation of the training values.
     """
 
     n_logits: ClassVar[int] = 2
@@ -239,15 +239,15 @@ NUMBER_KINDS: dict[str, OutputKind] = {
 
 
 def kind_of_classes(n_classes: int) -> OutputKind:
-    """That of a task with so many classes."""
+    """The output kind of a task with this number of classes."""
     return Binary() if n_classes == Binary.n_classes else Multiclass(n_classes)
 
 
 def constant_loss(totals: NDArray, outputs: Sequence[OutputKind]) -> float:
     """The loss of the best prediction that is the same for all rows, in nats.
 
-    For classes these are the shares of the labels. `totals` (n_tasks, most codes) are
-    the weights of the observed labels of each code, over which the loss is summed.
+    For classes this prediction is their frequencies. The loss is summed over the
+    observed labels, whose weights by code are `totals` (n_tasks, most codes).
     """
     per_task = totals.sum(axis=1, keepdims=True)
     loss = -float(rel_entr(totals, per_task).sum())
@@ -265,11 +265,11 @@ class OutputGroup(NamedTuple):
 
     kind: OutputKind
     tasks: tuple[int, ...]
-    columns: slice  # of the flat block of logits
+    columns: slice  # in the flat block of logits
 
 
 def output_groups(outputs: tuple[OutputKind, ...]) -> list[OutputGroup]:
-    """Split the tasks by kind and the logits' columns likewise."""
+    """Group the tasks, and the columns of the logits, by output kind."""
     groups, start = [], 0
     for kind in sorted(set(outputs), key=lambda kind: kind.order):
         tasks = tuple(t for t, own in enumerate(outputs) if own == kind)
@@ -285,9 +285,9 @@ def weigh_labels(
     sample_weight: Tensor | None,
     groups: list[OutputGroup],
 ) -> Labels:
-    """What the loss reads of some rows.
+    """The labels of some rows as the loss reads them.
 
-    `weight_table` is (n_tasks, 1 + n_classes): its first column, that of code -1, is 0.
+    `weight_table` is (n_tasks, 1 + n_classes). Its first column, for code -1, is 0.
     `sample_weight` is (batch, 1) or (batch, n_tasks).
     """
     parts = []
@@ -316,9 +316,10 @@ def task_losses(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Te
 
 
 def logit_gradient(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Tensor:
-    """Gradient of the sum of `task_losses`, and over the members, not of their mean.
+    """Gradient of the losses, summed over the tasks and over the members.
 
-    In closed form, for classes weight * (probability - target).
+    Unlike `task_losses`, it is not averaged over the members. It is in closed form; for
+    classes it is weight * (probability - target).
     """
     return _side_by_side(
         [
@@ -329,7 +330,7 @@ def logit_gradient(logits: Tensor, labels: Labels, groups: list[OutputGroup]) ->
 
 
 def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:
-    """(n_tasks,), group by group -> (n_tasks,)."""
+    """(n_tasks,) in group order -> (n_tasks,) in the order of the tasks."""
     if len(groups) == 1:
         return values
     tasks = [task for group in groups for task in group.tasks]
@@ -339,7 +340,7 @@ def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:
 def _by_group(
     logits: Tensor, labels: Labels, groups: list[OutputGroup]
 ) -> Iterator[tuple[OutputGroup, Tensor, Labels]]:
-    """Each group with its own columns."""
+    """Each group with its own columns of the logits and labels."""
     if len(groups) == 1:
         yield groups[0], logits, labels
         return
@@ -369,23 +370,24 @@ def probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
 
 
 def positive_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
-    """Those of the second of two classes: (batch, tasks of the group)."""
+    """Mean probability of the second of two classes: (batch, tasks of the group)."""
     p = torch.sigmoid(logits[..., group.columns].double())
     return p[0] if len(p) == 1 else p.mean(0)
 
 
 def log_probabilities(logits: Tensor, group: OutputGroup) -> Tensor:
-    """Log of `probabilities`, exact where they are too small for float64."""
+    """Log of `probabilities`, exact even if they are too small for float64."""
     kind: Any = group.kind
     log_p: Tensor = kind.log_probabilities(logits[..., group.columns].double())
     return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
 
 def moments(logits: Tensor, group: OutputGroup) -> Tensor:
-    """Of the members' mixture: (batch, tasks of the group, 3), standardised.
+    """Moments of the mixture of the members: (batch, tasks of the group, 3).
 
-    The mean, the mean of the members' variances and the variance of their means, whose
-    sum is the variance of the mixture (Lakshminarayanan et al. 2017, section 2.4).
+    These are the mean, the mean of the members' variances, and the variance of their
+    means, all standardised. The sum of the last two is the variance of the mixture
+    (Lakshminarayanan et al. 2017, section 2.4).
     """
     kind: Any = group.kind
     means, variances = kind.moments(logits[..., group.columns].double())
@@ -395,14 +397,14 @@ def moments(logits: Tensor, group: OutputGroup) -> Tensor:
 
 
 def most_likely(logits: Tensor, group: OutputGroup) -> Tensor:
-    """(batch, tasks of the group): the class's code, or the standardised number."""
+    """(batch, tasks of the group): the code of a class, or the standardised number."""
     if isinstance(group.kind, Number):
         return moments(logits, group)[..., 0]
     return probabilities(logits, group).argmax(-1)
 
 
 def probabilities_or_moments(logits: Tensor, group: OutputGroup) -> Tensor:
-    """(batch, tasks of the group, n_classes), or (..., 3) of numbers, as `moments`."""
+    """`probabilities` of a group of classes, or `moments` of a group of numbers."""
     if isinstance(group.kind, Number):
         return moments(logits, group)
     return probabilities(logits, group)

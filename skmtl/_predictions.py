@@ -1,4 +1,4 @@
-"""The view of each task in y and in what estimators predict."""
+"""The part of each task in y and in the predictions of estimators."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,35 +27,35 @@ from skmtl._targets import (
 
 
 def fitted_network(estimator: Any) -> Any:
-    """Our fitted estimator in a search or a Pipeline; None if there is none.
+    """Our fitted estimator inside a search or a Pipeline; None if there is none.
 
-    It knows the tasks, and of which it had labels.
+    It knows the tasks, and which of them had labels.
     """
     *_, innermost = _nested(estimator)
     return innermost if hasattr(innermost, "_is_labelled") else None
 
 
 def fitted_tasks(estimator: Any) -> Tasks | None:
-    """Those of our estimator, or meta-estimator, in a search or a Pipeline."""
+    """The tasks of our estimator or meta-estimator, also in a search or Pipeline."""
     tasks = (getattr(layer, "_tasks", None) for layer in _nested(estimator))
     return next((found for found in tasks if found is not None), None)
 
 
 def declared_task_types(estimator: Any) -> TaskTypes | None:
-    """What our estimator, fitted or not, takes its tasks for; None for others."""
+    """The task types of our estimator, fitted or not; None for other estimators."""
     *_, innermost = _nested(estimator)
     types: TaskTypes | None = getattr(innermost, "task_types", None)
     return types
 
 
 def _nested(estimator: Any) -> Iterator[Any]:
-    """The estimator, the one that it holds, and so on."""
+    """The estimator, the one that it wraps, and so on."""
     yield estimator
-    # It has the attributes of what it holds; the view of a task is frozen too, and an
-    # estimator of its own.
+    # A FrozenEstimator has all attributes of the wrapped one. The view of a task is a
+    # subclass, but it is not looked into.
     if type(estimator) is FrozenEstimator:
         yield from _nested(estimator.estimator)
-    elif hasattr(estimator, "_wrapped_estimator"):  # of our meta-estimators
+    elif hasattr(estimator, "_wrapped_estimator"):  # one of our meta-estimators
         yield from _nested(estimator._wrapped_estimator())
     elif hasattr(estimator, "best_estimator_"):
         yield from _nested(estimator.best_estimator_)
@@ -69,18 +69,18 @@ def _nested(estimator: Any) -> Iterator[Any]:
 
 
 def guess_task_types(y: Any) -> TaskTypes:
-    """Numbers with decimals, or many whole ones, are numbers; the rest is classes."""
+    """Columns with decimals, or many whole numbers, are numeric; others are classes."""
     columns, names, _ = read_columns(y)
     return named_task_types(names, [looks_like_numbers(column) for column in columns])
 
 
 def looks_like_numbers(column: Column) -> bool:
-    """Whether a column has numbers with decimals, or many whole ones."""
+    """Whether a column has numbers with decimals, or many whole numbers."""
     return must_be_numbers(column) or _has_many_whole_numbers(plain_numbers(column))
 
 
 def named_task_types(names: list | None, are_numbers: ArrayLike) -> TaskTypes:
-    """In the form that `encode` reads; `names` are those that y has, if any."""
+    """Task types in the form that `encode` reads; `names` are those of y, if any."""
     is_number = np.asarray(are_numbers, dtype=bool)
     if is_number.all() or not is_number.any():
         return "number" if is_number.all() else "class"
@@ -89,7 +89,7 @@ def named_task_types(names: list | None, are_numbers: ArrayLike) -> TaskTypes:
 
 
 def _has_many_whole_numbers(values: NDArray | None) -> bool:
-    # To sort 0 and 1, as most tasks have, would take longer than all the rest.
+    # Skip tasks with 0 and 1, as most are: sorting them would take most of the time.
     if (
         values is None
         or len(values) == 0
@@ -103,7 +103,7 @@ def _has_many_whole_numbers(values: NDArray | None) -> bool:
 
 
 def tasks_at(tasks: Tasks, positions: NDArray) -> Tasks:
-    """Some of the tasks."""
+    """The tasks at these positions."""
     targets = [tasks.targets[t] for t in positions]
     return replace(tasks, names=tasks.names[positions], targets=targets)
 
@@ -112,7 +112,7 @@ def tasks_at(tasks: Tasks, positions: NDArray) -> Tasks:
 
 
 def entries_of(y_pred: Any, n_samples: int, n_tasks: int) -> list[Any] | None:
-    """The entry of each task, of a list of them; None of a table."""
+    """The entry of each task if y_pred is a list of them; None for a table."""
     if isinstance(y_pred, np.ndarray):
         return list(y_pred) if y_pred.ndim == 3 and len(y_pred) == n_tasks else None
     if not isinstance(y_pred, list | tuple) or len(y_pred) != n_tasks:
@@ -126,7 +126,7 @@ def entries_of(y_pred: Any, n_samples: int, n_tasks: int) -> list[Any] | None:
 def predictions_at(
     y_pred: Any, positions: NDArray, n_samples: int, n_tasks: int
 ) -> Any:
-    """What y_pred has of some tasks, in its own form."""
+    """The part of some tasks in y_pred, in its own form."""
     if len(positions) == n_tasks:
         return y_pred
     entries = entries_of(y_pred, n_samples, n_tasks)
@@ -140,22 +140,22 @@ def predictions_at(
     if n_columns != n_tasks:
         raise ValueError(
             f"y_pred must have an entry or a column for each of the {n_tasks} tasks of "
-            f"y_true; got {type(y_pred).__name__} that has not. Pass a list with an "
-            "entry per task, or a table with a column per task."
+            f"y_true, but this {type(y_pred).__name__} does not. Pass a list with one "
+            "entry per task, or a table with one column per task."
         )
     return _safe_indexing(table, positions, axis=1)
 
 
 def is_list_of_tables(scores: Any) -> bool:
-    """Whether there is an array (n_samples, n_classes) per task."""
+    """Whether scores has an array (n_samples, n_classes) per task."""
     if isinstance(scores, np.ndarray):
         return scores.ndim == 3
     return isinstance(scores, list | tuple) and np.ndim(scores[0]) == 2
 
 
 def is_of_one_task(scores: NDArray, tasks: Tasks) -> bool:
-    """Whether an array belongs to one task, and has no column per task."""
-    # Most estimators predict a single task in two axes in the form of one axis.
+    """Whether an array belongs to one task, rather than having a column per task."""
+    # If y is 2-D with one task, most estimators predict as if y were 1-D.
     has_classes = tasks.n_tasks == 1 and scores.ndim == 2 and scores.shape[1] > 1
     return tasks.is_1d or scores.ndim == 1 or has_classes
 
@@ -170,7 +170,7 @@ def split_scores(scores: Any, tasks: Tasks) -> list[NDArray]:
     if len(parts) != tasks.n_tasks:
         raise ValueError(
             f"y_pred must have a column or an array for each of the {tasks.n_tasks} "
-            f"tasks of y_true; got {len(parts)}. Pass what predict_proba gives."
+            f"tasks of y_true; got {len(parts)}. Pass the output of predict_proba."
         )
     return parts
 
@@ -178,9 +178,9 @@ def split_scores(scores: Any, tasks: Tasks) -> list[NDArray]:
 def split_classes(
     classes: Any, tasks: Tasks, names: Sequence[str] = ()
 ) -> list[NDArray] | None:
-    """The classes that each task's columns stand for; None where nobody says it.
+    """The classes of each task, in the order of its columns; None if not known.
 
-    `names` are those of the tasks by which a mapping has them.
+    `names` are the names of the tasks in a mapping.
     """
     if isinstance(classes, np.ndarray) and classes.ndim == 1 and tasks.n_tasks > 1:
         # MLPClassifier's `classes_` numbers the tasks if there are several.
@@ -191,7 +191,8 @@ def split_classes(
         lacking = [name for name in names if name not in classes]
         if lacking:
             raise ValueError(
-                f"classes must have those of each task, but lacks {shorten(lacking)}."
+                "classes must have an entry for each task, but it has none for "
+                f"{shorten(lacking)}. Add the classes of these tasks."
             )
         classes = [classes[name] for name in names]
     are_of_one = len(classes) > 0 and all(np.ndim(part) == 0 for part in classes)
@@ -201,8 +202,8 @@ def split_classes(
     elif len(classes) != tasks.n_tasks or are_of_one:
         got = "the classes of one" if are_of_one else str(len(classes))
         raise ValueError(
-            f"classes must have one array per task of y_true, {tasks.n_tasks}; got "
-            f"{got}. Pass `classes_` of the estimator."
+            f"classes must have one array for each of the {tasks.n_tasks} tasks of "
+            f"y_true; got {got}. Pass `classes_` of the estimator."
         )
     return [np.asarray(task_classes) for task_classes in classes]
 
@@ -210,10 +211,10 @@ def split_classes(
 def probabilities_by_task(
     probabilities: Any, classes: Any, tasks: Tasks
 ) -> list[NDArray | None]:
-    """(n_samples, n_classes) of each task, None for numbers.
+    """(n_samples, n_classes) for each task, None for numeric tasks.
 
-    `classes` are those of the estimator, which may lack some of the tasks' classes:
-    their probability is 0.
+    `classes` are those of the estimator. If they lack a class of a task, its
+    probability is 0.
     """
     of_classes = np.flatnonzero(~tasks.are_numbers)
     result: list[NDArray | None] = [None] * tasks.n_tasks
@@ -236,7 +237,7 @@ def probabilities_by_task(
 
 
 def as_floats(scores: Any) -> NDArray:
-    """In their own precision, which decides where metrics clip."""
+    """Scores as floats in their own precision, which decides where metrics clip."""
     array = np.asarray(scores)
     if array.dtype.kind == "f":
         return array
@@ -244,7 +245,8 @@ def as_floats(scores: Any) -> NDArray:
         return array.astype(float)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            "y_pred must be numbers, a column per task or a list with an array per "
-            f"task; got {type(scores).__name__} that cannot be read as such: {error}. "
-            "Pass what predict_proba or decision_function gives."
+            "y_pred must be numbers: a table with one column per task, or a list with "
+            f"one array per task; got a {type(scores).__name__} that cannot be "
+            f"converted: {error}. Pass the output of predict_proba or "
+            "decision_function."
         ) from error

@@ -10,14 +10,14 @@ from torch import Tensor
 from skmtl._network import ColumnEncoder, Positions, SparseRows
 from skmtl._outputs import Targets
 
-# Of what is read and computed at once, batches in training and rows in a forward pass
-# without gradient: 4 MiB of float32, so that the caches hold a good part of them.
+# Elements that are read and computed at once: batches in training, rows in a forward
+# pass without gradient. 4 MiB of float32, so that most of them fit in the caches.
 CHUNK_ELEMENTS = 1_048_576
 _WIDTH_OF_SPARSE_ROWS = 1_024
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """A tensor on the array's memory where torch can read it, else on a copy."""
+    """A tensor on the memory of the array if torch can read it, otherwise on a copy."""
     steps_forward = all(
         stride >= 0 and stride % array.itemsize == 0 for stride in array.strides
     )
@@ -28,13 +28,13 @@ def as_tensor(array: np.ndarray) -> Tensor:
 
 
 def optional_tensor(array: np.ndarray | None) -> Tensor | None:
-    """As `as_tensor`, if there is an array."""
+    """As `as_tensor`, or None if there is no array."""
     return None if array is None else as_tensor(array)
 
 
-# Fields of `LabelledRows` with an entry for each row.
+# Fields of `LabelledRows` with one entry per row.
 _BY_ROW = ("codes", "numbers", "sample_weight", "row_weight")
-# Memory for places among the bins that are kept from epoch to epoch.
+# Largest memory for bin positions that are kept from epoch to epoch.
 PLACED_BYTES = 2**28
 
 
@@ -44,14 +44,14 @@ class Block(NamedTuple):
     x: Tensor | SparseRows | Positions
     targets: Targets
     sample_weight: Tensor | None  # (n_rows, 1) or (n_rows, n_tasks)
-    row_weight: Tensor | None  # (n_rows,), None: each row counts 1
+    row_weight: Tensor | None  # (n_rows,); None if each row counts 1
 
 
 def chunk_width(n_features: int, *, is_sparse: bool) -> int:
-    """Numbers of a row by which rows are divided into chunks.
+    """The width of a row, for dividing rows into chunks.
 
-    It does not depend on how many numbers the sparse rows have, so that predictions of
-    a table in parts are those of the whole to the last digit.
+    It does not depend on how many entries the sparse rows have, so that predictions for
+    parts of a table agree with those for the whole table to the last digit.
     """
     return min(n_features, _WIDTH_OF_SPARSE_ROWS) if is_sparse else n_features
 
@@ -61,8 +61,8 @@ class Rows:
     """Rows of X, dense or CSR, read part by part."""
 
     X: Any  # Tensor or scipy CSR, (n_samples, n_features)
-    encoded: bool  # by an input layer, which reads dense rows in their own precision
-    is_placed: bool = False  # X has what the input layer's encoder makes of it
+    encoded: bool  # an input layer reads them, dense and in their own precision
+    is_placed: bool = False  # X has the bin positions that the encoder computed
 
     @classmethod
     def of(cls, X: Any, *, encoded: bool) -> "Rows":
@@ -74,19 +74,19 @@ class Rows:
 
     @property
     def width(self) -> int:
-        """Numbers that a row takes; of CSR, the mean."""
+        """Elements of a row; for CSR, their mean number."""
         if isinstance(self.X, Tensor):
             return int(self.X.shape[1])
         return int(self.X.nnz // max(1, len(self)))
 
     @property
     def chunk_width(self) -> int:
-        """What `chunk_width` gives for them, or more if sparse rows are that full."""
+        """The result of `chunk_width`, or `width` if sparse rows have more entries."""
         is_sparse = not isinstance(self.X, Tensor)
         return max(self.width, chunk_width(self.X.shape[1], is_sparse=is_sparse))
 
     def placed(self, encoder: ColumnEncoder, like: Tensor) -> "Rows":
-        """The same rows, encoded once and for all where that takes little memory."""
+        """The same rows, with bin positions precomputed if they fit in memory."""
         first = encoder.place(self._dense(slice(0, 1), like)).values
         if first.nbytes * len(self) > PLACED_BYTES:
             return self
@@ -103,7 +103,7 @@ class Rows:
     def read(
         self, rows: Tensor | slice, like: Tensor
     ) -> Tensor | SparseRows | Positions:
-        """These rows, on the device of the parameter `like` and as its layer reads."""
+        """These rows, on the device of the parameter `like`, as its layer reads X."""
         if self.is_placed:
             if isinstance(rows, slice):
                 return Positions(self.X[rows])
@@ -126,21 +126,21 @@ class Rows:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows with their codes and weights."""
+    """Rows with their labels and weights."""
 
     rows: Rows
     codes: Tensor  # (n_samples, n_tasks)
     numbers: Tensor | None  # (n_samples, n_tasks) float32, standardised, else 0
     weight_table: Tensor  # (n_tasks, 1 + most codes), see `weight_table`
     sample_weight: Tensor | None  # (n_samples, 1) or (n_samples, n_tasks)
-    row_weight: Tensor | None  # (n_samples,), None: each row counts 1
+    row_weight: Tensor | None  # (n_samples,); None if each row counts 1
 
     def placed(self, encoder: ColumnEncoder, like: Tensor) -> "LabelledRows":
-        """With rows that are encoded once and for all."""
+        """With precomputed bin positions, see `Rows.placed`."""
         return replace(self, rows=self.rows.placed(encoder, like))
 
     def at(self, index: Tensor) -> "LabelledRows":
-        """Some of the rows, dense ones, in memory of their own."""
+        """A copy of some of the rows, which must be dense."""
         fields = {
             name: None if part is None else part.index_select(0, index)
             for name, part in self._by_row().items()
@@ -153,7 +153,7 @@ class LabelledRows:
         return {name: getattr(self, name) for name in _BY_ROW}
 
     def of_tasks(self, tasks: list[int]) -> "LabelledRows":
-        """The same rows, of the same weight, with the labels of some tasks."""
+        """The same rows, with the same row weights and the labels of some tasks."""
         sample_weight = self.sample_weight
         if sample_weight is not None and sample_weight.shape[1] > 1:
             sample_weight = sample_weight[:, tasks]
@@ -166,7 +166,7 @@ class LabelledRows:
         )
 
     def read(self, index: Tensor, like: Tensor) -> Block:
-        """These rows, their labels and weights."""
+        """These rows with their labels and weights."""
         codes = self.codes.index_select(0, index).to(like.device)
         numbers = sample_weight = row_weight = None
         if self.numbers is not None:
@@ -180,7 +180,7 @@ class LabelledRows:
 
 
 def joined_rows(parts: list[LabelledRows]) -> LabelledRows:
-    """Parts of dense rows, one after the other."""
+    """Join parts of dense rows, one after the other."""
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -1,13 +1,14 @@
-"""Samples of rows that come in parts, of one process or of several."""
+"""Samples of rows that arrive in parts, in one process or in several."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class RowSample:
-    """Rows with the smallest keys: of random keys, a sample without replacement.
+    """The rows with the smallest keys.
 
-    It depends neither on how the rows are divided into parts nor on their order.
+    With random keys, this is a sample without replacement. It depends neither on how
+    the rows are divided into parts nor on their order.
     """
 
     def __init__(self, size: int) -> None:
@@ -18,7 +19,7 @@ class RowSample:
         self._largest = np.inf
 
     def add(self, keys: NDArray, *arrays: NDArray) -> None:
-        """Rows with their keys (n_rows,) and what is kept of them, (n_rows, ...)."""
+        """Add rows: their keys (n_rows,) and the arrays to keep, (n_rows, ...)."""
         is_candidate = keys < self._largest
         if not is_candidate.any():
             return
@@ -29,7 +30,7 @@ class RowSample:
             self._thin_out()
 
     def kept(self) -> tuple[NDArray, ...] | None:
-        """Keys in their order and what was kept of the rows; None without a row."""
+        """Return the sorted keys and the arrays kept; None if there are no rows."""
         self._thin_out()
         return (self._keys[0], *self._rows[0]) if self._keys else None
 

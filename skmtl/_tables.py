@@ -1,4 +1,4 @@
-"""Tables of results: a row per task, with or without pandas."""
+"""Tables of results with one row per task, with or without pandas."""
 
 from html import escape
 from typing import Any
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 
 class Table(dict):
-    """Columns of equal length that print as a table, where pandas is not there."""
+    """Columns of equal length that print as a table if pandas is not installed."""
 
     def __init__(self, columns: dict[str, NDArray], names: list[str]) -> None:
         super().__init__(columns)
         self._names = names
 
     def _cells(self) -> list[list[str]]:
-        """Line by line, with the names of the columns as the first one."""
+        """The cells, line by line; the first line has the column names."""
         rows = [["", *self], *zip(self._names, *self.values(), strict=True)]
         return [
             [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
@@ -41,7 +41,7 @@ class Table(dict):
 
 
 def as_table(columns: dict[str, NDArray], names: list[str]) -> Any:
-    """A DataFrame, or where pandas is not there a dict that prints as one."""
+    """A DataFrame, or without pandas a dict that prints like one."""
     try:
         import pandas as pd
     except ImportError:
@@ -50,16 +50,16 @@ def as_table(columns: dict[str, NDArray], names: list[str]) -> Any:
 
 
 def as_text(table: Any) -> str:
-    """All columns of a table, and its first and last rows if there are many."""
+    """The table as text: all columns, and the first and last rows if there are many."""
     if isinstance(table, Table):
         return repr(table)
     return table.to_string(max_rows=40, float_format="{:.3f}".format)
 
 
 def as_html(table: Any) -> str:
-    """As `as_text` has it, for a notebook.
+    """The same as `as_text`, for a notebook.
 
-    Its class is that of data frames, which notebooks style in light and dark themes.
+    The CSS class is that of a DataFrame, which notebooks style for both themes.
     """
     if isinstance(table, Table):
         return table._repr_html_()
@@ -68,5 +68,5 @@ def as_html(table: Any) -> str:
 
 
 def without_formulas(html: str) -> str:
-    """For notebooks, which take what is between two dollar signs for a formula."""
+    """Keep notebooks from rendering text between two dollar signs as a formula."""
     return f'<div class="tex2jax_ignore mathjax_ignore">\n{html}\n</div>'

@@ -1,4 +1,4 @@
-"""One task of a fitted multi-task estimator, for what takes a single target."""
+"""One task of a fitted multi-task estimator, for tools that accept a single target."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -31,49 +31,52 @@ from skmtl._targets import (
 
 
 def task_view(estimator: Any, task: str | int) -> "TaskClassifier | TaskRegressor":
-    """Show one task of a fitted estimator as a classifier or regressor of its own.
+    """Return one task of a fitted estimator as a single-task classifier or regressor.
 
-    Everything in scikit-learn that takes a single target then works for the task:
-    displays such as `RocCurveDisplay`, `permutation_importance`,
-    `CalibratedClassifierCV`, `TunedThresholdClassifierCV`, and so do packages such as
+    With such a view, everything in scikit-learn that accepts a single target works for
+    the task: displays such as `RocCurveDisplay`, `permutation_importance`,
+    `CalibratedClassifierCV` and `TunedThresholdClassifierCV`. So do packages such as
     SHAP and MAPIE.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted estimator of several tasks: one of skmtl, a multi-output classifier or
-        regressor of scikit-learn, or a Pipeline or search around one.
+        A fitted estimator with several tasks: a skmtl estimator, a multi-output
+        classifier or regressor from scikit-learn, or a Pipeline or search around one.
     task : str or int
-        Name of the task (`task_names_` of the estimator), or its position. Estimators
-        that do not know names have "task_0", "task_1" and so on.
+        Name of the task (from `task_names_` of the estimator), or its position. If the
+        estimator has no task names, they are "task_0", "task_1" and so on.
 
     Returns
     -------
     view : TaskClassifier or TaskRegressor
-        A classifier with `classes_`, `predict` (n_samples,), `predict_proba` and
-        `predict_log_proba` (n_samples, n_classes) and `decision_function`, as far as
-        the estimator has them, and `score`; for a task of numbers a regressor. `task`
-        is the task's name and `estimator` the estimator itself, which is not copied.
-        The view is frozen as `sklearn.frozen.FrozenEstimator` is: `fit` changes nothing
-        and `clone` gives the view itself. `score` leaves out rows without a label;
-        other tools need `observed_rows`.
+        A classifier, or a regressor for a numeric task. A classifier has `classes_`,
+        `score` and `predict`, which returns labels of shape (n_samples,). If the
+        estimator has them, it also has `decision_function`, and `predict_proba` and
+        `predict_log_proba`, which return arrays of shape (n_samples, n_classes). The
+        attribute `task` is the name of the task, and `estimator` is the estimator
+        itself, not a copy.
+
+        The view is frozen like a `sklearn.frozen.FrozenEstimator`: `fit` changes
+        nothing and `clone` returns the view itself. `score` leaves out rows without a
+        label; for other tools, select the rows with `observed_rows`.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it has no such task, or is neither a classifier nor a regressor.
+        If the estimator has no such task, or is neither a classifier nor a regressor.
 
     See Also
     --------
-    task_views : All tasks, by name.
+    task_views : Views of all tasks, by name.
     observed_rows : The rows that have a label of a task.
-    sklearn.frozen.FrozenEstimator : A fitted estimator that stays as it is.
+    sklearn.frozen.FrozenEstimator : A fitted estimator that `fit` does not change.
 
     Examples
     --------
-    The ROC AUC of one task, on the rows where it was measured, from a scorer of
+    Compute the ROC AUC of one task on its observed rows, with a scorer from
     scikit-learn:
 
     >>> import numpy as np
@@ -98,33 +101,33 @@ def task_view(estimator: Any, task: str | int) -> "TaskClassifier | TaskRegresso
 
 
 def task_views(estimator: Any) -> "dict[str, TaskClassifier | TaskRegressor]":
-    """Show each task of a fitted estimator as a classifier or regressor of its own.
+    """Return each task of a fitted estimator as a classifier or regressor.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted estimator of several tasks, as in `task_view`.
+        A fitted estimator with several tasks, as in `task_view`.
 
     Returns
     -------
     views : dict
-        A view for the name of each task, in the order of the tasks.
+        The view of each task, with task names as keys, in the order of the tasks.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it is neither a classifier nor a regressor, or does not say how many tasks
-        it has.
+        If the estimator is neither a classifier nor a regressor, or if its number of
+        tasks is unknown.
 
     See Also
     --------
-    task_view : One of them, and what it can do.
+    task_view : The view of a single task, with its methods.
 
     Examples
     --------
-    The classes of each task of a forest:
+    Print the classes of each task of a forest:
 
     >>> import numpy as np
     >>> from sklearn.ensemble import RandomForestClassifier
@@ -140,7 +143,7 @@ def task_views(estimator: Any) -> "dict[str, TaskClassifier | TaskRegressor]":
     names = _known_tasks(estimator).names
     if names is None:
         raise ValueError(
-            f"estimator must say how many tasks it has, by n_outputs_ for instance; "
+            "estimator must say how many tasks it has, for example in n_outputs_, but "
             f"{type(estimator).__name__} does not. Use task_view with the position of "
             "each task."
         )
@@ -148,40 +151,41 @@ def task_views(estimator: Any) -> "dict[str, TaskClassifier | TaskRegressor]":
 
 
 def observed_rows(X: Any, y: Any, task: str | int) -> tuple[Any, NDArray]:
-    """Take the rows that have a label of one task.
+    """Select the rows that have a label of one task.
 
     Parameters
     ----------
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input, or anything else that has a row or value for each row of `y`, such as
+        The input data, or anything else with one row or value per row of `y`, such as
         sample weights.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels, NaN (None, pd.NA) where missing.
+        The labels; missing labels are NaN, None or pd.NA.
     task : str or int
-        Name of the column of `y`, or its position; columns without names are "task_0",
-        "task_1" and so on.
+        Name of the column of `y`, or its position. Columns without names are called
+        "task_0", "task_1" and so on.
 
     Returns
     -------
     X_task : array-like, DataFrame or sparse matrix
-        The rows of `X` that have a label, in its own container.
+        The rows of `X` that have a label, in the same container as `X`.
     y_task : ndarray of shape (n_observed,)
-        Their labels: classes in the dtype that `classes_` of our estimators has, whole
-        numbers as int for instance although NaN made them floats, and numbers as float.
+        The labels of these rows. Numbers are floats. Classes have the dtype of
+        `classes_` of a skmtl estimator; for example, whole numbers are integers, even
+        if NaN made them floats in `y`.
 
     Raises
     ------
     ValueError
-        If `y` has no such task, or no label of it.
+        If `y` has no such task, or no observed label of it.
 
     Warns
     -----
     UserWarning
-        If `y` has the index of `X` in another order.
+        If `y` has the same index as `X`, but in another order.
 
     See Also
     --------
-    task_view : The estimator to go with these rows.
+    task_view : The estimator for these rows.
 
     Examples
     --------
@@ -205,7 +209,7 @@ def observed_rows(X: Any, y: Any, task: str | int) -> tuple[Any, NDArray]:
     if len(rows) == 0:
         raise ValueError(
             f"Task {name!r} must have an observed label in y, but all "
-            f"{len(column.observed)} are missing. Pass rows with labels, or take "
+            f"{len(column.observed)} are missing. Pass rows with labels, or choose "
             "another task."
         )
     if looks_like_numbers(column):
@@ -216,10 +220,10 @@ def observed_rows(X: Any, y: Any, task: str | int) -> tuple[Any, NDArray]:
 
 
 def _column_of(y: Any, task: Any) -> tuple[Column, str]:
-    """The column of a task, and its name."""
+    """The column of a task and its name."""
     is_frame = hasattr(y, "iloc")
     if getattr(y, "ndim", 1) == 2 and (is_frame or isinstance(y, np.ndarray)):
-        # The only one that is read: a thousand take seconds.
+        # Read only this column; reading 1,000 columns takes seconds.
         names = task_names(list(y.columns) if is_frame else None, y.shape[1]).tolist()
         position = _position_of(task, names)
         own = [position]
@@ -231,19 +235,19 @@ def _column_of(y: Any, task: Any) -> tuple[Column, str]:
     return columns[position], names[position]
 
 
-# What an estimator says of its tasks ------------------------------------------------
+# The tasks of an estimator ------------------------------------------------------------
 
 
 class _KnownTasks(NamedTuple):
-    names: list[str] | None  # None if there may be any number of tasks
-    classes: list[Any] | None  # of each task, None for numbers; None if all are numbers
+    names: list[str] | None  # None if the number of tasks is unknown
+    classes: list[Any] | None  # per task, None if numeric; None if all tasks are
 
 
 def _known_tasks(estimator: Any) -> _KnownTasks:
     check_is_fitted(
         estimator,
-        msg="estimator must be fitted to show its tasks, but %(name)s is not. Call fit "
-        "first.",
+        msg="estimator must be fitted before you can view its tasks, but %(name)s is "
+        "not. Call fit first.",
     )
     layers = list(_layers(estimator))
     inner = layers[-1]
@@ -254,8 +258,8 @@ def _known_tasks(estimator: Any) -> _KnownTasks:
     ):
         raise ValueError(
             "estimator must be a classifier or regressor that can predict; got "
-            f"{type(estimator).__name__}. Pass another one; a search must be fitted "
-            "with refit=True."
+            f"{type(estimator).__name__}. Pass another estimator; fit a search with "
+            "refit=True."
         )
     if names is not None:
         return _KnownTasks(list(names), classes)
@@ -265,7 +269,7 @@ def _known_tasks(estimator: Any) -> _KnownTasks:
 
 
 def _layers(estimator: Any) -> Iterator[Any]:
-    """The estimator, and what searches and Pipelines have inside."""
+    """The estimator, and the estimators inside searches and Pipelines."""
     yield estimator
     if hasattr(estimator, "best_estimator_"):
         yield from _layers(estimator.best_estimator_)
@@ -299,9 +303,9 @@ def _position_of(task: Any, names: list[str] | None) -> int:
         position, text = int(task), str(task)
         if names is not None and text in names and names.index(text) != position:
             raise ValueError(
-                f"task must be a name or a position, but {text} may be both: the task "
-                f"named {text!r} is at position {names.index(text)}. Pass the name as "
-                "text, or rename the tasks."
+                f"task must be a name or a position, but {text} could be both: the "
+                f"task named {text!r} is at position {names.index(text)}. Pass the "
+                "name as a string, or rename the tasks."
             )
         if position >= 0 and (names is None or position < len(names)):
             return position
@@ -313,8 +317,8 @@ def _position_of(task: Any, names: list[str] | None) -> int:
         return names.index(task)
     shown = "'task_0', 'task_1' and so on" if names is None else shorten(names)
     raise ValueError(
-        f"task must be the name of a task, one of {shown}, or its position from 0 on; "
-        f"got {task!r}. See task_names_ of the estimator, or the columns of y."
+        f"task must be the name of a task, one of {shown}, or its position, counted "
+        f"from 0; got {task!r}. See task_names_ of the estimator, or the columns of y."
     )
 
 
@@ -322,9 +326,9 @@ def _position_of(task: Any, names: list[str] | None) -> int:
 
 
 class _TaskView(FrozenEstimator):
-    """What both have in common."""
+    """The common base of both views."""
 
-    # `fit` takes weights, so that nobody is warned of their loss, and needs none.
+    # `fit` accepts weights so that no meta-estimator warns that it drops them.
     __metadata_request__fit: ClassVar[dict] = {"sample_weight": UNUSED}
 
     def __init__(self, estimator: Any, task: str) -> None:
@@ -332,25 +336,25 @@ class _TaskView(FrozenEstimator):
         self.task = task
 
     def __getattr__(self, name: str) -> Any:
-        # FrozenEstimator would give all that the estimator has, for all of its tasks.
+        # FrozenEstimator would pass on all attributes, which are those of all tasks.
         if name in ("n_features_in_", "feature_names_in_"):
             return getattr(self.estimator, name)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Change nothing."""
+        """Do nothing; the estimator is fitted already."""
         check_is_fitted(self)
         return self
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The estimator and the name of the task."""
+        """Return the estimator and the name of the task."""
         return {"estimator": self.estimator, "task": self.task}
 
     def set_params(self, **params: Any) -> Self:
-        """Refuse all parameters."""
+        """Raise for all parameters; a view cannot be changed."""
         if params:
             raise ValueError(
-                "The view of a task must stay as it is, but set_params got "
+                "The view of a task cannot be changed, but set_params got "
                 f"{shorten(params)}. Make another view with task_view."
             )
         return self
@@ -362,7 +366,7 @@ class _TaskView(FrozenEstimator):
         return tags
 
     def _own_part(self, output: Any) -> NDArray:
-        """Of an output with an entry or a column for each task."""
+        """The part of this task in an output with an entry or column for each task."""
         names = _known_tasks(self.estimator).names
         position = _position_of(self.task, names)
         if isinstance(output, list) or np.ndim(output) == 3:
@@ -370,24 +374,24 @@ class _TaskView(FrozenEstimator):
         table = output.toarray() if sparse.issparse(output) else np.asarray(output)
         n_columns = 1 if table.ndim == 1 else table.shape[1]
         if names is not None and len(names) == 1 and n_columns > 1:
-            return table  # a column for each class of the only task
+            return table  # there is one task, with a column for each class
         if position >= n_columns or (names is not None and len(names) != n_columns):
             raise ValueError(
-                "What estimator predicts must have a column for each task, but "
-                f"{type(self.estimator).__name__} gives {n_columns} column(s), and "
+                "The predictions of estimator must have a column for each task, but "
+                f"{type(self.estimator).__name__} returns {n_columns} column(s), and "
                 f"{self.task!r} is at position {position}"
-                f"{'' if names is None else f' of {len(names)}'}. Pass an estimator of "
-                "several tasks."
+                f"{'' if names is None else f' of {len(names)}'}. Pass an estimator "
+                "with several tasks."
             )
         return table if table.ndim == 1 else table[:, position]
 
     def _observed(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Any, NDArray, NDArray | None]:
-        """The rows that `score` is computed from."""
+        """The rows that `score` uses."""
         if np.ndim(y) > 1 and np.shape(y)[1] > 1:
             raise ValueError(
-                f"y must be the labels of task {self.task!r} alone; got "
+                f"y must only have the labels of task {self.task!r}; got "
                 f"{np.shape(y)[1]} columns. Pass observed_rows(X, y, {self.task!r})."
             )
         X_observed, labels = observed_rows(X, y, 0)
@@ -401,7 +405,7 @@ def _if_estimator_has(method: str) -> Callable:
 
 
 class TaskClassifier(ClassifierMixin, _TaskView):
-    """One task of classes of a fitted estimator, see `task_view`."""
+    """One classification task of a fitted estimator; see `task_view`."""
 
     @property
     def classes_(self) -> NDArray:
@@ -411,19 +415,19 @@ class TaskClassifier(ClassifierMixin, _TaskView):
         return np.asarray(classes[_position_of(self.task, names)])
 
     def predict(self, X: Any) -> NDArray:
-        """Labels of the task (n_samples,), as the estimator predicts them."""
+        """Predict the labels of the task, with shape (n_samples,)."""
         labels = self._own_part(self.estimator.predict(X))
         return labels.astype(self.classes_.dtype, copy=False)
 
     @_if_estimator_has("predict_proba")
     def predict_proba(self, X: Any) -> NDArray:
-        """Probabilities of the classes (n_samples, n_classes)."""
+        """Predict the probabilities of the classes, (n_samples, n_classes)."""
         p = self._own_part(self.estimator.predict_proba(X))
         return self._by_class(p, lambda p: 1 - p)
 
     @_if_estimator_has("predict_proba")
     def predict_log_proba(self, X: Any) -> NDArray:
-        """Logarithms of the probabilities (n_samples, n_classes)."""
+        """Predict the logarithms of the probabilities, (n_samples, n_classes)."""
         with np.errstate(divide="ignore"):
             if not hasattr(self.estimator, "predict_log_proba"):
                 return np.log(self.predict_proba(X))
@@ -432,11 +436,11 @@ class TaskClassifier(ClassifierMixin, _TaskView):
 
     @_if_estimator_has("decision_function")
     def decision_function(self, X: Any) -> NDArray:
-        """Decision values of the task, in the form that its estimator gives."""
+        """Compute the decision values of the task, in the form of the estimator."""
         return self._own_part(self.estimator.decision_function(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy on the rows that have a label, see `observed_rows`."""
+        """Compute the accuracy on the rows that have a label; see `observed_rows`."""
         return float(super().score(*self._observed(X, y, sample_weight)))
 
     def __sklearn_tags__(self) -> Tags:
@@ -450,38 +454,38 @@ class TaskClassifier(ClassifierMixin, _TaskView):
     ) -> NDArray:
         """A column for each class."""
         n_classes = len(self.classes_)
-        if p.ndim == 1:  # of the greater of two classes
+        if p.ndim == 1:  # probabilities of the second of two classes
             p = np.column_stack([complement(p), p]) if n_classes == 2 else p[:, None]
         if p.shape[1] != n_classes:
             raise ValueError(
                 f"Probabilities of task {self.task!r} must have a column for each of "
-                f"its {n_classes} classes; {type(self.estimator).__name__} gives "
-                f"{p.shape[1]}. Use MultiOutputClassifier for tasks of several classes."
+                f"its {n_classes} classes, but {type(self.estimator).__name__} returns "
+                f"{p.shape[1]}. Use MultiOutputClassifier for multi-class tasks."
             )
         return p
 
 
 class TaskRegressor(RegressorMixin, _TaskView):
-    """One task of numbers of a fitted estimator, see `task_view`."""
+    """One numeric task of a fitted estimator; see `task_view`."""
 
     def predict(
         self, X: Any, return_std: bool = False
     ) -> NDArray | tuple[NDArray, NDArray]:
-        """Numbers of the task (n_samples,), with their deviations if asked for."""
+        """Predict numbers, (n_samples,), with standard deviations if `return_std`."""
         if not return_std:
             return self._own_numbers(self.estimator.predict(X))
-        # The predict of a search has no arguments.
+        # predict of a search does not accept return_std.
         estimator = getattr(self.estimator, "best_estimator_", self.estimator)
         numbers, std = estimator.predict(X, return_std=True)
         return self._own_numbers(numbers), self._own_numbers(std)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R2 on the rows that have a label, see `observed_rows`."""
+        """Compute R2 on the rows that have a label; see `observed_rows`."""
         return float(super().score(*self._observed(X, y, sample_weight)))
 
     def _own_numbers(self, output: Any) -> NDArray:
         numbers = self._own_part(output)
-        # A table of classes and numbers has objects.
+        # A table with both classes and numbers has dtype object.
         return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers
 
 

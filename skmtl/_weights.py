@@ -1,4 +1,4 @@
-"""Weights of rows, labels, tasks and classes."""
+"""The weights of rows, labels, tasks and classes."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -17,9 +17,9 @@ _LARGEST = np.finfo(np.float32).max
 def check_sample_weight(
     sample_weight: Any, codes: NDArray, tasks: Tasks, *, may_be_0: bool = False
 ) -> NDArray | None:
-    """None or float32 of shape (n_samples, 1) or (n_samples, n_tasks).
+    """None, or float32 of shape (n_samples, 1) or (n_samples, n_tasks).
 
-    All of some rows may have weight 0 if other rows follow.
+    `may_be_0` allows a weight of 0 for all rows, if more rows follow.
     """
     if sample_weight is None:
         return None
@@ -37,7 +37,7 @@ def check_sample_weight(
     if given.dtype.kind in "USMm" or is_masked:
         raise ValueError(
             f"sample_weight must be numbers; got {'masked ' * is_masked}values of "
-            f"{given.dtype}. Use 0 for rows that shall not count."
+            f"{given.dtype}. Use 0 for rows that should not count."
         )
     if shape not in {(n_samples,), (n_samples, n_tasks)}:
         raise ValueError(
@@ -51,18 +51,18 @@ def check_sample_weight(
     if weights.min() < 0:
         raise ValueError(
             f"sample_weight must not be negative, but its smallest value is "
-            f"{weights.min()}. Use 0 for rows that shall not count."
+            f"{weights.min()}. Use 0 for rows that should not count."
         )
     if not (may_be_0 or weights.any()):
         raise ValueError(
             "Sample weights must contain at least one non-zero number; all of them "
-            "are 0. Leave sample_weight out to count all rows alike."
+            "are 0. Leave sample_weight out to weight all rows equally."
         )
     return weights.reshape(n_samples, -1)
 
 
 def mask_weightless(codes: NDArray, sample_weight: NDArray | None) -> NDArray:
-    """Codes in which labels of weight 0 are missing."""
+    """The codes, with labels of weight 0 marked as missing."""
     if sample_weight is None or sample_weight.all():
         return codes
     return np.where(sample_weight > 0, codes, codes.dtype.type(-1))
@@ -87,9 +87,9 @@ def label_totals(
 ) -> NDArray:
     """(n_tasks, most codes): the weight of the labels of each class of each task.
 
-    Numbers have one code, which says that they were observed.
+    Numbers have one code, which means that they were observed.
 
-    `rows` are those that count. They are read task by task: no copy of the codes.
+    Only `rows` count. They are read task by task, which avoids a copy of the codes.
     """
     totals = np.zeros((codes.shape[1], int(n_codes.max())))
     for t in range(codes.shape[1]):
@@ -106,7 +106,7 @@ def label_totals(
 
 
 def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
-    """(n_tasks,): how much each label of a task counts."""
+    """(n_tasks,): the weight of each label of a task."""
     if task_weight is None:
         return np.ones(tasks.n_tasks)
     if isinstance(task_weight, str):  # "balanced"
@@ -123,25 +123,26 @@ def task_weights(task_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
         numbers = np.atleast_1d(np.asarray(weights, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"task_weight must be numbers; got {weights!r}. Pass one per task, or a "
-            "mapping from task name to number."
+            f"task_weight must be numbers; got {weights!r}. Pass one number per task, "
+            "or a mapping from task name to number."
         ) from error
     weights = check_array(numbers, ensure_2d=False, input_name="task_weight")
     if weights.shape != (tasks.n_tasks,):
         raise ValueError(
             f"task_weight must have one weight per task, shape ({tasks.n_tasks},); got "
-            f"shape {weights.shape}. Name the tasks in a mapping to weigh some only."
+            f"shape {weights.shape}. To weight only some tasks, pass a mapping by task "
+            "name."
         )
     if weights.min() < 0 or not weights.any():
         raise ValueError(
             "task_weight must not be negative and not 0 for every task; got "
-            f"{shorten(weights.tolist())}. Use None to count all labels alike."
+            f"{shorten(weights.tolist())}. Use None to weight all labels equally."
         )
     return weights
 
 
 def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
-    """(n_tasks, most classes): how much a label of each class counts in its task."""
+    """(n_tasks, most classes): the weight of a label of each class in its task."""
     weights = np.ones_like(totals)
     if class_weight is None:
         return weights
@@ -157,22 +158,22 @@ def class_weights(class_weight: Any, tasks: Tasks, totals: NDArray) -> NDArray:
             )
         elif given is not None and not isinstance(class_weight, str):
             raise ValueError(
-                f"class_weight must name tasks of classes; got task {name!r}, whose "
-                "values are numbers. Use task_weight, or leave it out."
+                f"class_weight must name classification tasks; got task {name!r}, "
+                "which is numeric. Use task_weight for it, or leave it out."
             )
     return weights
 
 
 def _class_weight_by_name(class_weight: Any, tasks: Tasks) -> dict[str, Any]:
     by_name = weights_by_name(class_weight, tasks.names, "class_weight")
-    if by_name is None:  # a list with an entry per task, as forests take it
+    if by_name is None:  # a list with an entry per task, the format of forests
         given = class_weight if len(class_weight) == tasks.n_tasks else [{0: 1, 1: 5}]
         pairs = zip(tasks.names.tolist(), given, strict=False)
         shown = {name: weight for name, weight in pairs if weight is not None}
         raise ValueError(
-            "class_weight must be None, 'balanced' or a dict by task name for a y of "
-            f"two axes; got a {type(class_weight).__name__} of {len(class_weight)}. "
-            f"Pass class_weight={shown or None}."
+            "For a 2-D y, class_weight must be None, 'balanced' or a dict by task "
+            f"name; got a {type(class_weight).__name__} of length "
+            f"{len(class_weight)}. Pass class_weight={shown or None}."
         )
     return by_name
 
@@ -184,16 +185,16 @@ def _weights_of_task(
     if class_weight is None:
         return weights
     if isinstance(class_weight, str) and class_weight == "balanced":
-        # n / (classes * count), as scikit-learn has it, over the classes that occur.
+        # n / (classes * count), as in scikit-learn, over the classes that occur.
         seen = totals > 0
         mean = totals.sum() / max(seen.sum(), 1)
         return np.divide(mean, totals, out=weights, where=seen)
-    if hasattr(class_weight, "items"):  # a mapping, or a Series of pandas
+    if hasattr(class_weight, "items"):  # a mapping, or a pandas Series
         class_weight = dict(class_weight.items())
     else:
         raise ValueError(
             f"class_weight of task {name!r} must be None, 'balanced' or a mapping from "
-            f"class to weight; got {class_weight!r}."
+            f"class to weight; got {class_weight!r}. Pass one of these."
         )
     labels = classes.tolist()
     for i, label in enumerate(labels):
@@ -201,16 +202,17 @@ def _weights_of_task(
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise ValueError(
                 f"class_weight of task {name!r} must be numbers, finite and not "
-                f"negative; got {weight!r} for class {label!r}."
+                f"negative; got {weight!r} for class {label!r}. Use 0 or a positive "
+                "number."
             )
         weights[i] = weight
     unknown = [label for label in class_weight if label not in labels]
-    # As in scikit-learn: a class that only this part of the data lacks is no mistake
-    # where all the others are weighted.
+    # As in scikit-learn: if all other classes have a weight, a class that this part of
+    # the data lacks is not a mistake.
     if unknown and not all(label in class_weight for label in labels):
         raise ValueError(
             f"class_weight of task {name!r} must name its classes "
-            f"{shorten(labels)}; got {shorten(unknown)}, which are none of "
+            f"{shorten(labels)}; got {shorten(unknown)}, which are not among "
             "them. Check the spelling and the type."
         )
     return weights
@@ -219,7 +221,7 @@ def _weights_of_task(
 def weights_by_name(
     weights: Any, names: NDArray, parameter: str
 ) -> dict[str, Any] | None:
-    """Weights keyed by task name, of a mapping or a Series; None of an array."""
+    """Weights keyed by task name from a mapping or Series; None for an array."""
     if not isinstance(weights, Mapping) and not hasattr(weights, "items"):
         return None
     by_name = {str(name): weight for name, weight in weights.items()}
@@ -234,13 +236,13 @@ def weights_by_name(
 
 
 def weight_table(task_weight: NDArray, class_weight: NDArray) -> NDArray:
-    """(n_tasks, 1 + most classes) float32; the column of code -1, missing, is 0."""
+    """(n_tasks, 1 + most classes) float32; the first column, missing labels, is 0."""
     products = task_weight[:, None] * class_weight
     if products.max() > _LARGEST:
         raise ValueError(
             "Task weight times class weight must fit float32, in which the network "
-            f"computes; got {products.max()}. Use smaller weights: only their ratios "
-            "matter much."
+            f"computes; got {products.max()}. Use smaller weights; mainly their ratios "
+            "matter."
         )
     table = np.zeros((class_weight.shape[0], class_weight.shape[1] + 1), np.float32)
     table[:, 1:] = products

@@ -1,4 +1,4 @@
-"""Made data whose truth is known: how tasks are related, and why labels are missing."""
+"""Synthetic data with known relations between tasks and known reasons for missing."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -46,9 +46,9 @@ def make_multitask_classification(
 ):
     """Make binary tasks of known relatedness, with labels missing for a known reason.
 
-    Columns of X are independent standard normal numbers. A task is the sign of a sum of
-    `n_hidden` products of two directions of X, which no linear model can learn; related
-    tasks use the same directions, with weights of their own.
+    The columns of X are independent and standard normal. Each task is the sign of a sum
+    of `n_hidden` products of two directions of X, which no linear model can learn.
+    Related tasks use the same directions, but each task has its own weights.
 
     Parameters
     ----------
@@ -59,57 +59,61 @@ def make_multitask_classification(
     n_tasks : int, default=4
         Number of columns of y.
     n_hidden : int, default=2
-        Number of products that a task is made of. With 1 there is nothing to weigh:
-        tasks of `relatedness=1` are all the same column, but for `label_noise`, and a
-        contradictory task is its opposite.
+        Number of products in each task. With 1, the weights have no effect: if
+        `relatedness=1`, all tasks have the same labels (except for `label_noise`), and
+        a contradictory task has the opposite labels.
     relatedness : float, default=1.0
-        Squared cosine of a task's directions with those that all tasks share, in
-        [0, 1]: at 1 they are the same, at 0 each task has directions of its own, drawn
-        independently. Between them it varies, since its own directions are not at right
-        angles to the shared ones: at .25 by a standard deviation of .14 with 20 columns
-        and of .05 with 200.
+        Squared cosine between the directions of a task and the directions that all
+        tasks share, in [0, 1]. At 1, they are the same. At 0, each task has its own
+        independent directions. In between, the actual value varies, because a task's
+        own directions are not orthogonal to the shared ones. At 0.25, its standard
+        deviation is 0.14 with 20 columns and 0.05 with 200.
     n_contradictory : int, default=0
-        Number of the last tasks, each of which has the directions of the first task,
-        exchanged between its products, so that it pulls shared features elsewhere.
+        Number of contradictory tasks, which come last. A contradictory task uses the
+        directions of the first task, but pairs them differently in its products, so
+        that it pulls shared features in another direction.
     label_noise : float, default=0.0
-        Probability that a label is turned, in [0, .5].
+        Probability that a label is flipped, in [0, 0.5].
     missing_rate : float or array-like of shape (n_tasks,), default=0.0
-        Expected share of the labels that are missing, of all tasks or of each, in
-        [0, 1).
+        Expected fraction of missing labels, for all tasks or for each task, in [0, 1).
     mechanism : {"completely_at_random", "at_random", "not_at_random"}, \
             default="completely_at_random"
-        Why labels are missing: by chance alone; by the first column of X, more often
-        where it is small; or by the label itself, positive ones with twice the odds of
-        negative ones.
+        Why labels are missing:
+
+        - "completely_at_random": by chance.
+        - "at_random": depending on the first column of X; small values make a missing
+          label more likely.
+        - "not_at_random": depending on the label itself; a positive label has twice the
+          odds of being missing.
     return_complete : bool, default=False
-        Whether to return the labels before any were taken away, too.
+        Whether to also return the labels before some were removed.
     random_state : int, RandomState instance or None, default=None
-        Seed of all that is drawn.
+        Seed for everything that is drawn at random.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : ndarray of shape (n_samples, n_tasks)
-        The labels 0 and 1, NaN where missing.
+        The labels 0 and 1; missing labels are NaN.
     complete : ndarray of shape (n_samples, n_tasks)
-        The labels without holes; only with `return_complete=True`.
+        The labels without missing ones; only if `return_complete=True`.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     See Also
     --------
-    make_multitask_regression : The numbers whose signs these labels are.
-    sklearn.datasets.make_multilabel_classification : Counts of words, without missing
+    make_multitask_regression : The numbers whose signs are these labels.
+    sklearn.datasets.make_multilabel_classification : Word counts, without missing
         labels.
-    skmtl.inspection.transfer_gain : Whether tasks gain from one another.
+    skmtl.inspection.transfer_gain : Measure whether tasks gain from each other.
 
     Examples
     --------
-    Half of the labels are missing, and more of them where the first column is small:
+    Half of the labels are missing, most of them in rows with a small first column:
 
     >>> import numpy as np
     >>> from skmtl.datasets import make_multitask_classification
@@ -150,12 +154,12 @@ def make_multitask_regression(
     return_complete=False,
     random_state=None,
 ):
-    """Make numbers of known relatedness, with values missing for a known reason.
+    """Make numeric tasks of known relatedness, with labels missing for a known reason.
 
-    The numbers whose signs `make_multitask_classification` gives, each task divided by
-    its standard deviation: a sum of `n_hidden` products of two directions of X, which
-    no linear model can learn. Related tasks use the same directions, with weights of
-    their own.
+    Each task is a sum of `n_hidden` products of two directions of X, which no linear
+    model can learn, divided by its standard deviation. Related tasks use the same
+    directions, but each task has its own weights. The labels of
+    `make_multitask_classification` are the signs of these numbers.
 
     Parameters
     ----------
@@ -166,51 +170,55 @@ def make_multitask_regression(
     n_tasks : int, default=4
         Number of columns of y.
     n_hidden : int, default=2
-        Number of products that a task is made of.
+        Number of products in each task.
     relatedness : float, default=1.0
-        Squared cosine of a task's directions with those that all tasks share, in
-        [0, 1]: at 1 they are the same, at 0 each task has directions of its own.
+        Squared cosine between the directions of a task and the directions that all
+        tasks share, in [0, 1]. At 1, they are the same. At 0, each task has its own
+        directions.
     n_contradictory : int, default=0
-        Number of the last tasks, each of which has the directions of the first task,
-        exchanged between its products.
+        Number of contradictory tasks, which come last. A contradictory task uses the
+        directions of the first task, but pairs them differently in its products.
     noise : float, default=0.0
-        Standard deviation of the normal noise, in units of that of the task without
-        noise: the largest R2 that can be reached is `1 / (1 + noise**2)`.
+        Standard deviation of the normal noise, relative to the standard deviation of
+        the task without noise. The largest possible R2 is `1 / (1 + noise**2)`.
     missing_rate : float or array-like of shape (n_tasks,), default=0.0
-        Expected share of the values that are missing, of all tasks or of each, in
-        [0, 1).
+        Expected fraction of missing labels, for all tasks or for each task, in [0, 1).
     mechanism : {"completely_at_random", "at_random", "not_at_random"}, \
             default="completely_at_random"
-        Why values are missing: by chance alone; by the first column of X, more often
-        if it is small; or by the value itself, positive ones with twice the odds of
-        negative ones.
+        Why labels are missing:
+
+        - "completely_at_random": by chance.
+        - "at_random": depending on the first column of X; small values make a missing
+          label more likely.
+        - "not_at_random": depending on the number itself; a positive number has twice
+          the odds of being missing.
     return_complete : bool, default=False
-        Whether to return the values before any were taken away, too.
+        Whether to also return the numbers before some were removed.
     random_state : int, RandomState instance or None, default=None
-        Seed of all that is drawn.
+        Seed for everything that is drawn at random.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : ndarray of shape (n_samples, n_tasks)
-        The numbers, NaN where missing.
+        The numbers; missing labels are NaN.
     complete : ndarray of shape (n_samples, n_tasks)
-        The numbers with none missing; only with `return_complete=True`.
+        The numbers without missing ones; only if `return_complete=True`.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     See Also
     --------
-    make_multitask_classification : Their signs.
-    sklearn.datasets.make_regression : Linear, without missing values.
+    make_multitask_classification : The signs of these numbers, as labels.
+    sklearn.datasets.make_regression : Linear tasks, without missing values.
 
     Examples
     --------
-    The first column has few values, and the second all:
+    The first task has few observed labels, and the second task has all of them:
 
     >>> import numpy as np
     >>> from skmtl.datasets import make_multitask_regression
@@ -243,11 +251,12 @@ def _made_scores(
     relatedness: float,
     n_contradictory: int,
 ) -> tuple[NDArray, NDArray]:
-    """X, and what each task is a function of: (n_samples, n_tasks)."""
+    """X, and the scores (n_samples, n_tasks) from which the tasks are computed."""
     if n_contradictory >= n_tasks:
         raise ValueError(
-            "n_contradictory must be less than n_tasks, since such a task contradicts "
-            f"the first; got {n_contradictory} of {n_tasks}."
+            "n_contradictory must be less than n_tasks, because these tasks contradict "
+            f"the first one; got n_contradictory={n_contradictory} and "
+            f"n_tasks={n_tasks}. Use a smaller number."
         )
     X = rng.normal(size=(n_samples, n_features))
     shared = _directions(rng, n_features, n_hidden)
@@ -271,8 +280,8 @@ def _check_rates(missing_rate: Any, n_tasks: int) -> NDArray:
     rates = check_array(np.atleast_1d(missing_rate), ensure_2d=False, dtype=float)
     if rates.shape not in ((1,), (n_tasks,)) or (rates < 0).any() or (rates >= 1).any():
         raise ValueError(
-            f"missing_rate must be one number in [0, 1) or one per task, {n_tasks}; "
-            f"got {missing_rate!r}."
+            f"missing_rate must be one number in [0, 1), or one for each of the "
+            f"{n_tasks} tasks; got {missing_rate!r}. Use for example 0.5."
         )
     return np.broadcast_to(rates, (n_tasks,))
 
@@ -286,7 +295,7 @@ def _directions(rng: Any, n_features: int, n_hidden: int) -> NDArray:
 def _missing_probability(
     X: NDArray, complete: NDArray, rates: NDArray, mechanism: str
 ) -> NDArray:
-    """(n_samples, n_tasks), with the mean `rates` over the rows of each task."""
+    """(n_samples, n_tasks), with `rates` as the means over the rows of each task."""
     if mechanism == "completely_at_random":
         return np.broadcast_to(rates, complete.shape)
     if mechanism == "at_random":
@@ -297,7 +306,7 @@ def _missing_probability(
 
 
 def _shifted_to_rate(odds: NDArray, rates: NDArray) -> NDArray:
-    """Probabilities whose log odds differ as `odds` do, by bisection of their shift."""
+    """Probabilities with the log odds `odds`, shifted by bisection to mean `rates`."""
     low, high = np.full(len(rates), -50.0), np.full(len(rates), 50.0)
     for _ in range(60):
         middle = (low + high) / 2

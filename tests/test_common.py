@@ -63,7 +63,7 @@ EXPECTED_SKIPS = {"check_classifiers_multilabel_output_format_decision_function"
 # Some checks bring hardly any labels.
 @pytest.mark.filterwarnings("ignore:.*labels of one class only:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*fewer labels than:UserWarning")
-@pytest.mark.filterwarnings("ignore:To choose a threshold:UserWarning")
+@pytest.mark.filterwarnings("ignore:To tune its threshold:UserWarning")
 @pytest.mark.filterwarnings("ignore:To be calibrated:UserWarning")
 @parametrize_with_checks(
     ESTIMATORS,

@@ -101,7 +101,7 @@ def test_what_one_cannot_use_ends_all(run_ranks):
     found, codes, errors = run_ranks("failing")
     assert codes == [0, 0], errors
     first, second = found
-    assert "that of rank 1 could not go on" in first["X"]
+    assert "the process of rank 1 failed" in first["X"]
     assert "infinity" in first["X"]
     assert "infinity" in second["X"]
     for both in found:
@@ -110,11 +110,13 @@ def test_what_one_cannot_use_ends_all(run_ranks):
         assert "oob_score=True needs all rows" in both["oob_score"]
         assert "alpha is ['0.1', '1.1']" in both["alpha"]
         assert "hidden_layer_sizes is" in both["sizes"]
-        assert "goes on is ['False', 'True']" in both["goes on"]
-        assert "one of them in one axis and one in two" in both["axes"]
+        assert (
+            "warm start of a fitted estimator is ['False', 'True']" in both["goes on"]
+        )
+        assert "one of them 1-D and the other 2-D" in both["axes"]
         assert "must be categories in all processes, but ['k']" in both["categories"]
-        assert "partial_fit trains in one process" in both["partial_fit"]
-        assert "add_tasks trains in one process" in both["add_tasks"]
+        assert "partial_fit must run in a single process" in both["partial_fit"]
+        assert "add_tasks must run in a single process" in both["add_tasks"]
 
 
 def test_a_fit_goes_on_from_the_checkpoint_of_the_first_process(run_ranks):
@@ -122,14 +124,17 @@ def test_a_fit_goes_on_from_the_checkpoint_of_the_first_process(run_ranks):
     assert codes == [0, 0], errors
     for both in found:
         assert both["resumed"] == both["whole"]
-        assert "other values of: X, y or the weights" in both["other data"]
+        assert "a different X, y or sample_weight" in both["other data"]
     assert found[0]["whole"] == found[1]["whole"]
 
 
 def test_a_killed_process_ends_the_other_with_an_error(run_ranks):
     found, codes, _ = run_ranks("killed")
     assert codes[1] == 9
-    assert "All processes of a data-parallel fit must stay at work" in found[0]["error"]
+    assert (
+        "All processes of a data-parallel fit must run until it ends"
+        in found[0]["error"]
+    )
     assert not found[0]["is_fitted"]
 
 

@@ -118,7 +118,7 @@ def test_a_positive_label_is_missing_with_twice_the_odds(rate):
     ("settings", "message"),
     [
         ({"n_contradictory": 4}, "n_contradictory must be less than n_tasks"),
-        ({"missing_rate": [0.1, 0.2]}, "one number in .* or one per task, 4"),
+        ({"missing_rate": [0.1, 0.2]}, "one number in .* for each of the 4 tasks"),
         ({"missing_rate": [0.1, 0.2, 0.3, 1.0]}, "missing_rate must be"),
         ({"relatedness": 1.5}, "'relatedness' parameter"),
         ({"mechanism": "mnar"}, "'mechanism' parameter"),

@@ -98,7 +98,7 @@ def errors_due(case: Case, data: Data) -> list[str]:
     is_sparse = case.x_form in SPARSE
     encoding = case.parameters["input_encoding"]
     if encoding == "piecewise" and is_sparse:
-        due.append("must get dense X")
+        due.append("needs dense X")
     if np.isinf(data.numbers).any():
         due.append("infinity")
     if not is_encoded(case):

@@ -1,4 +1,4 @@
-"""What is saved comes back to the last bit; what was not saved by us is refused."""
+"""What is saved comes back to the last bit; a file of others is an error."""
 
 import contextlib
 import copy
@@ -28,7 +28,7 @@ from skmtl._persistence._save_load import _KINDS
 from skmtl.sharing import NoSharing
 from skmtl.trunks import ConvTrunk, UnfreezeAfter
 
-NOT_SAVED = "not a model that skmtl"
+NOT_SAVED = "not a model written by skmtl"
 KIND = _KINDS["MultiTaskNetClassifier"]
 FIXTURE = Path(__file__).parent / "fixtures" / "model_of_version_1.safetensors"
 # What skops must be told to trust, for a classifier of any kind.
@@ -56,7 +56,7 @@ TRUSTED = [
 
 
 def raw_table():
-    """Numbers, holes, categories of text and of times; tasks of all kinds of labels."""
+    """Numbers, NaN, categories of text and of times; tasks of all kinds of labels."""
     rng = np.random.default_rng(3)
     n = 90
     X = pd.DataFrame(rng.normal(size=(n, 3)), columns=["a", "b", "é"])
@@ -72,7 +72,7 @@ def raw_table():
     return X, Y.mask(rng.random(Y.shape) < 0.3)
 
 
-def pictures():
+def images():
     rng = np.random.default_rng(4)
     X = rng.integers(0, 255, size=(40, 1, 6, 6)).astype(np.uint8)
     return X, rng.integers(0, 2, size=(40, 2)).astype(float)
@@ -118,9 +118,9 @@ def fitted_classifiers():
     days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(len(table)) % 4, "D")
     times = table.assign(ward=pd.Categorical(days))
     yield "times", classifier(max_iter=2).fit(times, labels), times
-    X, Y = pictures()
+    X, Y = images()
     trunk = ConvTrunk((3, 4))
-    for name, sharing in (("pictures", "hard"), ("separate pictures", "none")):
+    for name, sharing in (("images", "hard"), ("separate images", "none")):
         clf = classifier(trunk=trunk, sharing=sharing, max_iter=1, n_members=2)
         yield name, clf.fit(X, Y), X
 
@@ -137,8 +137,8 @@ KINDS += [
     "sparse",
     "table",
     "times",
-    "pictures",
-    "separate pictures",
+    "images",
+    "separate images",
 ]
 
 
@@ -207,7 +207,7 @@ def test_what_cannot_be_saved_is_refused(problem, tmp_path):
     with pytest.raises(TypeError, match=r"Pipeline with skops\.io"):
         skmtl.save(make_pipeline(StandardScaler(), classifier()), path)
     refused = {
-        "trunk or a sharing of your own": classifier(trunk=plain),
+        "your own trunk or sharing": classifier(trunk=plain),
         "random_state is of type RandomState": classifier(
             random_state=np.random.RandomState(0)
         ),
@@ -220,7 +220,7 @@ def test_what_cannot_be_saved_is_refused(problem, tmp_path):
     with pytest.raises(ValueError, match="_skl_callbacks"):
         skmtl.save(with_callback, path)
     changed = classifier(max_iter=1).fit(X, Y).set_params(trunk=ConvTrunk())
-    with pytest.raises(ValueError, match=r"trunk asks for another network"):
+    with pytest.raises(ValueError, match=r"trunk describes another network"):
         skmtl.save(changed, path)
     assert not list(tmp_path.iterdir())
 
@@ -261,7 +261,8 @@ def test_a_file_is_written_where_a_link_leads(problem, tmp_path):
 def test_a_folder_that_is_not_there_is_named(problem, tmp_path):
     clf = classifier(max_iter=1).fit(*problem)
     with pytest.raises(
-        FileNotFoundError, match=r"away.model' cannot be written: no su"
+        FileNotFoundError,
+        match=r"away.model' must be in an existing folder",
     ):
         skmtl.save(clf, tmp_path / "away" / "model")
 
@@ -284,14 +285,14 @@ def small_files(tmp_path_factory):
     """Path and rows of small saved classifiers."""
     folder = tmp_path_factory.mktemp("small")
     table, labels = raw_table()
-    X, Y = pictures()
+    X, Y = images()
     classifiers = {
         "table": (
             classifier(hidden_layer_sizes=(3,), max_iter=1, n_bins=3),
             table,
             labels,
         ),
-        "pictures": (classifier(trunk=ConvTrunk((2,)), max_iter=1), X, Y),
+        "images": (classifier(trunk=ConvTrunk((2,)), max_iter=1), X, Y),
     }
     files = []
     for name, (clf, rows, y) in classifiers.items():
@@ -302,7 +303,7 @@ def small_files(tmp_path_factory):
 
 
 def load_or_none(path):
-    """The classifier, or None of a file that is refused in the words of `load`."""
+    """The classifier, or None if `load` rejects the file."""
     try:
         return skmtl.load(path)
     except ValueError as error:
@@ -364,7 +365,7 @@ def test_no_change_of_bytes_goes_unnoticed_at_length(small_files, tmp_path):
     assert_no_change_of_bytes_goes_unnoticed(small_files, tmp_path, 6000)
 
 
-# What somebody may put in place of any value.
+# What somebody may put instead of any value.
 STRANGE = [None, True, 0, 1, -1, 2**31, 2**63, 10**30, 0.5, -1e308, "", "x", "task_0"]
 STRANGE += [[], {}, [[]], {"tuple": []}, {"tuple": [10**9]}, {"float": "nan"}]
 STRANGE += [{"dict": []}, {"objects": {"shape": [10**12, 0], "items": []}}]
@@ -504,8 +505,8 @@ def test_sizes_that_the_arrays_do_not_have_take_no_memory(problem, tmp_path, cha
 @pytest.mark.parametrize(
     ("channels", "side"), [((10**6, 10**6), 6), ((2,), 10**6), ((1,) * 10**5, 6)]
 )
-def test_pictures_that_the_arrays_do_not_have_take_no_memory(tmp_path, channels, side):
-    clf = classifier(trunk=ConvTrunk((2,)), max_iter=1).fit(*pictures())
+def test_images_that_the_arrays_do_not_have_take_no_memory(tmp_path, channels, side):
+    clf = classifier(trunk=ConvTrunk((2,)), max_iter=1).fit(*images())
     path = saved(clf, tmp_path)
     shape = {"tuple": [1, side, side]}
     columns = (*FITTED, "_columns", "InputColumns", "row_shape", shape)
@@ -624,7 +625,7 @@ def test_a_trunk_of_pictures_with_encoded_columns_is_refused(small_files, tmp_pa
         (*FITTED, "_columns", "InputColumns", "encoding", "piecewise"),
         (*ARCHITECTURE, "n_bins", 3),
     )
-    with pytest.raises(ValueError, match="reads no encoded columns"):
+    with pytest.raises(ValueError, match="cannot read encoded columns"):
         skmtl.load(path)
 
 

@@ -142,7 +142,7 @@ def load(path):
     try:
         return skmtl.load(path)
     except ValueError as error:
-        if "is not a model that skmtl.save has written" in str(error):
+        if "is not a model written by skmtl.save" in str(error):
             raise NotAModel from error
         raise
 

@@ -129,5 +129,5 @@ def test_values_that_no_fit_gives_are_refused(numbers, tmp_path, change):
     skmtl.save(fitted("regressor", *numbers), path)
     skmtl.load(path)
     changed_file(path, CHANGES[change])
-    with pytest.raises(ValueError, match="not a model that skmtl"):
+    with pytest.raises(ValueError, match="not a model written by skmtl"):
         skmtl.load(path)

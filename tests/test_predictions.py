@@ -57,5 +57,5 @@ def test_classes_are_those_of_each_task_or_unknown():
         ([np.array([0, 1])], SINGLE, [[0, 1]]),
     ]:
         assert [c.tolist() for c in split_classes(classes, tasks)] == expected
-    with pytest.raises(ValueError, match="one array per task of y_true, 2; got 3"):
+    with pytest.raises(ValueError, match="each of the 2 tasks of y_true; got 3"):
         split_classes([[0, 1]] * 3, SEVERAL)

@@ -163,7 +163,7 @@ def test_docstrings_are_whole(thing):
 
 @pytest.mark.parametrize("thing", list(public_objects()))
 def test_documented_parameters_and_defaults_are_those_of_the_signature(thing):
-    if dataclasses.is_dataclass(thing):  # a result: nobody but us makes it
+    if dataclasses.is_dataclass(thing):  # a result: only we make it
         fields = [field.name for field in dataclasses.fields(thing)]
         assert documented_names(inspect.getdoc(thing), "Attributes") == fields
     else:

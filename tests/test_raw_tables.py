@@ -411,7 +411,7 @@ def test_partial_fit_learns_the_columns_from_its_first_call(sharing):
     )
     with (
         pytest.warns(UserWarning, match=r"known.* 'city': \['york'\]\. In each"),
-        pytest.warns(UserWarning, match=r"these columns go beyond it: \['a'\]"),
+        pytest.warns(UserWarning, match=r"these columns exceed it: \['a'\]"),
     ):
         clf.partial_fit(rest, Y[120:])
     assert_array_equal(encoding_of(clf).numeric.knots, first.numeric.knots)

@@ -106,7 +106,7 @@ def test_rows_that_are_lost_are_an_error():
     def read(number):
         return iter([block(number)] if number else [])
 
-    with pytest.raises(ValueError, match="gave 120 rows with labels at first and 110"):
+    with pytest.raises(ValueError, match="had 120 labelled rows at first and 110"):
         list(rows(read).epoch(torch.arange, 10))
 
 

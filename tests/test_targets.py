@@ -21,7 +21,7 @@ from skmtl._targets import (
 from skmtl.metrics import multitask_score
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
-H = None  # a hole, in tables below
+H = None  # a missing label, in tables below
 
 
 def codes_of(y, **kwargs):
@@ -267,9 +267,7 @@ def test_known_tasks_encode_new_rows_the_same_way():
         encode_targets(unseen, tasks=tasks)
     with pytest.raises(ValueError, match=r"same order.*Reorder"):
         encode_targets(new[["b", "a"]], tasks=tasks)
-    with pytest.raises(
-        ValueError, match=r"shape that it had in fit.*got \(n_samples,\)"
-    ):
+    with pytest.raises(ValueError, match=r"same shape as in fit.*got \(n_samples,\)"):
         encode_targets([1, 2], tasks=tasks)
     with pytest.raises(ValueError, match=r"\(n_samples, 2\); got \(n_samples, 3\)"):
         encode_targets(np.zeros((2, 3)), tasks=tasks)
@@ -290,10 +288,10 @@ def test_given_classes_replace_the_learned_ones(classes):
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ([[0, 1]], "one array per task of classes, 2; got 1"),
+        ([[0, 1]], "array for each of the 2 tasks with classes; got 1"),
         ({"t": [0, 1]}, "name each task once"),
-        ([[0, 1], []], "'u' must be one-dimensional with at least one"),
-        ([[0, 1], ["a", None]], "none missing"),
+        ([[0, 1], []], "'u' must be one-dimensional, with at least one"),
+        ([[0, 1], ["a", None]], "no missing ones"),
         ([[0, 1], [0.5]], "continuous"),
         (5, "must be a list of arrays"),
     ],
@@ -308,7 +306,7 @@ def test_unusable_classes_are_refused(classes, message):
     ("y", "message"),
     [
         (None, "requires y to be passed, but the target y is None"),
-        ([[1, 2], [3]], "rows of the same length"),
+        ([[1, 2], [3]], "must have the same length"),
         (np.zeros((2, 2, 2)), "3 axes"),
         ("abc", "0 axes"),
         (np.zeros((3, 0)), "at least one column"),

@@ -275,13 +275,13 @@ SUSPECTS = {
     ),
     "one-hot": (ONE_HOT, r"a single 1 in its 3 columns.*idxmax\(axis=1\)"),
     "one-hot of bool": (pd.DataFrame(ONE_HOT > 0, columns=list("abc")), "idxmax"),
-    "-1": (MARKED, r"-1 beside 0 and 1.*'task_0', 'task_1', 'task_2'.*y != -1"),
+    "-1": (MARKED, r"-1 next to 0 and 1.*'task_0', 'task_1', 'task_2'.*y != -1"),
     "-1 in some": (np.column_stack([MARKED[:, :2], Y]), r"\['task_0', 'task_1'\]"),
-    "-99": (np.where(GAPS, -99, Y), r"-99 beside 0 and 1"),
-    "999 of one task": (np.where(GAPS, 999, Y)[:, 0], r"999 beside 0 and 1"),
+    "-99": (np.where(GAPS, -99, Y), r"-99 next to 0 and 1"),
+    "999 of one task": (np.where(GAPS, 999, Y)[:, 0], r"999 next to 0 and 1"),
     "-9 beside classes": (
         np.column_stack([np.where(GAPS, -9, Y)[:, 0], np.arange(60) % 4]),
-        r"-9 beside 0 and 1.*\['task_0'\]",
+        r"-9 next to 0 and 1.*\['task_0'\]",
     ),
 }
 
@@ -294,7 +294,7 @@ def test_what_is_hardly_meant_is_named_with_a_remedy(y, message):
 
 
 def test_new_tasks_are_looked_at_too():
-    with pytest.warns(UserWarning, match="-99 beside 0 and 1"):
+    with pytest.warns(UserWarning, match="-99 next to 0 and 1"):
         fit(Y).add_tasks(X, pd.DataFrame(np.where(GAPS, -99, Y), columns=list("abc")))
 
 
@@ -349,7 +349,7 @@ def test_tables_as_they_are_published_are_not_suspected(load_real, name):
 
 FRAME = pd.DataFrame(X, index=[f"row {i}" for i in range(60)], columns=list("abc"))
 TARGETS = pd.DataFrame(Y, index=FRAME.index, columns=list("pqr"))
-ORDER = r"The index of {} has the labels of the index of X in another order.*{}\.loc"
+ORDER = r"{} should have the index of X in the same order.*{}\.loc"
 
 
 @pytest.mark.parametrize("kind", ["frame", "series"])
@@ -369,7 +369,7 @@ def test_weights_in_another_order_are_noticed():
         UserWarning, match=ORDER.format("sample_weight", "sample_weight")
     ):
         fit(TARGETS, FRAME, sample_weight=weight)
-    with pytest.warns(UserWarning, match=ORDER.format("y and of sample_weight", "y")):
+    with pytest.warns(UserWarning, match=ORDER.format("y and sample_weight", "y")):
         fit(TARGETS[::-1], FRAME, sample_weight=weight)
 
 
@@ -397,7 +397,7 @@ def test_rows_in_another_order_are_noticed_after_the_fit_too():
     clf = MultiTaskNetClassifier((4,), max_iter=1, random_state=0).fit(X, Y)
     for call in (lambda y: clf.score(X, y), lambda y: observed_rows(X, y, "a")):
         call(Y)
-        with pytest.warns(UserWarning, match="in another order"):
+        with pytest.warns(UserWarning, match="the order differs"):
             call(Y[::-1])
 
 

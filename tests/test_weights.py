@@ -195,10 +195,10 @@ def test_unusable_class_weights_are_refused(weight, message):
 @pytest.mark.parametrize(
     ("weight", "shown"),
     [
-        ([{"a": 1, "b": 5}, None], r"a list of 2.*{'task_0': {'a': 1, 'b': 5}}"),
+        ([{"a": 1, "b": 5}, None], r"a list of length 2.*{'task_0': {'a': 1, 'b': 5}}"),
         (["balanced", {1: 2}], r"{'task_0': 'balanced', 'task_1': {1: 2}}"),
         ([None, None], r"class_weight=None\."),
-        ([{"a": 1}], r"a list of 1\..*class_weight={'task_0': "),
+        ([{"a": 1}], r"a list of length 1\..*class_weight={'task_0': "),
     ],
 )
 def test_the_form_of_forests_is_refused_with_the_dict_to_pass(weight, shown):

@@ -8,7 +8,7 @@ Run with the folder of data sets in the environment variable SKMTL_DATA:
 Tox21 by its scaffold split and yeast by Mulan's, with training labels removed in
 several ways, and landmine, where each row was measured for one task of 29. Test labels
 are neither removed nor filled: scores use the observed ones. Every cell (set, way of
-removing, seed, model) is a line of the file; the script measures those that are missing.
+removing, seed, model) is a line of the file; the script measures the missing ones.
 All on one thread.
 """
 
@@ -40,7 +40,6 @@ SCORES = {
 MODELS = ["network, ignored", "network, filled", "forest, ignored", "forest, filled"]
 # Leaves of one row, scikit-learn's default; "forest" has leaves of five rows or more.
 DEEP = ["deep forest, ignored", "deep forest, filled"]
-MODEL_NAMES = ["network", "forest", "deep forest"]
 CASES = [  # set, which training labels are removed, models
     ("tox21", "none", MODELS),
     ("tox21", "random 50", MODELS + DEEP),
@@ -113,13 +112,10 @@ def run(name, removed, seed, model):
     p = probabilities(model, seed, X_train, Y_train, X_test)
     seconds = time.process_time() - begin
     scores = {key: multitask_score(metric, Y_test, p) for key, metric in SCORES.items()}
-    scores["mcc"] = multitask_score(
-        "matthews_corrcoef", Y_test, (p > 0.5).astype(float)
-    )
-    observed = Y_test.notna()
-    scores["mean_probability"] = np.nanmean(
-        np.where(observed, p, np.nan), axis=0
-    ).mean()
+    decided = (p > 0.5).astype(float)
+    scores["mcc"] = multitask_score("matthews_corrcoef", Y_test, decided)
+    observed = np.where(Y_test.notna(), p, np.nan)
+    scores["mean_probability"] = np.nanmean(observed, axis=0).mean()
     scores["share_positive"] = Y_test.mean().mean()
     scores["share_missing"] = share_missing
     return {key: float(score) for key, score in scores.items()} | {"seconds": seconds}
@@ -132,31 +128,27 @@ def cells(seeds):
 
 
 def print_tables(results):
-    """Per model a row for each set and way of removing, labels ignored and filled."""
+    """Scores with labels ignored and filled, their differences and standard errors."""
     results[["model", "labels"]] = results["model"].str.split(", ", expand=True).values
-    results["log_loss"] *= -1
-    results["brier"] *= -1
-    case = ["model", "set", "removed"]
+    results[["log_loss", "brier"]] *= -1
     # Filled, "negatives" has the labels of "none".
-    filled = results[(results["set"] == "tox21") & (results["removed"] == "none")]
-    filled = filled[(filled["labels"] == "filled") & (filled["model"] != "deep forest")]
-    results = pd.concat([results, filled.assign(removed="negatives")])
-    columns = [*SCORES, "mcc", "mean_probability"]
-    shares = results.groupby(case, sort=False)[
-        ["share_missing", "share_positive"]
-    ].mean()
-    for name, statistic in (("means", "mean"), ("standard errors over seeds", "sem")):
-        table = results.pivot_table(columns, case, "labels", statistic, sort=False)
-        table = table.reindex(columns, axis=1, level=0).reindex(shares.index)
-        table = table.reindex(["ignored", "filled"], axis=1, level=1)
-        table.columns = [" ".join(column) for column in table.columns]
-        for model in MODEL_NAMES:
-            rows = (
-                table.join(shares).loc[model]
-                if statistic == "mean"
-                else table.loc[model]
-            )
-            print(f"\n{model}, {name}\n\n{rows.round(3).to_markdown()}")
+    same = results[(results["set"] == "tox21") & (results["removed"] == "none")]
+    same = same[same["labels"] == "filled"].assign(removed="negatives")
+    case, seed = ["model", "set", "removed"], ["model", "set", "removed", "seed"]
+    columns = [*SCORES, "mcc", "mean_probability", "share_positive", "share_missing"]
+    runs = pd.concat([results, same]).set_index(seed)
+    ignored, filled = (
+        runs.loc[runs["labels"] == labels, columns] for labels in ("ignored", "filled")
+    )
+    tables = {
+        "ignored": ignored.groupby(case, sort=False).mean(),
+        "filled": filled.groupby(case, sort=False).mean(),
+        "filled minus ignored": (filled - ignored).groupby(case).mean(),
+        "standard errors of the difference": (filled - ignored).groupby(case).sem(),
+    }
+    for model in ("network", "forest", "deep forest"):
+        for name, table in tables.items():
+            print(f"\n{model}, {name}\n\n{table.loc[model].round(3).to_markdown()}")
 
 
 if __name__ == "__main__":

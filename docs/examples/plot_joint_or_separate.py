@@ -3,10 +3,13 @@
 Does joint training help? Measure it task by task
 =================================================
 
-Is one joint network better than a network for each task? This example asks the question
-of three simulated data sets: related tasks with few labels, which mix the same
-directions of the input in different proportions; unrelated tasks; and a task that
-contradicts the others in a tiny network.
+Is one joint network better than a network for each task? This example compares the two
+on three simulated data sets:
+
+- related tasks with few labels, which mix the same directions of the input in different
+  proportions;
+- unrelated tasks;
+- tasks of which one contradicts the others, in a tiny network.
 """
 
 # %%
@@ -67,9 +70,9 @@ for ax, (name, result) in zip(axes, results.items(), strict=True):
 # %%
 # Is the network big enough?
 # --------------------------
-# Unrelated tasks compete for the units of a small trunk. With two units, a separate
-# network learns little, so there is little to lose. Joint training costs most with
-# eight units, and less with every larger trunk. On these data it helps at no size.
+# Unrelated tasks compete for the units of a small trunk. With two units, separate
+# networks learn little, so there is little to lose. Joint training loses most with
+# eight units, and less as the trunk gets larger. On these data, it helps at no size.
 from skmtl.inspection import CapacityCurveDisplay, capacity_curve
 
 curve = capacity_curve(
@@ -81,9 +84,9 @@ CapacityCurveDisplay.from_result(curve)
 # %%
 # What are the labels of the other tasks worth?
 # ---------------------------------------------
-# Here one of the related tasks has few labels and the others have all of theirs. The
-# network for this task alone sees as many rows, by repeating its few again and again.
-# It needs several times as many labels to do as well as the joint network.
+# Here one of the related tasks has few labels, and the others have all of theirs. A
+# network for this task alone repeats its few rows, so that it trains on as many rows as
+# the joint network. It needs several times as many labels to do as well.
 from skmtl.inspection import LabelCurveDisplay, label_curve
 
 X, Y = make_multitask_classification(600, 10, 8, random_state=0)
@@ -98,7 +101,8 @@ LabelCurveDisplay.from_result(labels)
 # ----------------------------
 # These data have three tasks of one kind and three of another. With ``n_hidden=1``, the
 # tasks of a kind are three copies of the same column. One fit is enough to find the two
-# groups: a step of the trunk for one task lowers the loss of the tasks of its kind.
+# groups, because a step of the trunk for one task also lowers the loss of the other
+# tasks of its kind.
 import numpy as np
 
 from skmtl.inspection import TaskAffinityDisplay, task_affinity

@@ -3,17 +3,17 @@
 A hundred tasks with a thousand labels each
 ===========================================
 
-Multi-task learning helps most if no task has many labels, but all tasks together have a
-hundred thousand. The data of this example are simulated: every task depends on the same
-four directions of the input, with its own weights, and in a way that no linear model
-can learn.
+Multi-task learning helps most if each task has few labels, but all tasks together have
+many: here, a hundred thousand. The data of this example are simulated: every task
+depends on the same four directions of the input, with its own weights, and in a way
+that no linear model can learn.
 """
 
 # %%
 # The data
 # --------
-# Each training row has labels of about twenty of the hundred tasks, and one label in
-# twenty is wrong. The test rows have labels of all tasks.
+# Each training row has labels for about twenty of the hundred tasks, and one label in
+# twenty is wrong. The test rows have labels for all tasks.
 import numpy as np
 
 from skmtl.datasets import make_multitask_classification
@@ -35,8 +35,8 @@ print(f"{len(n_labels)} tasks, {n_labels.min()} to {n_labels.max()} labels each"
 # %%
 # One network or a hundred
 # ------------------------
-# `sharing="none"` trains a hundred networks of the same size in one pass, for as many
-# epochs and on the same labels.
+# `sharing="none"` trains a hundred networks of the same size in one pass, for the same
+# number of epochs and on the same labels.
 from time import perf_counter
 
 from skmtl import MultiTaskNetClassifier
@@ -78,7 +78,7 @@ ax.set(
 # How many tasks does it take?
 # ----------------------------
 # The next plot shows the score of the first ten tasks as more of the other tasks are
-# trained with them. The rows and the labels of the ten tasks stay the same.
+# trained with them. The rows, and the labels of the ten tasks, stay the same.
 counts = [10, 20, 40, 70, 100]
 network.set_params(sharing="hard")
 beside = [auc_of_tasks(network, count)[:10].mean() for count in counts]

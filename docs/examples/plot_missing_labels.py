@@ -7,7 +7,7 @@ This example asks four yes-or-no questions about images of handwritten digits: i
 even, is it above four, does it have a loop, is it a prime? It removes more and more of
 the labels, and compares four ways to learn from the rest:
 
-1. **masked**: one network for all questions, whose loss uses the observed labels only.
+1. **masked**: one network for all questions, whose loss uses only the observed labels.
    This is what `MultiTaskNetClassifier` does with NaN;
 2. **complete rows**: the same network, fitted on the images with all four labels;
 3. **filled with 0**: the same network, with every missing label replaced by "no";
@@ -38,8 +38,8 @@ X_train, X_test, Y_train, Y_test = train_test_split(
 # Four ways to learn
 # ------------------
 # Each function returns the probability of "yes" for each test image and question. A
-# question whose observed labels are all the same cannot be learned. Its probability is
-# then 0.5.
+# question cannot be learned if all of its labels are the same: "complete rows" and the
+# forests then return 0.5.
 from sklearn.ensemble import RandomForestClassifier
 
 from skmtl import MultiTaskNetClassifier
@@ -88,8 +88,8 @@ WAYS = {
 # %%
 # Remove labels
 # -------------
-# Each seed draws anew which labels are missing. ROC AUC measures whether the images are
-# ranked in the right order, and log loss whether the probabilities are right, too.
+# Which labels are missing depends on the seed. ROC AUC measures whether the images are
+# ranked in the right order. Log loss measures whether the probabilities are right, too.
 from skmtl.metrics import multitask_score
 
 removed = [0, 50, 80, 90, 95]
@@ -110,11 +110,11 @@ print(results.round(3).stack(0, future_stack=True).swaplevel().sort_index())
 # %%
 # What missing labels cost
 # ------------------------
-# Complete rows run out first: with half of the labels removed, one image in sixteen has
-# all four, and with 80 % removed hardly any image does. The ROC AUC of this way is then
-# 0.5, below the range of the left plot. Filling with 0 teaches the network that "no" is
-# likely, the more so the more labels are missing. This spoils the probabilities long
-# before it spoils the order.
+# Complete rows run out first. With half of the labels removed, one image in sixteen has
+# all four labels; with 80 % removed, hardly any image does. ROC AUC is then 0.5, below
+# the range of the left plot. Filling with 0 teaches the network that "no" is likely,
+# and more so as more labels are missing. This spoils the probabilities long before it
+# spoils the ranking.
 import matplotlib.pyplot as plt
 
 STYLES = ["o-", "s--", "v:", "^-."]

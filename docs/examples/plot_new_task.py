@@ -2,10 +2,10 @@
 Add a task to a fitted network
 ==============================
 
-A network has learned seven questions about handwritten digits. Later, labels of an
-eighth question arrive, for sixty of the images. ``add_tasks`` trains a head for it on
-the existing trunk. The predictions of the old tasks do not change, and nothing is
-trained again.
+A network has learned seven questions about handwritten digits. Later, labels for an
+eighth question arrive, but only for sixty of the images. ``add_tasks`` trains a head
+for the new question on the existing trunk. The trunk and the old heads are not trained
+again, so the predictions of the old tasks do not change.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ network = MultiTaskNetClassifier(random_state=0).fit(X.loc[train], Y.loc[train])
 before = network.predict_proba(X)
 
 # %%
-# The name of the Series is the name of the new task, which comes after the old ones.
+# The name of the Series becomes the name of the new task. The new task comes last.
 
 judged, _ = train_test_split(
     train, train_size=60, random_state=0, stratify=large[train]
@@ -37,7 +37,7 @@ after = network.predict_proba(X)
 print("largest change of an old probability:", np.abs(after[:, :7] - before).max())
 
 # %%
-# For comparison, a network for this task alone learns from the sixty images only.
+# For comparison, a network for this task alone learns only from the sixty images.
 
 alone = MultiTaskNetClassifier(random_state=0).fit(X.loc[judged], large[judged])
 added_auc = roc_auc_score(large[test], after[test, -1])

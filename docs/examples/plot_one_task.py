@@ -58,7 +58,7 @@ axes[1].set_title("Calibration curves")
 # %%
 # Which columns matter for triglycerides?
 # ---------------------------------------
-# Permutation importance shuffles one column at a time and measures by how much the
+# Permutation importance shuffles one column at a time, and measures how far the
 # accuracy of this task falls.
 from sklearn.inspection import PartialDependenceDisplay, permutation_importance
 
@@ -73,8 +73,8 @@ print(
 )
 
 # %%
-# Partial dependence shows how the probability depends on a column: it sets the column
-# to the same value for all patients and averages the predictions.
+# Partial dependence shows how the probability depends on a column. It sets the column
+# to the same value for all patients, and averages the predictions.
 figure, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained")
 PartialDependenceDisplay.from_estimator(view, X_task, ["bmi", "bp", "age"], ax=axes)
 figure.suptitle("Probability of high triglycerides")

@@ -5,9 +5,9 @@ Quickstart: one network for four tasks with missing labels
 
 This example asks four questions about images of handwritten digits: which digit is it,
 is it even, is it above four, and does it have a closed loop? As in most real tables,
-many answers are missing: here half of them. One network learns all four tasks from the
-observed labels, inside a grid search. The example then compares it with a separate
-network for each task.
+many answers are missing: here, half of them. One network learns all four tasks from the
+observed labels, inside a grid search. The example then compares this joint network with
+a separate network for each task.
 """
 
 # %%
@@ -39,7 +39,7 @@ print(Y_train.head(), end="\n\n")
 # %%
 # A grid search, as with any classifier
 # -------------------------------------
-# Import ``GridSearchCV`` from ``skmtl.model_selection``, since scikit-learn's own
+# Import ``GridSearchCV`` from ``skmtl.model_selection``, because that of scikit-learn
 # raises an error if labels are missing. ``cv=3`` balances the labels of every task over
 # the folds. The score is the accuracy on the observed labels, averaged over the tasks.
 from sklearn.callback import ProgressBar
@@ -57,9 +57,10 @@ print(pd.DataFrame(search.cv_results_)[columns].round(3))
 # %%
 # One joint network or separate networks
 # --------------------------------------
-# ``sharing="none"`` gives each task its own network of the same size, trained for as
-# many epochs on the same labels. Both are fitted with five random seeds. The trunk is
-# large on purpose: joint training helps if the network is big enough for all tasks.
+# ``sharing="none"`` gives each task its own network of the same size, trained for the
+# same number of epochs on the same labels. Both are fitted with five random seeds. The
+# trunk is large on purpose: joint training helps if the network is big enough for all
+# tasks.
 
 
 def test_accuracy(sharing):
@@ -91,7 +92,7 @@ print(table.round(3))
 # %%
 # Predictions for new images
 # --------------------------
-# ``predict`` returns a label of every task, in the same form as in ``Y``.
+# ``predict`` returns a label for every task, in the same form as in ``Y``.
 import matplotlib.pyplot as plt
 
 model = search.best_estimator_.set_params(sharing="hard")

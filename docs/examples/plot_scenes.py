@@ -5,16 +5,16 @@ Images with several objects and many missing labels
 One network looks at a scene and answers several questions at once, although most labels
 of most scenes are missing: this is the classic example of multi-task learning. The
 scenes are made from scikit-learn's handwritten digits, two on a canvas of 16 x 16
-pixels. There are four questions, and a digit can belong to several of them, as an
-object on the road can be both a vehicle and red:
+pixels. There are four questions. A digit can belong to several of them, in the same way
+as an object on the road can be both a vehicle and red:
 
 - Does the scene show a digit with a loop (0, 6, 8, 9)?
 - Does it show an even digit?
 - Does it show a digit of at least 5?
 - Does it show a prime (2, 3, 5, 7)?
 
-Three of four labels are missing. The example compares three ways to learn from the
-rest:
+Three quarters of the labels are missing. The example compares three ways to learn from
+the rest:
 
 1. **joint**: one convolutional trunk with a head for each question;
 2. **separate**: four networks of the same size, one for each question, with half the
@@ -56,7 +56,8 @@ def make_scenes(n_scenes, pool, rng):
 
 
 # %%
-# No digit of the test scenes occurs in a training scene. NaN marks a missing label.
+# The test scenes contain other digits than the training scenes. NaN marks a missing
+# label.
 
 rng = np.random.default_rng(0)
 train, test = np.arange(1200), np.arange(1200, len(digits))
@@ -75,9 +76,9 @@ for axis, image, answers in zip(axes, X[:, 0], Y.to_numpy(), strict=False):
 figure.tight_layout()
 
 # %%
-# Images are passed as an array with four axes, here of bytes. `ConvTrunk` is the shared
-# trunk. `sharing="none"` gives each question its own trunk, and trains them all in one
-# pass.
+# Pass images as an array with four axes (here, of bytes). `ConvTrunk` is the shared
+# trunk. `sharing="none"` gives each question its own trunk, and trains all of these
+# networks in one pass.
 
 
 def network(seed, sharing="hard", n_epochs=60):
@@ -125,8 +126,8 @@ gain = results["joint"] - results["separate"]
 print(f"joint - separate: {gain.mean():.3f}, standard deviation {gain.std():.3f}")
 
 # %%
-# The joint network is best: all questions are about the same strokes, and each label of
-# any question trains the shared trunk to recognise them. The softmax is worst, because
+# The joint network is best: all questions are about the same strokes, and the labels of
+# every question train the shared trunk to recognise them. The softmax is worst, because
 # its answers exclude one another, although a digit with a loop can be even.
 
 figure, axis = plt.subplots(figsize=(5, 3))
@@ -135,6 +136,6 @@ axis.set(ylabel="mean ROC AUC")
 figure.tight_layout()
 
 # %%
-# The joint network needs more epochs. A step moves its trunk in the mean direction of
-# the four questions, and that of a separate network in the direction of its own
-# question. After 20 epochs each, neither is ahead.
+# The joint network needs more epochs, because each step moves its trunk in the mean
+# direction of the four questions. In a separate network, each step moves the trunk in
+# the direction of its only question. After 20 epochs each, neither is ahead.

@@ -31,7 +31,7 @@ Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.7)
 # ``cv=3`` balances the labels of every task over the folds with
 # `MultiTaskStratifiedKFold`. A name in ``scoring`` stands for the metric on the
 # observed labels, averaged over the tasks, as in `multitask_scorer`. You can record
-# several metrics at once; ``refit`` names the one that selects the best candidate.
+# several metrics at once; ``refit`` names the metric that selects the best candidate.
 from skmtl import MultiTaskNetClassifier
 from skmtl.model_selection import GridSearchCV
 

@@ -3,10 +3,10 @@
 Pandas in, pandas out
 =====================
 
-This example fits a network on a raw table of 442 patients with diabetes, and turns its
-predictions into DataFrames with the rows and columns of the table: a label and a
-probability for each missing label, and a report. The data set is complete, so the
-example removes half of the labels, as if these tests had never been made.
+This example fits a network on a raw table of 442 patients with diabetes. It turns the
+predictions into DataFrames with the rows and columns of the table, which give a label
+and a probability for each missing label, and prints a report. The data set is complete,
+so the example removes half of the labels, as if these tests had never been made.
 """
 
 # %%
@@ -68,9 +68,9 @@ predicted = pd.DataFrame(network.predict(X), Y.index, Y.columns)
 print(Y.astype(object).fillna(predicted).head())
 
 # %%
-# How certain are the predictions? The next table has the probability of the most likely
-# label. The plot shows it for ten patients, together with the labels; observed labels
-# are in bold.
+# How certain are the predictions? The next table shows the probability of the most
+# likely label. The plot shows this probability for ten patients, together with the
+# labels; observed labels are in bold.
 probabilities = network.predict_proba(X)
 sure = pd.DataFrame(
     np.column_stack([task.max(axis=1) for task in probabilities]), Y.index, Y.columns

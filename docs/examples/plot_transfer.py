@@ -74,13 +74,13 @@ for seed in range(3):
             results.append({"labels of B": n_labels, "way": way, "ROC AUC": auc})
 
 # %%
-# Where the curves cross
-# ----------------------
+# How many labels does B need?
+# ----------------------------
 # With ten labels of B, the features learned from A are worth more than B's own labels.
-# With a thousand labels, B learns as much on its own. The frozen trunk is the first to
-# be overtaken, since it cannot learn what distinguishes an 8 from a 3. Joint training
-# needs no decision on what to freeze, but it needs the data of A each time that B is
-# trained.
+# With a thousand labels, a network for B alone learns as much from scratch. As the
+# labels increase, the frozen trunk is the first to fall behind, because it cannot learn
+# what distinguishes an 8 from a 3. With joint training, you do not have to decide what
+# to freeze, but you need the data of A each time that you train B.
 
 table = pd.DataFrame(results).pivot_table(
     index="labels of B", columns="way", values="ROC AUC", sort=False
@@ -91,7 +91,7 @@ axis.figure.tight_layout()
 plt.show()
 
 # %%
-# A grid search can choose among these settings, since ``clone`` keeps a frozen
+# A grid search can choose among these settings, because ``clone`` keeps a frozen
 # estimator fitted.
 
 search = GridSearchCV(

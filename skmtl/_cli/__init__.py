@@ -1,4 +1,4 @@
-"""The command line: a CSV with blanks in, predictions out."""
+"""The command line: from a table with missing labels to predictions."""
 
 import sys
 from io import TextIOWrapper
@@ -10,10 +10,10 @@ def main() -> None:
     """Run the command of `sys.argv`; the entry point `skmtl`."""
     try:
         for stream in (sys.stdout, sys.stderr):
-            # A letter that the terminal does not know shall not end a command.
+            # A character that the terminal cannot show must not end a command.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")
-        # What it needs is in the extra "cli".
+        # The packages that this needs are in the extra "cli".
         from skmtl._cli._app import run
 
         sys.exit(run(sys.argv[1:]))
@@ -21,8 +21,8 @@ def main() -> None:
         if error.name not in _EXTRA:
             raise
         sys.exit(
-            f"Error: the command line needs {error.name}, which is not installed. Type "
+            f"Error: the command line needs {error.name}, which is not installed. Run: "
             'pip install "skmtl[cli]"'
         )
-    except KeyboardInterrupt:  # before there is anything to do
+    except KeyboardInterrupt:  # before a command has begun
         sys.exit(130)

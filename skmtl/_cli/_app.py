@@ -30,21 +30,20 @@ from skmtl._cli._input_files import check_is_no_stream, check_kind
 from skmtl._cli._interrupts import caught_interrupts
 from skmtl._cli._sources import Source
 
-# A command gives what is to be done, and `run` does it.
+# A command returns the work to do, and `run` does it.
 Work = Callable[[], int]
 
 app = typer.Typer(
-    help="Multi-task learning with missing labels: a CSV with blanks in, predictions "
-    "out.",
-    epilog="Exit codes: 0 done, 1 wrong data or file, 2 wrong option, 3 error of "
-    "skmtl, 130 Ctrl-C, 143 SIGTERM. [bold]skmtl COMMAND --help[/] shows examples.",
+    help="Multi-task learning with missing labels, on CSV and Parquet files.",
+    epilog="Exit codes: 0 success, 1 bad data or file, 2 bad option, 3 bug in skmtl, "
+    "130 Ctrl-C, 143 SIGTERM. [bold]skmtl COMMAND --help[/] shows examples.",
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 
 _COLUMNS, _TRAINING = "Columns", "Training"
-# What a report about a fitted model reads of them.
+# Options of these panels that also apply to a report on a fitted model.
 _WITH_MODEL = ("missing", "delimiter", "decimal", "encoding", "seed")
 Names = list[str]
 
@@ -58,24 +57,26 @@ def _argument(metavar: str, help: str) -> Any:
 
 
 Train = Annotated[Path, _argument("TRAIN", "Table to learn from.")]
-ModelFile = Annotated[Path, _argument("MODEL", "File of skmtl fit or skmtl.save.")]
-Tasks = Annotated[
-    Names, _names("--tasks", "Columns to predict. A name or pattern; repeat it.")
+ModelFile = Annotated[
+    Path, _argument("MODEL", "Model written by skmtl fit or skmtl.save.")
 ]
-Ids = Annotated[Names, _names("--id", "Columns that name a row; not learned from.")]
-Drop = Annotated[Names, _names("--drop", "Columns to leave out.")]
+Tasks = Annotated[
+    Names, _names("--tasks", "Columns to predict: a name or pattern; repeatable.")
+]
+Ids = Annotated[
+    Names, _names("--id", "Columns that identify a row; not used as features.")
+]
+Drop = Annotated[Names, _names("--drop", "Columns to ignore.")]
 Categorical = Annotated[
     Names, _names("--categorical", "Columns to read as categories.")
 ]
-Numbers = Annotated[
-    Names, _names("--numbers", "Columns, or tasks, to read as numbers.")
-]
+Numbers = Annotated[Names, _names("--numbers", "Columns or tasks to read as numbers.")]
 Classes = Annotated[Names, _names("--classes", "Tasks to read as classes.")]
 Missing = Annotated[
     Names,
     typer.Option(
         metavar="TEXT",
-        help="Further text that means a missing value, such as -99.",
+        help="Another text that means a missing value, such as -99; repeatable.",
         rich_help_panel=_COLUMNS,
     ),
 ]
@@ -83,7 +84,7 @@ BlankOnly = Annotated[
     bool,
     typer.Option(
         "--blank-only",
-        help="Nothing but blanks (and --missing) is missing: NA is a value.",
+        help="Only empty cells (and --missing) are missing values; NA is text.",
         rich_help_panel=_COLUMNS,
     ),
 ]
@@ -91,7 +92,7 @@ Delimiter = Annotated[
     str | None,
     typer.Option(
         metavar="CHARACTER",
-        help="Between cells; by default seen in the first line.",
+        help="Separates the cells. By default, the first line decides.",
         rich_help_panel=_COLUMNS,
     ),
 ]
@@ -99,19 +100,24 @@ Decimal = Annotated[
     str,
     typer.Option(
         metavar="CHARACTER",
-        help="Of numbers in text: 1.5 or, with a comma, 1,5.",
+        help="Decimal mark of numbers in text files: a point (1.5) or a comma (1,5).",
         rich_help_panel=_COLUMNS,
     ),
 ]
 Encoding = Annotated[
-    str, typer.Option(metavar="NAME", help="Of text.", rich_help_panel=_COLUMNS)
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Encoding of text files.",
+        rich_help_panel=_COLUMNS,
+    ),
 ]
 Set = Annotated[
     Names,
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting of the estimator, such as max_iter=50.",
+        help="A parameter of the estimator, such as max_iter=50; repeatable.",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -119,14 +125,14 @@ Settings = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="TOML with the tables \\[columns] and \\[settings].",
+        help="TOML file with the tables \\[columns] and \\[settings].",
         rich_help_panel=_TRAINING,
     ),
 ]
 Seed = Annotated[
     int | None,
     typer.Option(
-        help="The same seed, the same model; 0 by default.",
+        help="The same seed gives the same model. Default: 0.",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -134,7 +140,7 @@ Thresholds = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
-        help="Decide at the threshold that is best for mcc, f1 or another metric.",
+        help="Tune the decision thresholds for a metric, such as mcc or f1.",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -146,19 +152,29 @@ Calibrate = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
-OutModel = Annotated[Path, typer.Option(metavar="FILE", help="File of the model.")]
+OutModel = Annotated[
+    Path, typer.Option(metavar="FILE", help="Where to write the model.")
+]
 OutTable = Annotated[
     Path,
-    typer.Option(metavar="FILE", help=".csv, .tsv, .parquet, .csv.gz, or - to print."),
+    typer.Option(
+        metavar="FILE",
+        help="Where to write: .csv, .tsv, .parquet, .csv.gz, or - to print a CSV.",
+    ),
 ]
 OutScores = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="A table of the scores.")
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Where to write the scores as a table."),
 ]
 Folds = Annotated[
     int, typer.Option(min=2, help="Number of folds.", rich_help_panel=_TRAINING)
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the file of --out.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Overwrite the file if it exists.")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show only warnings and errors.")
+]
 
 
 def _source(path: Path, *options: Any) -> Source:
@@ -168,15 +184,15 @@ def _source(path: Path, *options: Any) -> Source:
 
 
 def _command(help: str, *examples: str) -> Callable:
-    """With examples, which `--help` shows as they are."""
+    """Register a command with examples, which `--help` shows verbatim."""
     epilog = "\n\n".join(f"skmtl {example}" for example in examples)
     return app.command(help=help, epilog=epilog)
 
 
 _LEARN = (
-    "Columns that are not tasks, ids or dropped are learned from: text as categories, "
-    "ISO dates as days, blanks as missing. Blanks in tasks are labels that nobody "
-    "measured."
+    "All columns other than tasks, ids and dropped columns are features: text is read "
+    "as categories, ISO dates as days, empty cells as missing values. An empty cell in "
+    "a task is a missing label."
 )
 
 
@@ -222,16 +238,17 @@ def fit(
 
 
 @_command(
-    "Predict each task of each row, block by block.\n\nA column per task, its label "
-    "or number; the probability of its greater class, or of each class if there are "
-    "more than two; the deviation of a number if the model has one.",
+    "Predict all tasks for new rows, block by block.\n\nFor each task, the table has a "
+    "column with the predicted label or number. For classes, it adds the probability "
+    "of the second class, or of each class if there are more than two. For numbers, it "
+    "adds the standard deviation if the model predicts one.",
     "predict model.skmtl new.csv --out predictions.csv",
     "predict model.skmtl new.parquet --out predictions.csv.gz --id name",
     "predict model.skmtl new.csv --out - | head",
 )
 def predict(
     model: ModelFile,
-    new: Annotated[Path, _argument("NEW", "Table with the columns of the training.")],
+    new: Annotated[Path, _argument("NEW", "Table with the features of the model.")],
     out: OutTable,
     id: Ids = [],  # noqa: B006
     missing: Missing = [],  # noqa: B006
@@ -287,8 +304,9 @@ def evaluate(
 
 
 @_command(
-    "Compare a joint network with separate ones, forests and LightGBM.\n\nAll are "
-    f"cross-validated on the same rows; LightGBM if it is installed. {_LEARN}",
+    "Compare a joint network with separate networks, forests and LightGBM.\n\nAll "
+    "models are cross-validated on the same folds. LightGBM takes part if it is "
+    f"installed. {_LEARN}",
     'compare train.csv --tasks "tox *" --id smiles',
     "compare train.csv --tasks died --model joint --model forest",
 )
@@ -313,8 +331,8 @@ def compare(
         Names,
         typer.Option(
             metavar="NAME",
-            help="Compare joint (always) with: separate, forest, lightgbm. By default "
-            "all.",
+            help="Compare the joint network with: separate, forest, lightgbm; "
+            "repeatable. Default: all.",
             rich_help_panel=_TRAINING,
         ),
     ] = [],  # noqa: B006
@@ -342,18 +360,21 @@ def compare(
 
 
 @_command(
-    "Write a page of HTML: labels, scores with intervals, curves, what matters.\n\n"
-    f"With --model, about a fitted model on rows that it has not seen. {_LEARN}",
+    "Write an HTML report: labels, scores with intervals, curves, importances.\n\n"
+    "With --model, the report is about a fitted model, scored on rows that it has not "
+    f"seen. {_LEARN}",
     'report train.csv --tasks "tox *" --id smiles --out report.html',
     "report test.csv --model model.skmtl --out report.html",
 )
 def report(
     context: typer.Context,
     table: Annotated[Path, _argument("TABLE", "Table with labels.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page, .html.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write the page, .html.")
+    ],
     model: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="A fitted model, in place of --tasks."),
+        typer.Option(metavar="MODEL", help="A fitted model, instead of --tasks."),
     ] = None,
     tasks: Tasks = [],  # noqa: B006
     id: Ids = [],  # noqa: B006
@@ -395,7 +416,7 @@ def report(
 
 
 def _check_goes_with_model(context: typer.Context) -> None:
-    """Refuse what only a model that is trained would read."""
+    """Raise if an option was typed that only applies to training."""
     of_training = [
         parameter.opts[0]
         for parameter in context.command.params
@@ -405,8 +426,8 @@ def _check_goes_with_model(context: typer.Context) -> None:
     ]
     if of_training:
         raise usage_failure(
-            "--model brings its tasks, its columns and its settings, but "
-            f"{of_training[0]} was typed too. Leave out one of them."
+            "--model already defines the tasks, the columns and the settings, but "
+            f"{of_training[0]} was given too. Leave out one of them."
         )
 
 
@@ -415,7 +436,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-@_command("Show what a model predicts and reads.", "info model.skmtl")
+@_command("Show the tasks and the columns of a model.", "info model.skmtl")
 def info(model: ModelFile) -> Work:
     from skmtl._cli import _evaluating
 
@@ -438,7 +459,7 @@ def _options(
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and do; errors become a line and an exit code."""
+    """Parse the arguments and do the work; errors become a line and an exit code."""
     command = typer.main.get_command(app)
     try:
         with warnings.catch_warnings():
@@ -457,7 +478,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _end_with(error: BaseException) -> int:
-    """A line that says what was wrong, and the exit code."""
+    """Print a line that says what was wrong, and return the exit code."""
     if isinstance(error, BrokenPipeError):
         return _end_quietly()
     message, code = _message_and_code(error)
@@ -466,31 +487,31 @@ def _end_with(error: BaseException) -> int:
 
 
 def _message_and_code(error: BaseException) -> tuple[str, int]:
-    """Of ours, the parser's, skmtl's about the data, or what nobody foresaw."""
+    """For our own failures, those of the parser, of skmtl, and unexpected ones."""
     if isinstance(error, Failure):
         return str(error), error.code
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "skmtl"
         message = error.format_message().rstrip(".")
-        return f"{message}. Type {command} --help.", BAD_USAGE
+        return f"{message}. See {command} --help.", BAD_USAGE
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted; nothing was written.", INTERRUPTED
     if isinstance(error, MemoryError):
-        return "there is not enough memory for this table.", BAD_DATA
+        return "this table needs more memory than there is.", BAD_DATA
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{name}", BAD_DATA
     if isinstance(error, ValueError):
         return str(error), BAD_DATA
-    if isinstance(error, ImportError):  # of what is optional, such as LightGBM
+    if isinstance(error, ImportError):  # of an optional package, such as LightGBM
         return str(error), BAD_USAGE
-    hint = "SKMTL_TRACEBACK=1 shows where"
+    hint = "set SKMTL_TRACEBACK=1 to see the traceback"
     return f"{type(error).__name__}: {error} ({hint})", UNEXPECTED
 
 
 def _end_quietly() -> int:
-    """Whoever read the output has gone: what is still buffered goes nowhere."""
+    """Discard the output that is still buffered: nobody reads it any more."""
     with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return CLOSED_PIPE

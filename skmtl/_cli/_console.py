@@ -1,4 +1,4 @@
-"""What is said to the user: lines, tables and failures."""
+"""Output for the user: lines, tables and failures."""
 
 import contextlib
 import difflib
@@ -16,12 +16,12 @@ from rich.table import Table
 
 BAD_DATA, BAD_USAGE, UNEXPECTED = 1, 2, 3
 INTERRUPTED, TERMINATED, CLOSED_PIPE = 130, 143, 141
-# Wide enough for a table in a file or a pipe, which nothing must cut.
+# Wide enough for tables that go to a file or a pipe, where nothing may be cut off.
 _WIDTH_OF_FILES = 200
 
 
 class Failure(Exception):
-    """Ends a command with one line and an exit code."""
+    """An error that ends a command with one line and an exit code."""
 
     def __init__(self, message: str, code: int = BAD_DATA) -> None:
         super().__init__(message)
@@ -33,14 +33,14 @@ def usage_failure(message: str) -> Failure:
 
 
 def say(text: str, *, to_errors: bool = False) -> None:
-    """One line, as it is."""
+    """Print one line verbatim."""
     _console(to_errors).print(
         text, soft_wrap=True, markup=False, highlight=False, emoji=False
     )
 
 
 def complain(kind: str, text: str, style: str) -> None:
-    """One line of stderr that begins with a coloured word."""
+    """Print one line to stderr that begins with a coloured word."""
     line = f"[{style}]{kind}:[/] {escape(' '.join(text.split()))}"
     _console(to_errors=True).print(line, soft_wrap=True, highlight=False, emoji=False)
 
@@ -50,13 +50,13 @@ def warn(text: str) -> None:
 
 
 def show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-    """In place of `warnings.showwarning`, which shows a line of our code."""
+    """Replace `warnings.showwarning`, which shows a line of our code."""
     if issubclass(category, UserWarning | RuntimeWarning):
         warn(str(message))
 
 
 def only_our_warnings() -> None:
-    """Show warnings in our way, and no deprecations of other packages."""
+    """Show warnings in our format, and no deprecations of other packages."""
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
     warnings.simplefilter("default", UserWarning)
@@ -73,7 +73,7 @@ def show_table(
     n_text_columns: int = 1,
     to_errors: bool = False,
 ) -> None:
-    """Columns of text, then columns of numbers, which stand on the right."""
+    """Print columns of text, then right-aligned columns of numbers."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for position, header in enumerate(headers):
         is_number = position >= n_text_columns
@@ -87,7 +87,7 @@ def show_table(
 
 @contextlib.contextmanager
 def working(what: str, quiet: bool) -> Iterator[None]:
-    """Something that moves while it takes long, for whoever looks."""
+    """Show a spinner during the work."""
     if quiet:
         yield
         return
@@ -101,7 +101,7 @@ def is_terminal() -> bool:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """In place of an end with another exit code."""
+        """Raise, instead of ending the program with another exit code."""
         raise BrokenPipeError
 
 
@@ -112,22 +112,22 @@ def _console(to_errors: bool) -> Console:
 
 
 def quoted(word: str) -> str:
-    """As it must be typed in a shell."""
+    """Return the word as it must be typed in a shell."""
     return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A sentence with the names that are most like one, or with the first of all."""
+    """Return a sentence that names the most similar names, or else the first few."""
     names = list(names)
     by_lower = {n.lower(): n for n in reversed(names)}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3)
     if close:
         return f"Did you mean {' or '.join(repr(by_lower[n]) for n in close)}?"
-    return f"There are {listed(names)}."
+    return f"The names are {listed(names)}."
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first of some names."""
+    """Return the first few names, for a message."""
     names = list(names)
     rest = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
     return ", ".join(map(repr, names[:8])) + rest

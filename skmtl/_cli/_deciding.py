@@ -1,4 +1,4 @@
-"""Which columns are tasks, ids and features of a table to learn from."""
+"""Decide which columns of a training table are tasks, ids and features."""
 
 import fnmatch
 from collections.abc import Iterable, Sequence
@@ -39,20 +39,21 @@ from skmtl._cli._readings import (
 )
 from skmtl._cli._sources import Source
 
-# So many columns of small counts, so few of whose cells are not 0, are a sparse matrix.
+# A table becomes a sparse matrix if it has at least this many columns, all of them
+# small counts, and at most this share of its cells differs from 0.
 _MANY_COLUMNS = 100
 _SHARE_OF_VALUES = 0.1
 _GREATEST_COUNT = 255
-# Root mean square of a column. 8 is the largest of fingerprints that count (1,024 bits,
-# 50,000 molecules); ages have 50.
+# Largest root mean square of a column. The largest found in count fingerprints is 8
+# (1,024 bits, 50,000 molecules); ages have about 50.
 _GREATEST_SIZE = 10.0
-# Names that pandas gives an index that becomes a column.
+# Names that pandas gives to an index that becomes a column.
 _NAMES_OF_INDEX = ("index", "level_0")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user says of the columns: names or patterns."""
+    """What the user says about the columns, as names or patterns."""
 
     tasks: Sequence[str] = ()
     ids: Sequence[str] = ()
@@ -67,7 +68,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table of what was decided."""
+    """One line of the table that shows how each column is read."""
 
     name: str
     read_as: str
@@ -77,7 +78,7 @@ class Row:
 
 @dataclass
 class Decided:
-    """The plan, how it is shown, and the table."""
+    """The plan, the lines that show it, and the data."""
 
     plan: Plan
     rows: list[Row]
@@ -88,7 +89,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class _Roles:
-    """The columns that the user names, in the order of the file."""
+    """The columns that the user named, in the order of the file."""
 
     tasks: list[str]
     ids: list[str]
@@ -99,7 +100,7 @@ class _Roles:
 
 
 def decide(source: Source, choices: Choices) -> Decided:
-    """Read a whole table, and what each column of it is."""
+    """Read a whole table and decide what each of its columns is."""
     roles = _roles(source, choices)
     missing = {mark.strip() for mark in choices.missing} | {""}
     if not choices.blank_only:
@@ -124,8 +125,8 @@ def _warn_of_unused_marks(
             for column, n in pairs
         ):
             warn(
-                f"--missing {quoted(mark)} stands nowhere in {source.path}: nothing is "
-                "missing by it.",
+                f"--missing {quoted(mark)} has no effect: no cell of {source.path} has "
+                "this value.",
             )
 
 
@@ -149,29 +150,32 @@ def _roles(source: Source, choices: Choices) -> _Roles:
     )
     for option, named, other in (
         (
-            "--classes is for tasks",
+            "--classes must name tasks",
             set(roles.classes) - set(roles.tasks),
             "categorical",
         ),
         (
-            "--categorical is for columns to learn from",
+            "--categorical must name features",
             set(roles.categorical) & set(roles.tasks),
             "classes",
         ),
     ):
         if named:
             raise usage_failure(
-                f"{option}, which {listed(sorted(named))} is not. Type --{other}."
+                f"{option}; {listed(sorted(named))} is not one. Use --{other} instead."
             )
     if set(roles.tasks) <= set(roles.drop):
-        raise usage_failure("--drop must leave a task, but it names all of them.")
+        raise usage_failure(
+            "--drop must leave at least one task, but it names all of them. Make its "
+            "patterns narrower."
+        )
     return roles
 
 
 def _matching(
     source: Source, names: list[str], patterns: Iterable[str], role: str
 ) -> list[str]:
-    """The columns that patterns mean. Each pattern must match."""
+    """Return the columns that match the patterns. Each pattern must match one."""
     wanted = set()
     for pattern in patterns:
         matched = [pattern] if pattern in names else []
@@ -179,7 +183,7 @@ def _matching(
         if not matched:
             option = "--id" if role == "ids" else f"--{role}"
             raise usage_failure(
-                f"{option} must name columns of {source.path}, but none is called "
+                f"{option} must name columns of {source.path}, but none matches "
                 f"{pattern!r}. {nearest(pattern, names)}"
             )
         wanted.update(matched)
@@ -189,14 +193,14 @@ def _matching(
 def _refuse_both(names: set[str], one: str, other: str) -> None:
     if names:
         raise usage_failure(
-            f"A column can be named by {one} or by {other}, but both name "
+            f"A column can be named by {one} or by {other}, not by both; both name "
             f"{listed(sorted(names))}. Make the patterns narrower."
         )
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Column by column: X and y."""
+    """Reads X and y, column by column."""
 
     source: Source
     roles: _Roles
@@ -224,7 +228,7 @@ class _Reader:
             rows.append(Row("", "dropped", 0.0, f"{n_nameless} without a name"))
         if not features:
             raise Failure(
-                f"{self.source.path}: there must be a column to learn from, but all "
+                f"{self.source.path} must have at least one feature, but all columns "
                 "are tasks, ids or dropped. Make --tasks narrower, or keep a column "
                 "with --categorical or --numbers."
             )
@@ -254,21 +258,21 @@ class _Reader:
         return Row(name, reading, share, note), reading, column
 
     def _reading(self, name: str, values: Values) -> tuple[Reading | None, str]:
-        """None if the column is dropped, and a note."""
+        """Return how the column is read, or None if it is dropped, and a note."""
         if values.is_empty:
-            return None, "no value"
+            return None, "no values"
         reading = guess_reading(values)
         if reading is None:
-            return None, f"{values.array.type} of Parquet"
+            return None, f"Parquet type {values.array.type}"
         if name in self.roles.numbers:
             return "number", ""
         is_categorical = name in self.roles.categorical
         if not is_categorical and self._is_index(name, values, reading):
-            return None, f"index of pandas{_how_to_keep(name, reading)}"
+            return None, f"pandas index{_how_to_keep(name, reading)}"
         if reading != "category" and not is_categorical:
             if reading == "number" and are_whole_beyond_exact(values):
                 keep = _how_to_keep(name, "category")
-                return None, f"numbers as long as those of ids{keep}"
+                return None, f"numbers as long as ids{keep}"
             return reading, ""
         categories = values._replace(array=as_categories(values), is_text=True)
         different = f"{n_different(categories):,} different"
@@ -280,7 +284,7 @@ class _Reader:
         return None, f"text, {different}{hint or _how_to_keep(name, reading)}"
 
     def _is_index(self, name: str, values: Values, reading: Reading) -> bool:
-        """Whether pandas wrote it to name rows."""
+        """Whether the column is an index that pandas wrote."""
         if name in self.source.row_labels:
             return True
         if name not in _NAMES_OF_INDEX or reading != "number":
@@ -312,14 +316,14 @@ class _Reader:
         if unclear:
             example = quoted(unclear[0])
             raise usage_failure(
-                "Whole numbers other than 0 and 1 may be classes or numbers; nothing "
-                f"says what they are in {listed(unclear)}. Type --classes {example} or "
-                f"--numbers {example}, and so on; patterns are welcome."
+                "Tasks with whole numbers other than 0 and 1 must be declared as "
+                f"classes or numbers, but this is open for {listed(unclear)}. Add "
+                f"--classes {example} or --numbers {example}; patterns are allowed."
             )
         return rows, labels, y
 
     def _labels(self, name: str, values: Values) -> Labels | None:
-        """None for whole numbers that may be classes or numbers."""
+        """Return None for whole numbers that may be classes or numbers."""
         if name in self.roles.numbers:
             return "number"
         reading = guess_reading(values)
@@ -327,7 +331,7 @@ class _Reader:
             what = "dates" if reading == "date" else f"{values.array.type}"
             raise Failure(
                 f"{self.source.path}: task {name!r} must have classes or numbers, but "
-                f"has {what}. Convert the column, for example to days, or type "
+                f"has {what}. Convert the column, for example to days, or add "
                 f"--drop {quoted(name)}."
             )
         if reading == "date":
@@ -341,7 +345,7 @@ class _Reader:
 
 
 def _are_mostly_zeros(features: dict[str, Reading], X: dict[str, Any]) -> bool:
-    """Whether all are small counts or bits, such as fingerprints of molecules."""
+    """Whether all columns are small counts or bits, such as molecular fingerprints."""
     if len(X) < _MANY_COLUMNS or not {"number", "boolean"} >= set(features.values()):
         return False
     arrays = [column.to_numpy() for column in X.values()]
@@ -358,22 +362,22 @@ def _are_mostly_zeros(features: dict[str, Reading], X: dict[str, Any]) -> bool:
 
 
 def _how_to_keep(name: str, reading: Reading) -> str:
-    """What to type to learn from a column that is dropped by itself."""
+    """Return how to keep a column that is dropped automatically."""
     if reading in ("number", "category"):
         option = "--numbers" if reading == "number" else "--categorical"
-        return f"; keep it: {option} {quoted(name)}"
-    return "; reset_index() before writing keeps it"
+        return f"; to keep it: {option} {quoted(name)}"
+    return "; to keep it, call reset_index() before writing the table"
 
 
 def _hint_of_marks(values: Values) -> str:
-    """What to type where little keeps a column from being one of numbers."""
+    """Return what to type if only a few cells keep a column from being numeric."""
     if have_thousands(values):
         mark = "," if values.decimal == "." else "."
-        return f"; numbers with {mark!r} between thousands: delete them all"
+        return f"; numbers with {mark!r} between thousands: delete these marks"
     if values.decimal == "," and have_decimal_points(values):
         return "; numbers with points: leave out --decimal ,"
     if have_decimal_commas(values):
-        return "; numbers with commas: --decimal ,"
+        return "; numbers with commas: add --decimal ,"
     odd = odd_ones_among_numbers(values)
     marks = " ".join(f"--missing {quoted(mark)}" for mark in odd)
-    return f"; numbers but for {listed(odd)}: {marks}?" if odd else ""
+    return f"; numbers except for {listed(odd)}: {marks}?" if odd else ""

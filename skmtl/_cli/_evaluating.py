@@ -1,4 +1,4 @@
-"""`skmtl evaluate`, `compare`, `report` and `info`: what a model is worth."""
+"""`skmtl evaluate`, `compare`, `report` and `info`: scores and facts about models."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ from skmtl.inspection._model_comparison import check_models
 from skmtl.metrics import multitask_report
 
 _MODELS = ["joint", "separate", "forest", "lightgbm"]
-# What is shown of the columns of the report; a file has all.
+# The columns of the report that are shown; a file contains all of them.
 _OF_CLASSES = {
     "n_labelled": "labels",
     "share_positive": "positive",
@@ -67,7 +67,7 @@ def evaluate(
     force: bool,
     quiet: bool,
 ) -> int:
-    """Scores of each task on rows with labels."""
+    """Show the scores of each task on rows with labels."""
     if out is not None:
         check_output(out, force, is_stream=True)
         check_suffix(out)
@@ -92,17 +92,18 @@ def evaluate(
 
 
 def read_to_check(source: Source, estimator: Any, plan: Plan) -> tuple[Any, pa.Table]:
-    """X and y of a table with labels; tasks that are not there have none."""
+    """Return X and y; tasks without a column in the table have no labels."""
     check_is_file(source.path)
     plan.check_has(source.names, source)
     lacking = [name for name in plan.tasks if name not in source.names]
     if len(lacking) == len(plan.tasks):
         raise Failure(
-            f"{source.path}: there must be labels of the tasks {listed(plan.tasks)}, "
-            "but none of these columns is there. Type skmtl predict for rows without."
+            f"{source.path} must have labels of at least one of the tasks "
+            f"{listed(plan.tasks)}, but has none of these columns. For rows without "
+            "labels, use skmtl predict."
         )
     if lacking:
-        say(f"{source.path}: no column {listed(lacking)}.", to_errors=True)
+        say(f"{source.path} has no column {listed(lacking)}.", to_errors=True)
     table = source.whole("with labels")
     for name in lacking:
         table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
@@ -119,9 +120,9 @@ def _warn_of_unknown_labels(estimator: Any, y: pa.Table) -> None:
         labels = set(y[name].unique().to_pylist()) - known - {None}
         if labels and classes is not None:
             warn(
-                f"Task {name!r} has labels that the model does not know, "
-                f"{listed(sorted(map(str, labels)))}: none of its predictions is right "
-                "there.",
+                f"Task {name!r} has labels that the model does not know: "
+                f"{listed(sorted(map(str, labels)))}. Every prediction counts as wrong "
+                "in these rows.",
             )
 
 
@@ -164,7 +165,7 @@ def _mean(values: NDArray) -> float:
 
 
 def _number(value: float) -> str:
-    """Three places, or what fits of a large or tiny number."""
+    """Format with three decimals, or three digits if the number is large or tiny."""
     if math.isnan(value):
         return "-"
     is_usual = value == 0 or 0.001 <= abs(value) < 1e5
@@ -182,7 +183,7 @@ def compare(
     force: bool,
     quiet: bool,
 ) -> int:
-    """Cross-validated scores of joint and separate networks, forests and LightGBM."""
+    """Cross-validate joint and separate networks, forests and LightGBM."""
     if out is not None:
         check_output(out, force, is_stream=True)
         check_suffix(out)
@@ -217,20 +218,24 @@ def _check_names(models: Sequence[str]) -> None:
     for name in models:
         if name not in (*_MODELS, "network"):
             raise usage_failure(
-                f"--model must be the name of a kind of model; got {name!r}. "
+                f"--model must be one of {', '.join(_MODELS)}; got {name!r}. "
                 f"{nearest(name, _MODELS)}"
             )
 
 
 def _with_network(models: Sequence[str], estimator: Any, y: Any) -> list[str] | None:
-    """With the name that it has if nothing is joint; it is always among them."""
+    """Return the names of the models, the network first, under the name it has here.
+
+    It is "network" instead of "joint" if the tasks share no layer.
+    """
     if not models:
         return None
     own = check_models(None, estimator, encode_for(estimator, y).tasks)[0]
     if own == "network" and "separate" in models:
         raise usage_failure(
-            "--model separate needs tasks that share a layer otherwise, but there is "
-            "one task, or none is shared. Leave it out."
+            "--model separate needs several tasks that share a layer in the joint "
+            "network, but there is only one task, or the tasks share no layer. Leave "
+            "it out."
         )
     others = [name for name in models if name not in ("joint", "network")]
     return [own, *dict.fromkeys(others)]
@@ -247,13 +252,13 @@ def _show_comparison(
     if result.has_mean:
         lines.append(["mean", "", *map(_number, result.mean_scores().values())])
     seconds = [f"{result.seconds[name]:.1f}" for name in names]
-    lines.append(["seconds of all fits", "", *seconds])
+    lines.append(["total fit time (s)", "", *seconds])
     headers = ["task", "labels", *names]
     show_table(headers, lines, title=result.scoring, to_errors=to_errors)
     for than, (gain, low, high) in result.mean_gains.items():
         interval = f"{result.confidence:.0%} interval from {low:+.4f} to {high:+.4f}"
         if math.isnan(low):
-            interval = "no interval (it takes three splits with scores that differ)"
+            interval = "no interval (it needs three splits with different scores)"
         say(
             f"{names[0]} against {than}: mean gain {gain:+.4f}, {interval}.",
             to_errors=to_errors,
@@ -261,7 +266,7 @@ def _show_comparison(
 
 
 def info(path: Path) -> int:
-    """What a model has learned of what."""
+    """Show the tasks and the columns of a model."""
     estimator, plan = load_model(path)
     network = fitted_network(estimator)
     say(f"{path}: {type(estimator).__name__}, {path.stat().st_size / 1e6:.2f} MB")
@@ -306,7 +311,7 @@ def report(
     force: bool,
     quiet: bool,
 ) -> int:
-    """A page of HTML about a model that is cross-validated, or about a fitted one."""
+    """Write an HTML report on a model to be cross-validated, or on a fitted one."""
     check_output(out, force)
     folds: int | str = cv
     if model_path is None:

@@ -1,4 +1,4 @@
-"""`skmtl fit`: from a table to the file of a model."""
+"""`skmtl fit`: from a table to a model file."""
 
 import re
 import time
@@ -16,14 +16,14 @@ from skmtl._cli._writing import check_output
 from skmtl._persistence import write_model
 from skmtl._predictions import fitted_network
 
-# Longer tables show columns that are alike in one line.
+# Longer tables show similar columns in one line.
 _LONGEST = 40
 
 
 def read_to_learn(
     source: Source, choices: Choices, *, quiet: bool, to_errors: bool = False
 ) -> Decided:
-    """Read a table and show what was decided."""
+    """Read a table and show how each column is read."""
     check_is_file(source.path)
     decided = decide(source, choices)
     if not quiet:
@@ -40,7 +40,7 @@ def fit(
     force: bool,
     quiet: bool,
 ) -> int:
-    """Write a fitted model; its exit code."""
+    """Fit a model, write it and return the exit code."""
     check_output(out, force)
     decided = read_to_learn(source, choices, quiet=quiet)
     network = model.estimator(decided.plan.tasks)
@@ -64,17 +64,17 @@ def fit(
 def fit_with_progress(
     estimator: Any, network: Any, decided: Decided, *, quiet: bool
 ) -> None:
-    """With a bar for the epochs of the network, if there is somebody to see it."""
+    """Fit, with a progress bar for the epochs if the output is a terminal."""
     if is_terminal() and not quiet:
         network.set_callbacks(ProgressBar())
     estimator.fit(decided.X, decided.y)
     for fitted in (network, fitted_network(estimator)):
-        # They belong to this fit, and would be saved.
+        # The callbacks belong to this fit; without this line, they would be saved.
         vars(fitted).pop("_skl_callbacks", None)
 
 
 def show_decisions(decided: Decided, source: Source, to_errors: bool) -> None:
-    """How each column is read."""
+    """Show how each column is read."""
     rows = decided.rows
     plan = decided.plan
     shown = rows if len(rows) <= _LONGEST else _joined(rows)
@@ -88,19 +88,19 @@ def show_decisions(decided: Decided, source: Source, to_errors: bool) -> None:
     counts.append((len(plan.features), "column"))
     shown_counts = [f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts]
     say(
-        f"{source.path}: {', '.join(shown_counts)} to learn from.",
+        f"{source.path}: training on {', '.join(shown_counts)}.",
         to_errors=to_errors,
     )
     if plan.is_sparse:
         say(
-            "Nearly all cells of these columns are 0: read as a sparse matrix. To read "
-            "them as other numbers, type --set input_encoding=piecewise",
+            "Most cells of these columns are 0, so they are read as a sparse matrix. "
+            "To read them like other numbers, add --set input_encoding=piecewise",
             to_errors=to_errors,
         )
 
 
 def _joined(rows: list[Row]) -> list[Row]:
-    """Columns in a row that are read alike as one."""
+    """Join neighbouring columns that are read in the same way."""
     joined: list[list[Row]] = []
     for row in rows:
         is_alike = (
@@ -120,7 +120,7 @@ def _joined(rows: list[Row]) -> list[Row]:
 
 
 def _kind(row: Row) -> tuple[str, str]:
-    """How a column is read, and its note but for numbers."""
+    """Return how a column is read, and its note without the numbers in it."""
     return row.read_as, re.sub(r"[\d,]+", "", row.note)
 
 

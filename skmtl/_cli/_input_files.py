@@ -1,4 +1,4 @@
-"""What a table is not: a stream, or a file of another kind than its name says."""
+"""Check that an input is a file, not a stream, and of the kind that its name says."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _STDIN = Path("-")
 
 
 def check_is_no_stream(path: Path) -> None:
-    """Tables are read more than once."""
+    """Raise for a stream: tables are read more than once."""
     is_typed = path == _STDIN and not path.exists()
     if is_typed or (path.exists() and not path.is_file() and not path.is_dir()):
         raise Failure(
@@ -18,7 +18,7 @@ def check_is_no_stream(path: Path) -> None:
 
 
 def check_kind(path: Path) -> None:
-    """By the first bytes."""
+    """Raise if the first bytes belong to an archive."""
     if not path.is_file():
         return
     with open(path, "rb") as file:
@@ -31,6 +31,6 @@ def check_kind(path: Path) -> None:
     if start[:3] == b"\x1f\x8b\x08" and path.suffix != ".gz":
         new = path.with_name(path.name + ".gz")
         raise Failure(
-            f"{path} is compressed with gzip, but its name does not say so. Name it "
-            f"{quoted(str(new))}, or unpack it."
+            f"A table compressed with gzip must have a name that ends with .gz; got "
+            f"{str(path)!r}. Rename it to {quoted(str(new))}, or unpack it."
         )

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a kill that asks politely."""
+"""Handle Ctrl-C and SIGTERM."""
 
 import signal
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from skmtl._cli._console import INTERRUPTED, TERMINATED, Failure
 
 
 class Interrupts:
-    """The exit code that they ask for."""
+    """The exit code of the signal that was received, if there was one."""
 
     code: int | None = None
 
 
 @contextmanager
 def caught_interrupts() -> Iterator[Interrupts]:
-    """Both are KeyboardInterrupt, which a fit takes for the wish to end early."""
+    """Turn both signals into KeyboardInterrupt, upon which a fit ends early."""
     interrupts = Interrupts()
 
     def interrupt(number: int, frame: Any) -> None:

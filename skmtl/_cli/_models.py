@@ -1,4 +1,4 @@
-"""The file of a model, and how the columns of its table are read."""
+"""Model files, and how the columns of their tables are read."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -21,7 +21,7 @@ _MOST_ROWS_AT_ONCE = 50_000
 
 
 def load_model(path: Path) -> tuple[Any, Plan]:
-    """The estimator, and how columns are read."""
+    """Return the estimator, and how columns are read."""
     check_is_file(path)
     estimator, content = read_model(path)
     if content is None:
@@ -30,14 +30,16 @@ def load_model(path: Path) -> tuple[Any, Plan]:
 
 
 def with_missing(plan: Plan, marks: Iterable[str]) -> Plan:
-    """The plan with further text that means a missing value."""
+    """Return the plan with more texts that mean a missing value."""
     return replace(plan, missing=(*plan.missing, *marks))
 
 
 def rows_at_once(estimator: Any, plan: Plan) -> int:
-    """So many that the network sees the chunks of rows that it makes of a whole table.
+    """Return how many rows to predict at once.
 
-    The last digits of a product depend on how many rows it has.
+    It is a multiple of the chunk size of the network, so that the network sees the same
+    chunks as for a whole table: the last digits of a matrix product depend on its
+    number of rows.
     """
     network = fitted_network(estimator)
     n_features = network.n_features_in_
@@ -49,13 +51,13 @@ def rows_at_once(estimator: Any, plan: Plan) -> int:
 
 
 def _plan_from_json(content: Any, estimator: Any) -> Plan:
-    """Of a file, so that nothing is taken for granted."""
+    """Read the plan from the JSON of a file, which may contain anything."""
     version = content.get("version") if isinstance(content, dict) else None
     if version != VERSION:
         raise Failure(
-            f"The model's file must say how columns are read as version {VERSION} of "
-            f"such notes, but has version {version}: another skmtl wrote it. Fit the "
-            "model anew."
+            f"The model file must describe its columns in version {VERSION} of the "
+            f"format, but has version {version}: another skmtl version wrote it. Fit "
+            "the model again."
         )
     try:
         features, tasks = dict(content["features"]), dict(content["tasks"])
@@ -73,24 +75,25 @@ def _plan_from_json(content: Any, estimator: Any) -> Plan:
             and list(tasks) == list(estimator.task_names_)
         )
         if not is_sound:
-            raise ValueError("its columns are not those of the estimator")
+            raise ValueError("its columns do not match those of the estimator")
         ids, missing = tuple(content["ids"]), tuple(content["missing"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Failure(
-            f"The model's file says of its table what cannot be read: {error}. Fit "
-            "the model anew."
+            f"The model file must describe its columns, but the description cannot be "
+            f"read: {error}. Fit the model again."
         ) from error
     return Plan(features, tasks, ids, missing, is_sparse)
 
 
 def _plan_of_estimator(estimator: Any) -> Plan:
-    """Of an estimator that was fitted in Python."""
+    """Return the plan of an estimator that was fitted in Python."""
     network = fitted_network(estimator)
     names = getattr(network, "feature_names_in_", None)
     if names is None:
         raise Failure(
-            "The model was fitted on an array, whose columns have no names. Fit it on "
-            "a DataFrame, so that columns of a file can be found by name."
+            "The model must be fitted on a table with column names, but was fitted on "
+            "an array. Fit it on a DataFrame, so that the columns of a file can be "
+            "found by name."
         )
     categories = network._columns.categories
     features: dict[str, Reading] = {
@@ -98,7 +101,7 @@ def _plan_of_estimator(estimator: Any) -> Plan:
         for j, name in enumerate(names)
     }
     classes = getattr(estimator, "classes_", [None] * len(estimator.task_names_))
-    if isinstance(classes, np.ndarray):  # of a 1-D y
+    if isinstance(classes, np.ndarray):  # fitted on a 1-D y
         classes = [classes]
     tasks = {
         str(name): _labels_of(of_task)

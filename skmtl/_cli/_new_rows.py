@@ -1,4 +1,4 @@
-"""Rows that a fitted model is asked about: X, and what training has not seen in it."""
+"""New rows for a fitted model: X, and the categories not seen in training."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _N_EXAMPLES = 3
 
 
 class NewRows:
-    """Reads X of blocks of rows, and counts the categories that training never saw."""
+    """Reads X block by block and counts the categories not seen in training."""
 
     def __init__(self, estimator: Any, plan: Plan, source: Source) -> None:
         self.plan, self.source = plan, source
@@ -27,7 +27,7 @@ class NewRows:
         self.examples: dict[str, list[str]] = {name: [] for name in self.known}
 
     def X(self, block: pa.Table) -> Any:
-        """The features of the rows that follow."""
+        """Return the features of the next rows."""
         X = self.plan.X(block, self.source, self.n_rows)
         if self.plan.is_sparse:
             self._refuse_blanks(X)
@@ -37,14 +37,14 @@ class NewRows:
         return X
 
     def warn_of_unknown(self) -> None:
-        """One line for each column that has some, after the last block."""
+        """Warn once for each column with unknown categories, after the last block."""
         for name, n in self.n_unknown.items():
             if n:
                 warn(
-                    f"{self.source.path}: column {name!r} has categories that training "
-                    f"has not seen, in {n:,} of {self.n_rows:,} rows, such as "
-                    f"{listed(self.examples[name])}. They are read as unknown. Are "
-                    "they written as in training?",
+                    f"{self.source.path}: column {name!r} has categories not seen in "
+                    f"training in {n:,} of {self.n_rows:,} rows, such as "
+                    f"{listed(self.examples[name])}. They are read as unknown. Check "
+                    "that they are spelled as in training.",
                 )
 
     def _count(self, name: str, column: pa.ChunkedArray, known: Any) -> None:
@@ -65,7 +65,8 @@ class NewRows:
         name = list(self.plan.features)[X.indices[blanks[0]]]
         raise Failure(
             f"{self.source.path}, {self.source.line_of_row(self.n_rows + row)}: the "
-            "model reads a sparse matrix, in which no value is missing, but column "
-            f"{name!r} is blank here. Write 0 if this is meant; or fit the model with "
-            "--set input_encoding=piecewise, which reads missing values."
+            "model reads a sparse matrix, which must not have missing values, but "
+            f"column {name!r} is empty here. Write 0 if that is the value. Otherwise, "
+            "fit the model with --set input_encoding=piecewise, which accepts missing "
+            "values."
         )

@@ -1,4 +1,4 @@
-"""What the columns of a table are for and how they are read, as part of a model."""
+"""The role of each column of a table and how it is read, as part of a model."""
 
 import contextlib
 import re
@@ -28,13 +28,13 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """Names of the columns, in the order that the estimator knows."""
+    """The columns by role, in the order that the estimator knows."""
 
     features: dict[str, Reading]
     tasks: dict[str, Labels]
     ids: tuple[str, ...] = ()
     missing: tuple[str, ...] = USUAL_MISSING
-    is_sparse: bool = False  # X is a matrix of mostly zeros
+    is_sparse: bool = False  # whether X is a sparse matrix
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -47,7 +47,7 @@ class Plan:
         }
 
     def X(self, block: pa.Table, source: Source, first_row: int = 0) -> Any:
-        """The features: numbers, and categories as text."""
+        """Return the features: numbers, and categories as text."""
         columns = {}
         for name, reading in self.features.items():
             values = values_of(block[name], self.missing, source.decimal)
@@ -60,7 +60,7 @@ class Plan:
         return as_sparse(columns.values()) if self.is_sparse else pa.table(columns)
 
     def y(self, block: pa.Table, source: Source) -> pa.Table:
-        """The labels of the tasks."""
+        """Return the labels of the tasks."""
         columns = {}
         for name, labels in self.tasks.items():
             values = values_of(block[name], self.missing, source.decimal)
@@ -69,22 +69,22 @@ class Plan:
         return pa.table(columns)
 
     def check_has(self, names: Collection[str], source: Source) -> list[str]:
-        """Refuse a table without all features; the columns that are of no use."""
+        """Raise if a feature is missing; return the columns that are not used."""
         known = {*self.features, *self.tasks, *self.ids, ""}
         extra = [name for name in names if name not in known]
         lacking = [name for name in self.features if name not in names]
         if lacking:
-            more = f" There are others: {listed(extra)}." if extra else ""
+            more = f" Unused columns: {listed(extra)}." if extra else ""
             raise Failure(
-                f"{source.path}: the model reads {len(self.features)} columns, but "
-                f"{len(lacking)} of them are not there: {listed(lacking)}.{more} "
-                "Rename or add columns; blanks are missing values."
+                f"{source.path} must have the {len(self.features)} columns that the "
+                f"model reads, but does not have {listed(lacking)}.{more} Rename or "
+                "add columns; empty cells are read as missing values."
             )
         return extra
 
 
 def as_sparse(columns: Iterable[Any]) -> sparse.csr_matrix:
-    """Columns of numbers as a matrix that leaves out the zeros."""
+    """Convert columns of numbers to a sparse matrix."""
     arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
     rows = [np.flatnonzero(array) for array in arrays]
     data = [array[index] for array, index in zip(arrays, rows, strict=True)]
@@ -98,7 +98,7 @@ def as_sparse(columns: Iterable[Any]) -> sparse.csr_matrix:
 
 @contextlib.contextmanager
 def misfits_at(source: Source, name: str, first_row: int = 0) -> Iterator[None]:
-    """Say where a value is that cannot be read."""
+    """Name the line and the column of a value that cannot be read."""
     try:
         yield
     except Misfit as misfit:
@@ -108,9 +108,9 @@ def misfits_at(source: Source, name: str, first_row: int = 0) -> Iterator[None]:
         option = (
             "--decimal , if numbers have commas"
             if has_comma and source.decimal == "."
-            else "--missing with what stands for a missing value"
+            else "--missing with the text that means a missing value"
         )
         raise Failure(
             f"{source.path}, {where}: column {name!r} must have {misfit.must_be} in "
-            f"each row, but has {value!r} here. Mend it, or type {option}."
+            f"each row, but has {value!r} here. Correct it, or add {option}."
         ) from misfit

@@ -1,4 +1,4 @@
-"""`skmtl predict`: the file of a model and a table to a table of predictions."""
+"""`skmtl predict`: from a model file and a table to a table of predictions."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -26,7 +26,7 @@ def predict(
     force: bool,
     quiet: bool,
 ) -> int:
-    """Write predictions block by block; the exit code."""
+    """Write the predictions block by block and return the exit code."""
     check_output(out, force, is_stream=True)
     check_suffix(out)
     estimator, plan = load_model(model_path)
@@ -36,7 +36,7 @@ def predict(
     kept = _ids(ids or list(plan.ids), bool(ids), source)
     unused = [name for name in extra if name not in kept]
     if unused and not quiet:
-        say(f"{source.path}: not used: {listed(unused)}.", to_errors=True)
+        say(f"{source.path}: columns not used: {listed(unused)}.", to_errors=True)
     rows = NewRows(estimator, plan, source)
     n_at_once = rows_at_once(estimator, plan)
     blocks = _predicted(estimator, rows, kept, n_at_once)
@@ -57,13 +57,13 @@ def _ids(names: list[str], is_typed: bool, source: Source) -> list[str]:
     lacking = [name for name in names if name not in source.names]
     if lacking and is_typed:
         raise Failure(
-            f"--id must name columns of {source.path}, but {listed(lacking)} is not "
-            f"there. It has {listed(source.names)}."
+            f"--id must name columns of {source.path}, but it has no "
+            f"{listed(lacking)}. Its columns are {listed(source.names)}."
         )
     if lacking:
         say(
-            f"{source.path}: the id {listed(lacking)} is not there; predictions are in "
-            "the order of the rows.",
+            f"{source.path} has no id column {listed(lacking)}; predictions are in the "
+            "order of the rows.",
             to_errors=True,
         )
     return [name for name in names if name in source.names]
@@ -72,7 +72,7 @@ def _ids(names: list[str], is_typed: bool, source: Source) -> list[str]:
 def _predicted(
     estimator: Any, rows: NewRows, ids: list[str], n_at_once: int
 ) -> Iterator[pa.Table]:
-    """Ids and predictions, block by block."""
+    """Yield ids and predictions, block by block."""
     for block in rows.source.blocks_of(n_at_once):
         named = prediction_columns(estimator, rows.X(block))
         named = [(name, plain(block[name])) for name in ids] + named
@@ -82,7 +82,7 @@ def _predicted(
 
 
 def _check_differ(names: list[str], ids: list[str]) -> None:
-    """An id, or a task, must not have the name of another column of predictions."""
+    """Raise if two columns of the predictions have the same name."""
     twice = repeated(names)
     if not twice:
         return
@@ -90,10 +90,10 @@ def _check_differ(names: list[str], ids: list[str]) -> None:
     advice = (
         "Leave it out of --id, or rename the column."
         if clash
-        else "Rename a task and fit the model anew."
+        else "Rename a task and fit the model again."
     )
     raise Failure(
-        "The columns of the predictions must have different names, but there would be "
-        f"two {listed(clash or twice)}: {'an id and' if clash else 'both'} what is "
-        f"predicted. {advice}"
+        "The columns of the predictions must have different names, but two would be "
+        f"called {listed(clash or twice)}: {'an id and a' if clash else 'each a'} "
+        f"column of predictions. {advice}"
     )

@@ -1,4 +1,4 @@
-"""How a column is read: what its values say, and the values themselves."""
+"""Guess from its values how a column is to be read, and read it."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Reading = Literal["number", "boolean", "date", "category"]
-# What the labels of a task are: classes but for the last.
+# The kinds of labels of a task. All are classes, except the last.
 Labels = Literal["whole", "boolean", "text", "number"]
 READINGS, LABELS = get_args(Reading), get_args(Labels)
-# Text that means a missing value, without blanks around it: what pandas takes for it,
-# and what files from elsewhere have.
+# Texts that mean a missing value, without whitespace around them: those of pandas, and
+# "?", which other programs write.
 USUAL_MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "n/a", "NULL", "null"),
     *("NaN", "nan", "-NaN", "-nan", "NaT", "None", "1.#IND", "-1.#IND"),
@@ -22,23 +22,23 @@ USUAL_MISSING = (
 )
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-# 007 is a code, and no mark of 7.
+# 007 is a code; it does not count as missing if 7 does.
 _NUMBER_OR_CODE = r"^[+-]?0\d"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(%s\d{3})+%s$"
-# Beyond, float64 does not tell whole numbers apart.
+# Above this, float64 cannot tell neighbouring whole numbers apart.
 _MOST_EXACT = 2**53
 _MILLISECONDS_OF_DAY = 86_400_000.0
-# Text with more different values than this share of the rows tells nothing.
+# Text with more distinct values than this share of the rows is not used.
 _SHARE_DIFFERENT = 0.5
 _FEWEST_DIFFERENT = 10
 
 
 class Values(NamedTuple):
-    """A column: text without blanks around it, or typed values; null is missing."""
+    """A column of typed values, or of stripped text; null is missing."""
 
     array: Any  # pa.ChunkedArray
     is_text: bool
-    decimal: str = "."  # of numbers in text
+    decimal: str = "."  # decimal mark of numbers in text
 
     @property
     def n_missing(self) -> int:
@@ -50,7 +50,7 @@ class Values(NamedTuple):
 
 
 class Misfit(ValueError):
-    """A value that cannot be read as it must be."""
+    """A value that cannot be read as its column requires."""
 
     def __init__(self, row: int, value: str, must_be: str) -> None:
         super().__init__(value)
@@ -60,7 +60,7 @@ class Misfit(ValueError):
 def values_of(
     column: pa.ChunkedArray, missing: Iterable[str], decimal: str = "."
 ) -> Values:
-    """The column without what means a missing value: text, or the same number."""
+    """Return the column with null for each text or number that means missing."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -88,7 +88,7 @@ def values_of(
 
 
 def _numeric(marks: Iterable[str]) -> list[float]:
-    """Those of the marks that are numbers."""
+    """Return the marks that are numbers."""
     numbers = []
     for mark in marks:
         with contextlib.suppress(ValueError):
@@ -106,7 +106,7 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 
 def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers such as 1,5 with a point; other text as it is."""
+    """Replace the comma in numbers such as 1,5; leave other text as it is."""
     pattern = r"^([+-]?\d*),(\d+([eE][+-]?\d+)?)$"
     return pc.replace_substring_regex(column, pattern, r"\1.\2")
 
@@ -115,9 +115,9 @@ def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def guess_reading(values: Values) -> Reading | None:
-    """None for what is neither text nor a number nor a time."""
+    """Return None if the values are neither text nor numbers nor times."""
     if values.is_text:
-        # A few values say quickly what a column is not.
+        # A few values are enough to rule out most readings.
         first = values._replace(array=values.array.drop_null().slice(0, 100))
         for reading, read in _READERS.items():
             if _can(read, first) and _can(read, values):
@@ -132,7 +132,7 @@ def guess_reading(values: Values) -> Reading | None:
 
 
 def guess_labels(values: Values, reading: Reading) -> Labels:
-    """What the labels of a task are, where its column is read in this way."""
+    """Return the kind of labels of a task whose column is read in this way."""
     if reading == "category":
         return "text"
     if reading == "boolean":
@@ -147,7 +147,7 @@ def guess_labels(values: Values, reading: Reading) -> Labels:
 
 
 def _are_codes(values: Values) -> bool:
-    """Digits, some with leading zeros, such as 01 and 02."""
+    """Whether all are digits, some with leading zeros, such as 01 and 02."""
     if not values.is_text:
         return False
     are_digits = pc.match_substring_regex(values.array, r"^\d+$")
@@ -156,7 +156,7 @@ def _are_codes(values: Values) -> bool:
 
 
 def are_whole_beyond_exact(values: Values) -> bool:
-    """Whether they are whole numbers, some of which float64 does not tell apart."""
+    """Whether all are whole numbers, some too large for float64 to be exact."""
     if values.is_empty:
         return False
     kind = values.array.type
@@ -185,14 +185,14 @@ def n_different(values: Values) -> int:
 
 
 def is_different_in_most_rows(values: Values) -> bool:
-    """Whether there is nothing to learn from its categories."""
+    """Whether there are too many categories to learn from."""
     n_known = len(values.array) - values.n_missing
     n = n_different(values)
     return n > _FEWEST_DIFFERENT and n > _SHARE_DIFFERENT * n_known
 
 
 def odd_ones_among_numbers(values: Values) -> list[str]:
-    """The text of a column that is otherwise one of numbers, if it is."""
+    """Return the few texts in a column that is otherwise numeric."""
     if not values.is_text:
         return []
     known = values.array.drop_null()
@@ -223,7 +223,7 @@ def have_decimal_points(values: Values) -> bool:
 
 
 def have_thousands(values: Values) -> bool:
-    """Whether what keeps them from being numbers stands between thousands."""
+    """Whether only thousands separators keep the values from being numbers."""
     if not values.is_text:
         return False
     mark, rest = (",", r"(\.\d*)?") if values.decimal == "." else (r"\.", r"(,\d*)?")
@@ -245,7 +245,7 @@ def have_thousands(values: Values) -> bool:
 
 
 def as_floats(values: Values, reading: Reading) -> NDArray:
-    """(n_rows,) float64, NaN where missing: numbers, 0 and 1, or days since 1970."""
+    """Return (n_rows,) float64: numbers, 0/1, or days since 1970; NaN if missing."""
     result: NDArray = _READERS[reading](values).to_numpy()
     if np.isinf(result).any():
         row = int(np.isinf(result).argmax())
@@ -254,7 +254,7 @@ def as_floats(values: Values, reading: Reading) -> NDArray:
 
 
 def as_categories(values: Values) -> pa.ChunkedArray:
-    """Text; whole numbers are the same with and without .0."""
+    """Return text; 3 and 3.0 are the same category."""
     array, kind = values.array, values.array.type
     if pa.types.is_floating(kind):
         numbers = array.cast(pa.float64())
@@ -269,7 +269,7 @@ def as_categories(values: Values) -> pa.ChunkedArray:
 
 
 def as_labels(values: Values, labels: Labels) -> pa.ChunkedArray:
-    """A column of y."""
+    """Return a column of y."""
     if labels == "text":
         return as_categories(values)
     if labels == "boolean":
@@ -290,19 +290,19 @@ def as_labels(values: Values, labels: Labels) -> pa.ChunkedArray:
 def _numbers(values: Values) -> pa.ChunkedArray:
     array = values.array
     if pa.types.is_integer(array.type):
-        return array.cast(pa.float64(), safe=False)  # rounds those beyond 2**53
+        return array.cast(pa.float64(), safe=False)  # rounds numbers above 2**53
     if not values.is_text or values.decimal == ".":
         return _cast(values, pa.float64(), "a number")
     has_point = pc.match_substring(array, ".")
     if pc.any(has_point).as_py():
         row = has_point.index(True).as_py()
-        must_be = "a number with a comma and without points, such as 1234,5,"
+        must_be = "a number with a decimal comma and without points, such as 1234,5,"
         raise Misfit(row, array[row].as_py(), must_be)
     return _cast(values._replace(array=_with_points(array)), pa.float64(), "a number")
 
 
 def _booleans(values: Values) -> pa.ChunkedArray:
-    """Also from 0 and 1."""
+    """Read booleans, also from 0 and 1."""
     array = values.array
     if values.is_text:
         small = pc.utf8_lower(array)
@@ -324,8 +324,8 @@ def _booleans(values: Values) -> pa.ChunkedArray:
 
 
 def _days(values: Values) -> pa.ChunkedArray:
-    """With hours as fractions; times with a zone are those of UTC."""
-    # Beyond 285 years, the microseconds since 1970 are no longer exact as float64.
+    """Read days, with hours as fractions; times with a zone are converted to UTC."""
+    # Over 285 years from 1970, the number of microseconds is not exact in float64.
     array, kind = values.array, values.array.type
     exact = pa.timestamp("us")
     if values.is_text:
@@ -336,11 +336,11 @@ def _days(values: Values) -> pa.ChunkedArray:
             cut = values._replace(array=array)
             array = _cast(cut, pa.timestamp("us", "UTC"), "an ISO date")
     elif pa.types.is_timestamp(kind) and kind.unit == "ns":
-        array = array.cast(exact, safe=False)  # which cuts off the nanoseconds
+        array = array.cast(exact, safe=False)  # cuts off the nanoseconds
     elif pa.types.is_temporal(kind) or values.is_empty:
         array = _cast(values, exact, "a date")
     else:
-        # Days, seconds or nanoseconds since 1970: nothing says which.
+        # It is unknown whether they are days, seconds or nanoseconds since 1970.
         row = array.is_valid().index(True).as_py()
         raise Misfit(row, str(array[row].as_py()), "a date")
     milliseconds = array.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
@@ -371,7 +371,7 @@ def _cast(values: Values, kind: pa.DataType, must_be: str) -> pa.ChunkedArray:
 
 
 def _first_misfit(array: pa.ChunkedArray, kind: pa.DataType) -> tuple[int, str]:
-    """By halves: the first value that cannot be cast."""
+    """Return the first value that cannot be cast, found by bisection."""
     first, last = 0, len(array)
     while last - first > 1:
         middle = (first + last) // 2

@@ -1,4 +1,4 @@
-"""Settings of the estimator and choices of columns, from options and a TOML file."""
+"""Estimator settings and column choices, from options and a TOML file."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from skmtl._cli._deciding import Choices
 from skmtl._cli._readings import Labels
 from skmtl.model_selection._thresholds import objectives_by_task
 
-# What the command line says in its own way.
+# Parameters that the command line sets by other means, or does not support.
 _OWN = {"task_types", "verbose", "warm_start", "pretrained", "trunk", "transformer"}
 _METRICS = {"mcc": "matthews_corrcoef"}
 _TABLES = ("columns", "settings")
@@ -22,7 +22,7 @@ _TABLES = ("columns", "settings")
 
 @dataclass(frozen=True)
 class Model:
-    """What is fitted: an estimator by the types of the tasks, and what is around it."""
+    """The model to fit: an estimator for the types of the tasks, and its wrappers."""
 
     settings: Mapping[str, Any]
     seed: int | None
@@ -31,7 +31,7 @@ class Model:
 
     @property
     def random_state(self) -> Any:
-        """As it was typed, or of the settings, or 0."""
+        """The seed of the option, or else of the settings, or else 0."""
         if self.seed is not None:
             return self.seed
         return self.settings.get("random_state", 0)
@@ -53,18 +53,19 @@ class Model:
         for name in self.settings:
             if name not in names:
                 raise usage_failure(
-                    f"--set must name a setting of {kind.__name__}, but there is no "
+                    f"--set must name a parameter of {kind.__name__}, but it has no "
                     f"{name!r}. {nearest(name, sorted(names))}"
                 )
         return _checked_estimator(kind(**given))
 
     def around(self, estimator: Any, tasks: Mapping[str, Labels]) -> Any:
-        """With calibration inside and thresholds outside, if they are asked for."""
+        """Wrap the estimator in calibration, and that in threshold tuning, if asked."""
         asked = {"--thresholds": self.thresholds, "--calibrate": self.calibrate}
         for option, value in asked.items():
             if value and all(labels == "number" for labels in tasks.values()):
                 raise usage_failure(
-                    f"{option} needs a task of classes; all are numbers."
+                    f"{option} needs at least one task with classes, but all tasks are "
+                    "numeric. Leave it out."
                 )
         if self.calibrate:
             calibrated = skmtl.calibration.MultiTaskCalibratedClassifierCV
@@ -83,7 +84,7 @@ class Model:
 
 
 def _checked_estimator(estimator: Any) -> Any:
-    """Before anything is fitted."""
+    """Validate the parameters, before anything is fitted."""
     try:
         estimator._validate_params()
     except InvalidParameterError as error:
@@ -94,21 +95,21 @@ def _checked_estimator(estimator: Any) -> Any:
 def gathered(
     path: Path | None, choices: Choices, assignments: Iterable[str]
 ) -> tuple[Choices, dict[str, Any]]:
-    """The choices of columns, and the settings of the estimator."""
+    """Return the column choices and the settings of the estimator."""
     choices, settings = _with_file(path, choices, _assigned(assignments))
     may_be_sparse = settings.get("input_encoding") != "piecewise"
     return replace(choices, may_be_sparse=may_be_sparse), settings
 
 
 def _assigned(assignments: Iterable[str]) -> dict[str, Any]:
-    """Of `name=value` as in TOML; other values are text."""
+    """Parse `name=value` with values as in TOML; anything else is text."""
     settings = {}
     for assignment in assignments:
         name, is_assigned, text = assignment.partition("=")
         if not is_assigned or not name.strip():
             raise usage_failure(
-                f"--set must be name=value, but is {assignment!r}. Type --set "
-                "max_iter=50, for instance."
+                f"--set must have the form name=value; got {assignment!r}. Type, for "
+                "example, --set max_iter=50."
             )
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -121,7 +122,7 @@ def _assigned(assignments: Iterable[str]) -> dict[str, Any]:
 def _with_file(
     path: Path | None, choices: Choices, settings: dict[str, Any]
 ) -> tuple[Choices, dict[str, Any]]:
-    """What the file adds: options that were typed come first."""
+    """Add what is in the file; options that were typed take precedence."""
     if path is None:
         return choices, settings
     try:
@@ -131,11 +132,11 @@ def _with_file(
     for name in content:
         if name not in _TABLES or not isinstance(content[name], dict):
             raise usage_failure(
-                f"{path} must have the tables [columns] and [settings] alone, but has "
+                f"{path} must only have the tables [columns] and [settings], but has "
                 f"{name!r}. Put settings such as max_iter = 50 under [settings]."
             )
     typed = {f.name: getattr(choices, f.name) for f in fields(Choices)}
-    del typed["may_be_sparse"]  # which a setting of the estimator says
+    del typed["may_be_sparse"]  # decided by a setting of the estimator
     added = {
         name.replace("-", "_"): v for name, v in content.get("columns", {}).items()
     }
@@ -144,7 +145,8 @@ def _with_file(
         if name not in typed:
             known = ["id" if n == "ids" else n for n in typed]
             raise usage_failure(
-                f"{path}: [columns] has no {name!r}. {nearest(name, known)}"
+                f"{path}: [columns] must only have known names, but has {name!r}. "
+                f"{nearest(name, known)}"
             )
         added[name] = _checked(path, name, value)
     filled = {name: value for name, value in added.items() if not typed[name]}
@@ -160,6 +162,6 @@ def _checked(path: Path, name: str, value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
     raise usage_failure(
-        f'{path}: {name} must be a list of names or patterns, for instance ["a", '
-        f'"b*"]; got {value!r}.'
+        f'{path}: {name} must be a list of names or patterns, such as ["a", "b*"]; got '
+        f"{value!r}."
     )

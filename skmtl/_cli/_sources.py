@@ -1,4 +1,4 @@
-"""Tables in files: CSV, TSV and Parquet, whole or compressed, block by block."""
+"""Read tables from CSV, TSV and Parquet files, plain or compressed, block by block."""
 
 import contextlib
 import csv
@@ -21,17 +21,17 @@ from skmtl._cli._console import Failure, listed, quoted, usage_failure
 _PARQUET = (".parquet", ".pq")
 _ROW_LABELS = r"Unnamed: \d+|__index_level_\d+__"
 _DELIMITERS = ",;\t|"
-# A value must fit in a block, and so much of a file is in memory at a time.
+# Each row must fit in a block. One block of the file is in memory at a time.
 _BLOCK_BYTES = 8 << 20
 _CELLS_OF_BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file with a table. Cells of text files are text, those of Parquet typed."""
+    """A file with a table. Cells of text files are text; those of Parquet are typed."""
 
     path: Path
-    delimiter: str | None = None  # None: by the first line
+    delimiter: str | None = None  # None: the first line decides
     decimal: str = "."
     encoding: str = "utf-8"
 
@@ -41,7 +41,7 @@ class Source:
 
     @cached_property
     def names(self) -> list[str]:
-        """Of the columns, which must differ. A column may have none, ''."""
+        """Names of the columns, which must differ; '' for columns without a name."""
         with self._explained():
             if self.is_parquet:
                 names = pa.parquet.read_schema(self.path).names
@@ -50,8 +50,8 @@ class Source:
         twice = [name for name, n in Counter(names).items() if n > 1 and name]
         if twice:
             raise Failure(
-                f"{self.path}: the columns must have different names, but there are "
-                f"several of {listed(twice)}. Rename or delete some."
+                f"{self.path}: the columns must have different names, but several are "
+                f"called {listed(twice)}. Rename or delete some."
             )
         return names
 
@@ -67,7 +67,7 @@ class Source:
         return found
 
     def blocks(self) -> Iterator[pa.Table]:
-        """Some rows at a time; of text files the cells as they are written."""
+        """Yield some rows at a time; cells of text files are yielded as written."""
         names = self.names
         self._check_decimal()
         with self._explained():
@@ -85,7 +85,7 @@ class Source:
                 self._check_last_row(last)
 
     def whole(self, what: str) -> pa.Table:
-        """All rows; `what` they are for, if there are none."""
+        """Return all rows. `what` says what they are for, in case there are none."""
         blocks = [block for block in self.blocks() if block.num_rows]
         if not blocks:
             raise self.without_rows(what)
@@ -93,12 +93,12 @@ class Source:
 
     def without_rows(self, what: str) -> Failure:
         return Failure(
-            f"{self.path}: there must be rows {what}, but there is only the line of "
+            f"{self.path} must have rows {what}, but it has only the line of column "
             "names."
         )
 
     def blocks_of(self, n_rows: int) -> Iterator[pa.Table]:
-        """So many rows at a time, in the end the rest."""
+        """Yield tables of `n_rows` rows; the last one has the rest."""
         waiting: list[pa.Table] = []
         n_waiting = 0
         for block in self.blocks():
@@ -112,7 +112,7 @@ class Source:
             yield pa.concat_tables(waiting)
 
     def line_of_row(self, row: int) -> str:
-        """Where a row is, for a message; rows are counted from 0."""
+        """Name the line of a row, for a message; rows are counted from 0."""
         if self.is_parquet:
             return f"row {row + 1}"
         for number, (line, _) in enumerate(self._records()):
@@ -135,7 +135,8 @@ class Source:
             delimiter = self.delimiter.replace("\\t", "\t")
             if len(delimiter) != 1 or delimiter in '"\r\n':
                 raise usage_failure(
-                    f"--delimiter must be one character; got {delimiter!r}."
+                    f"--delimiter must be one character, other than a quote or a line "
+                    f"end; got {delimiter!r}."
                 )
             return delimiter
         if ".tsv" in self.path.suffixes or ".tab" in self.path.suffixes:
@@ -153,7 +154,7 @@ class Source:
 
     @cached_property
     def _raw_names(self) -> list[str]:
-        """As they are written, with blanks around them."""
+        """The names as written, with any whitespace around them."""
         for _, record in self._records("surrogateescape"):
             if any(_is_undecoded(name) or "\0" in name for name in record):
                 raise self._encoding_failure()
@@ -168,7 +169,7 @@ class Source:
             pa.csv.ParseOptions(
                 delimiter=self._delimiter,
                 newlines_in_values=True,
-                # A line without anything is a missing value, if there is one column.
+                # An empty line is a missing value if there is only one column.
                 ignore_empty_lines=len(names) != 1,
             ),
             pa.csv.ConvertOptions(
@@ -177,20 +178,20 @@ class Source:
             ),
         )
         if reader.schema.names != names:
-            raise self._failure("the line of names is not one of CSV")
+            raise self._failure("its first line is not a line of CSV")
         return reader
 
     @contextlib.contextmanager
     def _text(self, errors: str = "replace") -> Iterator[io.TextIOWrapper]:
         with pa.input_stream(str(self.path)) as file:
-            # "utf-8-sig" and "utf-16" leave out the mark at the beginning.
+            # "utf-8-sig" and "utf-16" skip the byte order mark.
             encoding = "utf-8-sig" if self._encoding == "utf-8" else self._encoding
             yield io.TextIOWrapper(file, encoding, errors=errors, newline="")
 
     def _records(
         self, errors: str = "replace", strict: bool = False
     ) -> Iterator[tuple[int, list[str]]]:
-        """Rows with the numbers of the lines on which they begin; the header first."""
+        """Yield rows with the number of their first line; the header comes first."""
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
         with self._text(errors) as file:
             reader = csv.reader(file, delimiter=self._delimiter, strict=strict)
@@ -202,7 +203,7 @@ class Source:
                 line = reader.line_num + 1
 
     def _first_line(self, test: Callable[[list[str]], bool]) -> str:
-        """That of the first row that is of some kind, as the start of a message."""
+        """Return the line of the first row that passes, as the start of a message."""
         with contextlib.suppress(csv.Error):
             for line, record in self._records("surrogateescape"):
                 if test(record):
@@ -213,15 +214,15 @@ class Source:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Errors of pyarrow as ours."""
+        """Convert errors of pyarrow to ours."""
         try:
             yield
         except UnicodeError as error:
             raise self._encoding_failure() from error
         except LookupError as error:
             raise Failure(
-                f"--encoding must be one that Python knows: {error}. Type utf-8, "
-                "latin-1 or cp1252, for instance."
+                f"--encoding must be one that Python knows, such as utf-8, latin-1 or "
+                f"cp1252: {error}."
             ) from error
         except (pa.ArrowException, csv.Error, OSError) as error:
             raise self._failure(str(error)) from error
@@ -232,21 +233,22 @@ class Source:
             where = self._first_line(lambda record: 0 < len(record) != width)
             got = error.partition("columns, got ")[2].partition(":")[0]
             return Failure(
-                f"{where}: each row must have {width} values, one for each name, "
-                f"but this one has {got}. Put text with {self._delimiter!r} in quotes, "
-                "or name another --delimiter."
+                f"{where}: each row must have {width} values, one for each column, but "
+                f"this one has {got}. Put text with {self._delimiter!r} in quotes, or "
+                "set another --delimiter."
             )
         if "invalid UTF8" in error:
             return self._encoding_failure()
         if "straddling" in error:
             return Failure(
                 f"{self.path}: a row must be shorter than {_BLOCK_BYTES >> 20} MiB, "
-                "but one is longer. Is a quote not closed, or is it no text file?"
+                "but one is longer. Check that all quotes are closed, and that it is a "
+                "text file."
             )
         if "mpty CSV file" in error:
             return Failure(
-                f"{self.path}: the file must have a line of names and rows under it, "
-                "but it is empty."
+                f"{self.path} must have a line of column names and rows below it, but "
+                "it is empty."
             )
         what = "Parquet" if self.is_parquet else "CSV"
         return Failure(f"{self.path} cannot be read as {what}: {error}")
@@ -257,11 +259,12 @@ class Source:
             where = self._first_line(lambda record: any(map(_is_undecoded, record)))
         return Failure(
             f"{where}: text must be in the encoding {self._encoding}, but this is not. "
-            "Name the right one, for instance --encoding cp1252, latin-1 or utf-16-le."
+            "Set the right one with --encoding, for example to cp1252, latin-1 or "
+            "utf-16-le."
         )
 
     def _check_last_row(self, last: pa.RecordBatch) -> None:
-        """Refuse a quote that is open at the end, which has swallowed rows."""
+        """Raise if a quote is still open at the end, and rows were read as its text."""
         row = last.slice(last.num_rows - 1).to_pylist()[0]
         if not any("\n" in value or "\r" in value for value in row.values()):
             return
@@ -272,8 +275,9 @@ class Source:
         except csv.Error as error:
             if "end of data" in str(error):
                 raise Failure(
-                    f"{self.path}: a quote must be closed, but one is open to the end "
-                    f"of the file, somewhere after line {line}. Close or delete it."
+                    f"{self.path}: a quote must be closed, but one that begins after "
+                    f"line {line} is open until the end of the file. Close or delete "
+                    "it."
                 ) from error
 
 
@@ -282,15 +286,15 @@ def _is_undecoded(text: str) -> bool:
 
 
 def check_is_file(path: Path) -> None:
-    """Refuse what is not there; with the files that have such names."""
+    """Raise if there is no such file; the message suggests a similar name."""
     if path.is_file():
         return
     folder = path.parent
-    what = "a folder" if path.is_dir() else "not there"
+    what = "is a folder" if path.is_dir() else "does not exist"
     beside = []
     if folder.is_dir():
         beside = sorted(
             name for name in os.listdir(folder) if name.startswith(path.name[:3])
         )
     hint = f" Did you mean {quoted(str(folder / beside[0]))}?" if beside else ""
-    raise Failure(f"{str(path)!r} must be a file, but it is {what}.{hint}")
+    raise Failure(f"{str(path)!r} must be a file, but it {what}.{hint}")

@@ -1,4 +1,4 @@
-"""What must hold of a file before it is written."""
+"""Checks to be made before a file is written."""
 
 from pathlib import Path
 
@@ -9,30 +9,33 @@ from skmtl._prediction_files._writer import STDOUT, is_of_table, is_parquet, is_
 
 
 def check_output(path: Path, force: bool, *, is_stream: bool = False) -> None:
-    """Refuse before the work what could not be written after it."""
+    """Raise, before the work begins, if the output could not be written after it."""
     if is_stream and (path == STDOUT or is_special(path)):
         return
     if path == STDOUT:
         raise usage_failure(
-            "--out must be the name of a file here: what is written is no table, which "
-            "a terminal could show. Type a name."
+            "--out must be the name of a file here; got -, the standard output, which "
+            "is for tables only. Type a file name."
         )
     if path.is_dir() or is_special(path):
-        raise Failure(f"{str(path)!r} must be the name of a file, which it is not.")
+        raise Failure(
+            f"--out must be the name of a file; got {str(path)!r}, a folder or device. "
+            "Type a file name."
+        )
     if path.exists() and not force:
         raise Failure(
-            f"{str(path)!r} exists already. Type --force to replace it, or another "
-            "name after --out."
+            f"--out must be the name of a new file, but {str(path)!r} exists. Add "
+            "--force to overwrite it, or choose another name."
         )
     if not path.parent.is_dir():
         raise Failure(
-            f"{str(path)!r} must be in a folder that exists, but {str(path.parent)!r} "
-            "does not. Make it."
+            f"{str(path)!r} must be in an existing folder, but {str(path.parent)!r} "
+            "does not exist. Create it first."
         )
 
 
 def check_suffix(path: Path) -> None:
-    """A table is written in the format that its name says."""
+    """Raise if the suffix does not name a format in which tables are written."""
     if path == STDOUT or is_special(path):
         return
     if is_parquet(path) and path.suffix == ".gz":
@@ -43,16 +46,16 @@ def check_suffix(path: Path) -> None:
     if is_of_table(path):
         return
     raise usage_failure(
-        f"--out must end with .csv, .tsv, .parquet or, for instance, .csv.gz; got "
+        f"--out must end with .csv, .tsv, .csv.gz, .tsv.gz or .parquet; got "
         f"{str(path)!r}. Type - for the standard output."
     )
 
 
 def check_types(path: Path, schema: pa.Schema) -> None:
-    """Refuse what a cell of text cannot hold, before anything is written."""
+    """Raise, before writing, if a column has values that a text cell cannot hold."""
     nested = [field.name for field in schema if pa.types.is_nested(field.type)]
     if nested and not is_parquet(path):
         raise Failure(
             f"A column of a CSV must have one value in each cell, but {listed(nested)} "
-            "has lists or the like. Leave it out of --id, or write .parquet."
+            "has lists or other nested values. Leave it out of --id, or write .parquet."
         )

@@ -1,4 +1,4 @@
-"""The estimators: the only bridge between scikit-learn and torch."""
+"""The estimators, the only bridge between scikit-learn and torch."""
 
 from skmtl._estimators._base import BaseMultiTaskNet
 from skmtl._estimators._classifier import MultiTaskNetClassifier

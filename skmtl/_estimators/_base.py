@@ -1,4 +1,4 @@
-"""What the estimators have in common: checks and attributes of scikit-learn."""
+"""What all estimators share: their public methods and scikit-learn's conventions."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -46,10 +46,10 @@ from skmtl._world import current_world
 
 
 class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TrainableNet):
-    """One network for many tasks; subclasses say what the tasks may be."""
+    """One network for many tasks; subclasses say which types of tasks are allowed."""
 
     def _set_parameters(self, given: dict[str, Any]) -> None:
-        """Set the parameters of `__init__`, which are its `locals()`."""
+        """Set the parameters of `__init__`, given as its `locals()`."""
         for name in self._get_param_names():
             setattr(self, name, given[name])
 
@@ -61,20 +61,21 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input: numbers, booleans and, in a DataFrame, category columns. NaN,
-            None, pd.NA and masked cells are missing values, legal in dense input that
-            is encoded (see `input_encoding`). Sparse input is never made dense.
-            More rows than memory holds: a `pyarrow.dataset.Dataset`, a dask DataFrame,
-            or an array of zarr, HDF5 (h5py) or dask, which is read block by block.
+            None, pd.NA and masked cells are missing values. They are allowed in dense
+            input with the "piecewise" encoding (see `input_encoding`). Sparse input is
+            never made dense. For more rows than memory holds, pass a
+            `pyarrow.dataset.Dataset`, a dask DataFrame, or an array of zarr, HDF5
+            (h5py) or dask, which is read block by block.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, a column per task: classes or numbers. NaN, None, pd.NA, pd.NaT
-            and masked cells are missing labels. The categories of a category column
-            are its classes, also those without a row.
-            If X is a pyarrow dataset, the name of its label column, or a list of names;
-            its other columns, but for weights, are the features.
+            The labels, one column per task: classes or numbers. NaN, None, pd.NA,
+            pd.NaT and masked cells are missing labels. The classes of a category column
+            are all its categories, including those that no row has. If X is a pyarrow
+            dataset, the name of its label column, or a list of names; all its other
+            columns, except for weights, are features.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label. Rows of weight 0 are left out. If X is
-            a pyarrow dataset, names of columns too.
+            a pyarrow dataset, the names of its weight columns.
 
         Returns
         -------
@@ -84,31 +85,30 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         Raises
         ------
         ValueError
-            If X, y or a weight cannot be used, if a task of numbers has no observed
-            value, if the loss diverges, or if
-            `checkpoint_dir` has the checkpoint of another fit or a damaged one, or
-            another fit is at work in it; the estimator is then as it was before the
-            call.
+            If X, y or a weight cannot be used, if a numeric task has no observed value,
+            if the loss diverges, or if `checkpoint_dir` holds the checkpoint of another
+            fit or a damaged one, or is used by another fit. The estimator is then
+            unchanged.
 
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` epochs were run at a constant learning rate and the loss or
-            the validation score was still improving.
+            If the loss or the validation score was still improving after `max_iter`
+            epochs at a constant learning rate.
         RuntimeWarning
-            If the training was interrupted from the keyboard; the estimator then has
-            the weights of the best epoch so far, by its validation score or else its
-            loss. Inside a search this ends one fit and not the search.
+            If the training was interrupted from the keyboard. The estimator then has
+            the weights of the epoch with the best validation score, or the best loss,
+            so far. Inside a search, this ends one fit but not the search.
         UserWarning
-            If no row can be left out with `oob_score=True`; if a task has no observed
-            label, or too few to hold one out, or labels of one class only, or a single
-            number as its only value; if a category column of `y` declares categories
-            without a row; and if something is legal but hardly ever meant: labels that
-            look like marks for missing ones ("NA", "?", or -1 or -99 beside 0 and 1),
-            columns that are the one-hot code of one question, `X` and `y` with the same
-            index in another order, and classes that look like measurements (more than
-            half of a task's labels are different, or there are 30 or more whole
-            numbers).
+            If `oob_score=True` and no row can be left out; if a task has no observed
+            label, too few to hold one out, labels of a single class, or the same number
+            everywhere; or if a category column of `y` declares categories that no row
+            has. Also if something is allowed but probably a mistake: labels that look
+            like codes for missing ones ("NA", "?", or -1 or -99 next to 0 and 1),
+            columns that together are the one-hot code of one task, `X` and `y` whose
+            indices have the same entries in a different order, and classes that look
+            like measurements (more than half of a task's labels are distinct, or it has
+            30 or more distinct whole numbers).
         """
         with torch.inference_mode(False), restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
@@ -120,38 +120,39 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
 
     @_fit_context(prefer_skip_nested_validation=True)
     def add_tasks(self, X, y_new, sample_weight=None, freeze_trunk=True):
-        """Learn further tasks, of the same or of other rows, with the trunk there is.
+        """Learn further tasks with the fitted trunk, from the same or from other rows.
 
-        The new tasks come after the old ones. While the trunk is frozen nothing that
-        the old tasks use is touched. Without sharing, the new tasks get trunks of their
-        own, which begin at random and are trained.
+        The new tasks come after the old ones. As long as the trunk is frozen, nothing
+        that the old tasks use changes. With `sharing="none"`, each new task gets its
+        own trunk, which starts at random and is trained.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input, with the columns of `fit`.
+            The input, with the same columns as in `fit`.
         y_new : array-like of shape (n_samples,) or (n_samples, n_new_tasks)
-            Labels of the new tasks, as in `fit`. A DataFrame or a Series names them,
-            else they are numbered on.
+            Labels of the new tasks, as in `fit`. A DataFrame or a Series names them;
+            otherwise their numbers continue those of the old tasks.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_new_tasks), \
                 default=None
             Weight of each row, or of each label.
         freeze_trunk : bool, default=True
-            Whether the trunk stays as it is. If it may move, the old heads, which read
-            it, stay: how well the old tasks do then must be seen.
+            Whether the trunk stays fixed. If False, the trunk is trained on the new
+            tasks, but the old heads that read it are not: check the scores of the old
+            tasks afterwards.
 
         Returns
         -------
         self : object
-            The estimator with all tasks. `loss_curve_` and what belongs to it remain
-            those of `fit`.
+            The estimator with all tasks. `loss_curve_` and the other attributes of the
+            training remain those of `fit`.
 
         Raises
         ------
         ValueError
-            If X, y_new or a weight cannot be used, if a weight is for the name of no
-            task, if a new task has the name of an old one, or if parameters of the
-            network were changed since `fit`.
+            If X, y_new or a weight cannot be used, if a weight names an unknown task,
+            if a new task has the name of an old one, or if parameters of the network
+            were changed since `fit`.
         """
         check_is_fitted(self)
         check_alone(X, "add_tasks")
@@ -196,12 +197,12 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return self
 
     def drop_tasks(self, names):
-        """Forget tasks; the others stay as they are, in the same order.
+        """Remove tasks. The others stay as they are, in the same order.
 
         Parameters
         ----------
         names : str or list of str
-            Names of tasks, see `task_names_`.
+            Names of the tasks to remove, see `task_names_`.
 
         Returns
         -------
@@ -211,8 +212,8 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         Raises
         ------
         ValueError
-            If there is no task of such a name, if none would be left, or if parameters
-            that make the network are others than in `fit`.
+            If there is no task of that name, if no task would be left, or if parameters
+            of the network were changed since `fit`.
         """
         check_is_fitted(self)
         check_unchanged(self)
@@ -224,23 +225,23 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return self
 
     def _predict(self, X: Any) -> NDArray:
-        """The most probable label, or the expected number, of each task."""
+        """The most probable class or the expected number of each task."""
         return decode(self._predict_by_task(X, most_likely), self._tasks)
 
     def _predict_with_std(self, X: Any) -> tuple[NDArray, NDArray]:
-        """What `_predict` gives, and standard deviations, NaN for classes."""
+        """Predictions as from `_predict`, and standard deviations, NaN for classes."""
         check_is_fitted(self)
         kinds = self.network_.architecture.outputs
         if not any(isinstance(kind, Gaussian) for kind in kinds):
             raise ValueError(
-                "return_std needs a task of numbers that was fitted with "
+                "return_std needs a numeric task that was fitted with "
                 "loss='gaussian', but there is none. Fit with loss='gaussian'."
             )
         tasks = self._tasks
         if any(getattr(t, "transformer", None) is not None for t in tasks.targets):
             raise ValueError(
-                "return_std needs numbers on their own scale, but a task has a "
-                "transformer, which changes it. Fit with transformer=None."
+                "return_std needs numbers on their original scale, but a task has a "
+                "transformer, which changes the scale. Fit with transformer=None."
             )
         outputs = self._predict_by_task(X, probabilities_or_moments)
         by_task, std = [], []
@@ -276,23 +277,23 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return mean_of_main_tasks(scores, tasks, main_tasks)
 
     def transform(self, X):
-        """Features that the trunk computes, of several trunks or members side by side.
+        """Compute the features of the trunk, with all trunks and members side by side.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
 
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_features_out)
-            The last hidden layer of the trunk of member 0 for task 0 (or for all
-            tasks), then those of the other tasks, then those of the other members.
+            The last hidden layer of each trunk: that of member 0 for task 0 (or for all
+            tasks), then those for the other tasks, then those of the other members.
 
         Raises
         ------
         ValueError
-            If `hidden_layer_sizes` is `()`: there is no trunk.
+            If there is no trunk, because `hidden_layer_sizes` is `()`.
         """
         X = self._check_for_prediction(X)
         self._check_trunk()
@@ -301,8 +302,8 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
     def _check_trunk(self) -> None:
         if not self.network_.has_trunk:
             raise ValueError(
-                "transform gives the features of the trunk, but hidden_layer_sizes is "
-                "(): there is no trunk. Fit with at least one hidden layer."
+                "transform returns the features of the trunk, but there is no trunk, "
+                "since hidden_layer_sizes is (). Fit with at least one hidden layer."
             )
 
     @property
@@ -312,12 +313,12 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return int(self.network_.n_features_out)
 
     def set_params(self, **params):
-        """Set parameters, also those of objects given as parameters.
+        """Set parameters of the estimator, or of objects given as parameters.
 
         Parameters
         ----------
         **params : object
-            New values; `trunk__channels` is the parameter `channels` of `trunk`.
+            New values. `trunk__channels` sets the parameter `channels` of `trunk`.
 
         Returns
         -------
@@ -327,8 +328,8 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         Raises
         ------
         ValueError
-            If there is no such parameter, or if one of an object is to be set where
-            there is no object.
+            If there is no such parameter, or if the parameter belongs to an object that
+            is not there.
         """
         check_owners(self, params)
         return super().set_params(**params)
@@ -347,14 +348,14 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return tags
 
     def __getstate__(self):
-        state = dict(super().__getstate__())  # it may be the __dict__ itself
+        state = dict(super().__getstate__())  # a copy: it can be the __dict__ itself
         if "network_" in state:
             network = state["network_"]
             as_arrays = network_state(network, self.trunk)
             if as_arrays is not None:
                 state["network_"] = as_arrays
             elif network.like.device.type != "cpu":
-                # So that it can be read on a machine without this device.
+                # A machine without this device must be able to read it.
                 state["network_"] = copy.deepcopy(network).cpu()
         return state
 
@@ -368,7 +369,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
     # The prediction ---------------------------------------------------------------
 
     def _check_for_prediction(self, X: Any) -> Any:
-        """X in memory; of a source, its parts one after the other."""
+        """X in memory, or the parts of a source one after the other."""
         check_is_fitted(self)
         if not is_source(X):
             return check_inputs(self, X, self._columns)[0]
@@ -383,7 +384,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
 
 
 def _in_units(by_task: list[NDArray], tasks: Tasks) -> list[NDArray]:
-    """Numbers in units of the task; what belongs to classes as it is."""
+    """Numbers in the units of their task; outputs of classes as they are."""
     return [
         target.in_units(outputs) if isinstance(target, Numbers) else outputs
         for target, outputs in zip(tasks.targets, by_task, strict=True)

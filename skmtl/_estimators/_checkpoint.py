@@ -1,4 +1,4 @@
-"""The state of a fit in a file, so that a killed one goes on where it was."""
+"""The state of a fit in a file, from which a killed fit resumes."""
 
 import contextlib
 import copy
@@ -26,44 +26,44 @@ from skmtl._training import (
 from skmtl._world import World
 
 _KIND = "skmtl.checkpoint"
-# What may be another when a fit goes on: it changes nothing of the result.
+# Parameters that can differ when a fit resumes: they do not change the result.
 _OF_NO_EFFECT = {"checkpoint_dir", "checkpoint_every", "verbose"}
-_ADVICE = "Delete it to begin anew, or pass another checkpoint_dir."
+_ADVICE = "Delete it to start again, or pass another checkpoint_dir."
 
 
 @contextlib.contextmanager
 def checkpoint_of(
     estimator: Any, rng: np.random.RandomState
 ) -> Iterator["Checkpoint | None"]:
-    """The checkpoint of a fit, from whose folder others are kept out meanwhile."""
+    """The checkpoint of a fit, whose folder is locked during the fit."""
     if estimator.checkpoint_dir is None:
         yield None
         return
-    folder = Path(estimator.checkpoint_dir).absolute()  # callbacks may change directory
+    folder = Path(estimator.checkpoint_dir).absolute()  # callbacks can change directory
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "fit.lock")  # of a killed fit, the system releases it
+    lock = FileLock(folder / "fit.lock")  # the system releases that of a killed fit
     with at_the_end(lock.release):
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise ValueError(
-                "checkpoint_dir must be a folder of this fit alone, but another fit "
-                f"is at work in {str(folder)!r}. Pass a folder for each fit."
+                "checkpoint_dir must be a folder that no other fit uses, but another "
+                f"fit is using {str(folder)!r}. Pass a separate folder for each fit."
             ) from error
         except (OSError, NotImplementedError) as error:  # also of a read-only folder
             warn(
-                f"{str(folder)!r} cannot be locked: {error}. See to it that no other "
+                f"{str(folder)!r} cannot be locked: {error}. Make sure that no other "
                 "fit uses it."
             )
         yield Checkpoint(estimator, folder, rng)
 
 
 class Checkpoint:
-    """The file of one fit: what it says, and what is written to it.
+    """The file of one fit, and what is read from it and written to it.
 
-    The state of the random numbers at the beginning of the fit is part of it. With it
-    all that comes before the first epoch (held-out rows, bins, random weights) is done
-    again as it was, and need not be in the file.
+    It contains the state of the random numbers at the start of the fit. With that
+    state, everything before the first epoch (held-out rows, bins, random weights) can
+    be repeated exactly, and does not need to be in the file.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Checkpoint:
             ) from error
 
     def _random_numbers(self, rng: np.random.RandomState) -> np.random.RandomState:
-        """Those that the fit began with, in a generator of their own."""
+        """A generator in the state in which the fit began."""
         if self.document is not None:
             with self._damage_named():
                 name, position, has_gauss, gauss = self.document["random_numbers"]
@@ -106,8 +106,8 @@ class Checkpoint:
         if state["bit_generator"] != "MT19937":
             raise ValueError(
                 "With checkpoint_dir, random_state must be None, an integer or a "
-                f"RandomState on MT19937; got one on {state['bit_generator']}. Pass an "
-                "integer."
+                f"RandomState with an MT19937 generator; got one with a "
+                f"{state['bit_generator']} generator. Pass an integer."
             )
         self._began_with: dict[str, Any] = state
         return rng
@@ -120,10 +120,10 @@ class Checkpoint:
         rows: TrainingRows,
         world: World | None,
     ) -> TrainingState | None:
-        """The state to go on from, None where the file is yet to be written.
+        """The state to resume from; None if there is no file yet.
 
-        It must be of a fit of the same parameters on the same data, which began with
-        the same network. All random numbers have been drawn before.
+        It must come from a fit with the same parameters, the same data and the same
+        initial network. All random numbers have been drawn before this call.
         """
         self.fingerprint = {
             "parameters": self.parameters,
@@ -136,25 +136,25 @@ class Checkpoint:
             different = self._differences(self.document["fingerprint"])
             state = None if different else _state(self.document, self.arrays)
             if state and not state.is_of(network, rows, plan, world):
-                raise FileError("it holds the state of another run")
+                raise FileError("it contains the state of another run")
         if different:
             raise ValueError(
-                f"{str(self.path)!r} must be a checkpoint of this fit, but is of one "
-                f"with other values of: {', '.join(different)}. {_ADVICE}"
+                f"{str(self.path)!r} must be a checkpoint of this fit, but it comes "
+                f"from a fit with a different {', '.join(different)}. {_ADVICE}"
             )
-        if self._began_as_given:  # the script goes on as after the whole fit
+        if self._began_as_given:  # as if the whole fit had run
             self._given_rng.set_state(self.rng.get_state())
         return state
 
     def _differences(self, fingerprint: dict[str, Any]) -> list[str]:
-        """What of the fit is not as in this one."""
+        """What differs between the fit in the file and this one."""
         there, here = fingerprint["parameters"], self.parameters
         different = [
-            f"{name} ({there.get(name)} there, {here.get(name)} here)"
+            f"{name} ({there.get(name)} in the file, {here.get(name)} now)"
             for name in sorted(set(there) | set(here))
             if there.get(name) != here.get(name)
         ]
-        parts = {"data": "X, y or the weights", "network": "the network"}
+        parts = {"data": "X, y or sample_weight", "network": "initial network"}
         different += [
             name
             for key, name in parts.items()
@@ -164,7 +164,7 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def _damage_named(self) -> Any:
-        """What fails here is a file that was not written by `write`."""
+        """Errors in here mean that the file was not written by `write`."""
         try:
             yield
         except (
@@ -177,13 +177,13 @@ class Checkpoint:
         ) as error:
             raise ValueError(
                 f"{str(self.path)!r} must be a checkpoint of this fit, but its content "
-                f"cannot be read: {error!r}. {_ADVICE}"
+                f"is not readable: {error!r}. {_ADVICE}"
             ) from error
 
     def write(
         self, epoch: int, is_last: bool, state: Callable[[], TrainingState]
     ) -> None:
-        """Write the state after every so many epochs, and after the last."""
+        """Write the state every `checkpoint_every` epochs, and after the last."""
         if not is_last and (epoch + 1) % self.every:
             return
         current, began = state(), self._began_with
@@ -236,11 +236,11 @@ def _below(prefix: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
     }
 
 
-# What tells one fit from another ----------------------------------------------------
+# What distinguishes one fit from another --------------------------------------------
 
 
 def described_parameters(estimator: Any) -> dict[str, str]:
-    """Each parameter that has an effect as text, the same in another process."""
+    """Each parameter with an effect, as text that is the same in another process."""
     return {
         name: describe(as_python(value))
         for name, value in estimator.get_params(deep=False).items()
@@ -256,12 +256,12 @@ def _describe(estimator: Any, rng: np.random.RandomState) -> dict[str, str]:
 
 
 def _next_bytes(rng: np.random.RandomState) -> str:
-    """What tells one generator from another, which it leaves as it is."""
+    """The next bytes of a generator, which identify it; its state does not change."""
     return copy.deepcopy(rng).bytes(8).hex()
 
 
 def _digest_of_network(network: TrunkAndHeads) -> str:
-    # Modules tell activations apart, and other things that have no parameters.
+    # The repr also tells activations and other parts without parameters apart.
     digest = hashlib.sha256(without_addresses(repr(network)).encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)}".encode())

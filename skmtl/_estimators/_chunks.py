@@ -1,7 +1,7 @@
-"""What one call of partial_fit hands to the next, besides the network and the solver.
+"""What carries over from one call of partial_fit to the next, besides the solver.
 
-k passes over c chunks are k * c calls. Each call takes its share of the schedule of the
-learning rate, and what is "auto" is chosen once, for the rows of all chunks.
+k passes over c chunks are k * c calls. Each call runs its share of the learning-rate
+schedule. "auto" values are chosen once, for the rows of all chunks.
 """
 
 from dataclasses import dataclass, replace
@@ -15,19 +15,19 @@ from skmtl._training import TrainingPlan
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls so far, and what was said at the first of them."""
+    """The calls so far, and what the first of them declared."""
 
-    n_calls: int | None = None  # over which the schedule runs; None: without end
+    n_calls: int | None = None  # over which the schedule runs; None: constant rate
     n_rows: int | None = None  # of all chunks
     n_done: int = 0
-    # What "auto" was chosen for and the loss of the last epoch, once there is a label.
+    # What "auto" was chosen for, and the last epoch's loss; None before any label.
     data: LabelledData | None = None
     last_loss: float | None = None
 
     def next(self, n_calls: Any, n_rows: Any) -> "Calls":
-        """For a call that is given these numbers; they are said at the first one."""
-        n_calls = _checked("n_calls", n_calls, "passes times chunks")
-        n_rows = _checked("n_rows", n_rows, "the rows of all chunks")
+        """The state for a call with these arguments, which the first call fixes."""
+        n_calls = _checked("n_calls", n_calls, "the total, passes times chunks")
+        n_rows = _checked("n_rows", n_rows, "the total number of rows of all chunks")
         if self.n_done == 0:
             return replace(self, n_calls=n_calls, n_rows=n_rows)
         _check_repeated("n_calls", n_calls, self.n_calls)
@@ -35,19 +35,19 @@ class Calls:
         if self.n_done == self.n_calls:
             raise ValueError(
                 f"partial_fit must be called at most n_calls={self.n_calls} times, as "
-                f"the first call said, and this is call {self.n_done + 1}: the rate of "
-                "learning has come down to 0. Begin anew with a clone and a larger "
+                f"declared in the first call, but this is call {self.n_done + 1}: the "
+                "learning rate has fallen to 0. Start again with a clone and a larger "
                 "n_calls (passes times chunks), or without it, at a constant rate."
             )
         return self
 
     def labelled_data(self, chunk: LabelledData) -> LabelledData:
-        """What the rules for "auto" look at, where the chunk at hand is this one."""
+        """What the rules for "auto" use, given the data of this call's chunk."""
         if self.n_rows is not None and chunk.n_rows > self.n_rows:
             raise ValueError(
-                "n_rows must be the rows with labels of all chunks; got "
-                f"{self.n_rows}, and this chunk alone has {chunk.n_rows}. Pass their "
-                "number, or leave it out."
+                "n_rows must be the number of rows with labels in all chunks; got "
+                f"{self.n_rows}, but this chunk alone has {chunk.n_rows}. Pass the "
+                "total, or leave it out."
             )
         if self.data is not None:
             return self.data
@@ -56,7 +56,7 @@ class Calls:
     def plan(
         self, plan: TrainingPlan, n_rows: int, *, evens_batches: bool
     ) -> TrainingPlan:
-        """The plan of this call: one pass over its rows, a share of the schedule."""
+        """The plan of this call: one pass over its rows, one share of the schedule."""
         plan = replace(plan, max_iter=min(1, n_rows), last_loss=self.last_loss)
         if evens_batches:
             plan = replace(plan, batch_size=even_batch_size(plan.batch_size, n_rows))
@@ -66,7 +66,7 @@ class Calls:
         return replace(plan, schedule=share)
 
     def after(self, data: LabelledData, loss: float | None) -> "Calls":
-        """For the next call; no `loss`: the chunk had no label."""
+        """The state for the next call; `loss` is None if the chunk had no label."""
         if loss is None:
             return replace(self, n_done=self.n_done + 1)
         plain = {name: as_python(value) for name, value in vars(data).items()}
@@ -75,9 +75,10 @@ class Calls:
 
 
 def even_batch_size(batch_size: int, n_rows: int) -> int:
-    """The least from `batch_size` on that leaves no last batch of less than half.
+    """The smallest size from `batch_size` on whose last batch is at least half full.
 
-    A small batch is a noisy step. An epoch of a fit has one, a pass one for each chunk.
+    A small batch is a noisy step. A fit has one per epoch, but a pass over chunks has
+    one per chunk.
     """
     if n_rows < batch_size:
         return batch_size
@@ -102,6 +103,6 @@ def _checked(name: str, given: Any, what: str) -> int | None:
 def _check_repeated(name: str, given: int | None, first: int | None) -> None:
     if given not in (None, first):
         raise ValueError(
-            f"{name} must be what the first call of partial_fit got, {first}; got "
-            f"{given}. Leave it out, or begin anew with a clone."
+            f"{name} must be the same as in the first call of partial_fit, {first}; "
+            f"got {given}. Leave it out, or start again with a clone."
         )

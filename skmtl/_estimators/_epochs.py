@@ -1,4 +1,4 @@
-"""Tells scikit-learn's callbacks and the user about the epochs of a fit."""
+"""Reports the epochs of a fit to scikit-learn's callbacks and to the user."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from skmtl._training import Epoch
 
 
 class EpochReports:
-    """An epoch is one task of the fit in the sense of `sklearn.callback`."""
+    """Reports epochs, each of which is one task in the sense of `sklearn.callback`."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class EpochReports:
         context.call_on_fit_task_begin(**self._data)
 
     def begin(self, number: int) -> None:
-        """Announce an epoch, numbered as in the whole fit where one is resumed."""
+        """Announce an epoch, numbered from the start of the fit if it was resumed."""
         for _ in range(self._n_epochs, number + 1):
             epoch = self._context.subcontext(task_name="epoch")
         self._n_epochs = number + 1
@@ -46,9 +46,9 @@ class EpochReports:
         self._clock.start()
 
     def end(self, epoch: Epoch, fitted_attributes: Callable[[], dict]) -> bool:
-        """Report an epoch; True where a callback asks to stop.
+        """Report an epoch; returns True if a callback asks to stop.
 
-        `fitted_attributes` is called only where a callback wants a fitted estimator.
+        `fitted_attributes` is called only if a callback wants a fitted estimator.
         """
         if self._is_verbose:
             score = epoch.validation_score
@@ -61,7 +61,7 @@ class EpochReports:
         return self._end_epoch(reconstruction_attributes=fitted_attributes)
 
     def finish(self, fitted_attributes: Callable[[], dict]) -> None:
-        """Close the fit, and an epoch that an interrupt left open."""
+        """Report the end of the fit, and of an epoch that an interrupt left open."""
         self._end_epoch()
         self._context.call_on_fit_task_end(
             **self._data, reconstruction_attributes=fitted_attributes
@@ -75,19 +75,19 @@ class EpochReports:
 
 
 class _Clock:
-    """How long the epochs that are left will take, if they take as long as so far."""
+    """Estimates the time that is left, from the mean time of the epochs so far."""
 
     def __init__(self) -> None:
         self._started_at: float | None = None
         self._n_done = 0
 
     def start(self) -> None:
-        """An epoch begins; the first one starts the clock."""
+        """Start the clock when the first epoch begins."""
         if self._started_at is None:
             self._started_at = time.perf_counter()
 
     def remaining(self, n_epochs: int) -> str:
-        """After one more epoch, with so many to come."""
+        """The time left after one more epoch, with `n_epochs` to come."""
         self._n_done += 1
         elapsed = time.perf_counter() - (self._started_at or 0.0)
         seconds = math.ceil(elapsed / self._n_done * n_epochs)

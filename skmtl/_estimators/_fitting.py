@@ -1,6 +1,7 @@
-"""The ladder of a fit: rows to train on, the network, the plan.
+"""The preparation of a fit: the training rows, the network, the plan.
 
-`fit`, `partial_fit` and `add_tasks` all climb it; nothing is set on the estimator.
+`fit`, `partial_fit` and `add_tasks` all use it. Nothing here sets attributes on the
+estimator.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from skmtl._world import World
 
 
 class Prepared(NamedTuple):
-    """What `train` needs."""
+    """What `train` needs, except for the random generator."""
 
     rows: NDArray  # to train on
     held_out: Tensor | None  # rows to validate on
@@ -41,7 +42,7 @@ class Prepared(NamedTuple):
 
 
 class Training(NamedTuple):
-    """What a fit trains: all that `train` needs, and where it is kept."""
+    """All that `train` needs, and the checkpoint that keeps its state."""
 
     training_set: AnyTrainingSet
     rows: TrainingRows
@@ -66,10 +67,10 @@ def prepare(
 ) -> Prepared:
     """Choose the rows, and make or copy the network.
 
-    With `continues`, the network is a copy of the estimator's own; with one that is
-    `fitted`, its input layer and sizes are taken over, and its trunk if tasks share it.
-    `freeze` is the estimator's parameter if not given. For one of several `calls`, what
-    is "auto" is chosen for all of them.
+    With `continues`, the network is a copy of the estimator's own. If a `fitted`
+    network is given, the new one takes over its input layer and sizes, and its trunk if
+    tasks share it. `freeze` defaults to the estimator's parameter. In one of several
+    `calls`, "auto" values are chosen for all of them together.
     """
     index, held_out = training_set.rows(), None
     if estimator.early_stopping:
@@ -105,7 +106,7 @@ def build(
     freeze: Any = None,
     main_tasks: tuple[int, ...] | None = None,
 ) -> tuple[TrunkAndHeads, TrainingPlan]:
-    """The network, new or a copy, and the plan; `learn_encoding` is given n_bins."""
+    """The network, new or a copy, and the plan; `learn_encoding` takes n_bins."""
     if continues:
         network = copy_network(estimator)
     elif fitted is not None:
@@ -144,5 +145,5 @@ def _like(
 
 
 def seeded_generator(rng: np.random.RandomState) -> torch.Generator:
-    """A generator of torch that draws what `rng` decides."""
+    """A torch generator that is seeded by `rng`."""
     return torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))

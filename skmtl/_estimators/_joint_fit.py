@@ -1,4 +1,4 @@
-"""The ladder of a fit on rows that are read in blocks, or that processes share."""
+"""The preparation of a fit on rows read in blocks, or shared among processes."""
 
 import contextlib
 import hashlib
@@ -22,39 +22,40 @@ from skmtl._world import World, current_world
 
 
 def check_alone(X: Any, method: str) -> None:
-    """Refuse rows that are not in memory, and others that they would be joined with."""
+    """Raise an error if rows are not in memory, or if other processes share the fit."""
     check_not_in_blocks(X, method)
     world = current_world()
     if world is not None:
         raise ValueError(
-            f"{method} trains in one process, but torch.distributed has started "
-            f"{world.size}, whose estimators would differ. Use fit, or call it in one "
-            "process without a process group."
+            f"{method} must run in a single process, but torch.distributed has started "
+            f"{world.size}, whose estimators would differ. Use fit, or call {method} "
+            "in one process without a process group."
         )
 
 
 def check_joint_parameters(
     estimator: Any, world: World | None, *, continues: bool
 ) -> None:
-    """Refuse what needs all rows at once, and what differs between processes."""
+    """Raise an error for what needs all rows at once, or differs between processes."""
     if world is not None:
         given = described_parameters(estimator)
-        given.pop("random_state", None)  # that of the first process counts
-        given |= {"class": type(estimator).__name__, "goes on": str(continues)}
+        given.pop("random_state", None)  # the one of the first process is used
+        given["class"] = type(estimator).__name__
+        given["warm start of a fitted estimator"] = str(continues)
         world.check_same(given, "The parameters")
     if estimator.oob_score is True:
         raise ValueError(
             "oob_score=True needs all rows in the memory of one process, but they are "
-            "read in blocks, or several processes have them. Use "
-            "early_stopping=True, whose scores are of rows that are held out, or score "
-            "rows of your own."
+            "read in blocks, or shared among several processes. Use "
+            "early_stopping=True, which scores held-out rows, or score a test set of "
+            "your own."
         )
 
 
 def _share_network(network: TrunkAndHeads, world: World) -> None:
-    """Begin with the weights of the first process: a module may have its own."""
+    """Start with the weights of the first process: a module can have its own."""
     world.share_first(network.state_dict())
-    # What is not among the weights: how columns are read, by a pretrained network too.
+    # Not among the weights: how columns are read, also by a pretrained network.
     digest = hashlib.sha256()
     for buffer in network.buffers():
         digest.update(np.ascontiguousarray(buffer.cpu().numpy()).data)
@@ -65,7 +66,7 @@ def _share_network(network: TrunkAndHeads, world: World) -> None:
 def joint_checkpoint(
     estimator: Any, rng: np.random.RandomState, world: World | None
 ) -> Iterator[Checkpoint | None]:
-    """The checkpoint of a fit, which the first process keeps for all."""
+    """The checkpoint of a fit, which the first process keeps for all processes."""
     with contextlib.ExitStack() as stack:
 
         def enter() -> Checkpoint | None:

@@ -1,7 +1,7 @@
-"""What must be known of rows in blocks, or of several processes, before the training.
+"""What is learned from rows in blocks, or of several processes, before the training.
 
-One pass over the rows learns categories, classes, scales, how many labels there are,
-and draws a sample to place bins by. What parts of the rows say is merged, be they
+One pass over the rows learns the categories, classes, scales and numbers of labels, and
+draws a sample for placing the bins. Results of parts are merged, whether the parts are
 blocks or the rows of several processes.
 """
 
@@ -55,11 +55,11 @@ class _Seen:
 
     names: list[str] | None
     n_features: int
-    inputs: InputColumns  # as the first part had them, without categories
+    inputs: InputColumns  # of the first part, without categories
     columns: ColumnsSeen | None
     targets: TargetsSeen
     is_sparse: bool
-    # Of training rows: their number, weight and squares of sparse ones; and held out.
+    # Of the training rows: their number, their weight, the squares of sparse ones.
     sums: NDArray = field(default_factory=lambda: np.zeros(3))
     n_held_out: int = 0
 
@@ -68,13 +68,14 @@ class _Seen:
         if self.names != other.names or self.n_features != other.n_features:
             raise ValueError(
                 "X must have the same columns in all processes, but one has "
-                f"{shorten(self.names or [self.n_features])} and another "
-                f"{shorten(other.names or [other.n_features])}. Pass the same ones."
+                f"{shorten(self.names or [self.n_features])} and another has "
+                f"{shorten(other.names or [other.n_features])}. Pass the same columns."
             )
         if self.inputs != other.inputs or self.is_sparse != other.is_sparse:
             raise ValueError(
                 "X must be of the same kind in all processes (dense or sparse, uint8 "
-                f"or not), but is {self.inputs} and {other.inputs}. Convert it."
+                f"or not), but is {self.inputs} in one and {other.inputs} in another. "
+                "Convert it."
             )
         if self.columns is not None and other.columns is not None:
             self._check_categories(self.columns.columns, other.columns.columns)
@@ -89,13 +90,13 @@ class _Seen:
             named = [self.names[j] if self.names else j for j in one_sided]
             raise ValueError(
                 "The same columns of X must be categories in all processes, but "
-                f"{shorten(named)} are in one and not in another. Convert them, for "
-                "instance X[column].astype('category'), also if all values are missing."
+                f"{shorten(named)} are categories in one and not in another. Convert "
+                "them, even if all values are missing: X[column].astype('category')."
             )
 
 
 class Known(NamedTuple):
-    """What an earlier fit has learned, if this one goes on from it."""
+    """What an earlier fit has learned, if this one continues it."""
 
     columns: InputColumns | None
     tasks: Tasks | None
@@ -110,7 +111,7 @@ def learn_from(
     rng: np.random.RandomState,
     world: World | None,
 ) -> JointTrainingSet:
-    """Read all rows once; in a world, learn what all of its processes have read."""
+    """Read all rows once; in a world, merge what all of its processes have read."""
     seed, rank = int(rng.randint(2**31 - 1)), 0
     if world is not None:
         seed, rank = world.gather(seed, "seed")[0], world.rank
@@ -128,10 +129,10 @@ def learn_from(
         seen.merge(other)
     tasks = _learned_tasks(estimator, known, seen.targets)
     if world is not None:
-        # A transformer may draw random numbers where it is fitted.
+        # A transformer can draw random numbers while it is fitted.
         tasks = world.gather(tasks, "tasks")[0]
     totals = seen.targets.totals(tasks)
-    main_tasks_of(estimator, tasks)  # that they are tasks
+    main_tasks_of(estimator, tasks)  # checks the names
     columns, sample = known.columns or seen.inputs, None
     if seen.columns is not None:
         columns, sample = seen.columns.learned()
@@ -173,7 +174,7 @@ def _source_of(
 
 
 class _Pass:
-    """Reads the rows of one process, and adds up what its parts say."""
+    """Reads the rows of one process, and adds up what its parts contain."""
 
     def __init__(self, estimator: Any, known: Known, draws: Draws) -> None:
         self.estimator, self.known, self.draws = estimator, known, draws
@@ -181,7 +182,7 @@ class _Pass:
         self.seen: _Seen | None = None
 
     def over(self, source: Source | InMemory) -> _Seen:
-        """What was seen of all rows."""
+        """Read all rows of the source."""
         for block in range(source.n_blocks):
             generator = self.draws.of_block(block)
             for part in source.read(block):
@@ -220,7 +221,7 @@ class _Pass:
                 seen.columns.add(X[rows], weight, keys[rows])
 
     def _checked(self, part: Part) -> tuple[Any, InputColumns]:
-        """X as numbers, with codes of all categories so far."""
+        """X as numbers, with codes for all categories so far."""
         if self.known.columns is None and self.columns is not None:
             self.columns = extended_columns(part.X, self.columns)
         X, columns = check_inputs(self.estimator, part.X, self.columns)
@@ -232,7 +233,7 @@ class _Pass:
         return X, columns
 
     def _check_known_tasks(self, y: Any, tasks: Tasks) -> None:
-        """Whose classes are all that there are, and scales what they were."""
+        """Check the labels against the classes and scales that are known."""
         _, codes, numbers = encode(y, self.estimator.task_types, tasks=tasks)
         if numbers is not None:
             standardised(numbers, codes, tasks, is_continued=True)
@@ -242,13 +243,13 @@ class _Pass:
     ) -> NDArray | None:
         n_tasks = len(targets.names)
         is_named = targets.own_names is not None and not targets.is_1d
-        numbers: list[Any] = [Numbers()] * n_tasks  # what they are does not matter here
+        numbers: list[Any] = [Numbers()] * n_tasks  # their type does not matter here
         tasks = Tasks(targets.names, numbers, is_named, targets.is_1d)
         codes = np.empty((n_rows, n_tasks), dtype=bool)
         return check_sample_weight(part.sample_weight, codes, tasks, may_be_0=True)
 
     def _seen_before(self, X: Any, columns: InputColumns) -> _Seen:
-        """Before the first part."""
+        """The empty record before the first part."""
         estimator, tasks = self.estimator, self.known.tasks
         names = getattr(estimator, "feature_names_in_", None)
         n_features = int(X.shape[1])

@@ -1,4 +1,4 @@
-"""Rows that are read in blocks, or that several processes share, to train on."""
+"""Training rows that are read in blocks, or shared among several processes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from skmtl._weights import check_sample_weight, mask_weightless, row_weights
 
 
 class InMemory:
-    """All rows as one block, of one part."""
+    """All rows as one block with one part."""
 
     n_blocks = 1
 
@@ -40,33 +40,33 @@ class InMemory:
 
 
 class Draws:
-    """Random numbers of each row: the same whenever its block is read."""
+    """Random numbers for each row, the same each time its block is read."""
 
     def __init__(self, seed: int, rank: int, held_out_share: float) -> None:
         self.seed, self.rank, self.held_out_share = seed, rank, held_out_share
 
     def of_block(self, block: int) -> np.random.Generator:
-        """What draws for the rows of a block, part by part."""
+        """The generator for the rows of a block, to draw from part by part."""
         key = np.random.SeedSequence([self.seed, self.rank, block])
         return np.random.Generator(np.random.Philox(key))
 
     def next(
         self, generator: np.random.Generator, n_rows: int
     ) -> tuple[NDArray, NDArray]:
-        """Keys to sample by, and which rows are held out if they have a label."""
+        """Sampling keys, and which rows are held out if they have a label."""
         draws = generator.random((n_rows, 2))
         return draws[:, 0], draws[:, 1] < self.held_out_share
 
 
 @dataclass(frozen=True)
 class JointTrainingSet:
-    """Rows of blocks or processes, and what was learned of all of them."""
+    """Rows of blocks or processes, and what was learned from all of them."""
 
     estimator: Any
     source: Source | InMemory
     draws: Draws
-    n_here: int  # rows to train on of this process
-    n_held_out: int  # of all processes
+    n_here: int  # training rows of this process
+    n_held_out: int  # held-out rows of all processes
     n_features: int
     is_sparse: bool
     columns: InputColumns
@@ -74,15 +74,15 @@ class JointTrainingSet:
     tasks: Tasks
     outputs: tuple[OutputKind, ...]
     totals: NDArray  # (n_tasks, most codes): weight of the labels of each class
-    totals_by_side: NDArray  # and of those to train on, and held out, behind each
+    totals_by_side: NDArray  # (n_tasks, most codes, 2): for training, and held out
     table: NDArray
     is_labelled: NDArray
     sums: NDArray
 
-    counted = None  # the codes are never all in memory
+    counted = None  # the codes are never in memory all at once
 
     def measures(self) -> Measures:
-        """Of the rows to train on."""
+        """The measures of the training rows."""
         n_rows, weight, squares = self.sums.tolist()
         total, of_numbers = constant_losses(
             self.totals_by_side[:, :, 0] * self.table[:, 1:],
@@ -95,11 +95,11 @@ class JointTrainingSet:
         return Measures(int(n_rows), total, of_numbers, mean_weight, row_norm)
 
     def learn_encoding(self, n_bins: int) -> ColumnEncoding | None:
-        """What the input layer learns of the columns; None without one."""
+        """What the input layer learns of the columns; None without an encoding."""
         return None if self.sample is None else encoding_of(self.sample, n_bins)
 
     def check_sides(self, main_tasks: tuple[int, ...] | None) -> None:
-        """That there are labels to train on and, held out, to validate on."""
+        """Check that there are labels to train on and labels to validate on."""
         weights = self.totals_by_side * self.table[:, 1:, None]
         has = weights.sum(axis=1) > 0  # (n_tasks, 2)
         main = list(main_tasks or range(self.tasks.n_tasks))
@@ -107,8 +107,8 @@ class JointTrainingSet:
             of_main = "" if main_tasks is None else " for main_tasks"
             raise ValueError(
                 "early_stopping needs labels of positive weight on both sides of the "
-                f"split{of_main}, but {self.n_held_out} rows with labels were held "
-                f"out and {int(self.sums[0])} were not. Add labels, or use "
+                f"split{of_main}, but {self.n_held_out} labelled rows were held out "
+                f"and {int(self.sums[0])} were not. Add labels, or use "
                 "early_stopping=False."
             )
         one_sided = self.tasks.names[self.is_labelled & ~has.all(axis=1)]
@@ -122,7 +122,7 @@ class JointTrainingSet:
     # The rows ---------------------------------------------------------------------
 
     def rows(self) -> TrainingRows:
-        """The rows of this process to train on and to validate on."""
+        """The rows of this process, to train on and to validate on."""
         validates = self.draws.held_out_share > 0
         if isinstance(self.source, InMemory):
             ((data, sides),) = self._labelled(0)
@@ -137,14 +137,14 @@ class JointTrainingSet:
         )
 
     def _side(self, block: int, side: int) -> Iterator[LabelledRows]:
-        """Rows of a block, to train on (0) or held out (1)."""
+        """The rows of a block for training (side 0), or the held-out ones (side 1)."""
         for data, sides in self._labelled(block):
             yield data.at(as_tensor(np.flatnonzero(sides[side])))
 
     def _labelled(
         self, block: int
     ) -> Iterator[tuple[LabelledRows, tuple[NDArray, NDArray]]]:
-        """The parts of a block as the loop reads them, and which rows are for what."""
+        """The parts of a block as the loop reads them, with the rows of both sides."""
         estimator, tasks = self.estimator, self.tasks
         generator = self.draws.of_block(block)
         for part in self.source.read(block):
@@ -169,7 +169,7 @@ class JointTrainingSet:
             yield data, (is_labelled & ~is_held_out, is_labelled & is_held_out)
 
     def digest(self) -> str:
-        """What tells these rows from others."""
+        """A hash that distinguishes these rows from others."""
         said = self.tasks.names.tolist(), described(self.tasks)
         digest = hashlib.sha256(repr(said).encode())
         parts = [self.totals, self.totals_by_side, self.table, self.sums]

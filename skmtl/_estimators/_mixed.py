@@ -1,4 +1,4 @@
-"""MultiTaskNet: tasks of classes and of numbers in one network."""
+"""MultiTaskNet, for classification and numeric tasks in one network."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from skmtl._targets import Tasks, classes_attribute
 
 
 def _may_have_classes(net: Any) -> bool:
-    """Whether there are probabilities to predict."""
+    """Whether there are probabilities to predict; raises if there are none."""
     if hasattr(net, "_tasks"):
         has_classes = not net._tasks.are_numbers.all()
     else:
@@ -31,96 +31,101 @@ def _may_have_classes(net: Any) -> bool:
         has_classes = types == "auto" or "class" in types.values()
     if not has_classes:
         raise AttributeError(
-            "Probabilities need a task of classes, but all tasks are numbers. Use "
+            "Probabilities need a classification task, but all tasks are numeric. Use "
             "predict."
         )
     return True
 
 
 class MultiTaskNet(BaseMultiTaskNet):
-    r"""One neural network for classes and numbers side by side, some missing.
+    r"""One neural network for classes and numbers together, with missing labels.
 
-    A trunk of hidden layers is shared by all tasks and each task has a head of its own:
-    of classes as in :class:`MultiTaskNetClassifier`, of numbers as in
-    :class:`MultiTaskNetRegressor`. `y` has a column per task; NaN (or None, pd.NA, a
-    masked cell) says that nobody measured this label, and only measured labels enter
-    the loss.
+    All tasks share a trunk of hidden layers, and each task has its own head. A task is
+    either a classification task, as in :class:`MultiTaskNetClassifier`, or a numeric
+    task, as in :class:`MultiTaskNetRegressor`. `y` has one column per task. NaN (or
+    None, pd.NA, a masked cell) marks a missing label: the loss uses every observed
+    label and ignores the missing ones.
 
-    The losses of classes and of numbers are added as they are. Both are in nats: a log
-    loss, and minus the log-density of a number on its standardised scale. Predicting
-    the same for all rows costs 0.69 for two classes of equal size and 0.5 for a number
-    (0.8 with `loss="absolute_error"`). `task_weight` changes how much a task counts,
-    and `main_tasks` names those that matter, if the others are there to help. Values
-    for "auto" lie between those for classes and those for numbers, by the share of the
-    numbers in the loss of that constant prediction.
+    The losses of classes and numbers are added as they are. Both are in nats: the log
+    loss of a class, and the negative log-likelihood of a number on its standardised
+    scale. If the network predicts the same for all rows, a label costs 0.69 for two
+    classes of equal size, and 0.5 for a number (0.8 with `loss="absolute_error"`). Use
+    `task_weight` to change how much a task counts, and `main_tasks` if the other tasks
+    are only there to help.
+
+    :class:`MultiTaskNetClassifier` explains the parameters that the estimators share in
+    more detail. See :doc:`/user_guide/numbers` for how to use this one, and
+    :doc:`/user_guide/training` for how a network is trained and for the "auto" rules.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int, default=(256, 256)
-        Sizes of the hidden layers of the trunk, which all tasks share. `()` for no
-        trunk: the heads read the input.
+        Sizes of the hidden layers of the trunk, which all tasks share. With `()` there
+        is no trunk, and the heads read the input.
     head_hidden_layer_sizes : array-like of int, default=()
-        Sizes of the hidden layers of each head, before its output.
+        Sizes of the hidden layers of each head. With `()` the heads are linear.
     activation : str, default="relu"
         "identity", "logistic", "tanh", "relu", "gelu" or "silu".
     task_types : "auto" or dict, default="auto"
-        What each task is: a dict maps the name of every task (see `task_names_`) to
-        "class" or "number". "auto" takes text, booleans, categories and columns of 0
-        and 1 for classes and numbers with decimals for numbers; whole numbers may be
-        either, and are an error that says what to write.
+        The type of each task. A dict maps the name of every task (see `task_names_`) to
+        "class" or "number". "auto" treats text, booleans, categories and columns of 0
+        and 1 as classes, and numbers with decimals as numbers. Other whole numbers
+        could be either: they raise an error that says what to write.
     loss : {"squared_error", "absolute_error", "gaussian"}, default="squared_error"
-        Loss of a standardised number: half of the squared error; the absolute error,
-        which predicts a median and minds outliers less; or minus the log-density of a
-        normal whose mean and variance the head gives [1]_ (equation 1), for
-        `predict(X, return_std=True)`.
+        Loss of a standardised number. "squared_error" is half the squared error.
+        "absolute_error" predicts medians, which outliers affect less. "gaussian" is the
+        negative log-likelihood of a normal distribution whose mean and variance the
+        head predicts [1]_ (equation 1); use it for `predict(X, return_std=True)`.
     transformer : transformer, dict or None, default=None
         Applied to the observed values of each task before they are standardised, and
-        inverted in prediction, as in `sklearn.compose.TransformedTargetRegressor`; for
-        instance `FunctionTransformer(np.log1p, np.expm1)`. It is cloned for each task.
-        A dict maps task names to transformers, for some tasks only.
+        inverted in prediction, as in `sklearn.compose.TransformedTargetRegressor`. An
+        example is `FunctionTransformer(np.log1p, np.expm1)`. Each task gets a clone. A
+        dict maps task names to transformers, for some of the tasks.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
-        How columns enter the network; "auto" is "piecewise" for dense `X`, which reads
-        missing values and categories, and "none" for sparse `X`.
+        How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
+        which also reads missing values and categories, and "none" for sparse `X`.
     n_bins : int or "auto", default="auto"
-        Number of quantile bins of a column of numbers, at most 255.
+        Largest number of quantile bins of a numeric column, at most 255.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        The category columns of `X`: by dtype, a mask, positions or names.
+        The category columns of `X`: by dtype, a boolean mask, positions or names.
     sharing : {"hard", "none"} or spec object, default="hard"
-        One trunk for all tasks, or a trunk for each.
+        "hard" is one trunk for all tasks, "none" a separate network for each task.
     trunk : callable, spec object, torch.nn.Module or None, default=None
-        A module in place of the hidden layers of the trunk, see :mod:`skmtl.trunks`.
+        A module to use instead of the hidden layers of the trunk, see
+        :mod:`skmtl.trunks`.
     pretrained : FrozenEstimator or None, default=None
-        A fitted estimator of skmtl, of numbers or classes, in `FrozenEstimator`, whose
-        trunk the network begins with.
+        A fitted skmtl estimator, of numbers or classes, wrapped in `FrozenEstimator`.
+        The network starts with its trunk.
     freeze : {"none", "trunk"}, int or UnfreezeAfter, default="none"
-        Which layers of the trunk are not trained: none, all, the first n, or all for
-        some epochs.
+        Which layers of the trunk are not trained: none, all, the first n, or all of
+        them for the first epochs.
     solver : {"auto", "adam", "sgd"}, default="auto"
-        "auto" is "sgd" for sparse `X` with fewer than 10,000 labelled rows, else
+        "auto" is "sgd" for sparse `X` with fewer than 10,000 labelled rows, otherwise
         "adam".
     alpha : float or "auto", default="auto"
-        Strength of the L2 term.
+        Strength of the L2 penalty.
     dropout : float or "auto", default="auto"
-        Rate at which units of the hidden layers are dropped in training.
+        Rate at which units of the hidden layers are dropped during training.
     input_dropout : float or "auto", default="auto"
-        Rate at which columns of the input are dropped in training.
+        Rate at which input columns are dropped during training.
     n_members : int or "auto", default="auto"
-        Number of networks, which differ in their random numbers and, with `oob_score`,
-        in their rows, and whose predictions are averaged.
+        Number of networks whose predictions are averaged. Members differ in their
+        random numbers and, with `oob_score`, in their rows.
     oob_score : bool or "auto", default="auto"
-        Whether each member leaves out its share of the rows, so that every row has a
-        prediction of a member that was not trained on it.
+        Whether each member leaves out its share of the rows, so that `oob_prediction_`
+        has predictions for rows that the member was not trained on.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
-        Factor on the losses of each task. "balanced" makes each task count the same
-        however many values it has; a dict maps task names to factors.
+        Factor on the loss of each task. With "balanced", every task counts the same,
+        however many labels it has. A dict maps task names to factors.
     main_tasks : str, list of str or None, default=None
-        Names of the tasks that count in `score`, `oob_score_` and, with
-        `early_stopping`, in the validation score; the other tasks are there to help.
+        Names of the tasks that count in `score`, in `oob_score_` and, with
+        `early_stopping`, in the validation score; the other tasks only help to train
+        the trunk. None means all tasks.
     class_weight : "balanced", dict or None, default=None
-        Factor on the losses of each class; a dict maps task names to "balanced", None
-        or a mapping from label to factor.
+        Factor on the loss of each class. A dict maps task names to "balanced", None or
+        a dict from labels to factors.
     batch_size : int or "auto", default="auto"
-        Rows of a batch, at most the number of rows with a label.
+        Number of rows in a batch, at most the number of labelled rows.
     learning_rate : {"constant", "cosine"}, default="cosine"
         Schedule of the step size.
     learning_rate_init : float or "auto", default="auto"
@@ -128,78 +133,82 @@ class MultiTaskNet(BaseMultiTaskNet):
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained.
     shuffle : bool, default=True
-        Whether to take the rows in a new order in each epoch.
+        Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seed of all random numbers. The global random states of numpy and torch are left
-        alone.
+        Seed of all random numbers. The global random states of numpy and torch stay
+        untouched.
     tol : float, default=1e-4
-        What counts as progress, in the validation score or the loss.
+        Smallest improvement of the validation score, or of the loss, that counts as
+        progress.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch, and how long the rest will take.
+        Whether to print the loss and the time left after each epoch.
     warm_start : bool, default=False
-        Whether `fit` goes on with the fitted network; the scale of each task is kept.
+        Whether `fit` continues to train the fitted network. The scale of each task is
+        kept.
     checkpoint_dir : str, path-like or None, default=None
-        Folder from which a fit that was killed goes on where it was.
+        Folder in which `fit` saves its state, so that it can resume after the process
+        was killed.
     checkpoint_every : int, default=1
-        Number of epochs from one checkpoint to the next.
+        Number of epochs between checkpoints.
     momentum : float, default=0.9
         Momentum of the solver "sgd".
     beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of the solver "adam", in [0, 1).
+        Decay rates of the moment estimates of the solver "adam", in [0, 1).
     epsilon : float, default=1e-8
-        Added to the denominator of the solver "adam".
+        Added to the denominator by the solver "adam".
     early_stopping : bool, default=False
-        Whether to hold rows out of training, to stop when their score does not improve,
-        and to restore the epoch with the best score: the negated mean over the tasks of
-        the mean loss of the held-out labels, numbers on their standardised scale.
+        Whether to hold out rows, stop when their score no longer improves, and restore
+        the epoch with the best score. The score is minus the mean over the (main) tasks
+        of the mean loss of the held-out labels, with numbers on their standardised
+        scale.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out.
+        Fraction of the rows to hold out.
     n_iter_no_change : int, default=10
-        Largest number of epochs in a row without progress.
+        Number of epochs without progress that are tolerated.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+        "cpu", "cuda", "cuda:1" and so on; "auto" uses a GPU if there is one.
 
     Attributes
     ----------
     classes_ : list of ndarray or None
-        Sorted classes of each task, None for a task of numbers; for 1-D `y` the entry
-        itself.
+        Sorted classes of each classification task, None for a numeric task; for 1-D
+        `y`, the entry itself.
     task_types_ : dict
-        "class" or "number" for the name of each task.
+        "class" or "number" for each task name.
     task_names_ : ndarray of shape (n_tasks,)
-        Columns of a DataFrame `y`, name of a Series, else "task_0", "task_1", ...
+        Column names of a DataFrame `y`, name of a Series, or "task_0", "task_1", ...
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module
-        The trained network. Its outputs are standardised numbers
-        and logits.
+        The trained network. Its outputs are logits and standardised numbers.
     n_iter_ : int
         Number of epochs run.
     oob_score_ : float
-        Mean over the (main) tasks of accuracy or R2 on observed values, each
-        predicted by the member that left its row out (see `oob_score`).
+        Mean over the (main) tasks of the accuracy or the R2 of `oob_prediction_` on the
+        observed labels. Exists only after a `fit` that left out rows (see `oob_score`).
     oob_prediction_ : list of ndarray or ndarray
-        These predictions in the form of `predict_proba`, and of `predict` for
-        numbers. NaN for rows that no
-        member left out.
+        Out-of-bag predictions, in the form of `predict_proba`, with numbers in the form
+        of `predict`: each row is predicted by the member that left it out. Rows that no
+        member left out have NaN.
     loss_, best_loss_ : float
-        Loss of the last and of the best epoch, the L2 term included. `best_loss_` is
-        None with `early_stopping`.
+        Loss of the last and of the best epoch, including the L2 penalty. `best_loss_`
+        is None with `early_stopping`.
     loss_curve_ : list of float
         Loss of each epoch.
     validation_scores_, best_validation_score_ : list of float, float
-        Validation score of each epoch, and the best; None without `early_stopping`.
+        Validation score of each epoch, and the best of them; None without
+        `early_stopping`.
     task_validation_scores_ : ndarray of shape (n_epochs, n_tasks)
         Validation score of each task in each epoch; None without `early_stopping`.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of `X` if it is a DataFrame whose columns are all strings.
+        Column names of `X`, if it is a DataFrame whose column names are all strings.
 
     See Also
     --------
-    MultiTaskNetClassifier : Tasks of classes; it explains the parameters at length.
-    MultiTaskNetRegressor : Tasks of numbers.
+    MultiTaskNetClassifier : Classification tasks, with more detail on the parameters.
+    MultiTaskNetRegressor : Numeric tasks.
 
     References
     ----------
@@ -291,44 +300,45 @@ class MultiTaskNet(BaseMultiTaskNet):
         n_calls=None,
         n_rows=None,
     ):
-        """Train for one epoch on some rows, beginning where the last call ended.
+        """Train for one epoch on a chunk of rows, continuing where the last call ended.
 
-        The solver's state, the random numbers and the dropout go on from call to call
-        (another `solver` or `freeze` begins with a state of its own), and what is
-        "auto" is chosen at the first call. With `n_calls` the schedule of the learning
-        rate goes on too: k passes over chunks of shuffled rows then do as well as k
-        epochs of `fit`. `fit`, `add_tasks` and `drop_tasks` end a series of calls.
+        The solver's state, the random numbers and the dropout carry over from call to
+        call. A change of `solver` or `freeze` starts with a new state. "auto" values
+        are chosen at the first call. With `n_calls` the learning-rate schedule carries
+        over too, and k passes over chunks of shuffled rows do as well as k epochs of
+        `fit`. `fit`, `add_tasks` and `drop_tasks` end a series of calls.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input, as in `fit`. Bins and categories are learned from the first
-            call, which should bring many rows, in no order, or declare `columns`.
+            The input, as in `fit`. Bins and categories are learned from the first call.
+            It should bring many rows, in random order, or declare `columns`.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, as in `fit`. Rows without any label are legal. The probabilities
-            of a task are uniform until a call has brought a label for it; the first
-            call must bring a value for each task of numbers.
+            The labels, as in `fit`. Rows without any label are allowed. The
+            probabilities of a task are uniform until a call has brought a label for it.
+            The first call must bring a value for each numeric task.
         classes : array-like of shape (n_classes,), list of such, or dict, default=None
-            All classes that later calls will bring: for 1-D `y` an array, for 2-D `y`
-            an array per task of classes, or a mapping from its name to array. Used at
-            the first call; without it, the classes are those of the first `y`.
+            All classes that later calls will bring: an array for 1-D `y`; for 2-D `y`,
+            an array per classification task or a dict from task names to arrays. Pass
+            it to the first call. Without it, the classes are those of the first `y`.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label.
         columns : dict, default=None
-            What later calls will bring, by the name of a column of a DataFrame or its
-            position: the list of the categories of a category column, the range
-            `(low, high)` of a column of numbers. Used at the first call; later calls
-            may repeat it. Without it, categories are those that the dtype of the column
-            declares, or else those of the first `X`, and numbers beyond the bulk of the
-            first `X` count as its least or greatest.
+            What later calls will bring. Keys are column names of a DataFrame, or
+            positions; values are the list of categories of a category column, or the
+            range `(low, high)` of a numeric column. Pass it to the first call; later
+            calls can repeat it. Without it, the categories are those that the column's
+            dtype declares, or those of the first `X`, and numbers outside the bulk of
+            the first `X` are clipped to its outer bin edges.
         n_calls : int, default=None
-            Number of calls (passes times chunks) over which `learning_rate="cosine"`
-            runs, said at the first call. Without it the learning rate is
-            `learning_rate_init` throughout.
+            Total number of calls (passes times chunks), over which the schedule
+            `learning_rate="cosine"` runs. Pass it to the first call. Without it, the
+            step size stays at `learning_rate_init`.
         n_rows : int, default=None
-            Number of rows of all chunks together, said at the first call: what is
-            "auto" is chosen for so many. Without it, for those of the first call.
+            Total number of rows of all chunks, for which "auto" values are chosen. Pass
+            it to the first call. Without it, they are chosen for the rows of the first
+            call.
 
         Returns
         -------
@@ -338,41 +348,40 @@ class MultiTaskNet(BaseMultiTaskNet):
         Raises
         ------
         ValueError
-            If X or y cannot be used, if y has a label that is not among the classes, if
-            `columns`, `n_calls` or `n_rows` is not what the first call got, in a call
-            after the last of `n_calls`, with `early_stopping=True`, or with "balanced"
-            weights, which need all labels at once.
+            If X or y cannot be used; if y has a label that is not among the classes; if
+            `columns`, `n_calls` or `n_rows` differs from the first call; after the last
+            of `n_calls` calls; with `early_stopping=True`; or with "balanced" weights,
+            which need all labels at once.
         KeyboardInterrupt
-            If it is interrupted from the keyboard; the estimator is then as it was
-            before the call.
+            If it is interrupted from the keyboard; the estimator is then unchanged.
 
         Warns
         -----
         UserWarning
-            If X has categories, or in a column many numbers, that the first call
-            neither showed nor declared.
+            If X has categories, or many numbers in a column, that the first call
+            neither contained nor declared.
         """
         self._partial_fit(X, y, classes, sample_weight, columns, n_calls, n_rows)
         return self
 
     def predict(self, X, return_std=False):
-        """Predict the most probable label, or the number, of each task.
+        """Predict the most probable class or the number of each task.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
         return_std : bool, default=False
-            Whether to give the standard deviation of numbers too; needs
+            Whether to return the standard deviation of numbers too. Needs
             `loss="gaussian"`.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Labels in their own dtype and numbers in units of the task, a table of
-            objects if they mix; 1-D if `fit` got a 1-D `y`.
+            Labels in their own dtype, numbers in their original units; an object array
+            if the dtypes differ. 1-D if `fit` got a 1-D `y`.
         y_std : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Standard deviations, NaN for classes; only with `return_std`.
+            Standard deviations, NaN for classes. Only with `return_std`.
 
         Raises
         ------
@@ -384,30 +393,30 @@ class MultiTaskNet(BaseMultiTaskNet):
 
     @available_if(_may_have_classes)
     def predict_proba(self, X):
-        """Probabilities of the classes of each task of classes.
+        """Probabilities of the classes of each classification task.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
 
         Returns
         -------
         p : list of ndarray or None
-            An array (n_samples, n_classes) for each task of classes, None for each task
-            of numbers; for 1-D `y` of classes the array itself. There is no such method
-            if all tasks are numbers.
+            An array (n_samples, n_classes) for each classification task, None for each
+            numeric task. For a 1-D `y` of classes, the array itself. The method does
+            not exist if all tasks are numeric.
         """
         return self._predict_classes(X, probabilities)
 
     @available_if(_may_have_classes)
     def predict_log_proba(self, X):
-        """Logarithms of what `predict_proba` gives.
+        """Logarithms of the probabilities that `predict_proba` returns.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
 
         Returns
         -------
@@ -417,16 +426,16 @@ class MultiTaskNet(BaseMultiTaskNet):
         return self._predict_classes(X, log_probabilities)
 
     def score(self, X, y, sample_weight=None):
-        """Mean over the tasks of the accuracy of classes and the R2 of numbers.
+        """Mean over the tasks of the accuracy (classes) or the R2 (numbers).
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The true labels, NaN where missing. A class that was not seen in `fit`
-            counts as an error of the prediction.
-            If X is a pyarrow dataset, names of its columns.
+            The true labels, with NaN for missing ones. A class that `fit` did not see
+            counts as a wrong prediction. If X is a pyarrow dataset, the names of its
+            label columns.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label.
@@ -434,24 +443,24 @@ class MultiTaskNet(BaseMultiTaskNet):
         Returns
         -------
         score : float
-            Mean over the tasks, or over `main_tasks`. A task of numbers needs two
-            values.
+            Mean over the tasks, or over `main_tasks`. A numeric task needs at least two
+            observed values.
 
         Raises
         ------
         ValueError
-            If y has no observed label of a task that counts.
+            If y has no observed label of any task that counts.
 
         Warns
         -----
         UndefinedMetricWarning
-            If a task has too few labels in `y`, or had none in `fit`; it is left out of
+            If a task has too few labels in `y`, or had none in `fit`. It is left out of
             the mean.
         """
         return self._score(X, y, sample_weight)
 
     def __sklearn_tags__(self):
-        # Neither a classifier nor a regressor, and what is said of both.
+        # Neither a classifier nor a regressor, but with the tags of both.
         tags = super().__sklearn_tags__()
         tags.classifier_tags = ClassifierTags(multi_label=True)
         tags.regressor_tags = RegressorTags()

@@ -1,7 +1,7 @@
-"""A network as arrays and the sizes that make sense of them, and back.
+"""A network as arrays with the sizes needed to rebuild it, and the way back.
 
-What is pickled and saved: it can be read on a machine without the device, and holds no
-object of torch.
+This is what is pickled and saved. It contains no torch objects and can be read on a
+machine without the network's device.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ _SPECS = {describe(spec): spec for spec in (HardSharing(), NoSharing())}
 
 @dataclass(frozen=True, eq=False)
 class NetworkState:
-    """All that a network is."""
+    """All that is needed to rebuild a network."""
 
     architecture: Architecture
     arrays: dict[str, NDArray]  # parameters and buffers, by their names
 
 
 def network_state(network: Any, trunk: Any) -> NetworkState | None:
-    """The state of a network that the estimator's parameter `trunk` made.
+    """The state of a network; `trunk` is the estimator's parameter.
 
-    None where only code could make it again: of a module or a sharing of the user's
-    own, or of another precision.
+    None if only code could rebuild the network: a module or a sharing spec of the
+    user's own, or another precision.
     """
     if type(network) is not TrunkAndHeads:
         return None
@@ -44,7 +44,7 @@ def network_state(network: Any, trunk: Any) -> NetworkState | None:
     ):
         return None
     if any(p.dtype != torch.float32 for p in network.parameters()):
-        return None  # the user has converted it
+        return None  # the user has converted the network
     tensors = network.state_dict()
     return NetworkState(
         architecture, {name: t.detach().cpu().numpy() for name, t in tensors.items()}
@@ -54,9 +54,9 @@ def network_state(network: Any, trunk: Any) -> NetworkState | None:
 def build_from_state(
     state: NetworkState, trunk: Any, columns: InputColumns
 ) -> TrunkAndHeads:
-    """The network again, on the memory of the arrays that may be written to.
+    """Rebuild the network on the memory of the arrays, or on copies of read-only ones.
 
-    The sizes are compared with the arrays before any memory is taken.
+    The sizes are compared with the arrays before any memory is allocated.
     """
     architecture = state.architecture
     if architecture.trunk is not None:

@@ -1,4 +1,4 @@
-"""Predictions of training rows by the member that was not trained on them."""
+"""Predictions for training rows by the member that was not trained on them."""
 
 from collections.abc import Callable
 
@@ -19,9 +19,9 @@ def predict_out_of_bag(
     is_labelled: NDArray,
     function: Callable[[Tensor, OutputGroup], Tensor],
 ) -> list[NDArray]:
-    """(n_samples, ...) of each task, NaN for rows that all members were trained on.
+    """(n_samples, ...) for each task, NaN for rows that all members were trained on.
 
-    Rows that none was trained on get the mean over the members.
+    Rows that no member was trained on get the mean over the members.
     """
     is_new = np.ones(len(left_out_by), dtype=bool)
     is_new[trained_on] = False

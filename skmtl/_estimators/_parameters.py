@@ -1,4 +1,4 @@
-"""The estimator's parameters: what is legal, and what they make."""
+"""The estimators' parameters: which values are allowed, and what is built from them."""
 
 import copy
 import math
@@ -87,9 +87,9 @@ SHARED_CONSTRAINTS: dict[str, list] = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
-# Of estimators that have tasks of classes, or of numbers.
+# For estimators that can have classification tasks, or numeric tasks.
 CLASS_CONSTRAINTS: dict[str, list] = {
-    # A list, the form of forests, is refused later, where the names of tasks are known.
+    # A list, as forests take it, raises an error later, when task names are known.
     "class_weight": [StrOptions({"balanced"}), dict, list, None],
 }
 NUMBER_CONSTRAINTS: dict[str, list] = {
@@ -98,10 +98,10 @@ NUMBER_CONSTRAINTS: dict[str, list] = {
 }
 
 
-# What of a plan is not a parameter.
+# Fields of a plan that are not parameters.
 _CHOSEN = ("constant_loss", "is_log_density", "main_tasks", "schedule", "last_loss")
-# Parameters of the network that may be "auto": what it was built with is what they
-# stand for from then on.
+# Parameters of the network that can be "auto". Once a network is built, "auto" stands
+# for the values that it was built with.
 _OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
 
 
@@ -112,7 +112,7 @@ def build_network(
     chosen: dict[str, Any],
     generator: torch.Generator,
 ) -> TrunkAndHeads:
-    """A new network; `chosen` is what `network_settings` gave."""
+    """A new network; `chosen` is the result of `network_settings`."""
     device = _check_device(estimator.device)
     spec = sharing_spec(estimator)
     outputs, columns = training_set.outputs, training_set.columns
@@ -124,10 +124,10 @@ def build_network(
 def labelled_data(
     estimator: Any, training_set: AnyTrainingSet, measures: Measures
 ) -> LabelledData:
-    """What the rules for "auto" look at, of the rows to train on.
+    """What the rules for "auto" need to know about the training rows.
 
-    Without sharing, a network sees one task; what is "auto" for it must not depend on
-    how many other networks there are.
+    Without sharing, a network sees one task. Its "auto" values must not depend on how
+    many other networks there are.
     """
     is_separate = isinstance(sharing_spec(estimator), NoSharing)
     n_networks = training_set.tasks.n_tasks if is_separate else 1
@@ -149,7 +149,7 @@ def labelled_data(
 
 
 def main_tasks_of(estimator: Any, tasks: Tasks) -> tuple[int, ...] | None:
-    """Positions of the tasks that count in scores; None: all of them."""
+    """Positions of the tasks that count in scores; None for all of them."""
     if estimator.main_tasks is None:
         return None
     is_main = named_tasks(tasks, estimator.main_tasks, "main_tasks")
@@ -164,12 +164,12 @@ def main_tasks_of(estimator: Any, tasks: Tasks) -> tuple[int, ...] | None:
 def network_settings(
     estimator: Any, data: LabelledData, fitted: Architecture | None = None
 ) -> dict[str, Any]:
-    """The network's parameters that may be "auto", with what it stands for.
+    """The network's parameters that can be "auto", with the values it stands for.
 
-    Where the trunk is that of a fitted network, it has as many bins and members.
+    If the trunk comes from a fitted network, so do the number of bins and of members.
     """
     automatic = {name: getattr(_automatic, name)(data) for name in _OF_THE_NETWORK}
-    if estimator.oob_score is True:  # which needs several
+    if estimator.oob_score is True:  # needs several members
         automatic["n_members"] = max(automatic["n_members"], 4)
     if fitted is not None:
         automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}
@@ -179,13 +179,15 @@ def network_settings(
 def leaves_out_rows(estimator: Any, data: LabelledData, n_members: int) -> bool:
     """Whether each member leaves out its share of the rows."""
     if estimator.oob_score == "auto":
-        return not estimator.early_stopping and _automatic.leaves_out(data, n_members)
+        if estimator.early_stopping or estimator.trunk is not None:
+            return False
+        return _automatic.leaves_out(data, n_members)
     if not estimator.oob_score:
         return False
     if estimator.trunk is not None or n_members < 2:
         raise ValueError(
-            "oob_score=True needs at least two members on hidden layers of the "
-            f"network's own; got n_members={n_members} and trunk={estimator.trunk!r}. "
+            "oob_score=True needs at least two members, and hidden layers instead of a "
+            f"trunk module; got n_members={n_members} and trunk={estimator.trunk!r}. "
             "Raise n_members, or use oob_score=False and cross_val_predict."
         )
     return True
@@ -196,20 +198,20 @@ def _settings_of(fitted: Architecture) -> dict[str, Any]:
 
 
 def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
-    """Parameters, with these values in place of "auto"."""
+    """Parameters, with these values instead of "auto"."""
     given = {name: as_python(getattr(estimator, name)) for name in automatic}
     return {n: automatic[n] if v == "auto" else v for n, v in given.items()}
 
 
 def copy_network(estimator: Any) -> TrunkAndHeads:
-    """A copy of the fitted network, to go on with."""
+    """A copy of the fitted network, to continue with."""
     device = _check_device(estimator.device)
     check_unchanged(estimator)
     return copy.deepcopy(estimator.network_).to(device)
 
 
 def check_unchanged(estimator: Any) -> None:
-    """The parameters must ask for what was fitted."""
+    """Raise an error if the parameters ask for a network other than the fitted one."""
     fitted = estimator.network_.architecture
     wanted = _architecture(
         estimator,
@@ -221,16 +223,16 @@ def check_unchanged(estimator: Any) -> None:
     )
     if wanted != fitted:
         different = [
-            f"{field.name} is {getattr(fitted, field.name)!r} and would be "
+            f"{field.name} was {getattr(fitted, field.name)!r} and would be "
             f"{getattr(wanted, field.name)!r}"
             for field in fields(Architecture)
             if field.compare
             and getattr(wanted, field.name) != getattr(fitted, field.name)
         ]
         raise ValueError(
-            "To go on, the network must stay what it is, but the parameters now ask "
-            f"for another: {'; '.join(different)}. Set them back, or begin anew with a "
-            "clone."
+            "To continue, the parameters must describe the fitted network, but they "
+            f"have changed: {'; '.join(different)}. Set them back, or start again with "
+            "a clone."
         )
 
 
@@ -247,7 +249,7 @@ def training_plan(
     freeze: Any,
     main_tasks: tuple[int, ...] | None,
 ) -> TrainingPlan:
-    """The parameters that the loop needs."""
+    """The parameters that the training loop needs."""
     plan = {
         field.name: as_python(getattr(estimator, field.name))
         for field in fields(TrainingPlan)
@@ -272,14 +274,14 @@ def training_plan(
 
 
 def as_python(value: Any) -> Any:
-    """A parameter from an array, as searches pass them, as torch and JSON take it."""
+    """Convert a numpy scalar, which searches pass, to Python for torch and JSON."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
     """What the parameter `freeze` means for a network."""
     n_layers = network.trunk.n_layers
-    if isinstance(freeze, bool):  # an integer to Python
+    if isinstance(freeze, bool):  # an integer in Python
         raise ValueError(
             "freeze must be 'none', 'trunk', a number of layers or an UnfreezeAfter; "
             f"got {freeze}. Use 'trunk' for all layers, or 'none'."
@@ -288,8 +290,8 @@ def frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
         return Freeze()
     if not network.has_trunk:
         raise ValueError(
-            f"freeze={freeze!r} needs a trunk, but hidden_layer_sizes is (): there is "
-            "none. Use freeze='none', or at least one hidden layer."
+            f"freeze={freeze!r} needs a trunk, but there is none, since "
+            "hidden_layer_sizes is (). Use freeze='none', or at least one hidden layer."
         )
     if isinstance(freeze, UnfreezeAfter):
         freeze._validate_params()
@@ -298,8 +300,8 @@ def frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
         return Freeze(n_layers)
     if freeze > n_layers:
         raise ValueError(
-            f"freeze must be at most the number of the trunk's layers, {n_layers}; got "
-            f"{freeze}. Use freeze='trunk' for all of them."
+            "freeze must be at most the number of layers of the trunk, "
+            f"{n_layers}; got {freeze}. Use freeze='trunk' for all of them."
         )
     return Freeze(int(freeze))
 
@@ -307,18 +309,18 @@ def frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
 def _scale_by_loss(
     plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads, batch_size: int
 ) -> None:
-    """Fill in the L2 term and the step, which depend on the scale of the loss."""
+    """Fill in the L2 penalty and the step size, which depend on the loss's scale."""
     if plan["alpha"] == "auto":
-        # It is divided by the weight of a batch, whose scale shall not matter.
+        # It is divided by the weight of a batch, whose scale must not matter.
         plan["alpha"] = 0.03 * data.loss * data.mean_weight
     if plan["learning_rate_init"] == "auto":
-        # Adam's step does not depend on the scale of the loss. Heads alone take no
-        # harm from a large one, and UnfreezeAfter gives the trunk a part of it.
+        # Adam's step does not depend on the scale of the loss. A large step does not
+        # harm heads alone, and UnfreezeAfter reduces it for the trunk.
         sgd = 1.0 / max(1 / 0.3 if data.is_sparse else 10.0, data.loss)
         trains_heads = network.has_trunk and (
             plan["freeze"].n_layers == network.trunk.n_layers
         )
-        # A step on sparse rows goes as far as they are long, and as the batch is noisy.
+        # On sparse rows, the step must be smaller for long rows and noisy batches.
         sgd = min(sgd, 15.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
         adam = 0.02 if trains_heads else _automatic.adam_step(data)
         adam *= max(1.0, math.sqrt(batch_size / 200))
@@ -326,18 +328,18 @@ def _scale_by_loss(
 
 
 def check_partial_fit_parameters(estimator: Any) -> None:
-    """Refuse what needs all rows at once, and what was set since the last call."""
-    estimator._validate_params()  # scikit-learn looks before the first call alone
+    """Raise an error for parameters that need all rows at once, or are invalid."""
+    estimator._validate_params()  # scikit-learn checks only before the first call
     if estimator.early_stopping:
         raise ValueError(
-            "partial_fit has no rows to hold out, but early_stopping is True. Set "
+            "partial_fit cannot hold out rows, but early_stopping is True. Set "
             "early_stopping=False, or use fit."
         )
     if isinstance(estimator.freeze, UnfreezeAfter):
         raise ValueError(
-            "partial_fit trains for one epoch and knows no schedule, but freeze is "
-            f"{estimator.freeze}. Use freeze='trunk' in the first calls and set it to "
-            "'none' later, or use fit."
+            "partial_fit trains for one epoch and cannot follow a schedule, but freeze "
+            f"is {estimator.freeze}. Use freeze='trunk' in the first calls and 'none' "
+            "in the later ones, or use fit."
         )
     class_weight = [estimator.class_weight]
     if isinstance(estimator.class_weight, dict):
@@ -347,17 +349,17 @@ def check_partial_fit_parameters(estimator: Any) -> None:
         if any(isinstance(weight, str) for weight in given):
             raise ValueError(
                 f"partial_fit needs weights that do not depend on all labels, but "
-                f"{name} is 'balanced'. Pass the weights themselves, for instance "
-                "computed with sklearn.utils.compute_class_weight."
+                f"{name} is 'balanced'. Pass the weights themselves; you can compute "
+                "them with sklearn.utils.compute_class_weight."
             )
 
 
 def check_owners(estimator: Any, params: dict[str, Any]) -> None:
-    """Refuse parameters of an object where there is no object."""
+    """Raise an error for nested parameters of an object that is not there."""
     for key in params:
         name, is_nested, inner = key.partition("__")
         if not is_nested or name not in estimator._get_param_names():
-            continue  # scikit-learn knows what to say
+            continue  # scikit-learn raises its own error
         owner = params.get(name, getattr(estimator, name))
         if not hasattr(owner, "set_params"):
             raise ValueError(
@@ -373,7 +375,7 @@ def sharing_spec(estimator: Any) -> Any:
     if isinstance(spec, type):
         raise ValueError(
             f"sharing must be 'hard', 'none' or a spec object; got the class "
-            f"{spec.__name__}. Make an object of it: {spec.__name__}()."
+            f"{spec.__name__}. Pass an object: {spec.__name__}()."
         )
     return _SHARING[spec]() if isinstance(spec, str) else spec
 
@@ -386,7 +388,7 @@ def _architecture(
     spec: Any,
     chosen: dict[str, Any],
 ) -> Architecture:
-    """`chosen` are the parameters that may be "auto", which none is here."""
+    """`chosen` has the values of the parameters that can be "auto"."""
     is_encoded = encoding is not None
     if estimator.input_encoding != "auto":
         is_encoded = estimator.input_encoding == "piecewise"
@@ -411,7 +413,7 @@ def _architecture(
 def with_own_trunk(
     architecture: Architecture, trunk: Any, columns: InputColumns
 ) -> Architecture:
-    """With the parameter `trunk` in place of hidden layers."""
+    """With the parameter `trunk` instead of hidden layers."""
     shape = columns.row_shape or (architecture.n_features,)
     scale = 1 / 255 if columns.is_uint8 else 1.0
     return replace(
@@ -430,7 +432,7 @@ def _layer_sizes(estimator: Any, parameter: str) -> tuple[int, ...]:
     if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
             f"{parameter} must be a list of layer sizes, integers of at least 1; got "
-            f"{given!r}. Use () for no layer."
+            f"{given!r}. Use () for no hidden layer."
         )
     return tuple(int(size) for size in sizes)
 
@@ -440,13 +442,13 @@ def _check_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise ValueError(
-            "device must be 'auto', 'cpu', 'cuda' or a numbered one such as 'cuda:1'; "
-            f"got {device!r}. Use device='auto' for a GPU where there is one."
+            "device must be 'auto', 'cpu', 'cuda' or a numbered GPU such as 'cuda:1'; "
+            f"got {device!r}. Use device='auto' for a GPU if there is one."
         )
     number = int(device.partition(":")[2] or 0)
     if device != "cpu" and number >= torch.cuda.device_count():
         raise ValueError(
-            f"device={device!r} is not there: torch sees {torch.cuda.device_count()} "
-            "CUDA device(s). Use device='auto'."
+            f"device must exist; got {device!r}, but torch finds "
+            f"{torch.cuda.device_count()} CUDA device(s). Use device='auto'."
         )
     return torch.device(device)

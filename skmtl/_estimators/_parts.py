@@ -1,4 +1,4 @@
-"""X, in memory or read block by block, as parts in memory with their labels."""
+"""X with its labels as parts in memory, whether or not all of X is in memory."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from skmtl._weights import check_sample_weight
 def parts_of(
     estimator: Any, X: Any, y: Any = None, sample_weight: Any = None, **settings: Any
 ) -> Iterator[Part]:
-    """The rows for a fitted estimator; see `as_source` for the settings."""
+    """The rows as a fitted estimator reads them; see `as_source` for the settings."""
     if not is_source(X):
         return iter([Part(X, y, sample_weight)])
     names = getattr(estimator, "feature_names_in_", None)
@@ -23,7 +23,7 @@ def parts_of(
 
 
 class LabelsToScore:
-    """Labels and weights that a prediction is scored by, part after part."""
+    """The labels and weights that predictions are scored with, collected by part."""
 
     def __init__(
         self, tasks: Tasks, task_types: TaskTypes, is_labelled: NDArray
@@ -34,8 +34,8 @@ class LabelsToScore:
         self._weights: list[NDArray] = []
 
     def add(self, part: Part) -> None:
-        """Take the labels of the rows that follow."""
-        # Of tasks without labels in `fit` nothing could be learned.
+        """Add the labels of the next rows."""
+        # Tasks without labels in `fit` are not scored: nothing was learned.
         y = without_labels(part.y, ~self._is_labelled)
         encoded = encode(y, self.task_types, tasks=self.tasks, unseen="extra")
         check_consistent_length(part.X, encoded.codes)
@@ -60,5 +60,5 @@ class LabelsToScore:
 
     @property
     def weights(self) -> NDArray:
-        """(n_samples, n_tasks): 0 where a label is missing."""
+        """(n_samples, n_tasks): 0 if a label is missing."""
         return np.concatenate(self._weights)

@@ -1,4 +1,4 @@
-"""Forward passes of a fitted network, chunk by chunk, and the view of each task."""
+"""Forward passes of a fitted network, chunk by chunk, and the results of each task."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -18,9 +18,9 @@ from skmtl._training import Workers, chunk_size, iter_chunks, thread_limit
 def map_rows(
     network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
 ) -> list[NDArray]:
-    """What `function` of the network gives for each row of X, several arrays.
+    """Apply `function` to all rows of X; it returns several arrays with a row each.
 
-    X is in memory, or an iterator of some of its rows after the others.
+    X is in memory, or an iterator over parts of its rows.
     """
     if not isinstance(X, Iterator):
         return _map_rows_in_memory(network, X, function)
@@ -32,9 +32,9 @@ def map_rows(
 
 
 def _in_whole_chunks(network: TrunkAndHeads, parts: Iterable[Any]) -> Iterator[Any]:
-    """The same rows in parts whose chunks are those of the whole.
+    """The same rows in parts with the same chunks as the whole.
 
-    A product of fewer rows may have another last bit.
+    The last bit of a matrix product can depend on the number of rows.
     """
     waiting: list[Any] = []
     n_waiting = 0
@@ -81,7 +81,7 @@ def _map_rows_in_memory(
         for part in give(chunks[0]):
             outputs.append(np.empty((len(rows), *part.shape[1:]), part.dtype))
             outputs[-1][chunks[0]] = part
-        # A module of the user's own may keep things that threads must not share.
+        # A module of the user's own can have state that threads must not share.
         is_safe = network.can_be_divided and like.device.type == "cpu"
         n_workers = n_threads if is_safe else 1
         with Workers(min(n_workers, len(chunks) - 1)) as workers:
@@ -90,7 +90,7 @@ def _map_rows_in_memory(
 
 
 def trunk_features(network: TrunkAndHeads, X: Any) -> NDArray:
-    """(n_samples, n_members * n_trunks * width): the trunks' features side by side."""
+    """(n_samples, n_members * n_trunks * width): features of all trunks together."""
 
     def features(x: Any) -> list[Tensor]:
         encoded: Any = network.encode(x)
@@ -105,10 +105,10 @@ def predict_groups(
     is_labelled: NDArray,
     function: Callable[[Tensor, OutputGroup], Tensor],
 ) -> list[NDArray]:
-    """What `function` makes of the logits of each group of tasks, for all rows of X.
+    """Apply `function` to the logits of each group of tasks, for all rows of X.
 
-    An array (n_samples, tasks of the group, ...) per group. The logits of a task that
-    was never labelled are 0, so that its probabilities are uniform.
+    Returns an array (n_samples, tasks of the group, ...) per group. The logits of a
+    task that never had a label are 0, so that its probabilities are uniform.
     """
     without = [
         group.columns.start + i * group.kind.n_logits + k
@@ -132,7 +132,7 @@ def predict_tasks(
     is_labelled: NDArray,
     function: Callable[[Tensor, OutputGroup], Tensor],
 ) -> list[NDArray]:
-    """As `predict_groups`, an array (n_samples, ...) for each task."""
+    """As `predict_groups`, with an array (n_samples, ...) for each task."""
     groups = predict_groups(network, X, is_labelled, function)
     by_task: dict[int, NDArray] = {}
     for group, outputs in zip(network.groups, groups, strict=True):
@@ -144,7 +144,7 @@ def _check_finite(outputs: Tensor) -> Tensor:
     if not bool(outputs.isfinite().all()):
         raise ValueError(
             "The network's output must be finite, but X has values so large that it "
-            "overflows. Scale X as the training rows were scaled, for instance with "
+            "overflows. Scale X as the training rows were scaled, for example with "
             "StandardScaler in a pipeline."
         )
     return outputs

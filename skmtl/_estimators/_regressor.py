@@ -1,4 +1,4 @@
-"""MultiTaskNetRegressor: tasks of numbers."""
+"""MultiTaskNetRegressor, for numeric tasks."""
 
 from typing import Any, ClassVar
 
@@ -11,78 +11,82 @@ from skmtl._estimators._parameters import NUMBER_CONSTRAINTS, SHARED_CONSTRAINTS
 
 
 class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
-    r"""One neural network for many regression tasks, some values missing.
+    r"""One neural network for many regression tasks, with missing values in `y`.
 
-    A trunk of hidden layers is shared by all tasks and each task has a head of its own.
-    `y` has a column of numbers per task; NaN (or None, pd.NA, a masked cell) says that
-    nobody measured this value, and only measured values enter the loss. `X` may be a
+    All tasks share a trunk of hidden layers, and each task has its own head. `y` has
+    one numeric column per task. NaN (or None, pd.NA, a masked cell) marks a missing
+    label: the loss uses every observed value and ignores the missing ones. `X` can be a
     raw table with missing values and category columns.
 
-    Each task is standardised inside by the (weighted) mean and deviation of its
-    observed values, so that tasks of different units count alike, and predicted in its
-    own units. Parameters that are not about numbers are those of
-    :class:`MultiTaskNetClassifier`, which explains them at length, with what "auto"
-    stands for.
+    The network standardises each task by the (weighted) mean and standard deviation of
+    its observed values, so that tasks in different units count alike. It predicts in
+    the original units.
+
+    :class:`MultiTaskNetClassifier` explains the parameters that the estimators share in
+    more detail. See :doc:`/user_guide/numbers` for how to use this one, and
+    :doc:`/user_guide/training` for how a network is trained and for the "auto" rules.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int, default=(256, 256)
-        Sizes of the hidden layers of the trunk, which all tasks share. `()` for no
-        trunk: the heads read the input.
+        Sizes of the hidden layers of the trunk, which all tasks share. With `()` there
+        is no trunk, and the heads read the input.
     head_hidden_layer_sizes : array-like of int, default=()
-        Sizes of the hidden layers of each head, before its output.
+        Sizes of the hidden layers of each head. With `()` the heads are linear.
     activation : str, default="relu"
         "identity", "logistic", "tanh", "relu", "gelu" or "silu".
     loss : {"squared_error", "absolute_error", "gaussian"}, default="squared_error"
-        Loss of a standardised number: half of the squared error; the absolute error,
-        which predicts a median and minds outliers less; or minus the log-density of a
-        normal whose mean and variance the head gives [1]_ (equation 1), for
-        `predict(X, return_std=True)`.
+        Loss of a standardised number. "squared_error" is half the squared error.
+        "absolute_error" predicts medians, which outliers affect less. "gaussian" is the
+        negative log-likelihood of a normal distribution whose mean and variance the
+        head predicts [1]_ (equation 1); use it for `predict(X, return_std=True)`.
     transformer : transformer, dict or None, default=None
         Applied to the observed values of each task before they are standardised, and
-        inverted in prediction, as in `sklearn.compose.TransformedTargetRegressor`; for
-        instance `FunctionTransformer(np.log1p, np.expm1)`. It is cloned for each task.
-        A dict maps task names to transformers, for some tasks only.
+        inverted in prediction, as in `sklearn.compose.TransformedTargetRegressor`. An
+        example is `FunctionTransformer(np.log1p, np.expm1)`. Each task gets a clone. A
+        dict maps task names to transformers, for some of the tasks.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
-        How columns enter the network; "auto" is "piecewise" for dense `X`, which reads
-        missing values and categories, and "none" for sparse `X`.
+        How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
+        which also reads missing values and categories, and "none" for sparse `X`.
     n_bins : int or "auto", default="auto"
-        Number of quantile bins of a column of numbers, at most 255.
+        Largest number of quantile bins of a numeric column, at most 255.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        The category columns of `X`: by dtype, a mask, positions or names.
+        The category columns of `X`: by dtype, a boolean mask, positions or names.
     sharing : {"hard", "none"} or spec object, default="hard"
-        One trunk for all tasks, or a trunk for each.
+        "hard" is one trunk for all tasks, "none" a separate network for each task.
     trunk : callable, spec object, torch.nn.Module or None, default=None
-        A module in place of the hidden layers of the trunk, see :mod:`skmtl.trunks`.
+        A module to use instead of the hidden layers of the trunk, see
+        :mod:`skmtl.trunks`.
     pretrained : FrozenEstimator or None, default=None
-        A fitted estimator of skmtl, of numbers or classes, in `FrozenEstimator`, whose
-        trunk the network begins with.
+        A fitted skmtl estimator, of numbers or classes, wrapped in `FrozenEstimator`.
+        The network starts with its trunk.
     freeze : {"none", "trunk"}, int or UnfreezeAfter, default="none"
-        Which layers of the trunk are not trained: none, all, the first n, or all for
-        some epochs.
+        Which layers of the trunk are not trained: none, all, the first n, or all of
+        them for the first epochs.
     solver : {"auto", "adam", "sgd"}, default="auto"
-        "auto" is "sgd" for sparse `X` with fewer than 10,000 labelled rows, else
+        "auto" is "sgd" for sparse `X` with fewer than 10,000 labelled rows, otherwise
         "adam".
     alpha : float or "auto", default="auto"
-        Strength of the L2 term.
+        Strength of the L2 penalty.
     dropout : float or "auto", default="auto"
-        Rate at which units of the hidden layers are dropped in training.
+        Rate at which units of the hidden layers are dropped during training.
     input_dropout : float or "auto", default="auto"
-        Rate at which columns of the input are dropped in training.
+        Rate at which input columns are dropped during training.
     n_members : int or "auto", default="auto"
-        Number of networks, which differ in their random numbers and, with `oob_score`,
-        in their rows, and whose predictions are averaged.
+        Number of networks whose predictions are averaged. Members differ in their
+        random numbers and, with `oob_score`, in their rows.
     oob_score : bool or "auto", default="auto"
-        Whether each member leaves out its share of the rows, so that every row has a
-        prediction of a member that was not trained on it.
+        Whether each member leaves out its share of the rows, so that `oob_prediction_`
+        has predictions for rows that the member was not trained on.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
-        Factor on the losses of each task. "balanced" makes each task count the same
-        however many values it has; a dict maps task names to factors.
+        Factor on the loss of each task. With "balanced", every task counts the same,
+        however many values it has. A dict maps task names to factors.
     main_tasks : str, list of str or None, default=None
-        Names of the tasks that count in `score`, `oob_score_` and, with
-        `early_stopping`, in the validation score; the other tasks are there to help.
+        Names of the tasks that count in `score`, in `oob_score_` and, with
+        `early_stopping`, in the validation score; the other tasks only help to train
+        the trunk. None means all tasks.
     batch_size : int or "auto", default="auto"
-        Rows of a batch, at most the number of rows with a label.
+        Number of rows in a batch, at most the number of labelled rows.
     learning_rate : {"constant", "cosine"}, default="cosine"
         Schedule of the step size.
     learning_rate_init : float or "auto", default="auto"
@@ -90,41 +94,45 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained.
     shuffle : bool, default=True
-        Whether to take the rows in a new order in each epoch.
+        Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seed of all random numbers. The global random states of numpy and torch are left
-        alone.
+        Seed of all random numbers. The global random states of numpy and torch stay
+        untouched.
     tol : float, default=1e-4
-        What counts as progress, in the validation score or the loss.
+        Smallest improvement of the validation score, or of the loss, that counts as
+        progress.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch, and how long the rest will take.
+        Whether to print the loss and the time left after each epoch.
     warm_start : bool, default=False
-        Whether `fit` goes on with the fitted network; the scale of each task is kept.
+        Whether `fit` continues to train the fitted network. The scale of each task is
+        kept.
     checkpoint_dir : str, path-like or None, default=None
-        Folder from which a fit that was killed goes on where it was.
+        Folder in which `fit` saves its state, so that it can resume after the process
+        was killed.
     checkpoint_every : int, default=1
-        Number of epochs from one checkpoint to the next.
+        Number of epochs between checkpoints.
     momentum : float, default=0.9
         Momentum of the solver "sgd".
     beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of the solver "adam", in [0, 1).
+        Decay rates of the moment estimates of the solver "adam", in [0, 1).
     epsilon : float, default=1e-8
-        Added to the denominator of the solver "adam".
+        Added to the denominator by the solver "adam".
     early_stopping : bool, default=False
-        Whether to hold rows out of training, to stop when their score does not improve,
-        and to restore the epoch with the best score: the negated mean over the tasks of
-        the mean loss of the held-out labels, numbers on their standardised scale.
+        Whether to hold out rows, stop when their score no longer improves, and restore
+        the epoch with the best score. The score is minus the mean over the (main) tasks
+        of the mean loss of the held-out labels, with numbers on their standardised
+        scale.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out.
+        Fraction of the rows to hold out.
     n_iter_no_change : int, default=10
-        Largest number of epochs in a row without progress.
+        Number of epochs without progress that are tolerated.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+        "cpu", "cuda", "cuda:1" and so on; "auto" uses a GPU if there is one.
 
     Attributes
     ----------
     task_names_ : ndarray of shape (n_tasks,)
-        Columns of a DataFrame `y`, name of a Series, else "task_0", "task_1", ...
+        Column names of a DataFrame `y`, name of a Series, or "task_0", "task_1", ...
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module
@@ -132,34 +140,36 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     n_iter_ : int
         Number of epochs run.
     oob_score_ : float
-        Mean over the (main) tasks of the R2 on observed values, each
-        predicted by the member that left its row out (see `oob_score`).
+        Mean over the (main) tasks of the R2 of `oob_prediction_` on the observed
+        values. Exists only after a `fit` that left out rows (see `oob_score`).
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-        These predictions in the form of `predict`. NaN for rows that no
-        member left out.
+        Out-of-bag predictions, in the form of `predict`: each row is predicted by the
+        member that left it out. Rows that no member left out have NaN.
     loss_, best_loss_ : float
-        Loss of the last and of the best epoch, the L2 term included. `best_loss_` is
-        None with `early_stopping`.
+        Loss of the last and of the best epoch, including the L2 penalty. `best_loss_`
+        is None with `early_stopping`.
     loss_curve_ : list of float
         Loss of each epoch.
     validation_scores_, best_validation_score_ : list of float, float
-        Validation score of each epoch, and the best; None without `early_stopping`.
+        Validation score of each epoch, and the best of them; None without
+        `early_stopping`.
     task_validation_scores_ : ndarray of shape (n_epochs, n_tasks)
         Validation score of each task in each epoch; None without `early_stopping`.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of `X` if it is a DataFrame whose columns are all strings.
+        Column names of `X`, if it is a DataFrame whose column names are all strings.
 
     See Also
     --------
-    MultiTaskNetClassifier : Tasks of classes.
+    MultiTaskNetClassifier : Classification tasks.
     MultiTaskNet : Classes and numbers in one network.
     sklearn.neural_network.MLPRegressor : One task, or several without missing values.
 
     Notes
     -----
-    The loss of a batch of m rows is that of :class:`MultiTaskNetClassifier`,
+    The loss of a batch of m rows is that of :class:`MultiTaskNetClassifier`, on
+    standardised numbers,
 
     .. math:: J = \frac{1}{m} \sum_i \sum_{j: y_{ij}\ \text{observed}}
               w_{ij} L(\hat z_{ij}, z_{ij}), \qquad
@@ -167,25 +177,12 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
 
     with :math:`L = (\hat z - z)^2 / 2` for "squared_error" (as in MLPRegressor),
     :math:`L = |\hat z - z|` for "absolute_error", and
-    :math:`L = (\log v + (\hat z - z)^2 / v) / 2` for "gaussian", with the variance
-    :math:`v = \log(1 + e^{r + c}) + 10^{-4}` of the head's second output r and
-    :math:`c = \log(e - 1)`; [1]_ has no c and :math:`10^{-6}`. The members' normals
-    are joined as one of the mixture's mean and variance [1]_ (section 2.4). If members
-    leave out rows (see `oob_score`), the deviations that they predict are first
-    multiplied by a factor for each task, with which 90 % of the residuals of the rows
-    left out lie within 1.645 deviations: members trained on few rows are overconfident.
+    :math:`L = (\log v + (\hat z - z)^2 / v) / 2` for "gaussian", where v is the
+    predicted variance. The normal distributions of the members are combined into one
+    with the mean and variance of their mixture [1]_ (section 2.4).
 
-    A task whose observed values are all the same is predicted as that value, with a
-    warning; a task without any is an error, since no number could be predicted.
-
-    For numbers, "auto" differs from what MultiTaskNetClassifier says in six points.
-    The nats that the values carry are half of their number (0.8 times it for
-    "absolute_error"). There are at least 550 steps. The solver "adam" has steps of
-    0.006 on dense `X`. Dropout begins at 0.5, at 0.2 of the input, and goes down in
-    proportion to the training loss, so with the share of the variance that is not
-    explained, on dense tables of any size; on sparse `X` it is 0.1 throughout. Four
-    members leave out rows from 20 labelled rows on, and for "gaussian", whose
-    deviations need it, up to 30,000.
+    A task whose observed values are all the same is always predicted as that value,
+    with a warning. A task without any observed value raises an error.
 
     References
     ----------
@@ -194,7 +191,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
 
     Examples
     --------
-    Two numbers of different units, of which every third is missing:
+    Two numbers in different units, with every third one missing:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetRegressor
@@ -264,39 +261,41 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     def partial_fit(
         self, X, y, sample_weight=None, *, columns=None, n_calls=None, n_rows=None
     ):
-        """Train for one epoch on some rows, beginning where the last call ended.
+        """Train for one epoch on a chunk of rows, continuing where the last call ended.
 
-        The solver's state, the random numbers and the dropout go on from call to call
-        (another `solver` or `freeze` begins with a state of its own), and what is
-        "auto" is chosen at the first call. With `n_calls` the schedule of the learning
-        rate goes on too: k passes over chunks of shuffled rows then do as well as k
-        epochs of `fit`. `fit`, `add_tasks` and `drop_tasks` end a series of calls.
+        The solver's state, the random numbers and the dropout carry over from call to
+        call. A change of `solver` or `freeze` starts with a new state. "auto" values
+        are chosen at the first call. With `n_calls` the learning-rate schedule carries
+        over too, and k passes over chunks of shuffled rows do as well as k epochs of
+        `fit`. `fit`, `add_tasks` and `drop_tasks` end a series of calls.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             The input. Bins, categories and the scale of each task are learned from the
-            first call, which should bring many rows, in no order. `columns` declares
-            more than it shows.
+            first call. It should bring many rows, in random order; `columns` declares
+            what it does not contain.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The values, NaN where missing. The first call must bring one for each task.
+            The values, with NaN for missing ones. The first call must bring at least
+            one for each task.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each value.
         columns : dict, default=None
-            What later calls will bring, by the name of a column of a DataFrame or its
-            position: the list of the categories of a category column, the range
-            `(low, high)` of a column of numbers. Used at the first call; later calls
-            may repeat it. Without it, categories are those that the dtype of the column
-            declares, or else those of the first `X`, and numbers beyond the bulk of the
-            first `X` count as its least or greatest.
+            What later calls will bring. Keys are column names of a DataFrame, or
+            positions; values are the list of categories of a category column, or the
+            range `(low, high)` of a numeric column. Pass it to the first call; later
+            calls can repeat it. Without it, the categories are those that the column's
+            dtype declares, or those of the first `X`, and numbers outside the bulk of
+            the first `X` are clipped to its outer bin edges.
         n_calls : int, default=None
-            Number of calls (passes times chunks) over which `learning_rate="cosine"`
-            runs, said at the first call. Without it the learning rate is
-            `learning_rate_init` throughout.
+            Total number of calls (passes times chunks), over which the schedule
+            `learning_rate="cosine"` runs. Pass it to the first call. Without it, the
+            step size stays at `learning_rate_init`.
         n_rows : int, default=None
-            Number of rows of all chunks together, said at the first call: what is
-            "auto" is chosen for so many. Without it, for those of the first call.
+            Total number of rows of all chunks, for which "auto" values are chosen. Pass
+            it to the first call. Without it, they are chosen for the rows of the first
+            call.
 
         Returns
         -------
@@ -306,19 +305,18 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Raises
         ------
         ValueError
-            If X or y cannot be used, if `columns`, `n_calls` or `n_rows` is not what
-            the first call got, in a call after the last of `n_calls`, with
-            `early_stopping=True`, or with "balanced" weights, which need all values at
+            If X or y cannot be used; if `columns`, `n_calls` or `n_rows` differs from
+            the first call; after the last of `n_calls` calls; with
+            `early_stopping=True`; or with "balanced" weights, which need all values at
             once.
         KeyboardInterrupt
-            If it is interrupted from the keyboard; the estimator is then as it was
-            before the call.
+            If it is interrupted from the keyboard; the estimator is then unchanged.
 
         Warns
         -----
         UserWarning
-            If X has categories, or in a column many numbers, that the first call
-            neither showed nor declared.
+            If X has categories, or many numbers in a column, that the first call
+            neither contained nor declared.
         """
         self._partial_fit(X, y, None, sample_weight, columns, n_calls, n_rows)
         return self
@@ -329,24 +327,24 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
         return_std : bool, default=False
-            Whether to give the standard deviation too; needs `loss="gaussian"`. It
-            joins the noise that the heads predict and the spread of the members.
+            Whether to return the standard deviation too. Needs `loss="gaussian"`. It
+            combines the noise that the heads predict with the spread of the members.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Numbers in units of the task, 1-D if `fit` got a 1-D `y`. Means, or with
-            `loss="absolute_error"` the mean over the members of their medians.
+            Numbers in their original units; 1-D if `fit` got a 1-D `y`. They are means
+            or, with `loss="absolute_error"`, the mean of the members' medians.
         y_std : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Standard deviations in these units; only with `return_std`.
+            Standard deviations in these units. Only with `return_std`.
 
         Raises
         ------
         ValueError
             If `return_std` is True and `loss` is not "gaussian", or there is a
-            `transformer`, beyond which a deviation has no meaning.
+            `transformer`, which a standard deviation cannot be mapped through.
         """
         return self._predict_with_std(X) if return_std else self._predict(X)
 
@@ -356,29 +354,30 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input; large data may be read block by block, see `fit`.
+            The input; large data can be read block by block, see `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The true values, NaN where missing.
-            If X is a pyarrow dataset, names of its columns.
+            The true values, with NaN for missing ones. If X is a pyarrow dataset, the
+            names of its label columns.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
-            Weight of each row, or of each label.
+            Weight of each row, or of each value.
 
         Returns
         -------
         score : float
-            For 1-D `y`, the ordinary R2 of the rows that have a value; else the mean
-            over the tasks, or over `main_tasks`. A task needs two values.
+            For 1-D `y`, the ordinary R2 on the rows that have a value; for 2-D `y`, the
+            mean over the tasks, or over `main_tasks`. A task needs at least two
+            observed values.
 
         Raises
         ------
         ValueError
-            If y has no observed label of a task that counts.
+            If y has no observed label of any task that counts.
 
         Warns
         -----
         UndefinedMetricWarning
-            If a task has too few labels in `y`, or had none in `fit`; it is left out of
+            If a task has too few labels in `y`, or had none in `fit`. It is left out of
             the mean.
         """
         return self._score(X, y, sample_weight)

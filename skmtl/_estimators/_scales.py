@@ -1,4 +1,4 @@
-"""The scales of tasks of numbers: transformers, means and deviations."""
+"""The scales of numeric tasks: transformers, means and standard deviations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from skmtl._targets import (
 )
 
 _METHODS = ("fit", "transform", "inverse_transform")
-# Standardised values from here on have squares that float32 does not hold.
+# The squares of larger standardised values would overflow float32.
 _LARGEST = 1e18
 
 
@@ -30,7 +30,7 @@ def with_scales(
     sample_weight: NDArray | None,
     transformer: Any,
 ) -> Tasks:
-    """Tasks that know the mean and the deviation of the values that count."""
+    """The tasks, with the mean and standard deviation of the values that count."""
     by_name = transformers_of(transformer, tasks)
     targets = list(tasks.targets)
     for t in np.flatnonzero(tasks.are_numbers):
@@ -50,9 +50,9 @@ def with_scales(
 def transformers_of(
     transformer: Any, tasks: Tasks, others: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The transformer of each task of numbers that has one.
+    """The transformer of each numeric task that has one.
 
-    A dict may also name tasks among `others`.
+    A dict can also name tasks among `others`.
     """
     if transformer is None:
         return {}
@@ -66,7 +66,7 @@ def transformers_of(
     of_classes = tasks.names[is_named & ~tasks.are_numbers].tolist()
     if of_classes:
         raise ValueError(
-            f"transformer must name tasks of numbers; got {shorten(of_classes)}, which "
+            f"transformer must name numeric tasks; got {shorten(of_classes)}, which "
             "have classes. Leave them out."
         )
     for given in by_name.values():
@@ -77,7 +77,8 @@ def transformers_of(
 def _check_transformer(transformer: Any) -> None:
     lacking = [name for name in _METHODS if not hasattr(transformer, name)]
     if transformer is not None and (lacking or isinstance(transformer, type)):
-        what = "a class" if isinstance(transformer, type) else f"no {lacking}"
+        is_class = isinstance(transformer, type)
+        what = "which is a class" if is_class else f"which lacks {lacking}"
         raise ValueError(
             "transformer must be a transformer with the methods "
             f"{list(_METHODS)}; got {transformer!r}, {what}. Pass an object such as "
@@ -86,7 +87,7 @@ def _check_transformer(transformer: Any) -> None:
 
 
 def check_same_transformers(transformer: Any, tasks: Tasks) -> None:
-    """Refuse to go on with other transformers than those of the first call."""
+    """Raise an error if the transformers differ from those of the first call."""
     by_name = transformers_of(transformer, tasks)
     different = [
         name
@@ -96,16 +97,16 @@ def check_same_transformers(transformer: Any, tasks: Tasks) -> None:
     ]
     if different:
         raise ValueError(
-            "To go on, transformer must be what it was in the first call, but it is "
-            f"another one for tasks {shorten(different)}. Set it back, or begin anew "
-            "with a clone."
+            "To continue, transformer must be the same as in the first call, but it "
+            f"differs for tasks {shorten(different)}. Set it back, or start again with "
+            "a clone."
         )
 
 
 def standardised(
     numbers: NDArray, counted: NDArray, tasks: Tasks, *, is_continued: bool
 ) -> NDArray:
-    """(n_samples, n_tasks) float32, 0 for what does not count and for classes."""
+    """(n_samples, n_tasks) float32; 0 for classes and for values that do not count."""
     result = np.zeros(numbers.shape, dtype=np.float32)
     other_values = []
     for t, target in enumerate(tasks.targets):
@@ -113,12 +114,12 @@ def standardised(
             continue
         rows, name = counted[:, t] >= 0, tasks.names[t]
         values = target.standardised(numbers[rows, t])
-        if not (np.abs(values) < _LARGEST).all():  # NaN is not
+        if not (np.abs(values) < _LARGEST).all():  # also false for NaN
             raise ValueError(
                 f"Values of task {name!r} must be comparable with those that its scale "
-                "was learned from, but there are some that are not finite or beyond "
-                f"{_LARGEST:.0e} deviations on that scale. Look for wrong values, or "
-                "fit anew with a clone."
+                "was learned from, but on that scale some are not finite or more than "
+                f"{_LARGEST:.0e} standard deviations from the mean. Look for wrong "
+                "values, or fit a clone."
             )
         result[rows, t] = values
         if is_continued and target.scale == 0:
@@ -127,8 +128,8 @@ def standardised(
                 other_values.append(name)
     if other_values:
         warn(
-            f"Tasks {shorten(other_values)} had one value only in the first call, "
-            "which is predicted for all rows; other values of these tasks are not "
-            "learned. Begin anew with a clone, whose first call has several values."
+            f"Tasks {shorten(other_values)} had a single value in the first call. It "
+            "is predicted for all rows, and other values of these tasks are not "
+            "learned. Start again with a clone whose first call has several values."
         )
     return result

@@ -1,4 +1,4 @@
-"""Scores of the estimators' own method `score`: accuracy of classes, R2 of numbers."""
+"""Scores for the estimators' `score` method: accuracy of classes, R2 of numbers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ from skmtl._targets import Encoded, Numbers, Tasks
 def score_tasks(
     predicted: list[NDArray], encoded: Encoded, weights: NDArray
 ) -> NDArray:
-    """(n_tasks,): scores of codes of classes and of numbers in units of the task.
+    """(n_tasks,): scores of codes of classes, and of numbers in their own units.
 
-    NaN of a task without a weight above 0, and of a number with one observed value.
+    NaN for a task without any positive weight, and for a number with a single value.
     """
     tasks, codes, numbers = encoded
     scores = np.full(tasks.n_tasks, np.nan)
@@ -24,7 +24,7 @@ def score_tasks(
         if isinstance(target, Numbers):
             if numbers is not None and rows.sum() > 1:
                 y = numbers[rows, t]
-                unit = np.abs(y).max() or 1.0  # squares may be out of range
+                unit = np.abs(y).max() or 1.0  # squares could overflow
                 scores[t] = r2_score(y / unit, given / unit, sample_weight=weight)
         elif rows.any():
             correct = weight * (given == codes[rows, t])
@@ -35,21 +35,21 @@ def score_tasks(
 def mean_of_main_tasks(
     scores: NDArray, tasks: Tasks, main_tasks: tuple[int, ...] | None
 ) -> float:
-    """Mean over the tasks that count and have a score; a warning names the others."""
+    """Mean over the tasks that count; a warning names those without a score."""
     main = np.arange(tasks.n_tasks) if main_tasks is None else np.array(main_tasks)
     is_undefined = np.isnan(scores[main])
     if is_undefined.all():
         raise ValueError(
-            "y must have an observed label to score, but all are missing, of weight 0 "
-            "or of tasks that had none in fit. Pass rows with labels, at least two for "
-            "a number."
+            "y must have an observed label to score, but all labels are missing, have "
+            "weight 0 or belong to tasks that had none in fit. Pass rows with labels, "
+            "at least two for a numeric task."
         )
     without = tasks.names[main[is_undefined]]
     if len(without):
         warn(
             f"The score is undefined for {len(without)} of {len(main)} tasks, which "
-            "have no observed label in y (numbers fewer than two) or had none in fit: "
-            f"{shorten(without)}. They are left out of the mean.",
+            "have no observed label in y (numeric tasks: fewer than two) or had none "
+            f"in fit: {shorten(without)}. They are left out of the mean.",
             UndefinedMetricWarning,
         )
     return float(scores[main[~is_undefined]].mean())

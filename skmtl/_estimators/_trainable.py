@@ -1,4 +1,4 @@
-"""How the estimators are trained: what fit, partial_fit and add_tasks do."""
+"""How the estimators are trained: the work of fit, partial_fit and add_tasks."""
 
 import contextlib
 import copy
@@ -89,10 +89,10 @@ from skmtl._world import current_world
 class TrainableNet(CallbackSupportMixin, BaseEstimator):
     """One network for many tasks, and all ways to train it.
 
-    Nothing is set on the estimator before a training has succeeded.
+    Attributes are set on the estimator only after the training has succeeded.
     """
 
-    # Parameters that not every estimator has.
+    # Parameters that only some estimators have.
     task_types: TaskTypes = "class"
     class_weight: Any = None
     loss: str = "squared_error"
@@ -114,7 +114,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         classes: Any = None,
         declare: Callable[..., InputColumns] | None = None,
     ) -> TrainingSet:
-        """All checks of what is learned from, before any training."""
+        """Check X, y and the weights, before any training."""
         columns = self._columns if continues else None
         pretrained = None if continues else pretrained_estimator(self)
         if pretrained is not None:
@@ -137,7 +137,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
                 n_labels = (encoded.codes >= 0).sum(axis=0)
                 warn_of_measurements(encoded.tasks, n_labels)
         check_consistent_length(X, encoded.codes)
-        main_tasks_of(self, encoded.tasks)  # that they are tasks
+        main_tasks_of(self, encoded.tasks)  # checks the names
         return make_training_set(
             X,
             columns,
@@ -196,7 +196,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     def _fit_jointly(
         self, X: Any, y: Any, sample_weight: Any, continues: bool
     ) -> TrainingResult:
-        """On rows that are read in blocks, or that several processes have."""
+        """Fit on rows that are read in blocks, or shared among processes."""
         world = current_world()
         check_joint_parameters(self, world, continues=continues)
         rng = check_random_state(self.random_state)
@@ -215,7 +215,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             return self._train(training, report, continues)
 
     def _known_before(self, continues: bool) -> Known:
-        """What an earlier fit, of this or of the pretrained estimator, has learned."""
+        """What an earlier fit of this or of the pretrained estimator has learned."""
         if continues:
             return Known(self._columns, self._tasks)
         pretrained = pretrained_estimator(self)
@@ -225,7 +225,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         return Known(pretrained._columns, None)
 
     def _check_labels(self, training_set: AnyTrainingSet, continues: bool) -> None:
-        labelled = training_set.is_labelled  # without any, nothing is trained
+        labelled = training_set.is_labelled  # without any label, nothing is trained
         if labelled.any():
             labelled = self._labelled_so_far(training_set, continues)
         check_labelled(training_set.tasks, labelled)
@@ -267,7 +267,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             resumed = world.gather(world.agree_on_first(resume), "checkpoint")[0]
 
         def fitted_attributes() -> dict:
-            # A callback may keep what it is given, and the training goes on.
+            # A copy: a callback can keep it, and the training continues.
             return self._fitted_attributes(
                 training_set, copy.deepcopy(network), continues
             )
@@ -286,7 +286,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             generator,
             world=world,
             resumed=resumed,
-            # One process that goes on without the others would wait for them.
+            # A process that continued alone would wait for the others.
             catches_interrupt=catches_interrupts() and world is None,
             on_epoch_begin=reports.begin,
             on_epoch_end=end_epoch,
@@ -302,9 +302,9 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     def _warn_if_asked_to_leave_out(self, n_members: int) -> None:
         if self.oob_score != "auto":
             warn(
-                "oob_score=True needs rows whose labels are all of classes with at "
-                f"least as many labels as members, {n_members}, but there is none: no "
-                "row is left out, and there is no oob_score_. Use fewer members."
+                "oob_score=True can leave out a row only if each of its classes has at "
+                f"least {n_members} labels, one per member, but there is no such row. "
+                "No row is left out, and oob_score_ is not set. Use fewer members."
             )
 
     def _partial_fit(
@@ -330,7 +330,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             self._partial_fit_network(training_set, continues, calls)
 
     def _check_first_call(self, training_set: TrainingSet, continues: bool) -> None:
-        """The scale of numbers is learned there."""
+        """Check that each numeric task has a value to learn its scale from."""
         are_numbers = training_set.tasks.are_numbers
         if not continues and (are_numbers & ~training_set.is_labelled).any():
             check_labelled(training_set.tasks, training_set.is_labelled | ~are_numbers)
@@ -364,7 +364,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             generator,
             solver_state=state,
             in_one_pass=True,
-            catches_interrupt=False,  # it shall end the loop around the calls
+            catches_interrupt=False,  # it must end the caller's loop
         )
         self._set_fitted(training_set, network, result.epochs, continues)
         self._forget_training()
@@ -403,7 +403,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         self._set_tasks(tasks, joined, is_labelled, fitted_tasks)
 
     def _main_tasks_among(self, new: Tasks, tasks: Tasks) -> tuple[int, ...] | None:
-        """Those of the new tasks that count; None, for all, if none of them does."""
+        """The new tasks that count; None, meaning all, if none of them does."""
         if self.main_tasks is None:
             return None
         is_main = named_tasks(tasks, self.main_tasks, "main_tasks")[-new.n_tasks :]
@@ -416,9 +416,9 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         is_labelled: NDArray,
         fitted_tasks: NDArray,
     ) -> None:
-        """`fitted_tasks` are their positions before, -1 for new ones."""
+        """`fitted_tasks` are the earlier positions of the tasks, -1 for new ones."""
         attributes = self._attributes_of(tasks, network, is_labelled)
-        # An estimator that a callback has kept has no scores yet.
+        # A copy that a callback has kept has no scores yet.
         scores: Any = getattr(self, "task_validation_scores_", None)
         if scores is not None:
             by_task = np.where(fitted_tasks < 0, np.nan, scores[:, fitted_tasks])
@@ -427,7 +427,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         self._forget_training()
 
     def _forget_training(self) -> None:
-        """What belongs to another network, or to other rows."""
+        """Delete what belongs to an earlier network, or to other rows."""
         for name in ("_solver_state", "_calls", "oob_score_", "oob_prediction_"):
             self.__dict__.pop(name, None)
 
@@ -464,8 +464,9 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         self.oob_score_ = mean_score(scores, main_tasks)
         if np.isnan(self.oob_score_):
             warn(
-                "oob_score_ is NaN: no task that counts has labels enough in the rows "
-                "that were left out. Use oob_score=False and cross-validation."
+                "oob_score_ is NaN, because no task that counts has enough labels in "
+                "the rows that were left out. Use oob_score=False and "
+                "cross-validation."
             )
         self.oob_prediction_ = self._in_form_of_prediction(outputs)
 
@@ -477,7 +478,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         continues: bool,
     ) -> None:
         self.__dict__.update(self._fitted_attributes(training_set, network, continues))
-        # An estimator that a callback has kept has no curve yet.
+        # A copy that a callback has kept has no curve yet.
         earlier = getattr(self, "loss_curve_", []) if continues else []
         self.loss_curve_ = [*earlier, *(epoch.loss for epoch in epochs)]
         self.n_iter_ = len(self.loss_curve_)
@@ -499,7 +500,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     def _fitted_attributes(
         self, training_set: AnyTrainingSet, network: TrunkAndHeads, continues: bool
     ) -> dict[str, Any]:
-        """What a prediction needs."""
+        """The attributes that a prediction needs."""
         is_labelled = self._labelled_so_far(training_set, continues)
         attributes = self._attributes_of(training_set.tasks, network, is_labelled)
         return attributes | {"_columns": training_set.columns}
@@ -507,7 +508,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     def _attributes_of(
         self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
     ) -> dict[str, Any]:
-        """All that is said about the tasks."""
+        """The attributes that describe the tasks."""
         return {
             "_tasks": tasks,
             "_is_labelled": is_labelled,
@@ -519,7 +520,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     def _labelled_so_far(
         self, training_set: AnyTrainingSet, continues: bool
     ) -> NDArray:
-        """(n_tasks,): also in the calls that this one continues."""
+        """(n_tasks,): labelled in this call or in those that it continues."""
         earlier = self._is_labelled if continues else False
         return training_set.is_labelled | earlier
 
@@ -532,23 +533,23 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             warn(
                 f"Maximum number of epochs ({len(result.epochs)}) reached and the "
                 "optimization hasn't converged yet. Raise max_iter, or use "
-                "learning_rate='cosine', which is made for a fixed number of epochs.",
+                "learning_rate='cosine', which suits a fixed number of epochs.",
                 ConvergenceWarning,
             )
 
     def _in_form_of_prediction(self, outputs: list[NDArray]) -> Any:
-        """Probabilities and numbers in units, as the estimator gives them."""
+        """Probabilities and numbers in their units, in the form of a prediction."""
         raise NotImplementedError
 
 
 @contextlib.contextmanager
 def restored_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Put the attributes back where something fails: no half-trained state."""
+    """Restore the attributes if something fails: no half-trained state."""
     attributes = dict(estimator.__dict__)
     try:
         yield
     except (Exception, KeyboardInterrupt, SystemExit):
-        # Not GeneratorExit, which Python may raise here long after the call.
+        # Not GeneratorExit, which Python can raise here long after the call.
         estimator.__dict__.clear()
         estimator.__dict__.update(attributes)
         raise

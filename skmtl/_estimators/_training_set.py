@@ -1,4 +1,4 @@
-"""What one call of fit or partial_fit learns from, checked before any training."""
+"""The data that one call of fit or partial_fit learns from, already checked."""
 
 import hashlib
 from collections.abc import Callable
@@ -34,27 +34,27 @@ from skmtl._weights import (
 from skmtl.model_selection._split import train_validation_split
 from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
 
-# Deviations of a normal within which 90 % of its draws lie.
+# 90 % of the draws of a normal distribution lie within this many deviations.
 _NINETY_PERCENT = 1.6448536269514722
-# Up to so many rows, members leave out each class's share: it takes 20 microseconds a
-# row.
+# Up to this many rows, the rows that members leave out are stratified by class. That
+# takes 20 microseconds per row.
 _ROWS_TO_STRATIFY = 20_000
-# Rows of X that are read at once to tell one X from another.
+# Rows of X that are hashed at once.
 _ROWS_AT_ONCE = 8192
 
 
 class Measures(NamedTuple):
-    """What the rules for "auto" look at of the rows to train on."""
+    """What the rules for "auto" need to know about the training rows."""
 
     n_rows: int  # with a label
     loss: float  # of the best constant prediction, summed over the labels of a row
-    loss_of_numbers: float  # the part of the tasks of numbers
+    loss_of_numbers: float  # the part of the numeric tasks
     mean_weight: float  # of a row
     row_norm: float  # mean squared length of a sparse row, else 0
 
 
 class AnyTrainingSet(Protocol):
-    """What a network and its training are made for, whatever form the rows have."""
+    """The data to train on, whatever form the rows have."""
 
     @property
     def columns(self) -> InputColumns: ...
@@ -66,11 +66,11 @@ class AnyTrainingSet(Protocol):
     def tasks(self) -> Tasks: ...
     @property
     def outputs(self) -> tuple[OutputKind, ...]:
-        """Of each task."""
+        """The output kind of each task."""
 
     @property
     def is_labelled(self) -> NDArray:
-        """(n_tasks,): whether it has a label of positive weight."""
+        """(n_tasks,): whether the task has a label of positive weight."""
 
     @property
     def totals(self) -> NDArray:
@@ -81,7 +81,7 @@ class AnyTrainingSet(Protocol):
         """(n_samples, n_tasks) codes, if they are in memory."""
 
     def digest(self) -> str:
-        """What tells these rows, labels and weights from others."""
+        """A hash that distinguishes these rows, labels and weights from others."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class TrainingSet:
     tasks: Tasks
     outputs: tuple[OutputKind, ...]  # per task
     data: LabelledRows
-    counted: NDArray  # codes, -1 also where the label has weight 0
-    is_labelled: NDArray  # (n_tasks,): whether it has a label of positive weight
+    counted: NDArray  # codes, -1 also for labels of weight 0
+    is_labelled: NDArray  # (n_tasks,): whether a task has a label of positive weight
     totals: NDArray  # (n_tasks, most codes): weight of the labels of each class
 
     def rows(self) -> NDArray:
@@ -110,7 +110,7 @@ class TrainingSet:
         return bool(sparse.issparse(self.X))
 
     def measures(self, rows: NDArray) -> Measures:
-        """Of these rows."""
+        """The measures of these rows."""
         mean_weight = self.mean_weight(rows)
         total, of_numbers = self._constant_losses(rows, mean_weight)
         return Measures(len(rows), total, of_numbers, mean_weight, self.row_norm())
@@ -137,7 +137,7 @@ class TrainingSet:
         return float(row_weight.numpy()[rows].mean(dtype=np.float64))
 
     def row_norm(self) -> float:
-        """The mean squared length of a sparse row, 0 of dense ones."""
+        """The mean squared length of a sparse row, 0 for dense rows."""
         if not sparse.issparse(self.X):
             return 0.0
         squares = np.square(self.X.data, dtype=np.float64).sum()
@@ -146,7 +146,7 @@ class TrainingSet:
     def learn_encoding(
         self, rows: NDArray, n_bins: int, rng: np.random.RandomState
     ) -> ColumnEncoding | None:
-        """What the input layer learns from the rows to train on; None without one."""
+        """What the input layer learns from the rows; None without an encoding."""
         if self.columns.encoding == "none":
             return None
         row_weight = self.data.row_weight
@@ -165,7 +165,7 @@ class TrainingSet:
     def strata(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Codes (n_rows, n_tasks) to stratify by, and how many each task has.
 
-        Classes as they are, numbers by their ranks; -1 where missing.
+        Numbers are binned by their ranks; missing labels are -1.
         """
         codes, n_codes = self.counted[rows], self.tasks.n_codes
         if self.data.numbers is None:
@@ -179,7 +179,7 @@ class TrainingSet:
         return codes, n_codes
 
     def digest(self) -> str:
-        """What tells these rows, labels and weights from others."""
+        """A hash that distinguishes these rows, labels and weights from others."""
         digest = hashlib.sha256()
         data, tasks, X = self.data, self.tasks, self.X
         parts = [X.data, X.indices, X.indptr] if sparse.issparse(X) else [X]
@@ -196,7 +196,7 @@ class TrainingSet:
         return digest.hexdigest()
 
     def numbers_in_units(self) -> NDArray | None:
-        """(n_samples, n_tasks): as y had them, to single precision."""
+        """(n_samples, n_tasks): the numbers of y, in single precision."""
         if self.data.numbers is None:
             return None
         numbers = self.data.numbers.numpy().astype(np.float64)
@@ -206,10 +206,10 @@ class TrainingSet:
         return numbers
 
     def with_deviation_factors(self, moments: list[NDArray]) -> Tasks:
-        """Tasks whose predicted deviations fit the residuals of rows left out.
+        """Tasks whose predicted deviations fit the residuals of the left-out rows.
 
-        `moments` of each task of numbers are (n_samples, 3), of the member that left a
-        row out and NaN for other rows.
+        `moments` of each numeric task are (n_samples, 3), from the member that left a
+        row out; NaN for other rows.
         """
         assert self.data.numbers is not None
         targets = list(self.tasks.targets)
@@ -230,7 +230,7 @@ class TrainingSet:
         rng: np.random.RandomState,
         main_tasks: tuple[int, ...] | None,
     ) -> tuple[NDArray, NDArray]:
-        """Rows to train on and rows to validate on."""
+        """Split the rows into those to train on and those to validate on."""
         rows = self.rows()
         train, held_out = train_validation_split(
             *self.strata(rows), validation_fraction, rng
@@ -244,15 +244,15 @@ class TrainingSet:
     ) -> NDArray:
         """(n_samples,): the member that leaves out each of these rows, else -1.
 
-        Rows with one of so few labels of a class that a member might see none are left
-        out by nobody.
+        Rows of a class with fewer labels than members are not left out, so that every
+        member sees the class.
         """
         left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
         pairs = pairs_of(*self.strata(rows))
         counts = np.bincount(pairs[pairs >= 0])
         is_rare = (counts < n_members)[pairs] & (pairs >= 0)
         spare = np.flatnonzero(~is_rare.any(axis=1))
-        if len(spare) > _ROWS_TO_STRATIFY:  # chance is good enough
+        if len(spare) > _ROWS_TO_STRATIFY:  # a random split is good enough
             left_out_by[rows[spare]] = rng.permutation(len(spare)) % n_members
         elif len(spare) >= n_members:
             sizes = np.bincount(np.arange(len(spare)) % n_members)
@@ -265,7 +265,7 @@ class TrainingSet:
     ) -> None:
         has_train: NDArray = np.any(train >= 0, axis=0)
         has_score: NDArray = np.any(held_out >= 0, axis=0)
-        # Class and task weights may be 0 where sample weights are not.
+        # Class and task weights can be 0 even if sample weights are not.
         weights = self.data.weight_table.numpy()[
             np.arange(train.shape[1]), held_out + 1
         ]
@@ -274,8 +274,8 @@ class TrainingSet:
             of_main = "" if main_tasks is None else " for main_tasks"
             raise ValueError(
                 "early_stopping needs labels of positive weight on both sides of the "
-                f"split{of_main}, but of {len(train) + len(held_out)} rows with labels "
-                f"{len(held_out)} could be held out. Add labels, or use "
+                f"split{of_main}, but {len(held_out)} of {len(train) + len(held_out)} "
+                "labelled rows could be held out. Add labels, or use "
                 "early_stopping=False."
             )
         one_sided = self.tasks.names[self.is_labelled & ~(has_train & has_score)]
@@ -288,7 +288,7 @@ class TrainingSet:
 
 
 def described(tasks: Tasks) -> list:
-    """Labels of classes, mean and deviation of numbers."""
+    """The labels of each classification task, mean and scale of each numeric task."""
     return [
         target.labels.tolist()
         if isinstance(target, Classes)
@@ -302,9 +302,9 @@ def constant_losses(
 ) -> tuple[float, float]:
     """The loss J of the best prediction that is the same for all rows.
 
-    For classes that is their shares: J is their entropy, in nats, summed over the
-    labels of a row. Of all tasks, and of those of numbers alone. `totals` are the
-    weights of the labels, `weight` is that of the rows.
+    For classes this prediction is their frequencies, and J is their entropy in nats,
+    summed over the labels of a row. Returns the loss of all tasks, and the part of the
+    numeric tasks. `totals` are the weights of the labels, `weight` that of the rows.
     """
     of_numbers = totals * tasks.are_numbers[:, None]
     return (
@@ -325,9 +325,9 @@ def make_training_set(
     task_weight: Any,
     class_weight: Any,
 ) -> TrainingSet:
-    """Check the weights and put all that is learned from in the loop's form."""
+    """Check the weights, and put the data in the form that the loop reads."""
     if sparse.issparse(X):
-        X = canonical(X)  # dropout draws for the entries as they come
+        X = canonical(X)  # dropout depends on the order of the entries
     tasks, codes, numbers = encoded
     sample_weight = check_sample_weight(sample_weight, codes, tasks)
     counted = mask_weightless(codes, sample_weight)

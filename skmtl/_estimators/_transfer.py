@@ -1,4 +1,4 @@
-"""Networks that begin with the trunk of another, and tasks that come and go."""
+"""Networks that start with the trunk of another, and tasks added or dropped."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from skmtl._network import Architecture, ModuleTrunk, TrunkAndHeads
 from skmtl._outputs import OutputKind
 from skmtl._weights import weights_by_name
 
-# What must be the same in both networks, by the parameter that decides on it.
+# What must be the same in both networks, by the parameter that determines it.
 _OF_THE_TRUNK = {
     "trunk": "trunk",
     "hidden_layer_sizes": "hidden_layer_sizes",
@@ -35,31 +35,31 @@ def pretrained_estimator(estimator: Any) -> Any:
     network = getattr(inner, "network_", None)
     if not isinstance(network, TrunkAndHeads):
         raise ValueError(
-            "pretrained must be a fitted estimator of skmtl in sklearn.frozen."
+            "pretrained must be a fitted skmtl estimator in sklearn.frozen."
             f"FrozenEstimator; got {given!r}, which has no trained network. Fit it "
             "first."
         )
     if not is_frozen:
         raise ValueError(
-            "pretrained must be wrapped, sklearn.frozen.FrozenEstimator(fitted): clone "
-            "and searches would make an unfitted copy of a bare estimator and lose its "
-            "weights."
+            "pretrained must be wrapped in sklearn.frozen.FrozenEstimator; got a bare "
+            "estimator, which clone and searches would replace by an unfitted copy. "
+            "Pass FrozenEstimator(fitted)."
         )
     if not network.has_trunk:
         raise ValueError(
-            "pretrained must have a trunk to take over, but was fitted with "
+            "pretrained must have a trunk, but it was fitted with "
             "hidden_layer_sizes=(). Fit it with at least one hidden layer."
         )
     if network.n_trunks > 1:
         raise ValueError(
-            "pretrained must have one trunk for all of its tasks, but has one for each "
-            f"of {network.n_trunks}. Fit it with sharing='hard'."
+            "pretrained must have one trunk for all of its tasks, but it has one for "
+            f"each of {network.n_trunks} tasks. Fit it with sharing='hard'."
         )
     return inner
 
 
 def take_columns(estimator: Any, pretrained: Any) -> None:
-    """X must have the columns that the trunk knows, by name where they have names."""
+    """Expect the columns of `pretrained`, by their names if they have names."""
     estimator.n_features_in_ = pretrained.n_features_in_
     if hasattr(pretrained, "feature_names_in_"):
         estimator.feature_names_in_ = pretrained.feature_names_in_
@@ -68,7 +68,7 @@ def take_columns(estimator: Any, pretrained: Any) -> None:
 
 
 def take_trunk(network: TrunkAndHeads, pretrained: Any) -> None:
-    """Begin with the trunk of `pretrained`."""
+    """Start with the trunk of `pretrained`."""
     source = pretrained.network_
     _check_same_trunk(network.architecture, source.architecture)
     network.take_trunk(source)
@@ -79,17 +79,17 @@ def _check_same_trunk(own: Architecture, source: Architecture) -> None:
         wanted, found = getattr(own, field), getattr(source, field)
         if wanted != found:
             raise ValueError(
-                f"The trunk of pretrained must be what {parameter} asks for, {field} "
-                f"{wanted!r}, but has {found!r}. Take over its parameters: "
+                f"The trunk of pretrained must match {parameter}, which asks for "
+                f"{field} {wanted!r}, but it has {found!r}. Use the same parameters: "
                 "clone(fitted).set_params(pretrained=FrozenEstimator(fitted))."
             )
 
 
-# Tasks that come and go -----------------------------------------------------------
+# Tasks that are added or dropped --------------------------------------------------
 
 
 def network_for(estimator: Any, outputs: tuple[OutputKind, ...]) -> TrunkAndHeads:
-    """A network like the fitted one for other tasks, to be filled by `take_task`."""
+    """A network like the fitted one, but for other tasks; `take_task` fills it."""
     fitted: TrunkAndHeads = estimator.network_
     architecture = replace(fitted.architecture, outputs=outputs)
     trunk = fitted.trunk
@@ -106,14 +106,14 @@ def network_for(estimator: Any, outputs: tuple[OutputKind, ...]) -> TrunkAndHead
 def weights_of_tasks(
     weight: Any, parameter: str, names: NDArray, others: NDArray
 ) -> Any:
-    """`task_weight` or `class_weight` as far as they are about tasks of these names."""
+    """The part of `task_weight` or `class_weight` for the tasks in `names`."""
     if weight is None or isinstance(weight, str):
         return weight
     if isinstance(weight, Mapping):
         by_name = weights_by_name(weight, np.append(others, names), parameter) or {}
         return {name: by_name[name] for name in names if name in by_name}
     raise ValueError(
-        f"{parameter} must be None, 'balanced' or a mapping by name for a network of "
-        f"other tasks; got {shorten(np.asarray(weight).tolist())}, a weight for each "
-        f"task. Set {parameter} to a mapping."
+        f"{parameter} must be None, 'balanced' or a dict by task name for a network "
+        f"with other tasks; got {shorten(np.asarray(weight).tolist())}, one weight per "
+        f"task. Set {parameter} to a dict."
     )

@@ -1,4 +1,4 @@
-"""The meaning of X: numbers, categories and holes, dense or sparse."""
+"""Read X: numbers, categories and missing values, dense or sparse."""
 
 from skmtl._inputs._check import (
     InputColumns,

@@ -1,4 +1,4 @@
-"""X as one array of numbers: a category is its code, a missing value is NaN."""
+"""Convert X to one numeric array: categories become codes, missing values NaN."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -19,17 +19,20 @@ from skmtl._messages import shorten
 from skmtl._sources import check_in_memory
 from skmtl._targets import is_missing
 
-# What torch reads without a copy; anything else is converted to the first.
+# Dtypes that torch reads without a copy. Any other dtype is converted to the first.
 _SHARED_DTYPES = [np.float64, np.float32, np.float16, np.bool_]
 _SHARED_DTYPES += [np.uint8, np.int8, np.int16, np.int32, np.int64]
 _LARGEST = np.finfo(np.float32).max
 _TEXT_ADVICE = (
-    "Make text a category, X[column].astype('category'), or encode it, for instance "
-    "with OneHotEncoder or skrub's TableVectorizer; make text of numbers numbers."
+    "Convert text to categories, X[column].astype('category'), or encode it, for "
+    "example with OneHotEncoder or skrub's TableVectorizer. Convert numbers that are "
+    "stored as text to numbers."
 )
-_TIME_ADVICE = "Make times numbers, for instance (X[column] - X[column].min()).dt.days."
+_TIME_ADVICE = (
+    "Convert times to numbers, for example (X[column] - X[column].min()).dt.days."
+)
 _DAYS_OF_ARRAY = "(X - X.min()) / np.timedelta64(1, 'D')"
-# Code of a category that the first call did not show.
+# Code of a category that was not in the first call.
 UNKNOWN = -1
 
 Codes = dict[Hashable, int]
@@ -37,13 +40,13 @@ Codes = dict[Hashable, int]
 
 @dataclass(frozen=True)
 class InputColumns:
-    """What the first call learns of the columns of X, whatever the labels."""
+    """What the first call learns about the columns of X, independent of the labels."""
 
     encoding: Literal["piecewise", "none"]
     categories: dict[int, Codes]  # by the position of the column
-    row_shape: tuple[int, ...] | None = None  # of rows that are no list of columns
-    is_uint8: bool = False  # numbers that a trunk of the user's own reads as 0 to 1
-    declared: Declared | None = None  # None: all rows were there
+    row_shape: tuple[int, ...] | None = None  # shape of rows with several axes
+    is_uint8: bool = False  # whether the user's own trunk reads the numbers as 0 to 1
+    declared: Declared | None = None  # None: the first call had all rows
 
 
 def check_inputs(
@@ -52,14 +55,14 @@ def check_inputs(
     columns: InputColumns | None = None,
     declare: Callable[[Any, InputColumns], InputColumns] | None = None,
 ) -> tuple[Any, InputColumns]:
-    """X as ndarray or CSR of numbers, and its columns.
+    """Return X as a numeric ndarray or CSR matrix, and its columns.
 
-    Without `columns` they are learned, and with them the names of the features. Rows
-    of several axes, pictures, become flat. `declare` adds what is known of rows that
-    are still to come.
+    Without `columns`, they are learned, together with the names of the features. Rows
+    with several axes, such as images, are flattened. `declare` adds what is known about
+    rows that come later.
     """
     reset = columns is None
-    if not sparse.issparse(X):  # one of their formats is a dict
+    if not sparse.issparse(X):  # one of the sparse formats is a dict
         _refuse_mappings(X)
     if isinstance(X, list | tuple):
         X = _as_array(X)
@@ -72,13 +75,13 @@ def check_inputs(
         _check_row_shape(row_shape, columns)
     elif row_shape is not None and estimator.trunk is None:
         raise ValueError(
-            f"X must have two axes, (n_samples, n_features), but rows have the shape "
-            f"{row_shape}. Pass a trunk that reads them, for instance "
-            "trunk=skmtl.trunks.ConvTrunk() for pictures (channels, height, width)."
+            f"X must have two axes, (n_samples, n_features), but its rows have shape "
+            f"{row_shape}. Pass a trunk that reads them, for example "
+            "trunk=skmtl.trunks.ConvTrunk() for images (channels, height, width)."
         )
     is_sparse = sparse.issparse(X) or _is_sparse_frame(X)
     if not is_sparse:
-        # One interface to the data frames of all libraries.
+        # One interface for the data frames of all libraries.
         try:
             X = nw.from_native(X, eager_only=True, pass_through=True)
         except DuplicateError as error:
@@ -87,7 +90,7 @@ def check_inputs(
                 "some."
             ) from error
     if isinstance(X, nw.DataFrame):
-        # The names first: the columns are read by position.
+        # Check the names first, since columns are read by position.
         validate_data(estimator, X.to_native(), reset=reset, skip_check_array=True)
     if columns is None:
         columns = _learn_columns(estimator, X, is_sparse)
@@ -96,8 +99,8 @@ def check_inputs(
     if is_sparse and columns.categories:
         raise ValueError(
             f"X must be dense, since columns {shorten(columns.categories)} are "
-            "categories, but got sparse X. Pass an array or a DataFrame, as in the "
-            "first call."
+            "categories; got sparse X. Pass an array or a DataFrame, as in the first "
+            "call."
         )
     X = _check_numbers(estimator, _replace_categories(X, columns.categories), reset)
     if columns.encoding == "none":
@@ -116,30 +119,29 @@ def _refuse_mappings(X: Any) -> None:
         what = "a list of dicts" if is_list else type(X).__name__
         raise ValueError(
             f"X must be an array, a DataFrame or a sparse matrix; got {what}. Pass "
-            "pd.DataFrame(X), or for dicts with different keys what DictVectorizer "
-            "makes of them."
+            "pd.DataFrame(X). Convert dicts with different keys with DictVectorizer."
         )
 
 
 def _as_array(X: list | tuple) -> Any:
     try:
         return np.asarray(X)
-    except ValueError:  # rows of several lengths: scikit-learn says it
+    except ValueError:  # rows of different lengths: scikit-learn raises
         return X
 
 
 def _refuse_times(X: Any) -> None:
-    """Which numpy would take for the numbers of some unit."""
+    """Raise for times, which numpy would convert to numbers in some unit."""
     kind = getattr(getattr(X, "dtype", None), "kind", "")
     if kind in ("m", "M"):
         raise ValueError(
-            f"X must be numbers; got {X.dtype}. Make times numbers, for instance "
+            f"X must be numeric; got {X.dtype}. Convert times to numbers, for example "
             f"{_DAYS_OF_ARRAY}, or pass a DataFrame."
         )
 
 
 def _without_mask(X: Any) -> NDArray:
-    """NaN in masked cells, whose values mean nothing; numpy would read them."""
+    """Put NaN in masked cells, whose values numpy would otherwise read."""
     if not np.ma.is_masked(X):
         return np.asarray(X.data)
     if X.dtype.kind in "biu":
@@ -150,7 +152,7 @@ def _without_mask(X: Any) -> NDArray:
 
 
 def _flatten_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Rows of several axes as flat ones, and the shape of a row; other X as it is."""
+    """Flatten rows with several axes; return them and the shape of a row."""
     if getattr(X, "ndim", 2) <= 2:
         return X, None
     X = np.asarray(X)
@@ -170,28 +172,28 @@ def _check_row_shape(row_shape: tuple[int, ...] | None, columns: InputColumns) -
 
 
 def _check_scale(X: NDArray, columns: InputColumns) -> None:
-    """What is read as 0 to 1 must not be taken for 0 to 255, nor the reverse."""
+    """Raise if X is on the scale 0 to 255 instead of 0 to 1, or the other way round."""
     if columns.is_uint8 != (X.dtype == np.uint8):
         expected, other = (
             ("uint8", "'uint8'") if columns.is_uint8 else ("float", "float")
         )
         raise ValueError(
-            f"X must be of dtype {expected}, as in the first call (only numbers of "
-            f"uint8 are divided by 255); got {X.dtype}. Scale it alike and convert it "
+            f"X must be of dtype {expected}, as in the first call (only uint8 is "
+            f"divided by 255); got {X.dtype}. Scale it in the same way, and convert it "
             f"with X.astype({other})."
         )
 
 
 def _is_sparse_frame(X: Any) -> bool:
-    """Whether X is a DataFrame of pandas with sparse columns alone."""
+    """Whether X is a pandas DataFrame with only sparse columns."""
     dtypes = list(getattr(X, "dtypes", [])) if hasattr(X, "columns") else []
     return bool(dtypes) and all(type(d).__name__ == "SparseDtype" for d in dtypes)
 
 
-# scikit-learn looks for infinity in a sum, where large numbers may give inf - inf.
+# scikit-learn finds infinity by a sum, in which large numbers may give inf - inf.
 @np.errstate(over="ignore", invalid="ignore")
 def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
-    """Numbers as ndarray or CSR; NaN is legal and infinity is not."""
+    """Return a numeric ndarray or CSR matrix; NaN is allowed, infinity is not."""
     settings: dict[str, Any] = {
         "accept_sparse": "csr",
         "dtype": _SHARED_DTYPES,
@@ -208,24 +210,24 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
             raise ValueError(f"{error}. {_TEXT_ADVICE}") from error
         if "fill value must be 0" in str(error):
             raise ValueError(
-                f"{error}. Sparse columns must leave out 0 and not NaN: use "
+                f"{error}. The fill value of sparse columns must be 0, not NaN: use "
                 "X.astype(pd.SparseDtype(float, 0)), or make them dense."
             ) from error
         raise
-    except TypeError as error:  # of an object that is no number
+    except TypeError as error:  # an object is not a number
         if not isinstance(X, np.ndarray):
             raise
         raise TypeError(
-            f"X must be numbers: {error}. Convert what is none; make times, for "
-            f"instance, {_DAYS_OF_ARRAY}."
+            f"X must be numeric: {error}. Convert the other columns to numbers, for "
+            f"example times to days: {_DAYS_OF_ARRAY}."
         ) from error
     if sparse.issparse(X) and X.dtype == bool:
-        return canonical(X)  # True twice is True, where the layer would read 2
+        return canonical(X)  # a duplicate True stays True; the layer would read 2
     return X
 
 
 def canonical(X: Any) -> Any:
-    """Sparse rows with their entries in order, each in one piece; a copy if need be."""
+    """Return sparse rows with sorted entries and no duplicates; a copy if needed."""
     if X.has_canonical_format:
         return X
     X = X.copy()
@@ -234,7 +236,7 @@ def canonical(X: Any) -> Any:
 
 
 def _fill_holes_of_objects(X: Any) -> Any:
-    """NaN for None and pd.NA in an array of Python's objects."""
+    """Replace None and pd.NA by NaN in an array of Python objects."""
     if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2):
         return X
     return np.where(is_missing(X.ravel()).reshape(X.shape), np.nan, X)
@@ -251,15 +253,15 @@ def _learn_columns(estimator: Any, X: Any, is_sparse: bool) -> InputColumns:
         encodes = False
     if encodes and is_sparse:
         raise ValueError(
-            "input_encoding='piecewise' must get dense X, but X is sparse. Use "
+            "input_encoding='piecewise' needs dense X, but X is sparse. Use "
             "input_encoding='auto' or 'none', or pass X.toarray()."
         )
     categorical = _find_categorical(X, estimator.categorical_features)
     if categorical and not encodes:
         raise ValueError(
-            "Without a piecewise encoding the columns of X must be numbers, but "
+            "Without a piecewise encoding, the columns of X must be numbers, but "
             f"columns {shorten(categorical)} are categories. Use input_encoding="
-            "'piecewise' and dense X, or encode them, for instance with OneHotEncoder."
+            "'piecewise' and dense X, or encode them, for example with OneHotEncoder."
         )
     categories = {j: _learn_codes(*read_categories(X, j)) for j in categorical}
     return InputColumns("piecewise" if encodes else "none", categories)
@@ -268,18 +270,18 @@ def _learn_columns(estimator: Any, X: Any, is_sparse: bool) -> InputColumns:
 def _check_for_own_trunk(input_encoding: str, is_sparse: bool) -> None:
     if input_encoding == "piecewise":
         raise ValueError(
-            "A trunk of your own reads the numbers as they are, but input_encoding is "
-            "'piecewise'. Use input_encoding='auto', or trunk=None."
+            "With your own trunk, the numbers must not be encoded, but input_encoding "
+            "is 'piecewise'. Use input_encoding='auto', or trunk=None."
         )
     if is_sparse:
         raise ValueError(
-            "A trunk of your own reads dense rows, but X is sparse. Pass X.toarray(), "
+            "With your own trunk, X must be dense, but it is sparse. Pass X.toarray(), "
             "or use trunk=None."
         )
 
 
 def _find_categorical(X: Any, categorical_features: Any) -> list[int]:
-    """Positions of the category columns."""
+    """Return the positions of the categorical columns."""
     names = list(X.columns) if isinstance(X, nw.DataFrame) else []
     if isinstance(categorical_features, str):  # "from_dtype"
         return [j for j, name in enumerate(names) if _is_category(X.schema[name])]
@@ -299,7 +301,7 @@ def _find_categorical(X: Any, categorical_features: Any) -> list[int]:
         "categorical_features must be 'from_dtype', None, a mask with an entry per "
         f"column of X, positions from 0 to {n_features - 1}, or names of columns of a "
         f"DataFrame; got {categorical_features!r}, and X has "
-        f"{f'the columns {shorten(names)}' if names else 'no names of columns'}."
+        f"{f'the columns {shorten(names)}' if names else 'no column names'}."
     )
 
 
@@ -313,21 +315,21 @@ def n_columns(X: Any) -> int:
 
 
 def _learn_codes(values: NDArray, missing: NDArray) -> Codes:
-    """The categories that occur, sorted, so that the order of rows is irrelevant."""
+    """Return the categories that occur, sorted, so that the row order is irrelevant."""
     return sorted_codes(set(values[~missing].tolist()))
 
 
 def sorted_codes(known: Iterable[Hashable]) -> Codes:
-    """Codes in the order of the categories."""
+    """Return codes in the order of the categories."""
     try:
         ordered = sorted(known)  # type: ignore[type-var]
-    except TypeError:  # values of several types
+    except TypeError:  # values of different types
         ordered = sorted(known, key=lambda value: (type(value).__name__, str(value)))
     return {value: code for code, value in enumerate(ordered)}
 
 
 def extended_codes(codes: Codes, values: Iterable[Hashable]) -> Codes:
-    """With further codes for values that have none."""
+    """Add codes for values that have none."""
     return codes | {
         value: len(codes) + i
         for i, value in enumerate(v for v in dict.fromkeys(values) if v not in codes)
@@ -335,7 +337,7 @@ def extended_codes(codes: Codes, values: Iterable[Hashable]) -> Codes:
 
 
 def extended_columns(X: Any, columns: InputColumns) -> InputColumns:
-    """With further codes for the categories of X that have none."""
+    """Add codes for categories of X that have none."""
     if not columns.categories:
         return columns
     X = nw.from_native(X, eager_only=True, pass_through=True)
@@ -351,13 +353,13 @@ def extended_columns(X: Any, columns: InputColumns) -> InputColumns:
 
 
 def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
-    """(n_samples,) values of a column, and which of them are missing."""
+    """Return (n_samples,) values of a column, and which of them are missing."""
     if isinstance(X, nw.DataFrame):
         column = X[:, j]
         missing = column.is_null().to_numpy().astype(bool)
         if missing.all():  # pyarrow cannot convert a column without categories
             return np.full(len(missing), None, dtype=object), missing
-        # Nor, before version 23, categories with the unsigned codes of polars.
+        # Before version 23, it also cannot convert polars categories (unsigned codes).
         is_pyarrow = X.implementation.is_pyarrow() and _is_category(column.dtype)
         values = (
             np.array(column.to_list(), dtype=object)
@@ -372,7 +374,7 @@ def _read_column(X: Any, j: int) -> tuple[NDArray, NDArray]:
 
 
 def as_values(values: NDArray) -> NDArray:
-    """Of a category column: equal times of another unit are equal."""
+    """Normalise the values of a categorical column: times are equal in any unit."""
     if values.dtype.kind in "mM":
         return values.astype(f"{values.dtype.kind}8[us]")
     return values
@@ -382,21 +384,21 @@ def read_categories(X: Any, j: int) -> tuple[NDArray, NDArray]:
     values, missing = _read_column(X, j)
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise ValueError(
-            f"Column {j} of X must hold categories, but contains infinity. Give it a "
-            "number of its own, or NaN where it is missing."
+            f"Column {j} of X must contain categories, but contains infinity. Replace "
+            "it by another number, or by NaN if it means a missing value."
         )
     return values, missing
 
 
 def _replace_categories(X: Any, categories: dict[int, Codes]) -> Any:
-    """X with codes in place of categories."""
-    # A wrong number of columns is refused later, in scikit-learn's words.
+    """Replace categories in X by codes."""
+    # For a wrong number of columns, scikit-learn raises an error later.
     positions = [j for j in categories if j < n_columns(X)]
     if not positions:
         return X
     codes = {j: _encode(X, j, categories[j]) for j in positions}
     if isinstance(X, nw.DataFrame):
-        # As narrow as possible, since all columns become one array.
+        # Use the narrowest dtype, since all columns become one array.
         exact = max(len(categories[j]) for j in positions) < 2**24
         dtype = np.float32 if exact else np.float64
         return _with_columns(X, {j: c.astype(dtype) for j, c in codes.items()})
@@ -419,17 +421,18 @@ def _encode(X: Any, j: int, codes: Codes) -> NDArray:
 
 
 def _check_kinds(values: list, codes: Codes, name: str | int) -> None:
-    """Unknown categories are legal, but not numbers that have become text."""
+    """Raise if categories changed between numbers and text; unknown ones are fine."""
     kinds, known = {_kind(value) for value in values}, {_kind(value) for value in codes}
     if kinds and known and not kinds & known:
         raise ValueError(
-            f"Column {name!r} of X must hold categories of the kind that `fit` got, "
-            f"such as {next(iter(codes))!r}; got {shorten(values)}. Convert the column."
+            f"Column {name!r} of X must contain categories of the same type as in "
+            f"`fit`, such as {next(iter(codes))!r}; got {shorten(values)}. Convert the "
+            "column."
         )
 
 
 def _kind(value: Any) -> type:
-    """Numbers or text that are equal are the same category, whatever their type."""
+    """Return the kind of a category; equal numbers of different types are of one."""
     for kind in (Number, str):
         if isinstance(value, kind):
             return kind
@@ -437,7 +440,7 @@ def _kind(value: Any) -> type:
 
 
 def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
-    """Columns of Python numbers as numbers; text, dates and the like are refused."""
+    """Convert columns of Python numbers; raise for text, dates and similar."""
     numbers, refused = {}, []
     for j, (name, dtype) in enumerate(X.schema.items()):
         if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
@@ -446,7 +449,7 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
         if missing.all():
             numbers[j] = np.full(len(X), np.nan)
         elif isinstance(dtype, nw.Unknown) and values.dtype != object:
-            continue  # sparse columns, which scikit-learn knows
+            continue  # sparse columns, which scikit-learn can read
         elif isinstance(dtype, nw.Object | nw.Unknown) and _are_numbers(
             values[~missing]
         ):
@@ -459,8 +462,8 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
         shown, are_times = zip(*refused, strict=True)
         advice = [_TEXT_ADVICE] * (not all(are_times)) + [_TIME_ADVICE] * any(are_times)
         raise ValueError(
-            "Columns of X must be numbers, booleans or (those that `fit` found to be) "
-            f"categories, but got {shorten(shown)}. {' '.join(advice)}"
+            "Columns of X must be numbers, booleans, or categories that were "
+            f"categories in `fit` too; got {shorten(shown)}. {' '.join(advice)}"
         )
     return _with_columns(X, numbers) if numbers else X
 
@@ -485,7 +488,7 @@ def _with_columns(X: nw.DataFrame, columns: dict[int, NDArray]) -> nw.DataFrame:
 
 
 def _check_float32(X: Any) -> None:
-    """Refuse what a linear layer in float32 cannot read."""
+    """Raise for values that a linear layer in float32 cannot read."""
     values = X.data if sparse.issparse(X) else X
     if values.dtype.kind != "f" or values.size == 0:
         return
@@ -493,12 +496,12 @@ def _check_float32(X: Any) -> None:
     if np.isnan(largest):
         raise ValueError(
             "Input X contains NaN, which a linear layer cannot read. Use "
-            "input_encoding='piecewise' (for dense X), or fill the holes, for instance "
-            "with SimpleImputer in a pipeline."
+            "input_encoding='piecewise' (for dense X), or fill the missing values, for "
+            "example with SimpleImputer in a pipeline."
         )
     if largest > _LARGEST:
         raise ValueError(
             "Input X must fit float32, in which the network computes, but contains "
-            "infinity or a value too large for dtype('float32'). Scale X, for instance "
+            "infinity or a value too large for dtype('float32'). Scale X, for example "
             "with StandardScaler."
         )

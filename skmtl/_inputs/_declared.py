@@ -1,4 +1,4 @@
-"""What is said of the columns of X, since most rows are still to come."""
+"""What the user declares about the columns of X, if most rows come later."""
 
 from dataclasses import dataclass, replace
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from skmtl._inputs._sample import MISSING_SLOT, UNKNOWN_SLOT, ColumnSample
 
 Range = tuple[float, float]
-# Of a declared range, evenly spread.
+# Number of evenly spread values of a declared range.
 _N_VALUES = 1_000
 
 
 @dataclass(frozen=True)
 class Declared:
-    """By the positions of columns in X."""
+    """Declarations by the position of a column in X."""
 
-    categories: tuple[int, ...]  # those whose categories are all that will come
+    categories: tuple[int, ...]  # columns with all their categories declared
     ranges: dict[int, Range]
 
 
 def with_declared(sample: ColumnSample, declared: Declared) -> ColumnSample:
-    """As if the sample had shown it, and a missing value in each column.
+    """Add what is declared to a sample, and a missing value to each column.
 
     The values of all ranges together weigh as much as the sampled rows.
     """
@@ -45,7 +45,7 @@ def with_declared(sample: ColumnSample, declared: Declared) -> ColumnSample:
 
 @dataclass(frozen=True)
 class _Column:
-    """The values of a column in the sampled rows, and those of its range."""
+    """The values of a column in the sampled rows, and the values of its range."""
 
     sample: ColumnSample
     ranges: dict[int, Range]
@@ -53,6 +53,6 @@ class _Column:
     def __call__(self, j: int) -> NDArray:
         low, high = self.ranges.get(j, (np.nan, np.nan))
         values = self.sample.column(j)
-        # Means with weights: the difference of the ends may be too large.
+        # As weighted means, since the difference of the ends may overflow.
         share = np.linspace(0.0, 1.0, _N_VALUES)
         return np.append(values, (1.0 - share) * low + share * high)

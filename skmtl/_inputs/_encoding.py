@@ -1,7 +1,8 @@
-"""What the input layer learns of the columns of X from the training rows.
+"""Learn from the training rows how the input layer reads the columns of X.
 
-A number lies in a bin between two knots, quantiles of its column, and fills it in part.
-A missing number has an indicator, each category a row of a table.
+Numbers are encoded in bins between knots, which are quantiles of their column. A number
+fills all bins below it, and its own bin in part. A missing number has an indicator, and
+each category has a row in a table.
 """
 
 from collections.abc import Mapping, Sized
@@ -20,25 +21,25 @@ from skmtl._inputs._sample import (
     sample_columns,
 )
 
-# Quantiles beyond which a column is clipped.
+# Columns are clipped beyond these quantiles.
 _TAIL = 0.01
-# Categories of fewer training rows share a row.
+# Categories with fewer training rows share one row of the table.
 _MIN_ROWS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class NumericColumns:
-    """Numbers that vary among the training rows, or are missing in some of them.
+    """Numeric columns that vary in the training rows, or have missing values in them.
 
-    The columns of three knots or more, which have a curve, come first.
+    Columns with at least three knots come first: the encoding is a curve for them.
     """
 
     positions: NDArray  # (n_columns,) in X
-    # With n_bins the largest number of bins that a column has:
-    knots: NDArray  # (n_columns, n_bins + 1) of half the numbers, padded with inf
-    scores: NDArray  # (n_columns, n_bins + 1) of the knots on the linear path
+    # n_bins is the largest number of bins of a column:
+    knots: NDArray  # (n_columns, n_bins + 1) of the halved numbers, padded with inf
+    scores: NDArray  # (n_columns, n_bins + 1) of the knots, for the linear part
     bin_means: NDArray  # (n_columns, n_bins) mean of how far a bin is filled, 0 to 1
-    has_missing: NDArray  # (n_columns,) whether a training row misses
+    has_missing: NDArray  # (n_columns,) whether a training row has a missing value
 
     @property
     def n_knots(self) -> NDArray:
@@ -53,17 +54,17 @@ class NumericColumns:
 
 @dataclass(frozen=True, eq=False)
 class CategoricalColumns:
-    """Categories that vary among the training rows.
+    """Categorical columns that vary in the training rows.
 
-    A column has slots for: missing, unknown, code 0, code 1, ... A slot has a row of
-    its own, shares one (rare and unknown categories) or has none, -1.
+    A column has slots for: missing, unknown, code 0, code 1, ... A slot has its own row
+    of the table, shares one (rare and unknown categories) or has none (-1).
     """
 
     positions: NDArray  # (n_columns,) in X
     first_slot: NDArray  # (n_columns,)
     slot_row: NDArray  # (n_slots,)
     row_column: NDArray  # (n_rows,)
-    row_share: NDArray  # (n_rows,) of the column's training rows that have a category
+    row_share: NDArray  # (n_rows,) share of the training rows in this category
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,7 @@ class ColumnEncoding:
     n_features: int
     numeric: NumericColumns
     categorical: CategoricalColumns
-    # Of what the first layer reads, (n_inputs,): whether a training row has shown it.
-    # None: all of it.
+    # (n_inputs,): which inputs of the first layer occur in a training row. None: all.
     is_shown: NDArray | None = None
 
 
@@ -90,8 +90,8 @@ def learn_encoding(
 ) -> ColumnEncoding:
     """Learn from the training `rows` of X; `row_weight` is (n_samples,) or None.
 
-    `categories` has the codes of each category column, by its position. What is
-    `declared` is about rows that are still to come.
+    `categories` has the codes of each categorical column, by its position. `declared`
+    describes rows that come later.
     """
     sample = sample_columns(X, categories, rows, row_weight, rng)
     if declared is None:
@@ -101,7 +101,7 @@ def learn_encoding(
 
 
 def encoding_of(sample: ColumnSample, n_bins: int) -> ColumnEncoding:
-    """Learn from a sample of columns; those that it counted categories of have them."""
+    """Learn from a sample; columns with category counts are categorical."""
     numeric = sorted(set(range(sample.n_features)) - set(sample.counts))
     return ColumnEncoding(
         sample.n_features,
@@ -111,7 +111,7 @@ def encoding_of(sample: ColumnSample, n_bins: int) -> ColumnEncoding:
 
 
 def _inputs_shown(encoding: ColumnEncoding, sample: ColumnSample) -> NDArray:
-    """(n_inputs,) of bool: what is there for missing values and categories to come."""
+    """Return (n_inputs,) of bool: False for inputs that only later rows may have."""
     numeric, categorical = encoding.numeric, encoding.categorical
     missing = sample.has_missing[numeric.positions[numeric.has_missing]]
     categories = np.zeros(len(categorical.row_column), dtype=bool)
@@ -127,7 +127,7 @@ def _inputs_shown(encoding: ColumnEncoding, sample: ColumnSample) -> NDArray:
 
 
 class _Numbers(NamedTuple):
-    """One column."""
+    """One numeric column."""
 
     position: int
     knots: NDArray
@@ -141,7 +141,7 @@ def _learn_numeric(
 ) -> NumericColumns:
     columns = []
     for j in positions:
-        # Halved, so that the difference of any two is finite.
+        # Halved, so that the difference of any two numbers is finite.
         values = 0.5 * sample.column(j).astype(np.float64)
         has_missing = bool(sample.has_missing[j])
         is_present = ~np.isnan(values)
@@ -154,7 +154,7 @@ def _learn_numeric(
             columns.append(_Numbers(j, knots, scores, bin_means, has_missing))
     columns.sort(key=lambda column: len(column.knots) <= 2)
     n_bins = max((len(column.knots) - 1 for column in columns), default=1)
-    n_bins = max(1, n_bins)  # where each column has one value and holes
+    n_bins = max(1, n_bins)  # 0 if each column has one value and missing ones
     return NumericColumns(
         np.array([column.position for column in columns], dtype=np.int64),
         _padded([column.knots for column in columns], n_bins + 1, np.inf),
@@ -177,14 +177,14 @@ def place_knots(
     n_bins: int,
     declared: tuple[float, float] | None = None,
 ) -> NDArray:
-    """At most `n_bins` + 1 of the distinct ascending `values`, equally far in weight.
+    """Choose at most `n_bins` + 1 of the distinct, ascending `values` as knots.
 
-    Values that outweigh a bin are knots; the rest is divided by its quantiles. They are
-    values themselves and not means of two, so that an increasing function maps knots
-    to knots. The least and the greatest value are none where they have less than a
-    quarter of a bin's weight: they may be outliers, and most of a bin would lie between
-    them and the others. The ends of a `declared` range, of the numbers that were
-    halved, are two more.
+    Knots have about equal weight between them. Values that weigh more than a bin are
+    knots; the other knots are quantiles of the rest. All knots are values, not means of
+    two values, so that an increasing function maps knots to knots. The smallest and the
+    largest value are not knots if they have less than a quarter of the weight of a bin:
+    they may be outliers, and most of a bin would be the empty space next to them. The
+    two ends of a `declared` range (not halved) are added.
     """
     if declared is not None:
         knots = place_knots(values, weights, max(1, n_bins - 2))
@@ -208,13 +208,13 @@ def place_knots(
 
 
 def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
-    """Normal quantiles of the knots' ranks, less the mean over the column.
+    """Return normal quantiles of the ranks of the knots, minus the mean of the column.
 
-    They see the order of the numbers alone. Unlike a standardised column they stay
-    small where a column is 1 in a few rows and 0 in the others.
+    They depend only on the order of the numbers. Unlike a standardised column, they
+    stay small if a column is 1 in a few rows and 0 in the others.
     """
     ranks = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
-    # Where weights differ by sixteen digits a rank may be 0 or 1.
+    # If weights differ by sixteen orders of magnitude, a rank may be 0 or 1.
     ranks = ranks[np.searchsorted(values, knots)].clip(1e-12, 1 - 1e-12)
     scores = ndtri(ranks)
     column = np.interp(_position(knots, values), np.arange(len(knots)), scores)
@@ -232,12 +232,12 @@ def _bin_means(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray:
 
 
 def _position(knots: NDArray, values: NDArray) -> NDArray:
-    """Number of bins that lie below each value, the last one in part."""
+    """Return the number of bins below each value, with a fraction for its own bin."""
     if len(knots) < 2:
         return np.zeros(len(values))
     below = np.searchsorted(knots, values, side="right") - 1
     below = below.clip(0, len(knots) - 2)
-    # A quotient: a slope, as of np.interp, is infinite in the narrowest of bins.
+    # np.interp divides to a slope, which is infinite in the narrowest bins.
     filled = (values - knots[below]) / (knots[below + 1] - knots[below])
     return below + filled.clip(0.0, 1.0)
 
@@ -253,7 +253,7 @@ def _learn_categorical(sample: ColumnSample) -> CategoricalColumns:
     row_share: list[NDArray] = []
     n_slots = n_rows = 0
     for j in sorted(sample.counts):
-        # Rows that are not trained on may have further categories.
+        # Rows outside the training set may have more categories.
         slot_rows = _rows_of_slots(sample.counts[j])
         n_column_rows = slot_rows.max(initial=-1) + 1
         if n_column_rows < 2:
@@ -282,7 +282,7 @@ def _learn_categorical(sample: ColumnSample) -> CategoricalColumns:
 
 
 def _rows_of_slots(counts: NDArray) -> NDArray:
-    """Row of each slot by its number of training rows, -1 for none."""
+    """Return the row of each slot by its number of training rows, -1 for none."""
     is_rare = counts < _MIN_ROWS
     is_rare[MISSING_SLOT] = False
     is_rare[UNKNOWN_SLOT] = True

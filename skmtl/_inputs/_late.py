@@ -1,4 +1,4 @@
-"""What is declared of the columns of X at the first call, and what comes late."""
+"""Columns declared in the first call, and values that appear only in later calls."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -24,27 +24,27 @@ from skmtl._inputs._encoding import NumericColumns
 from skmtl._messages import shorten, warn
 from skmtl._targets import is_missing
 
-# Beyond the outermost knots are a few numbers of any call.
+# In any call, a few numbers may lie beyond the outermost knots.
 _FEW, _FEW_SHARE = 10, 0.2
-# Columns in a message.
+# Number of columns in a message.
 _N_SHOWN = 5
 
 
 def declare_columns(
     given: Any, X: Any, columns: InputColumns, *, is_first: bool
 ) -> InputColumns:
-    """`columns` of X with what is `given` of them, by name or position.
+    """Add to `columns` what is `given`, by name or position.
 
-    In later calls it must be what was given in the first one.
+    In later calls, it must be the same as in the first one.
     """
     names = list(X.columns) if isinstance(X, nw.DataFrame) else []
     positions = _positions(given, names, n_columns(X))
     if columns.encoding == "none":
         if positions:
             raise ValueError(
-                "columns must be None without a piecewise encoding, which learns them "
-                f"(input_encoding='none', sparse X or a trunk); got {given!r}. Leave "
-                "it out."
+                "columns must be None without a piecewise encoding "
+                f"(input_encoding='none', sparse X or your own trunk); got {given!r}. "
+                "Leave it out."
             )
         return columns
     codes = {
@@ -66,7 +66,7 @@ def declare_columns(
 
 
 def _positions(given: Any, names: list[str], n_features: int) -> dict[int, Any]:
-    """The keys of `given`, by the positions of their columns."""
+    """Return the keys of `given`, by the positions of their columns."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -82,10 +82,10 @@ def _positions(given: Any, names: list[str], n_features: int) -> dict[int, Any]:
             j = int(key)
         else:
             raise ValueError(
-                f"columns must name columns of X, or their positions from 0 to "
-                f"{n_features - 1}; got {key!r}, and X has "
-                f"{f'the columns {shorten(names)}' if names else 'no names of columns'}"
-                ". Correct the key."
+                f"The keys of columns must be names of columns of X, or positions from "
+                f"0 to {n_features - 1}; got {key!r}, and X has "
+                f"{f'the columns {shorten(names)}' if names else 'no column names'}. "
+                "Correct the key."
             )
         if j in positions:
             raise ValueError(
@@ -97,11 +97,11 @@ def _positions(given: Any, names: list[str], n_features: int) -> dict[int, Any]:
 
 
 def _codes(name: Any, given: Any) -> Codes:
-    """Of the categories of a column."""
+    """Return the codes of the categories of a column."""
     is_list = isinstance(given, Iterable) and not isinstance(
         given, str | bytes | Mapping
     )
-    # An array has no text among its numbers; a list may have.
+    # A list may mix text and numbers; an array cannot.
     dtype = None if hasattr(given, "dtype") else object
     listed = given if dtype is None else list(given) if is_list else []
     values = as_values(np.asarray(listed, dtype=dtype).ravel())
@@ -109,13 +109,13 @@ def _codes(name: Any, given: Any) -> Codes:
     if n_different == 0 or is_missing(values).any() or n_different < len(values):
         raise ValueError(
             f"columns[{name!r}] must list the categories of the column, each once and "
-            f"none of them missing; got {given!r}. Correct the list."
+            f"without missing values; got {given!r}. Correct the list."
         )
     return sorted_codes(values.tolist())
 
 
 def _range(name: Any, given: Any) -> Range:
-    """Of a column of numbers."""
+    """Return the range of a numeric column."""
     is_pair = isinstance(given, tuple | list | np.ndarray) and len(given) == 2
     if is_pair and all(
         isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end)
@@ -125,9 +125,9 @@ def _range(name: Any, given: Any) -> Range:
         if low < high:
             return low, high
     raise ValueError(
-        f"columns[{name!r}] must be a range (low, high) with low < high, since it is a "
-        f"column of numbers; got {given!r}. Correct it or, if these are categories, "
-        "make the column one (see categorical_features)."
+        f"columns[{name!r}] must be a range (low, high) with low < high, since the "
+        f"column is numeric; got {given!r}. Correct it or, if these are categories, "
+        "make the column categorical (see categorical_features)."
     )
 
 
@@ -147,13 +147,13 @@ def _check_repeated(
             is_same = known.get(j) == ranges[j]
         if not is_same:
             raise ValueError(
-                f"columns[{name!r}] must be what the first call learned, {first}; got "
-                f"{now}. Leave it out, or begin anew with a clone."
+                f"columns[{name!r}] must be the same as in the first call ({first}); "
+                f"got {now}. Leave it out, or start again with a clone."
             )
 
 
 def _categories_of_dtype(X: Any, j: int) -> NDArray | None:
-    """Those that a DataFrame declares; pyarrow and polars' Categorical do not."""
+    """Return declared categories; pyarrow and a polars Categorical declare none."""
     if not isinstance(X, nw.DataFrame):
         return None
     dtype: Any = X.schema[X.columns[j]]
@@ -165,11 +165,11 @@ def _categories_of_dtype(X: Any, j: int) -> NDArray | None:
     return None
 
 
-# What comes late ------------------------------------------------------------------
+# Values that come late ------------------------------------------------------------
 
 
 def warn_of_late_categories(X: Any, codes: NDArray, columns: InputColumns) -> None:
-    """Name the categories of X, whose `codes` are these, that have none."""
+    """Warn of categories of X that have no code; `codes` are those of X."""
     late = [j for j in columns.categories if (codes[:, j] == UNKNOWN).any()]
     if not late:
         return
@@ -183,41 +183,41 @@ def warn_of_late_categories(X: Any, codes: NDArray, columns: InputColumns) -> No
         shown.append(f"... ({len(late)} columns in all)")
     warn(
         "Categories of X should all be known from the first call, but these are not: "
-        f"{'; '.join(shown)}. In each column they count as one and the same. Declare "
-        "all categories at the first call of partial_fit (columns={column: "
-        "categories}), or fit anew on all rows."
+        f"{'; '.join(shown)}. In each column, they are treated as one category. "
+        "Declare all categories in the first call of partial_fit (columns={column: "
+        "categories}), or fit again on all rows."
     )
 
 
 def warn_of_late_numbers(
     X: NDArray, numeric: NumericColumns, columns: InputColumns, names: Any
 ) -> None:
-    """Name columns with many numbers beyond those that the knots are for."""
+    """Warn of columns with many numbers beyond the outermost knots."""
     low, high, n_few = _limits(X, numeric, columns)
     n_beyond = (np.less(X, low) | np.greater(X, high)).sum(axis=0)
     late = np.flatnonzero(n_beyond > n_few)
     if len(late):
         shown = [names[j] if names is not None else int(j) for j in late]
         warn(
-            "Numbers of X should lie within what the first call showed or declared, "
-            f"but those of these columns go beyond it: {shorten(shown)}. There, they "
-            "count as the nearest known number. Declare ranges at the first call of "
-            "partial_fit (columns={column: (low, high)}), and shuffle the rows before "
-            "they are cut into chunks."
+            "Numbers of X should be within the range that the first call contained or "
+            f"declared, but these columns exceed it: {shorten(shown)}. Numbers beyond "
+            "the range are treated as its nearest end. Declare ranges in the first "
+            "call of partial_fit (columns={column: (low, high)}), and shuffle the rows "
+            "before you split them into chunks."
         )
 
 
 def _limits(
     X: NDArray, numeric: NumericColumns, columns: InputColumns
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Of each column: the least and greatest known number, and how many may pass."""
+    """Return the range of each column, and how many numbers may lie outside it."""
     low, high = np.full(X.shape[1], -np.inf), np.full(X.shape[1], np.inf)
     n_few = np.zeros(X.shape[1])
     last = numeric.n_knots - 1
     low[numeric.positions] = 2.0 * numeric.knots[:, 0]
     high[numeric.positions] = 2.0 * numeric.knots[np.arange(len(last)), last]
     n_few[numeric.positions[last > 0]] = max(_FEW, _FEW_SHARE * len(X))
-    # Columns of one value are not read: they must not vary.
+    # Columns with a single value are not read, so they must not vary.
     unread = set(range(X.shape[1])) - set(columns.categories)
     for j in unread - set(numeric.positions.tolist()):
         present = X[~np.isnan(X[:, j].astype(np.float64)), j]

@@ -1,4 +1,4 @@
-"""Rows of X, y and weights, which belong together by their positions."""
+"""Check that X, y and the weights have their rows in the same order."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from skmtl._messages import warn
 
 
 def warn_of_row_order(X: Any, **others: Any) -> None:
-    """Name what has the index of X in another order."""
+    """Warn if y or weights have the index of X in another order."""
     index = _index_of(X)
     if index is None:
         return
@@ -14,15 +14,15 @@ def warn_of_row_order(X: Any, **others: Any) -> None:
     moved = [name for name, own in indices.items() if _is_moved(own, index)]
     if moved:
         warn(
-            f"The index of {' and of '.join(moved)} has the labels of the index of X "
-            "in another order, but rows are matched by position. Pass "
-            f"{moved[0]}.loc[X.index], or {moved[0]}.set_axis(X.index) if the order is "
-            "right as it is."
+            f"{' and '.join(moved)} should have the index of X in the same order, "
+            "since rows are matched by position, but the order differs. Pass "
+            f"{moved[0]}.loc[X.index], or {moved[0]}.set_axis(X.index) if the rows are "
+            "in the right order already."
         )
 
 
 def _index_of(rows: Any) -> Any:
-    """That of pandas; None for other containers."""
+    """Return the pandas index; None for other containers."""
     return rows.index if hasattr(rows, "iloc") else None
 
 

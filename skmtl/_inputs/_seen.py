@@ -1,4 +1,4 @@
-"""What parts of X, one after another, say of its columns."""
+"""Learn the columns of an X that arrives in parts."""
 
 from dataclasses import replace
 
@@ -9,27 +9,27 @@ from skmtl._inputs._check import Codes, InputColumns, extended_codes, sorted_cod
 from skmtl._inputs._sample import FIRST_CODE_SLOT, SAMPLE_SIZE, ColumnSample, slots_of
 from skmtl._sampling import RowSample
 
-# Memory of the sample that bins are learned from.
+# Memory for the sample from which bins are learned.
 SAMPLE_BYTES = 2**27
 
 
 class ColumnsSeen:
-    """Categories in the order in which they came, counts, and a sample of the rows.
+    """Collects categories in order of arrival, their counts, and a sample of the rows.
 
-    Of a category column the counts alone are used: its codes in the sample mean nothing
-    once the categories are sorted.
+    For categorical columns, only the counts are used: their codes in the sample are no
+    longer valid once the categories are sorted.
     """
 
     def __init__(self, columns: InputColumns, n_features: int) -> None:
         self.columns, self.n_features = columns, n_features
         self.has_missing = np.zeros(n_features, dtype=bool)
-        # By the position of a category column: rows and weight in each slot.
+        # By the position of a categorical column: rows and weight in each slot.
         self.slots = {j: np.zeros((FIRST_CODE_SLOT, 2)) for j in columns.categories}
         size = min(SAMPLE_SIZE, max(1000, SAMPLE_BYTES // (8 * max(1, n_features))))
         self.rows = RowSample(size)
 
     def add(self, X: NDArray, weight: NDArray, keys: NDArray) -> None:
-        """Training rows with codes of the columns so far."""
+        """Add training rows, with the codes of the columns so far."""
         if X.dtype.kind == "f":
             self.has_missing |= np.isnan(X).any(axis=0)
         for j, codes in self.columns.categories.items():
@@ -44,7 +44,7 @@ class ColumnsSeen:
         self.rows.add(keys, X, weight)
 
     def merge(self, other: "ColumnsSeen") -> None:
-        """Add what was seen of other rows of the same columns."""
+        """Add what was collected from other rows of the same columns."""
         categories = {}
         for j, codes in self.columns.categories.items():
             theirs = other.columns.categories[j]
@@ -61,7 +61,7 @@ class ColumnsSeen:
             self.rows.add(*kept)
 
     def learned(self) -> tuple[InputColumns, ColumnSample]:
-        """The columns with sorted categories, and what the encoding is learned from."""
+        """Return columns with sorted categories, and the sample for the encoding."""
         categories = {j: sorted_codes(c) for j, c in self.columns.categories.items()}
         _, X, weight = self.rows.kept() or self._without_rows()
         slots = {}
@@ -89,6 +89,6 @@ def _padded(slots: NDArray, n_slots: int) -> NDArray:
 
 
 def _moved_slots(old: Codes, new: Codes) -> NDArray:
-    """The new slot of each old one."""
+    """Return the new slot of each old one."""
     codes = [new[value] + FIRST_CODE_SLOT for value in old]
     return np.array([*range(FIRST_CODE_SLOT), *codes], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Networks: banks of linear maps, layers on columns, stacks, trunk and heads."""
+"""Networks: banks of linear maps, column layers, stacks, trunks and heads."""
 
 from skmtl._network._banks import SparseRows, parameter_device, without_memory
 from skmtl._network._columns import ColumnEncoder, Positions, split_rows

@@ -1,4 +1,4 @@
-"""The bank, many linear maps in one call, and the small blocks around it."""
+"""The bank, which computes many linear maps in one call, and helpers around it."""
 
 import contextlib
 import math
@@ -44,8 +44,8 @@ def weighted_sum(table: Tensor, rows: SparseRows) -> Tensor:
 def transposed(rows: SparseRows, n_columns: int) -> SparseRows:
     """The columns of a CSR matrix as the rows of another.
 
-    The weighted sum of a gradient over them is the gradient of a table; autograd's
-    takes nine times as long (200 rows of 100 entries, 256 outputs).
+    The weighted sum of a gradient over them is the gradient of a table. Autograd takes
+    nine times as long (200 rows of 100 entries, 256 outputs).
     """
     indices, offsets, values = (part.cpu().numpy() for part in rows)
     shape = (len(offsets) - 1, n_columns)
@@ -55,19 +55,19 @@ def transposed(rows: SparseRows, n_columns: int) -> SparseRows:
 
 
 def without_empty(rows: SparseRows) -> tuple[Tensor, SparseRows]:
-    """Which rows have entries, and these rows alone."""
+    """The positions of the rows with entries, and a matrix of only these rows."""
     filled = rows.offsets.diff().nonzero().squeeze(1)
     offsets = torch.cat([rows.offsets[filled], rows.offsets[-1:]])
     return filled, rows._replace(offsets=offsets)
 
 
-# Where parameters are made, "cpu", or "meta": there they have sizes and no memory.
+# The device on which parameters are made: "cpu", or "meta" for sizes without memory.
 _parameter_device = ContextVar("parameter_device", default="cpu")
 
 
 @contextlib.contextmanager
 def without_memory() -> Iterator[None]:
-    """Networks that are built here have sizes alone."""
+    """Build networks that have sizes but no memory."""
     token = _parameter_device.set("meta")
     try:
         yield
@@ -76,7 +76,7 @@ def without_memory() -> Iterator[None]:
 
 
 def parameter_device() -> torch.device:
-    """Where to make parameters, whatever the caller's default device is."""
+    """The device on which to make parameters, whatever the caller's default is."""
     return torch.device(_parameter_device.get())
 
 
@@ -85,11 +85,11 @@ def empty_parameter(*shape: int) -> Tensor:
 
 
 class LinearBank(nn.Module):
-    """`n_inputs * n_readers` linear maps, each input read by `n_readers` of them.
+    """`n_inputs * n_readers` linear maps; `n_readers` of them read each input.
 
-    The maps that read the same input lie side by side in memory, so that they are the
-    columns of one product; inputs of their own go through one batched product. Linear
-    heads are one input with a reader per task, an ensemble one input per member.
+    Maps that read the same input are adjacent in memory, so one matrix product computes
+    them. Separate inputs go through one batched product. For example, linear heads are
+    one input with a reader for each task, and an ensemble has one input per member.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class LinearBank(nn.Module):
 
     @torch.no_grad()
     def initialize(self, activation: str, generator: torch.Generator) -> None:
-        """Draw as MLPClassifier does (Glorot & Bengio 2010, eq. 16, biases too)."""
+        """Draw as in MLPClassifier (Glorot & Bengio 2010, eq. 16), biases too."""
         _, in_features, _, out_features = self.weight.shape
         bound = glorot_bound(in_features, out_features, activation)
         self.weight.uniform_(-bound, bound, generator=generator)
@@ -120,13 +120,13 @@ class LinearBank(nn.Module):
 
 
 class LinearPass:
-    """The arithmetic of a `LinearBank`, forward and back, on views made once.
+    """The forward and backward computation of a `LinearBank`, on views made once.
 
-    A small network is bound by what a module and autograd take for each operation, not
-    by the operations. So all layers here have a pass beside them, with the gradient
-    written out, which training makes once and uses for all steps.
+    In a small network, the overhead of modules and autograd takes more time than the
+    operations themselves. So every layer has a pass with an explicit gradient, which
+    training makes once and uses for all steps.
 
-    What it reads and gives is (n_inputs, batch, width), and (batch, width) for a single
+    Inputs and outputs are (n_inputs, batch, width), or (batch, width) for a single
     input.
     """
 
@@ -135,8 +135,8 @@ class LinearPass:
         self.weight = self._matrices(bank.weight)
         self.bias = bank.bias.flatten() if self.n_inputs == 1 else bank.bias.flatten(2)
         self.weight_transposed = self.weight.mT
-        # Of a sparse input: the only rows of the weight's gradient that are not 0, None
-        # for any of them.
+        # For sparse input: the only rows of the weight's gradient that are not 0; None
+        # if any row can be.
         self.columns_with_gradient: Tensor | None = None
         if bank.weight.grad is not None and bank.bias.grad is not None:
             self.weight_gradient = self._matrices(bank.weight.grad)
@@ -166,7 +166,7 @@ class LinearPass:
         return product(gradient, self.weight_transposed) if wants_input else None
 
     def _backward_sparse(self, x: SparseRows, gradient: Tensor) -> None:
-        """Touch the columns of this batch and the one before, if most are empty."""
+        """If most columns are empty, update only those of this batch and the last."""
         columns = transposed(x, self.in_features)
         gradient = gradient.contiguous()
         filled, entries = without_empty(columns)
@@ -192,18 +192,18 @@ class LinearPass:
 
 
 def glorot_bound(in_features: int, out_features: int, activation: str) -> float:
-    """Bound of the uniform distribution of initial parameters."""
+    """The bound of the uniform distribution of the initial parameters."""
     factor = 2.0 if activation == "logistic" else 6.0
     return math.sqrt(factor / (in_features + out_features))
 
 
 def as_many(x: Any) -> Any:
-    """(batch, width) -> (1, batch, width), the form of many inputs."""
+    """(batch, width) -> (1, batch, width), the form for several inputs."""
     return x.unsqueeze(0) if isinstance(x, Tensor) and x.ndim == 2 else x
 
 
 def one_or_many(x: Any) -> Any:
-    """(1, batch, width) -> (batch, width), the form of a single input."""
+    """(1, batch, width) -> (batch, width), the form for a single input."""
     return x[0] if isinstance(x, Tensor) and x.ndim == 3 and len(x) == 1 else x
 
 

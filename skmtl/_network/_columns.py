@@ -1,4 +1,4 @@
-"""The first layer on a raw table: encoded columns, and the bank that reads them."""
+"""The first layer for a raw table: encoded columns, and the bank that reads them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -27,29 +27,29 @@ from skmtl._network._products import affine, weight_gradient
 
 
 class EncodedRows(NamedTuple):
-    """A batch of rows as `ColumnEncoder` gives them and `ColumnBank` reads them."""
+    """A batch of rows as `ColumnEncoder` returns them and `ColumnBank` reads them."""
 
-    # (batch, n_inputs) of the linear path, the curves and, where they are few, of the
+    # (batch, n_inputs): the linear path, the curves and, if there are few of them, the
     # categories
     numbers: Tensor
-    categories: SparseRows | None  # else entries of the table of categories
+    categories: SparseRows | None  # otherwise, entries of the table of categories
     unknown: Tensor | None  # (batch, n_categorical), 1 for a category without a row
 
 
 class Positions(NamedTuple):
-    """A batch of rows as `ColumnEncoder` places them, to be expanded."""
+    """A batch of rows as `ColumnEncoder` places them, before it expands them."""
 
-    values: Tensor  # (batch, columns): place among the bins, or row of a category
+    values: Tensor  # (batch, columns): position in the bins, or row of a category
 
 
-# What a layer may read.
+# What a layer can read.
 Features = Tensor | SparseRows | EncodedRows
 
 
 def split_rows(
     x: Tensor | SparseRows | Positions | EncodedRows, n_rows: int
 ) -> Sequence[Any]:
-    """So many rows each, the last ones fewer."""
+    """Parts of `n_rows` rows each; the last part can be smaller."""
     if isinstance(x, Positions):
         return [Positions(values) for values in x.values.split(n_rows)]
     if isinstance(x, Tensor):
@@ -73,23 +73,23 @@ def split_rows(
 
 
 def _buffer(array: NDArray) -> nn.Buffer:
-    """What never changes, and so need not be kept with the best parameters."""
+    """A constant, which does not need to be kept with the best parameters."""
     return nn.Buffer(torch.from_numpy(np.array(array)), persistent=False)
 
 
 class ColumnEncoder(nn.Module):
-    """Turns rows of X into what a `ColumnBank` reads; it has nothing to learn.
+    """Turns rows of X into the input of a `ColumnBank`; it has nothing to learn.
 
-    A number becomes its score, linear between the scores of the knots, and how far it
-    fills each bin of its column. A category is a row of a table, a missing number an
-    indicator. What no training row showed (a missing number where none was missing, an
-    unknown category where none was rare) gets the mean response of its column, which
-    for numbers is 0.
+    A number becomes its score, interpolated linearly between the scores of the knots,
+    and the degree to which it fills each bin of its column. A category becomes a row of
+    a table, and a missing number an indicator. If the training rows had no missing
+    number in a column, or no rare category, a missing number or an unknown category
+    gets the mean response of the column, which is 0 for numbers.
     """
 
-    # Of the bins relative to the scores. Between .1 and .2 did best of .02 to 1.
+    # Scale of the bins relative to the scores. From 0.02 to 1, 0.1 to 0.2 did best.
     CURVE_SCALE = 0.2
-    # Categories of all columns together up to which they are columns of the product.
+    # Up to this many categories in all columns, categories are columns of the product.
     MAX_INDICATORS = 256
 
     def __init__(self, encoding: ColumnEncoding) -> None:
@@ -103,7 +103,7 @@ class ColumnEncoder(nn.Module):
         self.numeric = _buffer(numeric.positions)
         self.first_score = _buffer(numeric.scores[:, 0].astype(np.float32))
         begin, width, rise = _bins(numeric)
-        # The columns with a curve have several bins, the others one.
+        # Columns with a curve have several bins, the others have one.
         self.curves = _Bins(begin[:n_curved], width[:n_curved], rise[:n_curved])
         self.lines = _Bins(*(part[n_curved:, :1] for part in (begin, width, rise)))
         self.bin_means = _buffer(numeric.bin_means[:n_curved].astype(np.float32))
@@ -112,7 +112,7 @@ class ColumnEncoder(nn.Module):
         self.categorical = _buffer(categorical.positions)
         self.first_slot = _buffer(categorical.first_slot)
         self.slot_row = _buffer(categorical.slot_row)
-        # Few categories are columns of one product with the numbers.
+        # A few categories are columns of the same product as the numbers.
         n_rows = len(categorical.row_column)
         self.n_indicators = n_rows if n_rows <= self.MAX_INDICATORS else 0
         shares = np.zeros((len(categorical.positions), self.n_indicators), np.float32)
@@ -122,13 +122,13 @@ class ColumnEncoder(nn.Module):
 
     @property
     def n_inputs(self) -> int:
-        """Numbers that a row becomes, its entries of a table aside."""
+        """Dense inputs of a row, not counting its entries of the table."""
         n_numbers = len(self.numeric) + len(self.missing)
         return n_numbers + self.n_curved * self.n_bins + self.n_indicators
 
     @property
     def width(self) -> int:
-        """Numbers that a row takes at the peak, those in float64 twice."""
+        """Elements of a row at peak memory; those in float64 count twice."""
         n_categories = 8 * len(self.categorical)
         return 5 * self.n_curved * self.n_bins + 5 * len(self.numeric) + n_categories
 
@@ -139,11 +139,11 @@ class ColumnEncoder(nn.Module):
         return self.expand(self.place(x), dropout, generator)
 
     def place(self, x: Tensor) -> Positions:
-        """Where each value of (batch, n_features) lies among the bins of its column.
+        """The position of each value of (batch, n_features) in the bins of its column.
 
-        What never changes in training, of the size of X in float32.
+        It never changes during training, and has the size of X in float32.
         """
-        x = x.to(torch.float64)  # differences of large numbers need it
+        x = x.to(torch.float64)  # needed for differences of large numbers
         numbers = x if self.reads_all else x.index_select(1, self.numeric)
         parts = [self.curves(numbers[:, : self.n_curved]).sum(2)]
         if self.n_curved < numbers.shape[1]:
@@ -158,7 +158,7 @@ class ColumnEncoder(nn.Module):
     def expand(
         self, x: Positions, dropout: float, generator: torch.Generator | None
     ) -> EncodedRows:
-        """What the layer reads; dropout acts on whole columns."""
+        """The input of the layer; dropout acts on whole columns."""
         n_numeric, values = len(self.numeric), x.values
         keep: Tensor | None = None
         if generator is not None:
@@ -180,13 +180,13 @@ class ColumnEncoder(nn.Module):
     def _expand_numbers(
         self, position: Tensor, keep: Tensor | None, out: Tensor
     ) -> None:
-        """Scores, indicators of missing numbers and bins, side by side."""
+        """Write scores, indicators of missing numbers and bins next to each other."""
         n_curved, n_lines = self.n_curved, position.shape[1] - self.n_curved
         n_missing = len(self.missing)
         sizes = [n_curved, n_lines, n_missing, n_curved * self.n_bins]
         scores, lines, indicators, bins = out.split(sizes, dim=1)
         bins = bins.unflatten(1, (n_curved, self.n_bins))
-        # In place, part by part: this is done for every batch of every member.
+        # In place, part by part: this runs for every batch of every member.
         torch.sub(position[:, :n_curved].unsqueeze(2), self.bin_numbers, out=bins)
         bins.clamp_(0.0, 1.0)
         torch.sum(bins * self.curves.rise, 2, out=scores)
@@ -211,9 +211,9 @@ class ColumnEncoder(nn.Module):
     def _expand_indicators(
         self, rows: Tensor, keep: Tensor | None, out: Tensor
     ) -> None:
-        """1 in the column of a category's row; its share where there is no row."""
+        """Write 1 in the column of a category's row; the shares if it has no row."""
         factors, unknown = _known_and_unknown(rows, keep)
-        # Added: a column without a row adds 0 to the first of the others.
+        # Adding is safe: a column without a row adds 0 to the first row.
         out.zero_().scatter_add_(1, rows.clamp(min=0).to(torch.int64), factors)
         if unknown is not None:
             out.addmm_(unknown, self.shares)
@@ -221,7 +221,7 @@ class ColumnEncoder(nn.Module):
     def _expand_categories(
         self, rows: Tensor, keep: Tensor | None
     ) -> tuple[SparseRows, Tensor | None]:
-        """Rows of the table, and which columns have none."""
+        """The rows of the table, and which columns have no row."""
         factors, unknown = _known_and_unknown(rows, keep)
         step = rows.shape[1]
         offsets = torch.arange(0, rows.numel() + 1, step, device=rows.device)
@@ -232,9 +232,9 @@ class ColumnEncoder(nn.Module):
 def _known_and_unknown(
     rows: Tensor, keep: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """(batch, n_categorical): 1 for a category with a row, 1 for one without, or None.
+    """(batch, n_categorical), twice: 1 for categories with a row; 1 for those without.
 
-    Times the factors of dropout.
+    The second is None if all have a row. Both are multiplied by the dropout factors.
     """
     is_unknown = rows < 0
     known = (~is_unknown).to(rows.dtype)
@@ -246,7 +246,7 @@ def _known_and_unknown(
 
 
 class _Bins(nn.Module):
-    """Bins of some columns, and by how much the score rises in each."""
+    """The bins of some columns, and the rise of the score in each bin."""
 
     def __init__(self, begin: NDArray, width: NDArray, rise: NDArray) -> None:
         super().__init__()
@@ -254,14 +254,14 @@ class _Bins(nn.Module):
         self.rise = _buffer(rise.astype(np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, n_columns) -> (batch, n_columns, n_bins): how far each is filled."""
-        # Half of the numbers, so that the difference of any two is finite.
+        """(batch, n_columns) -> (batch, n_columns, n_bins): how full each bin is."""
+        # The numbers are halved, so that the difference of any two is finite.
         filled = torch.sub(0.5 * x.unsqueeze(2), self.begin)
         return filled.div_(self.width).clamp_(0.0, 1.0).to(self.rise.dtype)
 
 
 def _bins(numeric: NumericColumns) -> tuple[NDArray, NDArray, NDArray]:
-    """(n_columns, n_bins) begin, width and rise; where no bin is, none is filled."""
+    """(n_columns, n_bins) begin, width and rise; padding bins are never filled."""
     begin, end = numeric.knots[:, :-1], numeric.knots[:, 1:]
     is_bin = np.isfinite(end)
     width = np.subtract(end, begin, where=is_bin, out=np.ones_like(begin))
@@ -270,14 +270,14 @@ def _bins(numeric: NumericColumns) -> tuple[NDArray, NDArray, NDArray]:
 
 
 class ColumnBank(nn.Module):
-    """A layer that reads encoded columns: the first of a network on a raw table.
+    """The first layer of a network for a raw table, which reads encoded columns.
 
-    The piecewise-linear encoding of Gorishniy et al. (2022, "On Embeddings for
+    It uses the piecewise-linear encoding of Gorishniy et al. (2022, "On Embeddings for
     Numerical Features in Tabular Deep Learning", equation 1), in which each bin adds to
-    those below, beside a linear path; made batch by batch. Unlike there, bins are
-    clipped at both ends, have mean 0 over the training rows, and begin at weight 0 and
-    with a small scale: the network begins as one on the linear path alone, and bends
-    where the data insist.
+    those below it, and in addition a linear path. Unlike in the paper, bins are clipped
+    at both ends, have mean 0 over the training rows, start with weight 0 and have a
+    small scale. So the network starts with the linear path alone, and learns bends as
+    far as the data support them.
     """
 
     def __init__(
@@ -290,7 +290,7 @@ class ColumnBank(nn.Module):
         self.n_categorical = n_categorical
         self.row_column = _buffer(categorical.row_column)
         self.row_share = _buffer(categorical.row_share[:, None].astype(np.float32))
-        # Inputs of the linear path, bins of the curves, categories.
+        # Numbers of inputs: of the linear path, the bins of the curves, the categories.
         self.sizes = [
             n_numeric + int(numeric.has_missing.sum()),
             numeric.n_curved * numeric.bin_means.shape[1],
@@ -306,10 +306,10 @@ class ColumnBank(nn.Module):
 
     @torch.no_grad()
     def initialize(self, activation: str, generator: torch.Generator) -> None:
-        """Draw as for a layer with an input per column; the curves begin at 0.
+        """Draw as for a layer with one input per column; the curves start at 0.
 
-        So do inputs that no training row has shown: until one does, they are as if
-        dropped.
+        Inputs that no training row has used also start at 0: until one does, they are
+        as if dropped.
         """
         bound = glorot_bound(self.n_columns, self.bias.shape[3], activation)
         if self.is_shown is None:
@@ -327,7 +327,7 @@ class ColumnBank(nn.Module):
 
 
 class ColumnPass:
-    """The arithmetic of a `ColumnBank`, see `LinearPass`."""
+    """The forward and backward computation of a `ColumnBank`, see `LinearPass`."""
 
     def __init__(self, bank: ColumnBank) -> None:
         self.n_inputs, self.n_readers = 1, bank.weight.shape[2]

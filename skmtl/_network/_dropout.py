@@ -1,14 +1,14 @@
-"""Dropout from generators of our own."""
+"""Dropout with our own random generators."""
 
 import torch
 from torch import Tensor
 
 
 class DropoutStock:
-    """Factors of dropout for the next steps, drawn together.
+    """Dropout factors for the next steps, drawn together.
 
-    For a small layer the calls take longer than the drawing, and keep other threads
-    from Python.
+    For a small layer, the calls take longer than the drawing, and keep other threads
+    from running Python.
     """
 
     MAX_STEPS = 16
@@ -19,12 +19,12 @@ class DropoutStock:
         self._factors: dict[tuple[int, float], list[Tensor]] = {}
 
     def begin(self, n_steps: int) -> None:
-        """Before so many steps: the state of the generator is all that is known."""
+        """Start anew before `n_steps` steps, from the state of the generator alone."""
         self.n_steps = min(n_steps, self.MAX_STEPS)
         self._factors.clear()
 
     def forget(self) -> None:
-        """When rates change: what is left of others would fill the memory."""
+        """Drop the stock when rates change: unused factors would fill the memory."""
         self._factors.clear()
 
     def take(self, x: Tensor, rate: float) -> Tensor | None:
@@ -41,7 +41,7 @@ class DropoutStock:
 
 
 def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """Inverted dropout from a generator of our own; without one, nothing is dropped."""
+    """Inverted dropout with our own generator; without one, nothing is dropped."""
     keep = dropout_factors(x, rate, generator)
     return x if keep is None else x * keep
 
@@ -49,11 +49,11 @@ def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> 
 def dropout_factors(
     x: Tensor, rate: float, generator: torch.Generator | None
 ) -> Tensor | None:
-    """0 for what is dropped, what makes up for it for the rest; None for no dropout.
+    """Factors of inverted dropout, 0 for dropped elements; None without dropout.
 
-    Eight random bits decide on each element: the rate is rounded to a multiple of
-    1/256, and what makes up for it is exact. bernoulli_ draws a double for each, which
-    takes twelve times as long.
+    Eight random bits decide on each element, so the rate is rounded to a multiple of
+    1/256. The factor for the other elements is exact for that rate. bernoulli_ draws a
+    double for each element, which takes twelve times as long.
     """
     if generator is None or rate == 0:
         return None

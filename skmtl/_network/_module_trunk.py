@@ -1,4 +1,4 @@
-"""The trunk that is a torch.nn.Module of the user's own, a copy for each bank."""
+"""A trunk made of the user's own torch.nn.Module, with a copy for each bank."""
 
 import contextlib
 import copy
@@ -19,7 +19,7 @@ _random_lock = threading.RLock()
 
 
 def _begin_anew_in_child() -> None:
-    """After a fork: another thread of the parent may have had the lock."""
+    """Replace the lock after a fork: another thread of the parent may hold it."""
     global _random_lock
     _random_lock = threading.RLock()
 
@@ -31,7 +31,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
 class ModuleTrunk(nn.Module):
     """Modules that read the same rows, side by side.
 
-    In training mode during a step with dropout alone, so that batch statistics are
+    They are in training mode only during a step with dropout. Batch statistics are
     learned there and used everywhere else.
     """
 
@@ -42,7 +42,7 @@ class ModuleTrunk(nn.Module):
         self.banks = nn.ModuleList(modules)
         self.input_shape = input_shape
         self.scale = scale
-        for module in modules:  # lazy ones get their parameters
+        for module in modules:  # lazy modules get their parameters
             _run_dry(module.eval(), input_shape)
         measured = _measure(modules[0], input_shape)
         self.width = measured.width
@@ -53,11 +53,11 @@ class ModuleTrunk(nn.Module):
 
     @property
     def n_layers(self) -> int:
-        """Children with parameters, which can be frozen one by one."""
+        """Number of children with parameters, which can be frozen one by one."""
         return len(self._layers(self.banks[0]))
 
     def frozen_parameters(self, n_layers: int) -> list[nn.Parameter]:
-        """Those of the first layers, and what the user has frozen for good."""
+        """The parameters of the first layers, and those that the user has frozen."""
         if n_layers >= self.n_layers:
             return list(self.parameters())
         frozen = [p for p in self.parameters() if not p.requires_grad]
@@ -78,25 +78,25 @@ class ModuleTrunk(nn.Module):
     def copy_banks(
         self, banks: Sequence[int], source: "ModuleTrunk", source_banks: Sequence[int]
     ) -> None:
-        """Take over modules of another trunk."""
+        """Copy modules of another trunk."""
         for bank, source_bank in zip(banks, source_banks, strict=True):
             self.banks[bank] = copy.deepcopy(source.banks[source_bank])
 
     def with_banks(self, n_banks: int) -> "ModuleTrunk":
-        """A trunk of so many copies of the first module."""
+        """A trunk of `n_banks` copies of the first module."""
         modules = [copy.deepcopy(self.banks[0]) for _ in range(n_banks)]
         return ModuleTrunk(modules, self.input_shape, self.scale)
 
 
 class ModulePass:
-    """The arithmetic of a `ModuleTrunk`; the way back is autograd's."""
+    """The computation of a `ModuleTrunk`, with autograd for the backward pass."""
 
     def __init__(self, trunk: ModuleTrunk, n_frozen_layers: int = 0) -> None:
         self.trunk = trunk
         frozen = {id(p) for p in trunk.frozen_parameters(n_frozen_layers)}
         self.parameters = [p for p in trunk.parameters() if id(p) not in frozen]
         self.is_frozen = not self.parameters
-        # Without parameters there may still be dropout, or statistics to learn.
+        # Without parameters there can still be dropout, or statistics to learn.
         self.only_predicts = n_frozen_layers >= trunk.n_layers
         modules = list(trunk.modules())
         self.dropouts = [m for m in modules if isinstance(m, OwnDropout)]
@@ -115,7 +115,7 @@ class ModulePass:
     ) -> Tensor:
         """(batch, n_features) -> ([n_banks,] batch, width).
 
-        Frozen layers do what they do in prediction.
+        Frozen layers work as in prediction.
         """
         x = x.unflatten(1, self.trunk.input_shape)
         if self.trunk.scale != 1.0:
@@ -131,13 +131,13 @@ class ModulePass:
 
     def _run(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         with self._mode(x, generator):
-            # A copy each: a module may work in place, and x may be the user's own.
+            # Copies, since a module can work in place and x can be the user's own.
             parts = [module(x.clone()) for module in self.trunk.banks]
         return parts[0] if len(parts) == 1 else torch.stack(parts)
 
     @contextlib.contextmanager
     def _mode(self, x: Tensor, generator: torch.Generator | None) -> Iterator[None]:
-        """Training mode where there is a generator, all random numbers from it."""
+        """Training mode if there is a generator, which gives all random numbers."""
         trunk = self.trunk
         if generator is None:
             yield
@@ -168,8 +168,8 @@ class ModulePass:
         (out,) = tape
         if not out.requires_grad:
             raise ValueError(
-                "The output of the trunk must depend on its parameters, but torch sees "
-                "no gradient. Compute it without torch.no_grad and detach, or use "
+                "The output of the trunk must depend on its parameters, but it has no "
+                "gradient. Do not use torch.no_grad or detach in the trunk, or use "
                 "freeze='trunk'."
             )
         gradients = torch.autograd.grad(
@@ -184,7 +184,7 @@ class ModulePass:
 
 
 class OwnDropout(nn.Dropout):
-    """Dropout from the generator that a pass gives it for the time of a step."""
+    """Dropout with the generator that a pass sets for the duration of a step."""
 
     generator: torch.Generator | None = None
 
@@ -216,8 +216,8 @@ def _factory(trunk: Any) -> Callable[..., nn.Module]:
     if hasattr(trunk, "build"):
         if isinstance(trunk, type):
             raise ValueError(
-                f"trunk must be a spec object; got the class {trunk.__name__}. Make an "
-                f"object of it: {trunk.__name__}()."
+                f"trunk must be a spec object; got the class {trunk.__name__}. Pass an "
+                f"object: {trunk.__name__}()."
             )
         build: Callable[..., nn.Module] = trunk.build
         return build
@@ -230,47 +230,47 @@ def _make(
     generator: torch.Generator,
 ) -> nn.Module:
     try:
-        # Of the CPU the generator is seeded; the network is moved later.
+        # The generator is for the CPU; the network is moved to its device later.
         with torch.device(parameter_device()):
             module = make(input_shape, generator)
     except TypeError as error:
-        if isinstance(error, ValueError):  # a parameter of the spec is not legal
+        if isinstance(error, ValueError):  # an invalid parameter of the spec
             raise
         raise ValueError(
-            "trunk must be a module, or make one from (input_shape, generator); called "
-            f"with {input_shape} and a generator it raised {error!r}. Wrap it in a "
-            "function of these two."
+            "trunk must be a module, or a callable trunk(input_shape, generator) that "
+            f"makes one; called with {input_shape} and a generator, it raised "
+            f"{error!r}. Wrap it in a function of these two arguments."
         ) from error
     if not isinstance(module, nn.Module):
         raise ValueError(
-            "trunk must make a torch.nn.Module, but made an object of type "
+            "trunk must make a torch.nn.Module, but it made an object of type "
             f"{type(module).__name__}. Return the module."
         )
-    # A factory may return the same module again and again.
+    # A factory can return the same module every time.
     module = copy.deepcopy(module).float()
     if parameter_device().type == "cpu":
         module = module.cpu()
     for parent in list(module.modules()):
-        for name, child in list(parent._modules.items()):  # also one that comes twice
+        for name, child in list(parent._modules.items()):  # also repeated children
             if type(child) is nn.Dropout and child.p < 1:
                 setattr(parent, name, OwnDropout(child.p))
     return module
 
 
 class _Measured(NamedTuple):
-    """What a dry run tells of a module."""
+    """What a dry run measures of a module."""
 
     width: int
     work_per_row: int  # multiply-adds
-    units_per_row: int  # numbers that its layers give
-    draws_globally: bool  # in training, from torch's global generator
+    units_per_row: int  # elements that its layers return
+    draws_globally: bool  # whether it draws from torch's global generator in training
 
 
 @torch.no_grad()
 def _run_dry(module: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Run a module on two rows; returns the width of what it gives."""
+    """Run a module on two rows; returns the width of its output."""
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    # As in training, whatever the caller's default or autocast is.
+    # As in training, whatever the caller's default dtype or autocast mode is.
     x = torch.zeros(2, *input_shape, device=device, dtype=torch.float32)
     try:
         with contextlib.ExitStack() as stack:
@@ -279,16 +279,16 @@ def _run_dry(module: nn.Module, input_shape: tuple[int, ...]) -> int:
             out = module(x)
     except Exception as error:
         raise ValueError(
-            f"The trunk must read rows of shape {input_shape}, but with a batch of "
-            f"shape {tuple(x.shape)} it raised {error!r}. Make it fit the rows of X, "
-            "or X fit the trunk."
+            f"The trunk must read rows of shape {input_shape}, but for a batch of "
+            f"shape {tuple(x.shape)} it raised {error!r}. Change the trunk or the "
+            "shape of X, so that they match."
         ) from error
     _check_output(out, tuple(x.shape))
     return int(out.shape[1])
 
 
 def _measure(module: nn.Module, input_shape: tuple[int, ...]) -> _Measured:
-    """What a copy does in training mode."""
+    """Measure a copy of the module in training mode."""
     probe, n_units = copy.deepcopy(module).train(), 0
 
     def count(module: nn.Module, args: Any, out: Any) -> None:
@@ -302,7 +302,7 @@ def _measure(module: nn.Module, input_shape: tuple[int, ...]) -> _Measured:
         with FlopCounterMode(display=False) as counter:
             width = _run_dry(probe, input_shape)
         draws_globally = not torch.equal(before, torch.get_rng_state())
-    # Of two rows, an addition for each multiplication.
+    # The counts are for two rows, with an addition for each multiplication.
     return _Measured(
         width, counter.get_total_flops() // 4, n_units // 2, draws_globally
     )
@@ -312,18 +312,19 @@ def _check_output(out: Any, input_shape: tuple[int, ...]) -> None:
     advice = "End it with torch.nn.Flatten() or a linear layer."
     if not isinstance(out, Tensor):
         raise ValueError(
-            f"The trunk must give a tensor (batch, width); got an object of type "
-            f"{type(out).__name__} for a batch of shape {input_shape}. Return the "
-            "features alone."
+            f"The trunk must return a tensor (batch, width); got an object of type "
+            f"{type(out).__name__} for a batch of shape {input_shape}. Return only the "
+            "features."
         )
     if out.ndim != 2 or len(out) != input_shape[0] or out.shape[1] == 0:
         raise ValueError(
-            f"The trunk must give (batch, width), but gave {tuple(out.shape)} for a "
-            f"batch of shape {input_shape}. {advice}"
+            f"The trunk must return a tensor (batch, width); got shape "
+            f"{tuple(out.shape)} for a batch of shape {input_shape}. {advice}"
         )
     if out.dtype != torch.float32:
         raise ValueError(
-            f"The trunk must give float32 for float32 rows; got {out.dtype}. {advice}"
+            f"The trunk must return float32 for float32 rows; got {out.dtype}. Convert "
+            "its output with .float()."
         )
 
 
@@ -331,7 +332,7 @@ def _check_output(out: Any, input_shape: tuple[int, ...]) -> None:
 def seeded_global_generators(
     generator: torch.Generator, device: torch.device
 ) -> Iterator[None]:
-    """Let torch's global generators draw what `generator` says, then put them back."""
+    """Seed torch's global generators from `generator`, and restore them at the end."""
     seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
     is_cuda = device.type == "cuda"
     with _random_lock, torch.random.fork_rng([device] if is_cuda else []):

@@ -1,4 +1,4 @@
-"""The network: trunks that read the input, heads that read the trunks."""
+"""The network: trunks that read the input, and heads that read the trunks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,11 +18,11 @@ from skmtl._outputs import OutputKind, output_groups
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network is made of."""
+    """The sizes and settings that define a network."""
 
     sharing: str  # the spec that builds it
     n_features: int
-    n_bins: int | None  # of the input layer, None for a linear layer
+    n_bins: int | None  # of the input layer; None for a linear layer
     outputs: tuple[OutputKind, ...]  # per task
     hidden_layer_sizes: tuple[int, ...]
     head_hidden_layer_sizes: tuple[int, ...]
@@ -30,36 +30,36 @@ class Architecture:
     dropout: float
     input_dropout: float
     n_members: int
-    trunk: str | None = None  # a module of the user's own, in place of hidden layers
+    trunk: str | None = None  # a module of the user's own, instead of hidden layers
     input_shape: tuple[int, ...] | None = None  # of a row that such a module reads
     # What the input layer has learned from the training rows.
     encoding: ColumnEncoding | None = field(default=None, compare=False, repr=False)
-    # Makes so many banks of the user's own trunk.
+    # Makes the given number of banks of the user's own trunk.
     make_trunk: Callable[[int, torch.Generator], ModuleTrunk] | None = field(
         default=None, compare=False, repr=False
     )
 
 
 class Tape(NamedTuple):
-    """What the layers of a forward pass read and gave."""
+    """What the layers of a forward pass read and returned."""
 
     trunk: list[Any]
     heads: list[list[Record]]  # of each group of tasks
 
 
 class TrunkAndHeads(nn.Module):
-    """`n_trunks` trunks per member, 1 for all tasks or one each, and a head per task.
+    """Trunks and heads: per member, one trunk or one per task, and a head per task.
 
-    `encode` and `decode` are the seam between the two. Trunk m * n_trunks + t belongs
-    to member m; with the trunk `()` the features are the input itself.
+    `encode` computes the trunks and `decode` the heads. Trunk m * n_trunks + t belongs
+    to member m. If there is no hidden layer, the features are the input itself.
     """
 
     def __init__(
         self, architecture: Architecture, n_trunks: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        # What made the trunk may be large, and is not needed again; nor is what the
-        # first layer begins with.
+        # The maker of the trunk can be large and is not needed again, nor are the
+        # initial settings of the first layer.
         encoding = architecture.encoding
         if encoding is not None:
             encoding = replace(encoding, is_shown=None)
@@ -92,25 +92,25 @@ class TrunkAndHeads(nn.Module):
 
     @property
     def like(self) -> Tensor:
-        """A parameter of the device and precision that rows are read in.
+        """A parameter with the device and precision in which rows are read.
 
-        Not of the trunk: a module of the user's own may have any.
+        It is not from the trunk: a module of the user's own can have any precision.
         """
         return next(self.heads.parameters())
 
     @property
     def n_features_out(self) -> int:
-        """Features of all trunks."""
+        """Number of features of all trunks."""
         return self.n_members * self.n_trunks * self.trunk.width
 
     @property
     def work_per_row(self) -> int:
-        """Multiply-adds of a forward pass, roughly."""
+        """Approximate number of multiply-adds of a forward pass."""
         return sum(stack.work_per_row for stack in self._stacks())
 
     @property
     def units_per_row(self) -> int:
-        """Numbers that the layers give for a row."""
+        """Number of elements that the layers return for a row."""
         n_encoded = 0 if self.columns is None else self.columns.width
         return n_encoded + sum(stack.units_per_row for stack in self._stacks())
 
@@ -118,20 +118,20 @@ class TrunkAndHeads(nn.Module):
         return [self.trunk, *cast(list[BankStack], list(self.heads))]
 
     def take_trunk(self, source: "TrunkAndHeads") -> None:
-        """Begin with the trunk of another network, of which all tasks share one."""
+        """Start with the trunk of another network, whose tasks all share one trunk."""
         if self.trunk.width != source.trunk.width:
             raise ValueError(
-                f"The trunk must have the width of the one taken over, "
-                f"{source.trunk.width}; got {self.trunk.width}. Make it as it was."
+                f"The trunk must have the same width as the trunk it starts from, "
+                f"{source.trunk.width}; got {self.trunk.width}. Use the same trunk."
             )
         banks = range(self.n_members * self.n_trunks)
         source_banks = [bank // self.n_trunks for bank in banks]
         self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
 
     def take_task(self, task: int, source: "TrunkAndHeads", source_task: int) -> None:
-        """Take over a task of another network: its head, and the trunk that it reads.
+        """Take over a task of another network: its head and the trunk that it reads.
 
-        A trunk that all tasks share is that of the last one.
+        If all tasks share a trunk, the one of the last task is used.
         """
         head, banks = self._banks_of(task)
         source_head, source_banks = source._banks_of(source_task)
@@ -142,15 +142,15 @@ class TrunkAndHeads(nn.Module):
 
     @property
     def can_be_divided(self) -> bool:
-        """Whether `part` can take it apart: not where there is code of the user's.
+        """Whether `part` can divide it, which needs a network without user code.
 
-        A module may draw from torch's global generator, which threads would share.
+        A module can draw from torch's global generator, which threads would share.
         """
         is_own = type(self) is TrunkAndHeads
         return is_own and not isinstance(self.trunk, ModuleTrunk)
 
     def part(self, members: Sequence[int], tasks: Sequence[int]) -> "TrunkAndHeads":
-        """A copy of some members (all tasks, or some separate ones) as a network."""
+        """A copy of some members as a network, with all or some separate tasks."""
         outputs = tuple(self.architecture.outputs[t] for t in tasks)
         architecture = replace(
             self.architecture, n_members=len(members), outputs=outputs
@@ -158,7 +158,7 @@ class TrunkAndHeads(nn.Module):
         n_trunks = len(tasks) if self.n_trunks > 1 else 1
         part = TrunkAndHeads(architecture, n_trunks, torch.Generator())
         part = part.to(self.like.device)
-        if self.like.dtype != torch.float32:  # the user has converted it
+        if self.like.dtype != torch.float32:  # the user has converted the network
             part = part.to(self.like.dtype)
         self.copy_to_part(part, members, tasks)
         return part
@@ -166,21 +166,21 @@ class TrunkAndHeads(nn.Module):
     def copy_to_part(
         self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
     ) -> None:
-        """Bring up to date what `part` gave for these members and tasks."""
+        """Update a network that `part` returned for these members and tasks."""
         for own, banks, other, other_banks in self._shared_with(part, members, tasks):
             other.copy_banks(other_banks, own, banks)
 
     def copy_from_part(
         self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
     ) -> None:
-        """The way back."""
+        """Update these members and tasks from a network that `part` returned."""
         for own, banks, other, other_banks in self._shared_with(part, members, tasks):
             own.copy_banks(banks, other, other_banks)
 
     def _shared_with(
         self, part: "TrunkAndHeads", members: Sequence[int], tasks: Sequence[int]
     ) -> Iterator[tuple[Any, list[int], Any, range]]:
-        """Each stack with its banks, and the part's with its own."""
+        """Pairs of a stack of this network and one of the part, with their banks."""
         trunks = tasks if self.n_trunks > 1 else [0]
         banks = [m * self.n_trunks + t for m in members for t in trunks]
         yield self.trunk, banks, part.trunk, range(len(banks))
@@ -195,7 +195,7 @@ class TrunkAndHeads(nn.Module):
             yield own, banks, head, range(len(banks))
 
     def _banks_of(self, task: int) -> tuple[BankStack, list[int]]:
-        """The stack of heads with a task, and the task's banks in it."""
+        """The stack of heads that contains a task, and the task's banks in it."""
         for group, head in zip(self.groups, self.heads, strict=True):
             if task in group.tasks:
                 n_tasks, position = len(group.tasks), group.tasks.index(task)
@@ -219,7 +219,7 @@ class TrunkAndHeads(nn.Module):
     ) -> Tensor:
         """Rows of X -> logits (n_members, batch, n_logits).
 
-        Dropout is applied where a generator is given.
+        Dropout is applied if a generator is given.
         """
         network_pass = NetworkPass(self)
         return network_pass.forward(network_pass.read(x, generator), generator)
@@ -269,16 +269,16 @@ def _pass_of(
 
 
 class NetworkPass:
-    """The arithmetic of a `TrunkAndHeads`, see `skmtl._network._banks.LinearPass`.
+    """The computation of a `TrunkAndHeads`, see `skmtl._network._banks.LinearPass`.
 
-    Features of a single trunk are (batch, width) here. To be made anew after the
+    Features of a single trunk are (batch, width) here. Make a new pass after the
     parameters or their gradients have moved in memory. The first `n_frozen_layers` of
-    the trunk do what they do in prediction, and get no gradient.
+    the trunk work as in prediction, and get no gradient.
     """
 
     def __init__(self, network: TrunkAndHeads, n_frozen_layers: int = 0) -> None:
         self.columns = network.columns
-        # What the first layer reads is its own affair if it is frozen.
+        # If the first layer is frozen, its input is not dropped either.
         is_frozen = n_frozen_layers > 0
         self.input_dropout = 0.0 if is_frozen else network.input_dropout
         self.full_input_dropout = self.input_dropout
@@ -291,7 +291,7 @@ class NetworkPass:
         self.groups = network.groups
 
     def scale_dropout(self, scale: float) -> None:
-        """Drop a share of what the architecture says; not in a user's own module."""
+        """Multiply all dropout rates by `scale`, except in a user's own module."""
         self.input_dropout = scale * self.full_input_dropout
         for stack in (self.trunk, *self.heads):
             if isinstance(stack, StackPass):
@@ -302,7 +302,7 @@ class NetworkPass:
         x: Tensor | SparseRows | Positions,
         generator: torch.Generator | None = None,
     ) -> Features:
-        """Rows of X -> what the first layer reads, after the input's dropout."""
+        """Rows of X -> the input of the first layer, after input dropout."""
         if isinstance(x, Positions):
             encoder = cast(ColumnEncoder, self.columns)
             return encoder.expand(x, self.input_dropout, generator)
@@ -320,9 +320,9 @@ class NetworkPass:
         generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
     ) -> Tensor:
-        """What `read` gave -> logits (n_members, batch, n_logits).
+        """The result of `read` -> logits (n_members, batch, n_logits).
 
-        What `backward` needs is written to the `tape`.
+        Writes what `backward` needs to the `tape`.
         """
         return self.decode(self.encode(x, generator, tape), generator, tape)
 
@@ -332,7 +332,7 @@ class NetworkPass:
         generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
     ) -> Features:
-        """What `read` gave -> ([n_members * n_trunks,] batch, width)."""
+        """The result of `read` -> ([n_members * n_trunks,] batch, width)."""
         if self.trunk is None:
             return x
         records = None if tape is None else tape.trunk
@@ -377,7 +377,7 @@ class NetworkPass:
         return self.trunk is None or self.n_trunks == 1 or len(tasks) == self.n_trunks
 
     def _read_by(self, tasks: tuple[int, ...], features: Features) -> Features:
-        """Features that the heads of these tasks read: (inputs, batch, width)."""
+        """The features that the heads of these tasks read: (inputs, batch, width)."""
         if not isinstance(features, Tensor) or self._reads_all(tasks):
             return features
         by_task = features.unflatten(0, (self.n_members, self.n_trunks))
@@ -386,7 +386,7 @@ class NetworkPass:
         return read
 
     def _written_by(self, tasks: tuple[int, ...], gradient: Tensor) -> Tensor:
-        """The gradient of all features from that of what these tasks read."""
+        """The gradient of all features, from that of the features these tasks read."""
         if self._reads_all(tasks):
             return gradient
         by_task = as_many(gradient).unflatten(0, (self.n_members, len(tasks)))

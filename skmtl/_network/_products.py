@@ -1,8 +1,8 @@
-"""The products of a linear layer in float32, each by the fastest kernel at hand.
+"""The matrix products of a linear layer in float32, each with the fastest kernel.
 
-MKL, which torch calls, uses half of the width of vectors on AMD's processors with
-AVX-512: there the kernels of oneDNN, which torch brings as well, take half the time of
-a large product. With AVX2, MKL is ahead by 10 to 40 %.
+On AMD processors with AVX-512, MKL, which torch calls, uses only half the vector width.
+There, the kernels of oneDNN, which torch also includes, take half the time for a large
+product. With AVX2, MKL is 10 to 40 % faster.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from skmtl._cleanup import at_the_end
 
-# Multiply-adds from which oneDNN makes up for what it takes to be called, and for the
-# copy of a transposed matrix.
+# Smallest numbers of multiply-adds for which oneDNN makes up for the cost of the call,
+# and for the copy of a transposed matrix.
 MIN_WORK = 1_500_000
 MIN_TRANSPOSED_WORK = 5_000_000
-# Up to so many outputs, MKL computes columns in half the time of rows.
+# Up to this many outputs, MKL computes columns in half the time of rows.
 NARROW = 16
 
 _thread = threading.local()
@@ -31,10 +31,10 @@ _IS_FASTER = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 @contextlib.contextmanager
 def without_derivatives(device: torch.device) -> Iterator[None]:
-    """Where nobody asks for derivatives, and precision is float32 throughout.
+    """A context in which nobody needs derivatives, and the precision stays float32.
 
     The kernels of oneDNN have no derivatives, forward or backward, and cannot be
-    traced: outside of this context, products are those of torch.
+    traced. Outside this context, all products use torch's own kernels.
     """
     may_use_onednn = getattr(_thread, "may_use_onednn", False)
     has_grad = torch.is_grad_enabled()
@@ -125,7 +125,7 @@ def _can_use_onednn(a: Tensor) -> bool:
 def _onednn(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     if not (b.is_contiguous() or b.T.is_contiguous()):
         # Some columns of a matrix: oneDNN has no fast kernel that reads them in place,
-        # and takes a thousand times as long.
+        # and would take a thousand times as long.
         b = b.contiguous()
     result: Any = torch.ops.mkldnn._linear_pointwise(a, b.T, bias, "none", [], "")
     return result

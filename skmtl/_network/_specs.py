@@ -1,4 +1,4 @@
-"""What tells one spec, trunk or parameter from another: its type and its parameters."""
+"""Identifying specs, trunks and parameters by their type and their parameters."""
 
 import functools
 import inspect
@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator
 def describe(value: Any) -> str:
     """Text that is the same in another process, whatever scikit-learn's settings are.
 
-    Of scikit-learn's objects the type and the parameters that are not defaults, of
-    functions and classes where they are defined, of other things what they print.
+    It has the type and the non-default parameters of scikit-learn objects, the location
+    of functions and classes, and the repr of anything else.
     """
     if isinstance(value, functools.partial):
         return f"partial({describe(value.func)}, {value.args}, {value.keywords})"
@@ -43,5 +43,5 @@ def _is_same(value: Any, default: Any) -> bool:
 
 
 def without_addresses(text: str) -> str:
-    """Text that is the same in another process."""
+    """Text without memory addresses, so that it is the same in another process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)

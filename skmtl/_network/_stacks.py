@@ -1,4 +1,4 @@
-"""Stacks of banks, with activations and dropout between them."""
+"""Stacks of banks, with activations and dropout between the layers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,7 +22,7 @@ from skmtl._network._dropout import DropoutStock, dropout_factors
 
 aten = torch.ops.aten
 
-# In place where the gradient needs the output alone: large layers are bound by memory.
+# In place if the gradient needs only the output: large layers are bound by memory.
 ACTIVATIONS = {
     "identity": lambda x: x,
     "logistic": torch.sigmoid_,
@@ -31,7 +31,7 @@ ACTIVATIONS = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
-# Gradient of the input, in place of that of the output, from the input and the output.
+# Gradient of the input, which replaces that of the output, from the input and output.
 ACTIVATION_GRADIENTS = {
     "identity": lambda gradient, x, out: gradient,
     "logistic": lambda gradient, x, out: aten.sigmoid_backward.grad_input(
@@ -49,9 +49,9 @@ ACTIVATION_GRADIENTS = {
 
 
 class BankStack(nn.Module):
-    """Layers of banks; the first reads `n_inputs` inputs, later ones their own bank.
+    """Layers of banks; the first reads `n_inputs` inputs, the others their own bank.
 
-    With an `encoding`, the first reads `EncodedRows`.
+    With an `encoding`, the first layer reads `EncodedRows`.
     """
 
     def __init__(
@@ -85,28 +85,28 @@ class BankStack(nn.Module):
 
     @property
     def n_layers(self) -> int:
-        """Layers, which can be frozen one by one."""
+        """Number of layers, which can be frozen one by one."""
         return len(self.layers)
 
     @property
     def work_per_row(self) -> int:
-        """Multiply-adds of a forward pass, roughly."""
+        """Approximate number of multiply-adds of a forward pass."""
         return sum(p.numel() for p in self.parameters())
 
     @property
     def units_per_row(self) -> int:
-        """Numbers that the layers give: a bias has an element for each."""
+        """Number of elements that the layers return: one for each element of a bias."""
         return sum(cast(Tensor, layer.bias).numel() for layer in self.layers)
 
     def frozen_parameters(self, n_layers: int) -> list[nn.Parameter]:
-        """Those of the first layers."""
+        """The parameters of the first layers."""
         return [p for layer in self.layers[:n_layers] for p in layer.parameters()]
 
     @torch.no_grad()
     def copy_banks(
         self, banks: Sequence[int], source: "BankStack", source_banks: Sequence[int]
     ) -> None:
-        """Take over the parameters of banks of another stack of the same sizes."""
+        """Copy the parameters of banks of another stack with the same sizes."""
         pairs = zip(self.parameters(), source.parameters(), strict=True)
         for parameter, other in pairs:
             own = _by_bank(parameter)
@@ -115,9 +115,9 @@ class BankStack(nn.Module):
             parameter.copy_(by_input.transpose(1, 2))
 
     def forward(self, x: Features, generator: torch.Generator | None) -> Tensor:
-        """(n_inputs, batch, in) -> (n_banks, batch, out) of the activated last layer.
+        """(n_inputs, batch, in) -> (n_banks, batch, out), after the last activation.
 
-        Without `activate_last`, the last layer's (inputs, batch, readers * out).
+        Without `activate_last`, the result is (inputs, batch, readers * out).
         """
         out: Tensor = as_many(StackPass(self).forward(one_or_many(x), generator))
         return out
@@ -129,16 +129,16 @@ def _by_bank(parameter: Tensor) -> Tensor:
 
 
 class Record(NamedTuple):
-    """What a layer read and gave in a forward pass, for the way back."""
+    """What a layer read and returned in a forward pass, for the backward pass."""
 
     x: Features
     out: Tensor
     activated: Tensor | None  # None for a last layer without activation
-    keep: Tensor | None  # factors of dropout
+    keep: Tensor | None  # dropout factors
 
 
 class StackPass:
-    """The arithmetic of a `BankStack`, see `LinearPass`."""
+    """The forward and backward computation of a `BankStack`, see `LinearPass`."""
 
     def __init__(self, stack: BankStack, n_frozen_layers: int = 0) -> None:
         self.layers: list[Any] = [
@@ -160,9 +160,9 @@ class StackPass:
         generator: torch.Generator | DropoutStock | None,
         tape: list[Record] | None = None,
     ) -> Tensor:
-        """As `BankStack`; what `backward` needs is appended to the `tape`.
+        """As `BankStack`; appends what `backward` needs to the `tape`.
 
-        Frozen layers do what they do in prediction.
+        Frozen layers work as in prediction.
         """
         for i, layer in enumerate(self.layers):
             out = layer.forward(x)

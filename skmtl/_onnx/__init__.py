@@ -1,4 +1,4 @@
-"""A fitted estimator as an ONNX model."""
+"""Export a fitted estimator as an ONNX model."""
 
 from skmtl._onnx._to_onnx import to_onnx
 

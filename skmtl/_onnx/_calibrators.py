@@ -13,7 +13,7 @@ ZERO, ONE = np.float64(0), np.float64(1)
 
 
 def aligned(graph: Graph, p: str, own: NDArray, everywhere: NDArray) -> str:
-    """(n, n_classes) with the columns of all classes, 0 for those that lack."""
+    """Return (n, n_classes) with a column for every class, 0 for absent ones."""
     if np.array_equal(own, everywhere):
         return p
     places = np.zeros((len(own), len(everywhere)))
@@ -22,20 +22,20 @@ def aligned(graph: Graph, p: str, own: NDArray, everywhere: NDArray) -> str:
 
 
 def mean_of_tables(graph: Graph, tables: Sequence[str]) -> str:
-    """Of probabilities of several estimators."""
+    """Return the mean of the probabilities of several estimators."""
     if len(tables) == 1:
         return tables[0]
     return graph("ReduceMean", graph.stack(tables, axis=0), np.array([0]), keepdims=0)
 
 
 def uniform(graph: Graph, p: str, n_classes: int) -> str:
-    """The same probability for all classes; NaN in the rows where p has NaN."""
+    """Return the same probability for all classes; NaN in rows where p has NaN."""
     zero = graph.zero_or_nan(p, 1)
     return graph("Add", zero, np.full((1, n_classes), 1 / n_classes))
 
 
 def calibrated(graph: Graph, p: str, calibrator: Calibrator, n_classes: int) -> str:
-    """What `Calibrator.calibrate` gives."""
+    """Return the result of `Calibrator.calibrate`."""
     if calibrator.method == "temperature":
         scores = graph("Log", graph("Add", p, np.float64(_LEAST)))
         beta = np.float64(calibrator.parts[0].beta_)
@@ -56,7 +56,7 @@ def calibrated(graph: Graph, p: str, calibrator: Calibrator, n_classes: int) -> 
 
 
 def _part(graph: Graph, p: str, part: Any, method: str) -> str:
-    """(n,): what the calibrator of one class gives."""
+    """Return (n,): the output of the calibrator of one class."""
     if method == "isotonic":
         return _interpolated(graph, p, part.X_thresholds_, part.y_thresholds_)
     clipped = graph("Clip", p, np.float64(_EPS), np.float64(1 - _EPS))
@@ -66,7 +66,7 @@ def _part(graph: Graph, p: str, part: Any, method: str) -> str:
 
 
 def _interpolated(graph: Graph, p: str, x: NDArray, y: NDArray) -> str:
-    """Linear between the knots (x, y), constant beyond them."""
+    """Interpolate linearly between the knots (x, y); constant beyond them."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     if len(x) == 1:
         return graph("Add", graph("Mul", p, ZERO), y[0])

@@ -1,4 +1,4 @@
-"""A fitted estimator as an ONNX model: which rows it reads, what it gives."""
+"""Export a fitted estimator as an ONNX model, with its inputs and outputs."""
 
 import json
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _NETWORKS = (MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor)
 
 
 def model_of(estimator: Any, X: Any, version: str) -> Any:
-    """The ONNX model of a fitted estimator."""
+    """Return the ONNX model of a fitted estimator."""
     graph = Graph()
     readers = _readers(estimator)
     rows = _inputs(graph, readers, X)
@@ -51,7 +51,7 @@ def model_of(estimator: Any, X: Any, version: str) -> Any:
 
 @dataclass(frozen=True)
 class Exported:
-    """What is in the graph of an estimator."""
+    """The predictions in the graph of an estimator."""
 
     tasks: Tasks
     predictions: list[Prediction]  # per task
@@ -62,7 +62,7 @@ class Exported:
 
 
 def _inside(estimator: Any) -> list[Any]:
-    """The estimators around which this one stands, in the form of X that it gets."""
+    """Return the estimators that this one wraps and passes X to as it is."""
     kind = type(estimator)
     if kind is FrozenEstimator:
         return [estimator.estimator]
@@ -80,13 +80,13 @@ def _inside(estimator: Any) -> list[Any]:
         return []
     raise TypeError(
         f"estimator must be one of {[k.__name__ for k in _NETWORKS]}, one of skmtl's "
-        "estimators around them (calibrated, with tuned thresholds), or a Pipeline, "
-        f"search or FrozenEstimator around these; got a {kind.__name__}."
+        "estimators that wraps one of them (calibrated, with tuned thresholds), or a "
+        f"Pipeline, search or FrozenEstimator around these; got a {kind.__name__}."
     )
 
 
 def _readers(estimator: Any) -> list[Any]:
-    """The networks, or Pipelines, that read X as it is."""
+    """Return the networks, or Pipelines, that read X unchanged."""
     inside = _inside(estimator)
     if not inside:
         return [estimator]
@@ -101,8 +101,8 @@ def _inputs(graph: Graph, readers: list[Any], X: Any) -> Rows:
     n_features = getattr(first, "n_features_in_", None)
     if n_features is None:
         raise ValueError(
-            "The first step of a Pipeline must know the number of columns of X "
-            f"(n_features_in_); got {first.steps[0][1]!r}. Export the last step alone."
+            "The first step of a Pipeline must have the attribute n_features_in_; got "
+            f"{first.steps[0][1]!r}. Export only the last step."
         )
     return inputs_of_table(graph, X, n_features, names)
 
@@ -137,7 +137,7 @@ def _with_thresholds(graph: Graph, estimator: Any, inner: Exported) -> Exported:
 def _aligned(
     graph: Graph, prediction: Prediction, inner: Tasks, tasks: Tasks, t: int
 ) -> Prediction:
-    """With the classes that the outer estimator knows."""
+    """Add the classes that only the outer estimator knows."""
     if prediction.probabilities is None:
         return prediction
     own, everywhere = inner.classes[t], tasks.classes[t]
@@ -146,10 +146,10 @@ def _aligned(
 
 
 def _calibrated(graph: Graph, estimator: Any, inner: list[Exported]) -> Exported:
-    """The mean over the estimators of what their calibrators give."""
+    """Return the mean of the calibrated probabilities over the estimators."""
     tasks: Tasks = estimator._tasks
     pairs = estimator.calibrated_classifiers_
-    predictions = list(inner[0].predictions)  # numbers are those of the first
+    predictions = list(inner[0].predictions)  # numbers come from the first one
     for t, target in enumerate(tasks.targets):
         if not isinstance(target, Classes):
             continue
@@ -201,7 +201,7 @@ def _give_numbers(graph: Graph, name: str, prediction: Prediction) -> None:
 
 
 def plain_labels(labels: NDArray) -> NDArray:
-    """As ONNX knows them: booleans, int64 and float64; others as text, of objects."""
+    """Convert labels to types of ONNX: bool, int64, float64, or else text objects."""
     values = np.array(labels.tolist())
     for kinds, dtype in (("b", np.bool_), ("iu", np.int64), ("f", np.float64)):
         if values.dtype.kind in kinds:

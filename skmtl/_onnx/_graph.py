@@ -10,7 +10,7 @@ import onnx.inliner
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-# The oldest that all operators here need.
+# The oldest version with all operators used here.
 OPSETS = {"": 18, "ai.onnx.ml": 4}
 _DOMAINS = {"LabelEncoder": "ai.onnx.ml"}
 
@@ -47,7 +47,7 @@ class Graph:
         return f"skmtl/{self._n_names}"
 
     def constant(self, value: Any) -> str:
-        """An array or a number."""
+        """Add a constant, an array or a number; return its name."""
         array = np.asarray(value)
         if array.dtype.kind in "UO":
             array = array.astype(object)
@@ -58,27 +58,27 @@ class Graph:
         return name
 
     def input(self, name: str, dtype: Any, shape: Sequence[int]) -> str:
-        """What whoever runs the graph gives, a row of this shape for each."""
+        """Add an input of the graph; `shape` is that of one row."""
         if not name:
             raise ValueError(
-                "Columns of X must have names to be inputs of an ONNX graph, but the "
-                "name of one is ''. Rename it and fit again."
+                "Each column of X must have a name to become an input of an ONNX "
+                "graph, but one is called ''. Rename it and fit again."
             )
         self._inputs[name] = _value(name, dtype, shape)
         return name
 
     def output(self, name: str, value: str, dtype: Any, shape: Sequence[int]) -> None:
-        """What the graph gives."""
+        """Add an output of the graph."""
         if name in self._inputs or name in self._outputs:
             raise ValueError(
-                "Names of columns of X and of outputs must be different, but both have "
-                f"{name!r}. Rename the column or the task."
+                "The columns of X and the outputs must have different names, but there "
+                f"is one of each called {name!r}. Rename the column or the task."
             )
         self._nodes.append(helper.make_node("Identity", [value], [name]))
         self._outputs[name] = _value(name, dtype, shape)
 
     def merge(self, model: Any, inputs: Mapping[str, str]) -> list[str]:
-        """Add a model that reads values of this one; returns its outputs."""
+        """Add a model that reads values of this graph; return its outputs."""
         model = onnx.inliner.inline_local_functions(model)
         prefix = f"{self._new_name()}/"
         part = onnx.compose.add_prefix_graph(model.graph, prefix)
@@ -90,7 +90,7 @@ class Graph:
         return [output.name for output in part.output]
 
     def model(self, metadata: Mapping[str, str], version: str) -> Any:
-        """The whole."""
+        """Return the complete model."""
         graph = helper.make_graph(
             self._nodes,
             "skmtl",
@@ -112,11 +112,11 @@ class Graph:
     # Some functions of several nodes ----------------------------------------------
 
     def cast(self, x: str, dtype: Any) -> str:
-        """In another dtype."""
+        """Cast to another dtype."""
         return self("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def reshape(self, x: str, *shape: int) -> str:
-        """0 keeps the size of an axis."""
+        """Reshape; 0 keeps the size of an axis."""
         return self("Reshape", x, np.array(shape, dtype=np.int64))
 
     def sum(self, x: str, *axes: int, keepdims: bool = True) -> str:
@@ -125,28 +125,28 @@ class Graph:
         return self("ReduceSum", x, over, keepdims=int(keepdims))
 
     def swapped(self, x: str) -> str:
-        """(a, b, ...) -> (b, a, ...) of three axes."""
+        """Swap the first two of three axes."""
         return self("Transpose", x, perm=[1, 0, 2])
 
     def take(self, x: str, positions: Any, axis: int) -> str:
-        """Some positions along an axis; a single number takes the axis away."""
+        """Take some positions along an axis; a single number removes the axis."""
         return self("Gather", x, np.asarray(positions, dtype=np.int64), axis=axis)
 
     def concat(self, parts: Sequence[str], axis: int) -> str:
-        """Side by side."""
+        """Concatenate along an axis."""
         return parts[0] if len(parts) == 1 else self("Concat", *parts, axis=axis)
 
     def stack(self, parts: Sequence[str], axis: int) -> str:
-        """Side by side along a new axis."""
+        """Stack along a new axis."""
         new = np.array([axis], dtype=np.int64)
         return self.concat([self("Unsqueeze", part, new) for part in parts], axis)
 
     def without_nan(self, x: str) -> str:
-        """0 in place of NaN, of float64."""
+        """Replace NaN by 0, in float64."""
         return self("Where", self("IsNaN", x), np.float64(0), x)
 
     def zero_or_nan(self, x: str, *axes: int) -> str:
-        """0, or NaN if there is NaN or infinity along the axes."""
+        """Return 0, or NaN if there is NaN or infinity along the axes."""
         return self.sum(self("Mul", x, self("CastLike", 0.0, x)), *axes)
 
 
@@ -156,5 +156,5 @@ def _value(name: str, dtype: Any, shape: Sequence[int]) -> Any:
 
 
 def tensor(array: NDArray) -> Any:
-    """An attribute."""
+    """Convert an array to a tensor, for an attribute."""
     return numpy_helper.from_array(array)

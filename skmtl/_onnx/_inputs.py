@@ -1,4 +1,4 @@
-"""The rows of X in a graph: a matrix of numbers, or a value for each column."""
+"""The rows of X in a graph: one numeric matrix, or one value per column."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from skmtl._messages import shorten
 from skmtl._onnx._graph import Graph, tensor
 
 Codes = Mapping[Any, int]
-# A missing category of text, and what onnxruntime makes of None, NaN and pd.NA.
+# A missing category in text, and the texts that onnxruntime makes of None, NaN, pd.NA.
 MISSING = ("", "None", "nan", "<NA>")
 
 
@@ -25,12 +25,12 @@ class Rows:
     """Names of values in a graph."""
 
     graph: Graph
-    matrix: str | None  # (n, n_features), or None if there is a value for each column
+    matrix: str | None  # (n, n_features), or None if there is one value per column
     columns: Sequence[str] = ()  # (n, 1) each
     are_text: Sequence[bool] = ()
 
     def numbers(self, positions: Sequence[int] | NDArray | None, dtype: Any) -> str:
-        """(n, n_columns): some columns, or all that are numbers."""
+        """Return (n, n_columns): some columns, or all numeric ones."""
         graph = self.graph
         if self.matrix is not None:
             x = graph.cast(self.matrix, dtype)
@@ -41,7 +41,7 @@ class Rows:
         return graph.concat(columns, axis=1)
 
     def zeros(self) -> str:
-        """(n, 1) of float32."""
+        """Return (n, 1) zeros of float32."""
         any_column = self.columns[0] if self.matrix is None else self.matrix
         n_rows = self.graph("Shape", any_column, start=0, end=1)
         shape = self.graph.concat([n_rows, self.graph.constant(np.array([1]))], axis=0)
@@ -49,11 +49,11 @@ class Rows:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether a column has numbers."""
+        """Whether any column is numeric."""
         return self.matrix is not None or not all(self.are_text)
 
     def indices(self, j: int, codes: Codes, *, missing: int, unknown: int) -> str:
-        """(n, 1): the number that each category of a column stands for."""
+        """Return (n, 1): the code of each category of a column."""
         if self.matrix is None and self.are_text[j]:
             texts = dict.fromkeys(MISSING, missing)
             texts |= {str(category): code for category, code in codes.items()}
@@ -76,13 +76,13 @@ class Rows:
         return self.graph("Where", self.graph("IsNaN", x), np.int64(missing), index)
 
 
-# What whoever runs the graph must give ----------------------------------------------
+# The inputs of the graph --------------------------------------------------------------
 
 
 def inputs_of_networks(
     graph: Graph, networks: Sequence[Any], given: NDArray | None
 ) -> Rows:
-    """Inputs that networks read which were fitted on columns of the same kinds."""
+    """Add the inputs of networks that were fitted on columns of the same kinds."""
     columns: InputColumns = networks[0]._columns
     n_features = networks[0].n_features_in_
     if networks[0].trunk is not None:
@@ -104,7 +104,7 @@ def inputs_of_networks(
 def inputs_of_table(
     graph: Graph, X: Any, n_features: int, names: NDArray | None
 ) -> Rows:
-    """Inputs of which `X` has the types; numbers if there is none."""
+    """Add inputs with the types of the columns of `X`; numbers if X is None."""
     are_text = [False] * n_features
     if X is not None and not sparse.issparse(X):
         columns = _columns_of(X, n_features, names)
@@ -124,8 +124,8 @@ def _columns_of(X: Any, n_features: int, names: NDArray | None) -> list[Any]:
     if is_other or len(columns) != n_features:
         got = shorten(X.columns) if is_other else len(columns)
         raise ValueError(
-            f"X must have the {n_features} columns that it had in fit, in the same "
-            f"order; got {got}. Pass rows of the same table."
+            f"X must have the same {n_features} columns as in fit, in the same order; "
+            f"got {got}. Pass rows of the same table."
         )
     return columns
 
@@ -133,7 +133,7 @@ def _columns_of(X: Any, n_features: int, names: NDArray | None) -> list[Any]:
 def inputs_of_columns(
     graph: Graph, names: Sequence[str], are_text: Sequence[bool]
 ) -> Rows:
-    """An input for each column."""
+    """Add an input for each column."""
     columns = [
         graph.input(name, object if text else np.float64, (1,))
         for name, text in zip(names, are_text, strict=True)
@@ -142,32 +142,33 @@ def inputs_of_columns(
 
 
 def column_names(names: NDArray | None, n_features: int) -> list[str]:
-    """Those of X, else as scikit-learn numbers them."""
+    """Return the names of X, or numbered names as in scikit-learn."""
     if names is None:
         return [f"x{j}" for j in range(n_features)]
     return [str(name) for name in names]
 
 
 def is_text(categories: Sequence[Any], name: str) -> bool:
-    """Whether the categories of a column are text; if not, they are numbers."""
+    """Whether the categories of a column are text; otherwise, they are numbers."""
     if all(isinstance(category, str) for category in categories):
         return True
     if all(_is_number(category) for category in categories):
         return False
     raise ValueError(
-        "Categories must be text, or numbers that float64 holds exactly, to be inputs "
-        f"of an ONNX graph; column {name!r} has {shorten(categories)}. Convert the "
-        "column to text, for example with astype(str), and fit again."
+        "Categories must be text, or numbers that float64 represents exactly, to "
+        f"become inputs of an ONNX graph; column {name!r} has {shorten(categories)}. "
+        "Convert the column to text, for example with astype(str), and fit again."
     )
 
 
 def check_numbers(categories: Iterable[Any], j: int) -> None:
-    """That those of a column of numbers are numbers."""
+    """Raise if the categories of a numeric column are not all numbers."""
     if not all(map(_is_number, categories)):
         raise ValueError(
-            "In ONNX, steps before the network give it a matrix of numbers, but it has "
-            f"learned the categories {shorten(categories)} of column {j}. Encode them, "
-            "for instance with OrdinalEncoder, or use no steps before the network."
+            "In ONNX, the steps before the network must give it a numeric matrix, but "
+            f"the network has learned the categories {shorten(categories)} of column "
+            f"{j}. Encode them, for example with OrdinalEncoder, or use no steps "
+            "before the network."
         )
 
 

@@ -30,20 +30,20 @@ def module_trunk(graph: Graph, trunk: ModuleTrunk, x: str) -> str:
 
 
 class _Banks(nn.Module):
-    """All modules as one, since torch takes seconds for each that it exports."""
+    """All modules as one, since torch takes seconds to export each module."""
 
     def __init__(self, banks: nn.ModuleList) -> None:
         super().__init__()
         self.banks = banks
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As `ModulePass.forward`."""
+        """Do the same as `ModulePass.forward`."""
         parts = [module(x.clone()) for module in self.banks]
         return parts[0] if len(parts) == 1 else torch.stack(parts)
 
 
 def _exported(module: nn.Module, input_shape: tuple[int, ...]) -> object:
-    """What torch makes of a module."""
+    """Export a module with torch."""
     example = torch.zeros(2, *input_shape)
     try:
         with _quiet():
@@ -60,22 +60,22 @@ def _exported(module: nn.Module, input_shape: tuple[int, ...]) -> object:
         return program.model_proto
     except ImportError as error:
         raise ImportError(
-            "A trunk of your own is exported by torch, which needs the package "
-            f"onnxscript: {error}. Install skmtl[onnx]."
+            "To export your own trunk, torch needs the package onnxscript: "
+            f"{error}. Install skmtl[onnx]."
         ) from error
     except Exception as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ValueError(
             "The trunk must be a module that torch.onnx.export can export for any "
-            f"number of rows, but it raises {type(error).__name__}: {reason} Use "
-            "layers of torch.nn, without steps that depend on the values or the number "
-            "of rows."
+            f"number of rows, but that raises {type(error).__name__}: {reason} Use "
+            "layers of torch.nn, without code that depends on the values or on the "
+            "number of rows."
         ) from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch says of other packages and of its own code."""
+    """Silence messages of torch about other packages and its own code."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""The arithmetic of a fitted network in a graph, from rows of X to logits."""
+"""Add a fitted network to a graph, from rows of X to logits."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
@@ -32,7 +32,7 @@ ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
 
 
 def logits_of(graph: Graph, estimator: Any, rows: Rows) -> str:
-    """(n_members, n, n_logits), NaN for rows of which `predict` raises an error."""
+    """Return (n_members, n, n_logits); NaN for rows for which `predict` raises."""
     network = estimator.network_
     _check_network(network)
     x: Input
@@ -60,13 +60,13 @@ def logits_of(graph: Graph, estimator: Any, rows: Rows) -> str:
 def _check_network(network: Any) -> None:
     if type(network) is not TrunkAndHeads:
         raise TypeError(
-            "The network must be made by a sharing of skmtl; got one of type "
+            "The network must come from a sharing of skmtl; got one of type "
             f"{type(network).__name__}. Use sharing='hard' or 'none'."
         )
     if network.like.dtype != torch.float32:
         raise ValueError(
-            f"The network must be float32; got {network.like.dtype}. Convert it back "
-            "with estimator.network_.float()."
+            f"The network must be of dtype float32; got {network.like.dtype}. Convert "
+            "it back with estimator.network_.float()."
         )
 
 
@@ -79,11 +79,11 @@ def _array(tensor: Any) -> NDArray:
 
 
 class Encoded(NamedTuple):
-    """What the first layer reads of a raw table."""
+    """The inputs of the first layer for a raw table."""
 
-    numbers: str  # (n, n_inputs), few categories as indicators among them
-    # (n, n_categorical) of rows of a table, if the categories are many. Behind those of
-    # all columns there is one for each column, of a category that has no row.
+    numbers: str  # (n, n_inputs); if there are few categories, with their indicators
+    # (n, n_categorical) indices into a table of categories, if there are many. The
+    # table ends with one row per column, for categories that have no row of their own.
     indices: str | None
     categorical: CategoricalColumns
 
@@ -109,7 +109,7 @@ def _encoded(graph: Graph, estimator: Any, rows: Rows) -> Encoded:
 
 
 def _encoded_numbers(graph: Graph, encoder: Any, rows: Rows) -> list[str]:
-    """Scores, indicators of missing numbers and bins, see `ColumnEncoder`."""
+    """Return scores, indicators of missing values and bins; see `ColumnEncoder`."""
     x = rows.numbers(_array(encoder.numeric), np.float64)
     missing = graph("IsNaN", x)
     known = graph.cast(graph("Not", missing), FLOAT)
@@ -135,7 +135,7 @@ def _encoded_numbers(graph: Graph, encoder: Any, rows: Rows) -> list[str]:
 
 
 def _curves(graph: Graph, encoder: Any, half: str) -> tuple[str, str]:
-    """(n, n_curved) rises of the score, and (n, n_curved, n_bins) less the means."""
+    """Return (n, n_curved) scores, and (n, n_curved, n_bins) bins minus their means."""
     begin, width = _array(encoder.curves.begin), _array(encoder.curves.width)
     x = graph("Unsqueeze", half, np.array([2]))
     filled = _filled(graph, x, begin, width)
@@ -145,14 +145,14 @@ def _curves(graph: Graph, encoder: Any, half: str) -> tuple[str, str]:
 
 
 def _lines(graph: Graph, encoder: Any, half: str) -> str:
-    """(n, n_lines): rises of the score in the only bin."""
+    """Return (n, n_lines): scores of the columns with only one bin."""
     begin, width = _array(encoder.lines.begin), _array(encoder.lines.width)
     filled = _filled(graph, half, begin[:, 0], width[:, 0])
     return graph("Mul", filled, _array(encoder.lines.rise)[:, 0])
 
 
 def _filled(graph: Graph, x: str, begin: NDArray, width: NDArray) -> str:
-    """How far each bin is filled, 0 to 1."""
+    """Return how far each bin is filled, from 0 to 1."""
     share = graph("Div", graph("Sub", x, begin), width)
     return graph.cast(graph("Clip", share, np.float64(0), np.float64(1)), FLOAT)
 
@@ -163,7 +163,7 @@ def _indices(
     categories: dict[int, dict],
     rows: Rows,
 ) -> str:
-    """(n, n_categorical): rows of the table of categories, see `Encoded`."""
+    """Return (n, n_categorical): rows of the table of categories; see `Encoded`."""
     n_rows = len(categorical.row_column)
     columns = []
     for k, (j, first) in enumerate(
@@ -182,7 +182,7 @@ def _indices(
 
 
 def _trunk(graph: Graph, network: Any, x: Input) -> str:
-    """([n_members * n_trunks,] n, width)."""
+    """Return ([n_members * n_trunks,] n, width)."""
     if isinstance(network.trunk, ModuleTrunk):
         return module_trunk(graph, network.trunk, cast(str, x))
     return _stack(graph, network.trunk, x)
@@ -191,7 +191,7 @@ def _trunk(graph: Graph, network: Any, x: Input) -> str:
 def _head(
     graph: Graph, network: Any, tasks: Sequence[int], head: BankStack, x: Input
 ) -> str:
-    """(n_members, n, n_logits) of a group of tasks."""
+    """Return (n_members, n, n_logits) for a group of tasks."""
     n_members, n_trunks = network.n_members, network.n_trunks
     if isinstance(x, str) and network.has_trunk and 1 < n_trunks != len(tasks):
         banks = [m * n_trunks + t for m in range(n_members) for t in tasks]
@@ -207,7 +207,7 @@ def _head(
 
 
 def _stack(graph: Graph, stack: BankStack, x: Input) -> str:
-    """As `StackPass.forward`: values of a single input have no axis for inputs."""
+    """Do the same as `StackPass.forward`: a single input has no axis for inputs."""
     layers = list(stack.layers)
     n_activated = len(layers) - (not stack.activate_last)
     for i, layer in enumerate(layers):
@@ -219,7 +219,7 @@ def _stack(graph: Graph, stack: BankStack, x: Input) -> str:
 
 
 def _affine(graph: Graph, layer: Any, x: Input) -> str:
-    """([n_inputs,] n, n_readers * out)."""
+    """Return ([n_inputs,] n, n_readers * out)."""
     n_inputs, in_features, n_readers, out_features = layer.weight.shape
     shape = n_inputs, in_features, n_readers * out_features
     weight = _array(layer.weight).reshape(shape)
@@ -232,7 +232,7 @@ def _affine(graph: Graph, layer: Any, x: Input) -> str:
 
 
 def _affine_of_columns(graph: Graph, x: Encoded, weight: NDArray, bias: NDArray) -> str:
-    """What a category without a row adds is the mean of its column's rows."""
+    """Read a raw table; a category without a row adds the mean of its column."""
     row_column = x.categorical.row_column
     numbers, table = np.split(weight, [len(weight) - len(row_column)])
     means = np.zeros((len(x.categorical.positions), weight.shape[1]))

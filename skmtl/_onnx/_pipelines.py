@@ -1,4 +1,4 @@
-"""Steps before a network, by skl2onnx."""
+"""Convert the steps before a network with skl2onnx."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ except ImportError:
 
 
 def active_steps(pipeline: Pipeline) -> list[tuple[str, Any]]:
-    """Those before the last that do something."""
+    """Return the steps before the last one, without those that do nothing."""
     return [
         (name, step)
         for name, step in pipeline.steps[:-1]
@@ -34,25 +34,25 @@ def active_steps(pipeline: Pipeline) -> list[tuple[str, Any]]:
 
 
 def rows_after_steps(graph: Graph, pipeline: Pipeline, rows: Rows) -> Rows:
-    """What the last step of a pipeline reads."""
+    """Return the rows that the last step of a pipeline reads."""
     steps = active_steps(pipeline)
     if skl2onnx is None:
         raise ImportError(
-            "The steps of a Pipeline before the network are converted by the package "
-            "skl2onnx, which is not installed. Install skmtl[onnx], or export the last "
-            "step alone."
+            "To convert the steps of a Pipeline before the network, to_onnx needs the "
+            "package skl2onnx, which is not installed. Install skmtl[onnx], or export "
+            "only the last step."
         )
     inputs = _Inputs(graph, pipeline, rows)
     try:
         model = _converted(steps, inputs, DoubleTensorType)
         dtype: Any = np.float64
-    except Exception:  # skl2onnx raises many; some steps know float32 alone
+    except Exception:  # skl2onnx raises many types; some steps only support float32
         model, dtype = _converted_or_error(steps, inputs), np.float32
         warn(
-            f"The steps before the network must be computed in float32, since skl2onnx "
-            f"does not know all of {shorten(name for name, _ in steps)} in float64; "
-            "large numbers lose digits. Compare the probabilities on rows of yours, or "
-            "export the last step alone."
+            f"The steps before the network are computed in float32, since skl2onnx "
+            f"does not support all of {shorten(name for name, _ in steps)} in float64. "
+            "Large numbers lose digits. Compare the probabilities on your own rows, or "
+            "export only the last step."
         )
     _check_outputs(model.graph.output, pipeline.steps[-1][1])
     # By position: skl2onnx changes names such as "education-num".
@@ -64,22 +64,22 @@ def rows_after_steps(graph: Graph, pipeline: Pipeline, rows: Rows) -> Rows:
 def _check_outputs(outputs: Any, last: Any) -> None:
     if len(outputs) != 1:
         raise ValueError(
-            "The steps before the network must give one matrix of numbers; in ONNX "
-            f"they give {len(outputs)}. Encode text, for instance with OneHotEncoder."
+            "The steps before the network must give one numeric matrix, but in ONNX "
+            f"they give {len(outputs)}. Encode text, for example with OneHotEncoder."
         )
     width = outputs[0].type.tensor_type.shape.dim[1].dim_value
     expected = getattr(last, "n_features_in_", width)
     if width not in (0, expected):  # 0 if skl2onnx does not say
         raise ValueError(
-            f"The steps before the network must give {expected} columns, but what "
-            f"skl2onnx makes of them gives {width}: it does not know an option of a "
-            "step, such as add_indicator. Export the last step alone, or fit without "
-            "the option."
+            f"The steps before the network must give {expected} columns, but give "
+            f"{width} after skl2onnx has converted them: it does not support an option "
+            "of a step, such as add_indicator. Export only the last step, or fit "
+            "without the option."
         )
 
 
 class _Inputs:
-    """What the first step reads: a matrix, or the columns that it knows by name."""
+    """The inputs of the first step: a matrix, or the columns that it names."""
 
     def __init__(self, graph: Graph, pipeline: Pipeline, rows: Rows) -> None:
         self.graph = graph
@@ -97,13 +97,13 @@ class _Inputs:
             self.are_text = [False] * n_features
 
     def types(self, of_numbers: Any) -> list[Any]:
-        """As skl2onnx takes them."""
+        """Return the types of the inputs, for skl2onnx."""
         kinds = [StringTensorType if text else of_numbers for text in self.are_text]
         pairs = zip(self.names, kinds, strict=True)
         return [(name, kind([None, self.width])) for name, kind in pairs]
 
     def values_as(self, dtype: Any) -> list[str]:
-        """Values in the graph, numbers in a dtype."""
+        """Return the values in the graph, with numbers of a dtype."""
         return [
             value if text else self.graph.cast(value, dtype)
             for value, text in zip(self.values, self.are_text, strict=True)
@@ -115,10 +115,10 @@ def _converted_or_error(steps: list[Any], inputs: _Inputs) -> Any:
         return _converted(steps, inputs, FloatTensorType)
     except Exception as error:
         raise ValueError(
-            "The steps before the network must be those that skl2onnx converts, but it "
-            f"raised {type(error).__name__}: {str(error).strip().splitlines()[0]} If "
-            "columns have text, pass some rows of X: to_onnx(estimator, path, X). If "
-            "it does not know a step, export the last step alone."
+            "skl2onnx must be able to convert the steps before the network, but raised "
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0]} If columns "
+            "contain text, pass some rows of X: to_onnx(estimator, path, X). If "
+            "skl2onnx does not support a step, export only the last step."
         ) from error
 
 
@@ -136,7 +136,7 @@ def _converted(steps: list[Any], inputs: _Inputs, of_numbers: Any) -> Any:
 
 
 def _replace_imputers(graph: Any) -> None:
-    """By operators that onnxruntime has for float64 too."""
+    """Replace imputers by operators that onnxruntime also has for float64."""
     nodes = []
     for node in graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}

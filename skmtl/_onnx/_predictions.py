@@ -1,4 +1,4 @@
-"""What a network predicts for each task, from its logits."""
+"""Compute the predictions for each task from the logits of a network."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,15 +23,15 @@ ZERO, ONE = np.float64(0), np.float64(1)
 
 
 class Prediction(NamedTuple):
-    """Of one task: names of values in a graph, in float64."""
+    """The predictions for one task: names of float64 values in a graph."""
 
     probabilities: str | None = None  # (n, n_classes)
     value: str | None = None  # (n,), in units of the task
-    std: str | None = None  # (n,), in these units
+    std: str | None = None  # (n,), in the same units
 
 
 def predictions_of(graph: Graph, estimator: Any, rows: Rows) -> list[Prediction]:
-    """A prediction for each task of a fitted network."""
+    """Return a prediction for each task of a fitted network."""
     network, targets = estimator.network_, estimator._tasks.targets
     logits = _with_unlabelled(graph, logits_of(graph, estimator, rows), estimator)
     by_task: dict[int, Prediction] = {}
@@ -50,7 +50,7 @@ def predictions_of(graph: Graph, estimator: Any, rows: Rows) -> list[Prediction]
 
 
 def _with_unlabelled(graph: Graph, logits: str, estimator: Any) -> str:
-    """Those of a task that was never labelled are 0."""
+    """Set the logits of tasks without labels to 0."""
     if estimator._is_labelled.all():
         return logits
     groups = estimator.network_.groups
@@ -69,7 +69,7 @@ def _columns(graph: Graph, logits: str, group: OutputGroup, network: Any) -> str
 
 
 def _classes(graph: Graph, z: str, group: OutputGroup) -> list[str]:
-    """(n, tasks of the group, n_classes): the mean over the members."""
+    """Return (n, tasks of the group, n_classes): the mean over the members."""
     if isinstance(group.kind, Binary):
         p = [graph("Sigmoid", graph("Neg", z)), graph("Sigmoid", z)]
         means = [_mean(graph, part) for part in p]
@@ -79,14 +79,14 @@ def _classes(graph: Graph, z: str, group: OutputGroup) -> list[str]:
 
 
 def _moments(graph: Graph, z: str, group: OutputGroup) -> list[str]:
-    """(n, tasks of the group): mean, and of a normal variance and spread."""
+    """Return (n, tasks of the group): the mean; for Gaussians, variance and spread."""
     if not isinstance(group.kind, Gaussian):
         return [_mean(graph, z)]
     n_tasks, kind = len(group.tasks), group.kind
     means = graph.take(z, 2 * np.arange(n_tasks), axis=2)
     r = graph.take(z, 2 * np.arange(n_tasks) + 1, axis=2)
     shifted = graph("Add", r, np.float64(kind._SHIFT))
-    # softplus, of which no exponential overflows
+    # A softplus whose exponentials cannot overflow.
     small = graph("Exp", graph("Neg", graph("Abs", shifted)))
     rest = graph("Log", graph("Add", small, ONE))
     softplus = graph("Add", graph("Relu", shifted), rest)
@@ -98,7 +98,7 @@ def _moments(graph: Graph, z: str, group: OutputGroup) -> list[str]:
 
 
 def _mean(graph: Graph, x: str) -> str:
-    """Over the members."""
+    """Return the mean over the members."""
     return graph("ReduceMean", x, np.array([0]), keepdims=0)
 
 
@@ -112,7 +112,7 @@ def _in_units(
     value = graph("Add", scaled, np.float64(target.mean))
     if target.transformer is not None:
         value = _inverse(graph, value, target.transformer, name)
-        # Where `predict` raises an error, NaN.
+        # NaN for rows for which `predict` raises an error.
         value = graph("Add", value, graph("Mul", value, ZERO))
         return Prediction(value=value)
     if len(moments) == 1:
@@ -139,7 +139,7 @@ _LINEAR = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
 
 def _inverse(graph: Graph, x: str, transformer: Any, name: str) -> str:
-    """`inverse_transform` of a transformer of one column."""
+    """Add the `inverse_transform` of a transformer of one column."""
     kind = type(transformer)
     if kind in _LINEAR and not getattr(transformer, "clip", False):
         at_0, at_1 = transformer.inverse_transform([[0.0], [1.0]]).ravel()
@@ -153,9 +153,9 @@ def _inverse(graph: Graph, x: str, transformer: Any, name: str) -> str:
     raise ValueError(
         f"To be part of an ONNX graph, the transformer of task {name!r} must be one of "
         f"scikit-learn's {[kind.__name__ for kind in _LINEAR]}, PowerTransformer, or a "
-        f"FunctionTransformer whose inverse_func is numpy's {names}; got "
-        f"{transformer!r}. Fit with one of these, or transform y before the fit and "
-        "predictions afterwards."
+        f"FunctionTransformer whose inverse_func is one of numpy's {names}; got "
+        f"{transformer!r}. Fit with one of these, or transform y yourself before the "
+        "fit, and the predictions after it."
     )
 
 
@@ -167,7 +167,7 @@ def _inverse_of_powers(graph: Graph, x: str, transformer: PowerTransformer) -> s
     power = float(transformer.lambdas_[0])
     if transformer.method == "box-cox":
         return _inverse_power(graph, x, power)
-    # Yeo and Johnson: one power for what is positive and one for what is not.
+    # Yeo-Johnson has one power for positive values and another one for the rest.
     above = graph("Sub", _inverse_power(graph, graph("Relu", x), power), ONE)
     least = graph("Relu", graph("Neg", x))
     below = graph("Sub", ONE, _inverse_power(graph, least, 2 - power))
@@ -175,7 +175,7 @@ def _inverse_of_powers(graph: Graph, x: str, transformer: PowerTransformer) -> s
 
 
 def _inverse_power(graph: Graph, x: str, power: float) -> str:
-    """(1 + power * x) ** (1 / power), its limit exp(x) for the power 0."""
+    """Return (1 + power * x) ** (1 / power), or its limit exp(x) if power is 0."""
     if abs(power) < np.spacing(1.0):
         return graph("Exp", x)
     base = graph("Add", graph("Mul", x, np.float64(power)), ONE)

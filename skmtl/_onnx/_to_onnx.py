@@ -1,4 +1,4 @@
-"""to_onnx: a fitted estimator as a file that onnxruntime runs, without torch."""
+"""`to_onnx`: write a fitted estimator as a file that onnxruntime can run."""
 
 import os
 from importlib import import_module
@@ -13,36 +13,35 @@ from skmtl._files import replaced
 def to_onnx(estimator: Any, path: str | os.PathLike, X=None) -> None:
     """Write a fitted estimator as an ONNX model, which runs without torch.
 
-    The model reads the columns of `X` as they are (numbers with missing values,
-    categories as text) and gives probabilities and labels of every task, numbers in
-    their own units. Members are averaged inside. Writing needs the package onnx,
-    running needs onnxruntime alone.
+    The model reads the raw columns of `X` (numbers with missing values, categories as
+    text). It returns the probabilities and the label of every task with classes, and
+    the value of every numeric task in its own units. It includes all members and
+    averages them. To write it you need the package onnx; to run it, only onnxruntime.
 
     Parameters
     ----------
     estimator : estimator
         A fitted MultiTaskNetClassifier, MultiTaskNetRegressor or MultiTaskNet; a
-        MultiTaskCalibratedClassifierCV or MultiTaskTunedThresholdClassifierCV around
-        one; a FrozenEstimator or a search around these; or a Pipeline that ends with
-        one of these and whose other steps skl2onnx can convert.
+        MultiTaskCalibratedClassifierCV or MultiTaskTunedThresholdClassifierCV that
+        wraps one; a FrozenEstimator or a search around these; or a Pipeline that ends
+        with one of these and whose other steps skl2onnx can convert.
     path : str or path-like
-        Name of the file, for instance "model.onnx". An older file is replaced in one
-        step.
+        Name of the file, for example "model.onnx". An existing file is replaced.
     X : array-like or DataFrame, default=None
-        Some rows of `X` for a Pipeline whose columns are not all numbers: they say
-        which columns have text. Not used without a Pipeline.
+        Some rows of `X`. They are only used for a Pipeline, and only needed if some
+        columns contain text.
 
     Raises
     ------
     ImportError
-        If onnx is not installed, or onnxscript for a trunk of your own, or skl2onnx for
-        the steps of a Pipeline.
+        If onnx is not installed, or onnxscript (to export your own trunk), or skl2onnx
+        (to convert the steps of a Pipeline).
     TypeError
-        If the estimator, or its network's sharing, is not one of these.
+        If the estimator, or the sharing of its network, is not supported.
     ValueError
         If a part cannot be written as ONNX: a trunk that torch cannot export, a
-        `transformer` that is not simple arithmetic, categories that are neither text
-        nor numbers, steps that skl2onnx does not know.
+        `transformer` other than the supported ones, categories that are neither text
+        nor numbers, or steps that skl2onnx does not support.
     NotFittedError
         If the estimator is not fitted.
     OSError
@@ -51,32 +50,35 @@ def to_onnx(estimator: Any, path: str | os.PathLike, X=None) -> None:
     Warns
     -----
     UserWarning
-        If skl2onnx knows a step of a Pipeline in float32 alone.
+        If skl2onnx supports a step of a Pipeline only in float32.
 
     See Also
     --------
-    save : Write a file that skmtl reads again.
+    save : Write a file that skmtl can load.
 
     Notes
     -----
-    Inputs: if all columns are numbers, one matrix "X" (n, n_features), of float64 if
-    the network encodes its columns and of float32 if not (`input_encoding="none"`,
-    sparse `X`, which is dense here, and images, which keep their axes and uint8). With
-    categories, an input (n, 1) for each column by its own name: float64, or text for
-    text. NaN is a missing number; "" is a missing category, and so are "nan", "None"
-    and "<NA>", which onnxruntime makes of other marks.
+    Inputs: if all columns are numbers, there is one matrix "X" (n, n_features). It is
+    float64 if the network encodes its columns, and float32 otherwise
+    (`input_encoding="none"`, or sparse `X`, which is dense here). Images keep their
+    axes and, if they were uint8, their dtype. If there are categories, each column is
+    an input (n, 1) with the name of the column: text if its categories are text, and
+    float64 otherwise. NaN is a missing number. A missing category is "", "nan", "None"
+    or "<NA>"; the last three are what onnxruntime makes of other missing values.
 
-    Outputs: "<task>.label" (n,) and "<task>.proba" (n, n_classes) of classes,
-    "<task>.value" (n,) of numbers and, with `loss="gaussian"`, "<task>.std" (n,).
-    Probabilities and numbers are float64. Rows for which `predict` raises an error, for
-    example because of infinity, get NaN, and the first class as their label.
+    Outputs: for classes, "<task>.label" (n,) and "<task>.proba" (n, n_classes). For
+    numbers, "<task>.value" (n,) and, with `loss="gaussian"`, "<task>.std" (n,).
+    Probabilities and numbers are float64. If `predict` would raise an error for a row,
+    for example because of infinity, the model returns NaN, and the first class as the
+    label.
 
-    The metadata has the names, types, classes and thresholds of the tasks ("tasks") and
-    the names of the columns ("feature_names") as JSON, and "skmtl_version".
+    The metadata contains the names, types, classes and thresholds of the tasks
+    ("tasks") and the names of the columns ("feature_names") as JSON, and
+    "skmtl_version".
 
     Examples
     --------
-    The probabilities are those of the estimator:
+    The model gives the probabilities of the estimator:
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -1,4 +1,4 @@
-"""Meta-estimators in a file: what they are made of, and the way back."""
+"""Meta-estimators in a file: take them apart, and put them together again."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ META_ESTIMATORS: dict[str, Any] = {
         MultiTaskTunedThresholdClassifierCV,
     )
 }
-# What their predictions need.
+# The attributes that predictions need.
 _FITTED = {
     "MultiTaskCalibratedClassifierCV": ("_tasks", "calibrated_classifiers_"),
     "MultiTaskTunedThresholdClassifierCV": (
@@ -37,7 +37,7 @@ _FITTED = {
     ),
 }
 _OPTIONAL = ("cv_results_",)
-# Follow from the fitted estimator and its tasks.
+# Attributes that are derived from the fitted estimator and its tasks.
 _DERIVED = (
     "classes_",
     "task_names_",
@@ -45,7 +45,7 @@ _DERIVED = (
     "n_features_in_",
     "feature_names_in_",
 )
-# The learned numbers of scikit-learn's calibrators.
+# scikit-learn's calibrators and their learned attributes.
 _CALIBRATORS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "sigmoid": (_SigmoidCalibration, ("a_", "b_")),
     "temperature": (_TemperatureScaling, ("beta_",)),
@@ -54,14 +54,14 @@ _CALIBRATORS: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 
 class Unfitted(NamedTuple):
-    """An estimator before its fit: the class and its parameters."""
+    """An unfitted estimator: its class and its parameters."""
 
     kind: str
     params: dict[str, Any]
 
 
 class CalibratorNumbers(NamedTuple):
-    """A calibrator of scikit-learn as its learned numbers."""
+    """The learned numbers of a calibrator of scikit-learn."""
 
     method: Method
     parts: list[list[Any]]
@@ -71,9 +71,10 @@ class CalibratorNumbers(NamedTuple):
 
 
 def parts_of(estimator: MultiTaskMetaEstimator) -> dict[str, Any]:
-    """Parameters, and what a prediction needs."""
+    """Return the parameters, and the attributes that predictions need."""
     check_is_fitted(estimator)
-    estimator._validate_params()  # they may have been set since, and load does too
+    # They may have been changed after the fit. `load` validates them as well.
+    estimator._validate_params()
     kind = type(estimator).__name__
     params = estimator.get_params(deep=False)
     fitted = {
@@ -84,16 +85,16 @@ def parts_of(estimator: MultiTaskMetaEstimator) -> dict[str, Any]:
     unknown = sorted(set(vars(estimator)) - {*params, *fitted, *_DERIVED})
     if unknown:
         raise ValueError(
-            f"A saved {kind} has no place for {unknown} (metadata requests and the "
-            "like). Save a copy without them, or use joblib.dump among people who "
-            "trust each other."
+            f"A {kind} to be saved must only have attributes that skmtl knows, but has "
+            f"{unknown} (for example metadata requests). Save a copy without them. Or "
+            "use joblib.dump, if everyone who loads the file trusts it."
         )
     network = fitted_network(estimator)
     innermost = _innermost_of_ours(estimator)
     if network is None or network is not innermost:
         raise TypeError(
-            f"A {kind} that is saved must stand around a network of skmtl, with "
-            "nothing but meta-estimators of skmtl in between; got one around "
+            f"A {kind} to be saved must wrap a network of skmtl, directly or through "
+            "other meta-estimators of skmtl; got one that wraps "
             f"{type(innermost).__name__}. Save it with skops.io."
         )
     given = params.pop("estimator")
@@ -106,7 +107,7 @@ def parts_of(estimator: MultiTaskMetaEstimator) -> dict[str, Any]:
 
 
 def _innermost_of_ours(estimator: Any) -> Any:
-    """Our network, if nothing but our meta-estimators stand around it."""
+    """Return the estimator inside all the meta-estimators of ours."""
     while isinstance(estimator, MultiTaskMetaEstimator | FrozenEstimator):
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
@@ -120,12 +121,12 @@ def _unfitted(estimator: Any) -> Unfitted:
     if "estimator" in params and not isinstance(params["estimator"], FrozenEstimator):
         params["estimator"] = _unfitted(params["estimator"])
     if "checkpoint_dir" in params:
-        params["checkpoint_dir"] = None  # a place on this machine
+        params["checkpoint_dir"] = None  # a folder on this machine
     return Unfitted(type(estimator).__name__, params)
 
 
 def numbers_of(calibrator: Calibrator) -> CalibratorNumbers:
-    """A calibrator as its learned numbers."""
+    """Return the learned numbers of a calibrator."""
     _, names = _CALIBRATORS[calibrator.method]
     parts = [
         [np.asarray(getattr(part, name), dtype=np.float64) for name in names]
@@ -138,12 +139,15 @@ def numbers_of(calibrator: Calibrator) -> CalibratorNumbers:
 
 
 def calibrator_from(calibration: CalibratorNumbers) -> Calibrator:
-    """The way back from `numbers_of`."""
+    """Make a calibrator from its learned numbers; the inverse of `numbers_of`."""
     make, names = _CALIBRATORS[calibration.method]
     parts = []
     for numbers in calibration.parts:
         is_sound = all(np.isfinite(n).all() and n.dtype == float for n in numbers)
-        require(len(numbers) == len(names) and is_sound, "a calibrator is not numbers")
+        require(
+            len(numbers) == len(names) and is_sound,
+            f"a calibrator must have finite numbers for {', '.join(names)}",
+        )
         part = make()
         if calibration.method == "isotonic":
             _set_isotonic(part, *numbers)
@@ -156,7 +160,10 @@ def calibrator_from(calibration: CalibratorNumbers) -> Calibrator:
 
 def _set_isotonic(part: IsotonicRegression, x: np.ndarray, y: np.ndarray) -> None:
     is_function = x.ndim == 1 and x.shape == y.shape and len(x) > 0
-    require(is_function and (np.diff(x) > 0).all(), "a calibrator is no function")
+    require(
+        is_function and (np.diff(x) > 0).all(),
+        "the thresholds of an isotonic calibrator must ascend, with one value for each",
+    )
     part.set_params(y_min=0, y_max=1, out_of_bounds="clip")
     part.X_thresholds_, part.y_thresholds_ = x, y
     part.X_min_, part.X_max_, part.increasing_ = float(x[0]), float(x[-1]), True
@@ -166,10 +173,13 @@ def _set_isotonic(part: IsotonicRegression, x: np.ndarray, y: np.ndarray) -> Non
 def meta_estimator_from(
     kind: str, estimators: dict[str, Any], content: dict[str, Any]
 ) -> MultiTaskMetaEstimator:
-    """The way back from `parts_of`; `estimators` are the classes that may be inside."""
+    """Make a meta-estimator from its parts; the inverse of `parts_of`.
+
+    `estimators` are the classes that may be inside.
+    """
     fitted = content["fitted"]
     is_whole = set(fitted) - set(_OPTIONAL) == set(_FITTED[kind])
-    require(is_whole, "the estimator has other attributes than it must have")
+    require(is_whole, f"a {kind} must have the attributes {list(_FITTED[kind])}")
     tasks = fitted["_tasks"]
     check_tasks(tasks)
     if "estimator_" in fitted:
@@ -188,11 +198,14 @@ def meta_estimator_from(
 
 
 def _from_unfitted(given: Unfitted, estimators: dict[str, Any]) -> BaseEstimator:
-    require(type(given) is Unfitted, "the estimator before its fit is missing")
+    require(type(given) is Unfitted, "the unfitted estimator is missing")
     params = dict(given.params)
     if isinstance(params.get("estimator"), Unfitted):
         params["estimator"] = _from_unfitted(params["estimator"], estimators)
-    require(params.get("checkpoint_dir") is None, "it names a folder to write to")
+    require(
+        params.get("checkpoint_dir") is None,
+        "checkpoint_dir must be None: a file must not name a folder to write to",
+    )
     estimator = estimators[given.kind](**params)
     estimator._validate_params()
     return estimator
@@ -202,25 +215,28 @@ def _check_same_tasks(estimator: Any, tasks: Tasks) -> None:
     if isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     is_ours = isinstance(estimator, BaseMultiTaskNet | MultiTaskMetaEstimator)
-    require(is_ours, "there is something else than an estimator inside")
+    require(is_ours, "the estimator inside must be one of skmtl")
     own = estimator._tasks
     is_same = own.n_tasks == tasks.n_tasks and own.is_1d == tasks.is_1d
     is_same = is_same and (own.are_numbers == tasks.are_numbers).all()
-    require(is_same, "the estimator inside has other tasks")
+    require(is_same, "the estimator inside must have the same tasks")
     for t in np.flatnonzero(~tasks.are_numbers):
         is_known = set(own.classes[t].tolist()) <= set(tasks.classes[t].tolist())
-        require(is_known, "the estimator inside has other classes")
+        require(is_known, "the estimator inside must not have other classes")
 
 
 def _check_pairs(pairs: Any, tasks: Tasks) -> Any:
-    """The first of the estimators, if all pairs are sound."""
+    """Check the pairs of estimator and calibrators; return the first estimator."""
     is_list = type(pairs) is list and len(pairs) > 0
-    require(is_list, "there are no calibrated classifiers")
+    require(is_list, "there must be at least one calibrated classifier")
     for pair in pairs:
         is_pair = type(pair) is CalibratedClassifier and type(pair.calibrators) is list
-        require(is_pair, "a calibrated classifier lacks a part")
+        require(is_pair, "each calibrated classifier must have a list of calibrators")
         _check_same_tasks(pair.estimator, tasks)
-        require(len(pair.calibrators) == tasks.n_tasks, "a calibrator is missing")
+        require(
+            len(pair.calibrators) == tasks.n_tasks,
+            "there must be an entry for each task in the calibrators",
+        )
         for t, calibrator in enumerate(pair.calibrators):
             _check_calibrator(calibrator, tasks, t)
     return pairs[0].estimator
@@ -230,11 +246,14 @@ def _check_calibrator(calibrator: Any, tasks: Tasks, t: int) -> None:
     if calibrator is None:
         return
     is_one = type(calibrator) is Calibrator and not tasks.are_numbers[t]
-    require(is_one, "a calibrator is out of place")
+    require(is_one, "only tasks with classes may have a calibrator")
     n_classes = len(tasks.classes[t])
     is_single = n_classes == 2 or calibrator.method == "temperature"
     n_parts = 1 if is_single else n_classes
-    require(len(calibrator.parts) == n_parts, "a calibrator lacks a class")
+    require(
+        len(calibrator.parts) == n_parts,
+        f"the calibrator of a task must have {n_parts} parts",
+    )
 
 
 def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
@@ -247,7 +266,7 @@ def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
         values = fitted[name]
         is_whole = type(values) is dict and list(values) == binary
         are_floats = is_whole and all(type(v) is float for v in values.values())
-        require(are_floats, f"{name} are not a number for each binary task")
+        require(are_floats, f"{name} must be a number for each binary task")
     results = fitted.get("cv_results_", {})
     is_part = type(results) is dict and set(results) <= set(binary)
-    require(is_part, "cv_results_ are not those of binary tasks")
+    require(is_part, "cv_results_ must be a dict with binary tasks only")

@@ -1,7 +1,7 @@
-"""save and load: a fitted estimator as one file that runs no code.
+"""`save` and `load`: a fitted estimator in one file. Loading it runs no code.
 
-The file is safetensors: arrays by their names, and beside them a JSON document of what
-is left. Values that are neither JSON nor arrays are objects `{tag: content}`.
+The file has the safetensors format: named arrays, and a JSON document for everything
+else. In it, a value that JSON has no type for is an object `{tag: content}`.
 """
 
 import inspect
@@ -63,9 +63,9 @@ _ESTIMATORS: dict[str, Any] = {
     estimator.__name__: estimator
     for estimator in (MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor)
 }
-# Of a file, by the name of the estimator in it.
+# The kind of a file, by the name of the estimator in it.
 _KINDS = {name: f"skmtl.{name}" for name in (*_ESTIMATORS, *META_ESTIMATORS)}
-# What a prediction and a further call of partial_fit need, besides the network.
+# What predictions and further calls of partial_fit need.
 _FITTED = (
     "n_features_in_",
     "_tasks",
@@ -87,7 +87,7 @@ _OPTIONAL = (
     "oob_score_",
     "oob_prediction_",
 )
-# Follow from the tasks.
+# Attributes that are derived from the tasks.
 _DERIVED = ("task_names_", "classes_", "task_types_", "n_outputs_")
 _RECORDS: dict[str, Any] = {
     record.__name__: record
@@ -120,53 +120,53 @@ _SPLITTERS: dict[str, Any] = {
         MultiTaskStratifiedShuffleSplit,
     )
 }
-# Their parameters are all that they are.
+# Objects that their parameters describe completely.
 _SPECS: dict[str, Any] = {
     spec.__name__: spec
     for spec in (ConvTrunk, FrozenEstimator, HardSharing, NoSharing, UnfreezeAfter)
 }
 _ADVICE = (
-    "Where the file stays with people who trust each other, joblib.dump saves any "
-    "estimator."
+    "Or use joblib.dump, which saves any estimator, if everyone who loads the file "
+    "trusts it."
 )
 
 
 def save(estimator: Any, path: str | os.PathLike) -> None:
     """Write a fitted estimator to a file that can be loaded without running code.
 
-    The file holds the weights in the safetensors format and all else as JSON in its
-    header, but for `checkpoint_dir`, which is a place on this machine. It is written
-    whole or not at all.
+    The file has the safetensors format: the weights are arrays, and everything else is
+    JSON in its header. Only `checkpoint_dir` is left out, since it is a folder on this
+    machine. If an error occurs, an existing file stays as it was.
 
     Parameters
     ----------
     estimator : MultiTaskNetClassifier, MultiTaskNetRegressor or MultiTaskNet
-        A fitted estimator, or a MultiTaskCalibratedClassifierCV or
-        MultiTaskTunedThresholdClassifierCV around one.
+        A fitted estimator, or a fitted MultiTaskCalibratedClassifierCV or
+        MultiTaskTunedThresholdClassifierCV that wraps one.
     path : str or path-like
-        Name of the file, by habit with the suffix `.safetensors`. A file that is there
-        is replaced.
+        Name of the file, usually with the suffix `.safetensors`. An existing file is
+        replaced.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is another estimator. A Pipeline goes through `skops.io`.
+        If it is any other estimator. Save a Pipeline with `skops.io`.
     ValueError
-        If a part of it is code or an object that the file has no words for: a trunk or
-        a sharing of your own, a transformer, a RandomState, categories that are neither
-        text, numbers nor times, callbacks, metadata requests.
+        If a part of it is code, or an object that the file format does not support:
+        your own trunk or sharing, a transformer, a RandomState, categories other than
+        text, numbers and times, callbacks, or metadata requests.
 
     See Also
     --------
     load : Read the file.
     to_onnx : Write a model that runs without torch and skmtl.
-    joblib.dump : Saves every estimator, but whoever loads it runs its code.
+    joblib.dump : Save any estimator, in a file that may run code when it is loaded.
 
     Examples
     --------
-    Probabilities are the same to the last bit:
+    The loaded estimator gives exactly the same probabilities:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -184,13 +184,13 @@ def save(estimator: Any, path: str | os.PathLike) -> None:
 
 
 def write_model(estimator: Any, path: str | os.PathLike, metadata: Any = None) -> None:
-    """`save`, with JSON about the table that the estimator was fitted on."""
+    """Save an estimator, with JSON about the table that it was fitted on."""
     kind = type(estimator)
     if (_ESTIMATORS | META_ESTIMATORS).get(kind.__name__) is not kind:
         raise TypeError(
             f"estimator must be one of {list(_KINDS)}; got an object of type "
-            f"{kind.__name__}. Save a Pipeline with skops.io, and of a "
-            "search the best_estimator_."
+            f"{kind.__name__}. Save a Pipeline with skops.io. For a search, save its "
+            "best_estimator_."
         )
     writer = _Writer()
     document = writer.encode(estimator, "estimator")
@@ -200,11 +200,11 @@ def write_model(estimator: Any, path: str | os.PathLike, metadata: Any = None) -
 
 
 def load(path: str | os.PathLike) -> Any:
-    """Read an estimator that `save` has written, also a stranger's.
+    """Read an estimator that `save` wrote, also from a source that you do not trust.
 
-    Nothing is unpickled or run. Sizes and types are checked before memory is taken,
-    a checksum finds damage, and whatever is not known is refused. What a model
-    predicts is another matter: trust its author for that.
+    Nothing is unpickled or run. `load` checks sizes and types before it allocates
+    memory, verifies a checksum, and raises for anything unknown in the file. Whether
+    the predictions of the model can be trusted is another question.
 
     Parameters
     ----------
@@ -219,10 +219,10 @@ def load(path: str | os.PathLike) -> Any:
     Raises
     ------
     ValueError
-        If the file is damaged, was not written by `save`, or has a later version of the
-        format.
+        If the file is damaged, was not written by `save`, or was written in a later
+        version of the format.
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
 
     See Also
     --------
@@ -230,7 +230,7 @@ def load(path: str | os.PathLike) -> Any:
 
     Examples
     --------
-    What is no model is refused:
+    Any other file raises an error:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -240,13 +240,13 @@ def load(path: str | os.PathLike) -> Any:
     >>> skmtl.load(path)
     Traceback (most recent call last):
         ...
-    ValueError: ... is not a model that skmtl.save has written: it is too short, ...
+    ValueError: ... is not a model written by skmtl.save: it is too short, ...
     """
     return read_model(path)[0]
 
 
 def read_model(path: str | os.PathLike) -> tuple[Any, Any]:
-    """The estimator, and the JSON that `write_model` was given beside it."""
+    """Return the estimator, and the JSON that was given to `write_model`."""
     metadata = None
     try:
         document, arrays = read_file(path, _KINDS.values())
@@ -256,8 +256,8 @@ def read_model(path: str | os.PathLike) -> tuple[Any, Any]:
         estimator = reader.decode(document)
         is_one = isinstance(estimator, BaseMultiTaskNet | MultiTaskMetaEstimator)
         if not is_one or reader.arrays:
-            raise FileError("it holds something else than one estimator")
-    # Whatever Python says of a value that is of another type than it must be.
+            raise FileError("it must contain exactly one estimator")
+    # All that Python may raise for a value of the wrong type.
     except (
         ArithmeticError,
         AttributeError,
@@ -268,14 +268,14 @@ def read_model(path: str | os.PathLike) -> tuple[Any, Any]:
         ValueError,
     ) as error:
         raise ValueError(
-            f"{os.fspath(path)!r} is not a model that skmtl.save has written: {error}. "
-            "Get the file again, or save the model anew."
+            f"{os.fspath(path)!r} is not a model written by skmtl.save: {error}. Get "
+            "the file again, or save the model again."
         ) from error
     return estimator, metadata
 
 
 class _Writer:
-    """Values as JSON, and the arrays that it names."""
+    """Converts values to JSON, and collects the arrays that the JSON refers to."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, NDArray] = {}
@@ -335,8 +335,8 @@ class _Writer:
             items = self._encode_all(array.ravel(), path)
             return {"objects": {"shape": list(array.shape), "items": items}}
         if array.dtype.kind == "U":
-            # As numbers: text of very different lengths would take little room in
-            # JSON and much in memory.
+            # As numbers: in JSON, text of very different lengths would take little
+            # space, but much memory when it is loaded.
             array = np.array(array, order="C", dtype=array.dtype.newbyteorder("="))
             return self._name("text", array[..., None].view(np.uint32), path)
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
@@ -344,29 +344,31 @@ class _Writer:
         return self._name("array", array, path)
 
     def _name(self, tag: str, array: NDArray, path: str) -> dict[str, str]:
-        while path in self.arrays:  # a key of a dict may look like a path
+        while path in self.arrays:  # the key of a dict may look like a path
             path += "'"
         self.arrays[path] = array
         return {tag: path}
 
     def _encode_estimator(self, estimator: Any, path: str) -> dict[str, Any]:
         check_is_fitted(estimator)
-        estimator._validate_params()  # they may have been set since, and load does too
+        # They may have been changed after the fit. `load` validates them as well.
+        estimator._validate_params()
         params = estimator.get_params(deep=False)
-        params["checkpoint_dir"] = None  # a place on this machine
+        params["checkpoint_dir"] = None  # a folder on this machine
         known = {*params, *_FITTED, *_OPTIONAL, *_DERIVED}
         unknown = sorted(set(vars(estimator)) - known)
         if unknown:
             raise ValueError(
-                f"A saved estimator has no place for {unknown} (callbacks, metadata "
-                f"requests and the like). Save a copy without them. {_ADVICE}"
+                "An estimator to be saved must only have attributes that skmtl knows, "
+                f"but has {unknown} (for example callbacks or metadata requests). Save "
+                f"a copy without them. {_ADVICE}"
             )
         state = estimator.__getstate__()
         if not isinstance(state["network_"], NetworkState):
             raise ValueError(
-                "A saved estimator must be made of parts of skmtl alone, but has a "
-                "trunk or a sharing of your own, which is code (or these parameters "
-                f"were changed after the fit). {_ADVICE}"
+                "An estimator to be saved must only have parts of skmtl, but has your "
+                "own trunk or sharing, which is code (or these parameters were changed "
+                f"after the fit). Use a trunk and a sharing of skmtl. {_ADVICE}"
             )
         fitted = {name: state[name] for name in (*_FITTED, *_OPTIONAL) if name in state}
         check_attributes(fitted, estimator)
@@ -378,7 +380,7 @@ class _Writer:
 
 
 def _fields_of(value: Any, path: str) -> dict[str, Any]:
-    """What an object is made of, by name."""
+    """Return the parts of an object, by name."""
     kind = type(value)
     if _TUPLES.get(kind.__name__) is kind:
         return value._asdict()
@@ -394,14 +396,14 @@ def _fields_of(value: Any, path: str) -> dict[str, Any]:
 
 def _cannot_save(what: Any, path: str) -> ValueError:
     return ValueError(
-        "A saved estimator must hold numbers, text, times, arrays, lists and dicts of "
-        f"them, but {path} is of type {what}. Change the parameter or the data. "
-        f"{_ADVICE}"
+        "An estimator to be saved must only contain numbers, text and times, and "
+        f"arrays, lists and dicts of them, but {path} is of type {what}. Change the "
+        f"parameter or the data. {_ADVICE}"
     )
 
 
 class _Reader:
-    """The way back. Each array is used once."""
+    """Converts JSON back to values. Each array is used once."""
 
     def __init__(self, arrays: dict[str, NDArray]) -> None:
         self.arrays = arrays
@@ -422,13 +424,13 @@ class _Reader:
 
     def decode(self, node: Any) -> Any:
         if isinstance(node, float) and not math.isfinite(node):
-            raise FileError("it has a number that is too large")
+            raise FileError("one of its numbers is too large")
         if isinstance(node, list):
             return self._decode_all(node)
         if not isinstance(node, dict):
             return node
         if len(node) != 1:
-            raise FileError("it has an object without a type")
+            raise FileError("each object in its JSON must have exactly one type")
         ((tag, content),) = node.items()
         if tag in self._decoders:
             return self._decoders[tag](content)
@@ -444,23 +446,23 @@ class _Reader:
             return self._decode_meta_estimator(tag, content)
         if tag in _SPECS:
             return self._decode_spec(tag, content)
-        raise FileError(f"it has an object of the unknown type {tag!r}")
+        raise FileError(f"it contains an object of the unknown type {tag!r}")
 
     def _decode_all(self, nodes: Any) -> list[Any]:
         if not isinstance(nodes, list):
-            raise FileError("it has something else where a list must be")
+            raise FileError("its JSON must have a list here, but has another value")
         return [self.decode(node) for node in nodes]
 
     def _decode_fields(self, content: Any) -> dict[str, Any]:
         if not isinstance(content, dict):
-            raise FileError("it has something else where fields must be")
+            raise FileError("its JSON must have an object here, but has another value")
         return {name: self.decode(node) for name, node in content.items()}
 
     def _decode_dict(self, content: Any) -> dict[Any, Any]:
         pairs = self._decode_all(content)
         result = {key: value for key, value in pairs}
         if len(result) < len(pairs):
-            raise FileError("it has a key twice")
+            raise FileError("one of its dicts contains a key twice")
         return result
 
     def _decode_array(self, name: Any) -> NDArray:
@@ -469,15 +471,15 @@ class _Reader:
     def _decode_scalar(self, node: Any) -> Any:
         array = self.decode(node)
         if not isinstance(array, np.ndarray) or array.ndim > 0:
-            raise FileError("it has an array where a number must be")
+            raise FileError("a scalar must be a single number")
         return array[()]
 
     def _decode_text(self, name: Any) -> NDArray:
         codes = self.arrays.pop(name)
         if codes.dtype != np.uint32 or codes.ndim < 1 or codes.shape[-1] < 1:
-            raise FileError("it has text that is none")
+            raise FileError("text must be an array of uint32")
         if (codes > 0x10FFFF).any():
-            raise FileError("it has letters that are none")
+            raise FileError("text must consist of Unicode characters")
         return np.asarray(codes.view(f"=U{codes.shape[-1]}")[..., 0])
 
     def _decode_objects(self, content: Any) -> NDArray:
@@ -491,21 +493,21 @@ class _Reader:
         if isinstance(spec, FrozenEstimator):
             inside = BaseMultiTaskNet | MultiTaskMetaEstimator
             if not isinstance(spec.estimator, inside):
-                raise FileError("a frozen estimator is not one of skmtl")
+                raise FileError("a frozen estimator must be one of skmtl")
         elif hasattr(spec, "_parameter_constraints"):
             spec._validate_params()
         return spec
 
     def _decode_architecture(self, content: Any) -> Architecture:
         values = self._decode_fields(content)
-        if "n_classes" in values:  # until version 0.1 all tasks had classes
+        if "n_classes" in values:  # up to version 0.1, all tasks had classes
             outputs = map(kind_of_classes, values.pop("n_classes"))
             values["outputs"] = tuple(outputs)
         return Architecture(**values)
 
     def _decode_tasks(self, content: Any) -> Tasks:
         values = self._decode_fields(content)
-        if "classes" in values:  # until version 0.1
+        if "classes" in values:  # up to version 0.1
             values["targets"] = list(map(Classes, values.pop("classes")))
         return Tasks(**values)
 
@@ -513,10 +515,15 @@ class _Reader:
         estimator: BaseMultiTaskNet = kind(**self._decode_fields(content["params"]))
         estimator._validate_params()
         if estimator.checkpoint_dir is not None:
-            raise FileError("it names a folder to write to")
+            raise FileError(
+                "checkpoint_dir must be None: a file must not name a folder to write to"
+            )
         fitted = self._decode_fields(content["fitted"])
         if not set(_FITTED) <= set(fitted) <= {*_FITTED, *_OPTIONAL}:
-            raise FileError("the estimator has other attributes than it must have")
+            raise FileError(
+                f"the estimator must have the attributes {list(_FITTED)}, and no "
+                f"others except {list(_OPTIONAL)}"
+            )
         check_attributes(fitted, estimator)
         state, columns = fitted.pop("network_"), fitted["_columns"]
         network = build_from_state(state, estimator.trunk, columns)

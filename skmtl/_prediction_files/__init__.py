@@ -1,4 +1,4 @@
-"""Predictions in files: Parquet, CSV and TSV, block by block, whole or not at all."""
+"""Write predictions to Parquet, CSV and TSV files, block by block."""
 
 from skmtl._prediction_files._write import write_predictions
 

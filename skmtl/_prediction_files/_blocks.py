@@ -1,4 +1,4 @@
-"""Rows of X, their ids and predictions, block by block."""
+"""Write ids and predictions for the rows of X, block by block."""
 
 import os
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ def write_blocks(estimator: Any, X: Any, path: Path, ids: Any, method: str) -> i
     _check_method(estimator, method)
     if not is_of_table(path):
         raise ValueError(
-            "path must end with .parquet, .csv, .tsv or, for instance, .csv.gz; got "
-            f"{str(path)!r}. Choose one."
+            "path must end with .parquet, .csv, .tsv, .csv.gz or .tsv.gz; got "
+            f"{str(path)!r}. Choose one of these."
         )
     _check_target(path, X)
     blocks = _predicted(estimator, X, _as_names(ids), method)
@@ -42,7 +42,7 @@ def write_blocks(estimator: Any, X: Any, path: Path, ids: Any, method: str) -> i
 
 
 def _check_target(path: Path, X: Any) -> None:
-    """Refuse one of the files that X reads, and warn of one in their folder."""
+    """Raise if the target is a file of X, and warn if it is in the folder of X."""
     files = [
         Path(file).resolve()
         for dataset in getattr(X, "children", [X])
@@ -52,16 +52,16 @@ def _check_target(path: Path, X: Any) -> None:
     target = path.resolve()
     if target in files:
         raise ValueError(
-            f"path must not be a file of X, but X reads {str(path)!r}, which would be "
-            "lost. Choose another name, in another folder."
+            f"path must not be a file of X, but {str(path)!r} is one and would be "
+            "overwritten. Choose another name, in another folder."
         )
-    if len(files) < 2:  # of one file, the folder need not be meant
+    if len(files) < 2:  # with one file, the dataset need not be the whole folder
         return
     folder = Path(os.path.commonpath([file.parent for file in files]))
     if folder in target.parents:
         warn(
-            "path should not be in the folder of the files of X, but "
-            f"{str(path)!r} is in {str(folder)!r}: a dataset of that folder will read "
+            "path should not be in the folder with the files of X, but "
+            f"{str(path)!r} is in {str(folder)!r}: a dataset of that folder would read "
             "the predictions as rows. Choose another folder."
         )
 
@@ -76,12 +76,13 @@ def _check_method(estimator: Any, method: str) -> None:
     if tasks is None:
         raise TypeError(
             "estimator must be one of skmtl, or a Pipeline or search around one; got "
-            f"{type(estimator).__name__}. Write what its predict_proba gives."
+            f"{type(estimator).__name__}. Write the output of its predict_proba "
+            "yourself."
         )
     if method == "predict_proba" and tasks.are_numbers.all():
         raise ValueError(
-            "method='predict_proba' needs a task of classes, but all tasks are "
-            "numbers. Use method='predict' or 'all'."
+            "method='predict_proba' needs at least one task with classes, but all "
+            "tasks are numeric. Use method='predict' or 'all'."
         )
 
 
@@ -91,22 +92,22 @@ def _as_names(ids: Any) -> list[str]:
     names = [ids] if isinstance(ids, str) else list(ids)
     if not all(isinstance(name, str) for name in names):
         raise ValueError(
-            f"ids must be a name of a column or a list of names; got {ids!r}."
+            f"ids must be the name of a column or a list of names; got {ids!r}."
         )
     if repeated(names):
         raise ValueError(
-            f"ids must name each column once; got several times "
-            f"{shorten(repeated(names))}. Leave out the others."
+            f"ids must name each column once; got {shorten(repeated(names))} several "
+            "times. Leave out the repetitions."
         )
     return names
 
 
 def _predicted(estimator: Any, X: Any, ids: list[str], method: str) -> Iterator[Any]:
-    """Ids and predictions."""
+    """Yield ids and predictions."""
     features = getattr(estimator, "feature_names_in_", None)
     if features is not None:
         features = [str(name) for name in features]
-    if hasattr(X, "get_fragments"):  # a dataset, of which only these are read
+    if hasattr(X, "get_fragments"):  # a dataset: only these columns are read
         _check_known(ids, X.schema.names)
     for rows in parts_in_order(X, _with_ids(features, ids)):
         columns = []
@@ -131,7 +132,7 @@ def _named_columns(rows: Any, ids: list[str]) -> nw.DataFrame:
     frame = nw.from_native(rows, eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         raise ValueError(
-            "ids need an X whose columns have names, a DataFrame or a dataset; got "
+            "With ids, X must have column names, as a DataFrame or a dataset has; got "
             f"{type(rows).__name__}. Leave out ids: the predictions are in the order "
             "of the rows."
         )
@@ -153,7 +154,7 @@ def _check_differ(names: list[str], ids: list[str]) -> None:
     if twice:
         clash = [name for name in twice if name in ids]
         raise ValueError(
-            "The columns of the predictions must have different names, but there "
-            f"would be two {shorten(clash or twice)}. Rename "
-            f"{'the id columns' if clash else 'a task and fit anew'}."
+            "The columns of the predictions must have different names, but two would "
+            f"be called {shorten(clash or twice)}. Rename "
+            f"{'the id columns' if clash else 'a task and fit again'}."
         )

@@ -1,4 +1,4 @@
-"""Columns of a table of predictions."""
+"""The columns of a table of predictions."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ METHODS = ("all", "predict", "predict_proba")
 def prediction_columns(
     estimator: Any, X: Any, method: str = "all"
 ) -> list[tuple[str, Any]]:
-    """Columns of each task: its label, and how sure it is."""
+    """Return the columns of each task: the label, probabilities or deviations."""
     tasks = fitted_tasks(estimator)
     assert tasks is not None
     labels = deviations = None
@@ -52,14 +52,14 @@ def _probability_columns(
 
 
 def as_written(label: Any) -> str:
-    """As it stands in a CSV."""
+    """Return a label as it is written in a CSV."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _labels_and_deviations(
     estimator: Any, X: Any, method: str
 ) -> tuple[NDArray, NDArray | None]:
-    """(n_samples, n_tasks) each; deviations if the estimator has any."""
+    """Return labels and, if there are any, deviations, both (n_samples, n_tasks)."""
     network = fitted_network(estimator)
     deviations = None
     is_gaussian = getattr(network, "loss", None) == "gaussian"
@@ -73,11 +73,11 @@ def _labels_and_deviations(
 
 
 def repeated(names: Iterable[str]) -> list[str]:
-    """Those that are there several times."""
+    """Return the names that occur several times."""
     return [name for name, n in Counter(names).items() if n > 1]
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values in place of codes of a dictionary, which each block may have anew."""
+    """Replace dictionary codes by values: each block may have its own dictionary."""
     is_coded = pa.types.is_dictionary(column.type)
     return column.cast(column.type.value_type) if is_coded else column

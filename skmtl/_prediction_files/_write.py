@@ -1,4 +1,4 @@
-"""write_predictions: rows of any number to a file of predictions."""
+"""`write_predictions`: predict any number of rows and write them to a file."""
 
 import os
 from importlib import import_module
@@ -12,33 +12,33 @@ def write_predictions(
 ) -> int:
     """Predict block by block and write the predictions to a file.
 
-    Memory holds one block of `X` and its predictions, so that both may be larger than
-    memory. The file is there once all rows are written, or not at all. Needs pyarrow,
-    which `pip install "skmtl[cli]"` brings.
+    Only one block of `X` and its predictions is in memory at a time, so both may be
+    larger than memory. The file appears once all rows are written; if an error occurs,
+    it does not. This function needs pyarrow, which `pip install "skmtl[cli]"` installs.
 
     Parameters
     ----------
     estimator : estimator
         A fitted MultiTaskNetClassifier, MultiTaskNetRegressor or MultiTaskNet; a
-        MultiTaskCalibratedClassifierCV or MultiTaskTunedThresholdClassifierCV around
-        one; or a Pipeline or search around these, whose steps get each block as a table
-        in memory.
+        MultiTaskCalibratedClassifierCV or MultiTaskTunedThresholdClassifierCV that
+        wraps one; or a Pipeline or search around these. The steps of a Pipeline receive
+        each block as a table in memory.
     X : array-like, DataFrame, sparse matrix, or data read block by block, of shape \
             (n_samples, n_features)
-        The input: a table in memory, or a `pyarrow.dataset.Dataset`, a dask DataFrame,
-        or an array of zarr, HDF5 (h5py) or dask. Of a dataset, the columns that `fit`
-        saw are read by their names.
+        The input: a table in memory, a `pyarrow.dataset.Dataset`, a dask DataFrame, or
+        an array of zarr, HDF5 (h5py) or dask. From a dataset, only the columns that
+        `fit` saw are read, by name.
     path : str or path-like
-        Name of the file, which ends with .parquet, .csv, .tsv or, for instance,
-        .csv.gz. An older file is replaced in one step.
+        Name of the file, which must end with .parquet, .csv, .tsv, .csv.gz or .tsv.gz.
+        An existing file is replaced.
     ids : str, list of str or None, default=None
-        Columns of a dataset or DataFrame that are copied to the file, to tell the rows
-        by. They are features only if `fit` saw them.
+        Columns of a dataset or DataFrame to copy to the file, to identify the rows.
+        They are features only if `fit` saw them.
     method : {"all", "predict", "predict_proba"}, default="all"
-        What to write: labels and numbers in a column with the name of the task
-        ("predict"), probabilities in columns "P(task=class)", of two classes that of
-        the second ("predict_proba"), or both, beside them the standard deviation
-        "std(task)" of a network with `loss="gaussian"` ("all").
+        What to write. "predict" writes the labels and numbers, in a column with the
+        name of the task. "predict_proba" writes probabilities in columns
+        "P(task=class)"; for two classes, only that of the second. "all" writes both
+        and, for a network with `loss="gaussian"`, the standard deviation "std(task)".
 
     Returns
     -------
@@ -50,11 +50,11 @@ def write_predictions(
     ImportError
         If pyarrow is not installed.
     TypeError
-        If the estimator is not one of these.
+        If the estimator is not supported.
     ValueError
-        If X or `ids` cannot be used, if `path` has another ending or is a file of X, if
-        there is nothing to write (probabilities of numbers), or if two columns would
-        have one name.
+        If X or `ids` cannot be used, if `path` has another suffix or is a file of X, if
+        there is nothing to write (probabilities of numeric tasks), or if two columns
+        would have the same name.
     NotFittedError
         If the estimator is not fitted.
     OSError
@@ -63,7 +63,7 @@ def write_predictions(
     Warns
     -----
     UserWarning
-        If the file is in the folder of a dataset's files.
+        If the file is in the folder that holds the files of the dataset.
 
     See Also
     --------
@@ -71,12 +71,12 @@ def write_predictions(
 
     Notes
     -----
-    The rows are in the order of `X`. Probabilities may differ from those that
-    `predict_proba` gives for all rows at once in the last digit of single precision.
+    The rows are in the order of `X`. Probabilities may differ in the last digit of
+    single precision from those that `predict_proba` returns for all rows at once.
 
     Examples
     --------
-    Predict the rows of a Parquet file, which may be larger than memory:
+    Predict the rows of a Parquet file. It may be larger than memory:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -101,8 +101,8 @@ def write_predictions(
     """
     if find_spec("pyarrow") is None:
         raise ImportError(
-            "write_predictions needs the package pyarrow, which is not installed. "
-            'Type pip install "skmtl[cli]".'
+            "write_predictions needs the package pyarrow, which is not installed. Run: "
+            'pip install "skmtl[cli]"'
         )
     blocks = import_module("skmtl._prediction_files._blocks")
     n_rows: int = blocks.write_blocks(estimator, X, Path(path), ids, method)

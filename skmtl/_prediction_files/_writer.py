@@ -1,4 +1,4 @@
-"""Files of tables that are written whole or not at all, block by block."""
+"""Write tables to files block by block; a file is complete, or it does not exist."""
 
 import contextlib
 import sys
@@ -17,14 +17,14 @@ _SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 
 
 class Writer(Protocol):
-    """What takes blocks of a table."""
+    """Anything that writes blocks of a table."""
 
     def write_table(self, table: pa.Table) -> None: ...
 
 
 @contextlib.contextmanager
 def table_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    """Writes under another name, which becomes `path` if all went well."""
+    """Write to a temporary file, which is moved to `path` if no error occurs."""
     with contextlib.ExitStack() as stack:
         if path == STDOUT:
             file: Any = sys.stdout.buffer
@@ -47,18 +47,18 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
 
 
 def is_of_table(path: Path) -> bool:
-    """Whether the name says in what format a table is written."""
+    """Whether the suffix names a format in which tables are written."""
     is_compressed_twice = is_parquet(path) and path.suffix == ".gz"
     return _format(path) in _SUFFIXES and not is_compressed_twice
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether it is the name of a Parquet file, compressed once more or not."""
+    """Whether it is the name of a Parquet file, also if it ends with .gz."""
     return _format(path) in (".parquet", ".pq")
 
 
 def is_special(path: Path) -> bool:
-    """A device or a pipe, in whose place no file must be put."""
+    """Whether it is a device or a pipe, which no file must replace."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

@@ -1,4 +1,4 @@
-"""report: all about a fitted estimator on one page of HTML."""
+"""`report`: labels, scores and plots of an estimator on one HTML page."""
 
 from skmtl._report._report import Report, report
 

@@ -1,4 +1,4 @@
-"""Plots as numbers in pixels and percent, which the templates turn into SVG."""
+"""Plots as numbers in pixels and percent, from which the templates make SVG."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from skmtl._report._held_out import TaskHeldOut
 
 WIDTH, HEIGHT = 242, 206
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 38
-_MOST_POINTS = 90  # of a line
+_MOST_POINTS = 90  # in a line
 _MOST_DOTS = 300
 MOST_CLASSES = 6  # lines in a plot
 _N_BINS = 10
@@ -22,7 +22,7 @@ _DIAGONAL = np.array([0.0, 1.0])
 
 @dataclass
 class Line:
-    """A line, by the number of its colour or "guide"."""
+    """A line. Its colour is a number, or "guide"."""
 
     colour: str
     path: str
@@ -49,12 +49,12 @@ class Plot:
 
     @property
     def right(self) -> int:
-        """Where the area ends."""
+        """Right edge of the plotting area."""
         return self.width - _RIGHT
 
     @property
     def bottom(self) -> int:
-        """Where the area ends."""
+        """Lower edge of the plotting area."""
         return HEIGHT - _BOTTOM
 
     def x(self, values: Any) -> Any:
@@ -68,7 +68,7 @@ class Plot:
         return self.bottom - (values - low) / (high - low) * (self.bottom - self.top)
 
     def add_line(self, x: NDArray, y: NDArray, colour: str) -> None:
-        """Join points, as few as one can do with."""
+        """Add a line through the points, thinned out if there are many."""
         px, py = self.x(np.asarray(x, float)), self.y(np.asarray(y, float))
         kept = _few(px, py)
         points = [f"{a:.1f} {b:.1f}" for a, b in zip(px[kept], py[kept], strict=True)]
@@ -76,7 +76,10 @@ class Plot:
 
     @property
     def x_ticks(self) -> list[tuple[float, float, str]]:
-        """Places of ticks and of their texts, which stay within the plot; texts."""
+        """Positions of the ticks, positions of their labels, and the labels.
+
+        The labels stay within the plot.
+        """
         found = []
         for value, text in ticks(*self.x_range):
             x, half = self.x(value), _CHARACTER / 2 * len(text)
@@ -85,12 +88,12 @@ class Plot:
 
     @property
     def y_ticks(self) -> list[tuple[float, str]]:
-        """Places and texts."""
+        """Positions of the ticks, and their labels."""
         return [(self.y(v), text) for v, text in ticks(*self.y_range)]
 
 
 def _few(x: NDArray, y: NDArray) -> NDArray:
-    """Places of points at even distances along the line."""
+    """Return the indices of points at even distances along the line."""
     if len(x) <= _MOST_POINTS:
         return np.arange(len(x))
     length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
@@ -99,7 +102,7 @@ def _few(x: NDArray, y: NDArray) -> NDArray:
 
 
 def ticks(low: float, high: float, n_ticks: int = 5) -> list[tuple[float, str]]:
-    """Round numbers of a range, and how they are written."""
+    """Return round numbers within a range, and their labels."""
     step = 10 ** math.floor(math.log10((high - low) / n_ticks))
     step *= next(m for m in (1, 2, 2.5, 5, 10) if (high - low) / (m * step) <= n_ticks)
     first = math.ceil(low / step - 1e-9)
@@ -121,7 +124,7 @@ def _tick_text(value: float, digits: int, largest: float) -> str:
 
 
 def wide_range(values: ArrayLike) -> tuple[float, float]:
-    """A range with some room around all finite values."""
+    """Return a range with some room around all finite values."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if not len(known):
@@ -135,7 +138,7 @@ def wide_range(values: ArrayLike) -> tuple[float, float]:
 
 
 def plots_of(task: TaskHeldOut) -> list[Plot]:
-    """What is drawn of a task: nothing without two observed values."""
+    """Return the plots of a task; none if it has fewer than two observed values."""
     if not task.varies:
         return []
     if task.p is None:
@@ -147,7 +150,7 @@ def plots_of(task: TaskHeldOut) -> list[Plot]:
 
 
 def drawn_classes(task: TaskHeldOut) -> list[int]:
-    """Codes with a line of their own: the greater of two, or the most frequent ones."""
+    """Return the classes that get a line: the second of two, or the most frequent."""
     assert task.p is not None
     counts = np.bincount(task.y, minlength=task.p.shape[1])
     if task.p.shape[1] == 2:
@@ -160,10 +163,10 @@ def _roc(task: TaskHeldOut, drawn: list[int]) -> Plot:
     assert task.p is not None
     plot = Plot(
         f"ROC curve of {task.name}",
-        "Share of positives that are found against share of false alarms, for all "
-        "thresholds. The dashed line is guessing.",
-        "false alarms (share of negatives)",
-        "found (share of positives)",
+        "True positive rate against false positive rate for all thresholds. The dashed "
+        "line is guessing.",
+        "false positive rate",
+        "true positive rate",
     )
     plot.add_line(_DIAGONAL, _DIAGONAL, "guide")
     for i, code in enumerate(drawn):
@@ -176,10 +179,9 @@ def _precision_recall(task: TaskHeldOut, drawn: list[int]) -> Plot:
     assert task.p is not None
     plot = Plot(
         f"Precision-recall curve of {task.name}",
-        "Share of the alarms that are right against share of positives that are found. "
-        "The dashed line is guessing.",
-        "found (recall)",
-        "right alarms (precision)",
+        "Precision against recall for all thresholds. The dashed line is guessing.",
+        "recall",
+        "precision",
     )
     for i, code in enumerate(drawn):
         is_positive = task.y == code
@@ -191,12 +193,12 @@ def _precision_recall(task: TaskHeldOut, drawn: list[int]) -> Plot:
 
 
 def _reliability(task: TaskHeldOut) -> Plot:
-    """As `ece` has the bins, with Wilson's intervals of the shares."""
+    """Use the bins of `ece`, with Wilson intervals of the shares."""
     assert task.p is not None
     plot = Plot(
         f"Reliability of {task.name}",
         "Observed share against predicted probability in bins, with 95 % intervals. On "
-        "the dashed line, probabilities mean what they say.",
+        "the dashed line, the probabilities are calibrated.",
         "predicted probability",
         "observed share",
     )
@@ -231,8 +233,8 @@ def _predicted_against_measured(task: TaskHeldOut) -> Plot:
     both = wide_range(limits)
     plot = Plot(
         f"Predictions of {task.name}",
-        f"Predicted against measured values of {len(rows)} of {len(task.y)} rows. On "
-        "the dashed line they are equal. Dots at the edge lie outside.",
+        f"Predicted against measured values for {len(rows):,} of {len(task.y):,} rows. "
+        "On the dashed line they are equal. Dots on the frame lie outside it.",
         "measured",
         "predicted",
         both,
@@ -251,8 +253,8 @@ def _errors(task: TaskHeldOut) -> Plot:
     counts, edges = np.histogram(errors.clip(*x_range), bins=20, range=x_range)
     plot = Plot(
         f"Errors of {task.name}",
-        "How many rows have which error, predicted minus measured. The dashed line is "
-        "no error.",
+        "Histogram of the errors, predicted minus measured. The dashed line is an "
+        "error of 0.",
         "error (predicted - measured)",
         "rows",
         x_range,
@@ -272,7 +274,7 @@ def _errors(task: TaskHeldOut) -> Plot:
 
 
 def training_plots(networks: list[Any]) -> list[Plot]:
-    """Loss of each epoch, and validation score where there is one; a line per fold."""
+    """Plot the loss per epoch, and the validation score if any; one line per fold."""
     losses = [np.asarray(network.loss_curve_) for network in networks]
     validation = [
         np.asarray(scores)
@@ -282,7 +284,7 @@ def training_plots(networks: list[Any]) -> list[Plot]:
     plots = []
     for curves, title, label in [
         (losses, "Training loss", "training loss"),
-        (validation, "Validation score", "score of held-out labels"),
+        (validation, "Validation score", "score on validation labels"),
     ]:
         curves = [curve for curve in curves if len(curve) > 1]
         if curves:
@@ -293,7 +295,7 @@ def training_plots(networks: list[Any]) -> list[Plot]:
 def _curves(curves: list[NDArray], title: str, label: str) -> Plot:
     plot = Plot(
         title,
-        f"The {label} after each epoch, a line for each fit.",
+        f"The {label} after each epoch, one line for each fit.",
         "epoch",
         label,
         (1.0, float(max(map(len, curves)))),
@@ -310,13 +312,13 @@ def _curves(curves: list[NDArray], title: str, label: str) -> Plot:
 
 @dataclass
 class DotRows:
-    """A line for each task, with marks on a scale that all share."""
+    """A line for each task, with marks on a common scale."""
 
     scale: tuple[float, float]
     rows: list[dict[str, Any]]
 
     def at(self, value: float) -> float | None:
-        """Percent from the left; None if there is no value."""
+        """Return the percentage from the left; None if there is no value."""
         low, high = self.scale
         if not np.isfinite(value):
             return None
@@ -332,7 +334,7 @@ class DotRows:
         interval: tuple[float, float] = (np.nan, np.nan),
         is_mean: bool = False,
     ) -> None:
-        """A line with a mark for each value."""
+        """Add a line with a mark for each value."""
         low, high = map(self.at, interval)
         marks = [(self.at(value), kind) for kind, value in enumerate(values)]
         self.rows.append(
@@ -342,12 +344,12 @@ class DotRows:
 
     @property
     def ticks(self) -> list[tuple[float | None, str]]:
-        """Places and texts."""
+        """Positions of the ticks, and their labels."""
         return [(self.at(v), text) for v, text in ticks(*self.scale)]
 
 
 def close_range(values: NDArray) -> tuple[float, float]:
-    """Between twentieths, with little room around the values."""
+    """Return a tight range around the values, rounded to multiples of 0.05."""
     known = values[np.isfinite(values)]
     if not len(known):
         return 0.0, 1.0
@@ -357,7 +359,10 @@ def close_range(values: NDArray) -> tuple[float, float]:
 
 
 def score_range(values: NDArray, chance: float) -> tuple[float, float]:
-    """What an axis of scores shows: chance, the best score, and not all of a bad R2."""
+    """Return the range of a score axis: from chance, or lower scores, to 1.
+
+    It does not extend to very negative values of R2.
+    """
     known = values[np.isfinite(values)]
     lowest = float(known.min()) if len(known) else chance
     low = math.floor(10 * float(np.clip(lowest, -0.5, chance))) / 10

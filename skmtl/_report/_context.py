@@ -1,4 +1,4 @@
-"""What the template shows, section by section."""
+"""The content of the page, section by section."""
 
 import platform
 from datetime import datetime
@@ -35,7 +35,7 @@ from skmtl.inspection import LabelReport, ModelComparison
 
 _MOST_HEAT_ROWS = 20
 _N_TOP = 5
-_MOST_OPEN = 12  # rows of tables of gains
+_MOST_OPEN = 12  # rows of a table of gains that is not folded
 _MODELS = {
     "joint": "joint network",
     "network": "network",
@@ -56,14 +56,14 @@ _METRICS = {
 
 
 def labels_section(f: Findings) -> dict[str, Any]:
-    """How many labels of which class each task has."""
+    """Return the number of labels per class and task."""
     report = f.labels
     counts = [report.class_counts[t] for t in f.drawn]
     n_classes = [len(c) for c in counts if c is not None]
     are_binary = max(n_classes, default=0) <= 2
     legend: list[tuple[str, int | str | None]] = []
     if n_classes and are_binary:
-        legend += [("positive (the greater class)", 0), ("negative", "faint")]
+        legend += [("positive (second class)", 0), ("negative", "faint")]
     elif n_classes:
         n_colours = min(max(n_classes), MOST_CLASSES)
         legend += [(f"class {i + 1}", i) for i in range(n_colours)]
@@ -74,15 +74,15 @@ def labels_section(f: Findings) -> dict[str, Any]:
     colour_of_numbers = legend[-1][1] if legend else None
     return {
         "how": (
-            "A bar is all rows, and its grey part those whose label is missing: nobody "
-            "measured it. Tasks with short bars or thin stripes are hard to learn and "
-            "to score."
+            "Each bar stands for all rows. The grey part is the missing labels, which "
+            "nobody measured. Tasks with few labels, or few labels of one class, are "
+            "hard to learn and to score."
         ),
         "summary": report._summary(),
         "remarks": report._remarks(),
         "legend": [*legend, ("missing", None)],
         "rows": [_label_row(report, t, are_binary, colour_of_numbers) for t in f.drawn],
-        "left_out": f.left_out("The bars are of"),
+        "left_out": f.left_out("The bars show"),
         "table": html_table("Labels of each task", f.names, columns_of(report.table)),
     }
 
@@ -125,20 +125,21 @@ _SCORES_HOW = {
     "roc_auc": (
         "ROC AUC",
         0.5,
-        "The chance that a positive gets a higher probability than a negative: 0.5 is "
-        "guessing, 1 is perfect. The line is a 95 % interval: the shorter, the surer.",
+        "The probability that a positive row is ranked above a negative one: 0.5 is "
+        "guessing, 1 is perfect. The line is a 95 % interval: the shorter it is, the "
+        "more certain the score.",
     ),
     "r2": (
         "R2",
         0.0,
-        "The share of the spread of the values that is predicted: 0 is no better than "
-        "the mean of the task, 1 is perfect. The line is a 95 % interval.",
+        "The share of the variance that the predictions explain: 0 is no better than "
+        "predicting the mean of the task, 1 is perfect. The line is a 95 % interval.",
     ),
 }
 
 
 def scores_section(f: Findings) -> dict[str, Any]:
-    """The main score of each task with its interval, and the table of all scores."""
+    """Return the main score of each task with its interval, and all scores."""
     parts = []
     for column, rows in (("roc_auc", ~f.is_number), ("r2", f.is_number)):
         drawn = [t for t in f.drawn if rows[t]]
@@ -148,13 +149,14 @@ def scores_section(f: Findings) -> dict[str, Any]:
             parts.append({"name": name, "how": how, "dots": dots})
     return {
         "parts": parts,
-        "left_out": f.left_out("The lines are of"),
+        "left_out": f.left_out("The plot shows"),
         "interval": (
-            f"Intervals: 2.5 to 97.5 % of {N_DRAWS} bootstrap draws of the held-out "
-            "rows. They tell how much hangs on which rows happened to be tested, not "
-            "how much another training would change. Predictions of all folds are "
-            "taken together; with several classes, the ROC AUC is the mean of each "
-            "class against the rest."
+            f"The intervals are the 2.5th and 97.5th percentiles of {N_DRAWS} "
+            "bootstrap draws of the held-out rows. They show how much a score depends "
+            "on the rows that were tested, not how much it would change with another "
+            "fit. Scores are computed on the predictions of all folds together. If a "
+            "task has more than two classes, its ROC AUC is the mean over the classes, "
+            "each against the rest."
         ),
         "table": html_table("Scores of each task on held-out rows", f.names, f.scores),
     }
@@ -182,7 +184,7 @@ def _dots_of_scores(
 
 
 def comparison_section(f: Findings) -> dict[str, Any] | None:
-    """Mean scores of the models on the same splits."""
+    """Return the mean scores of the models on the same splits."""
     result = f.comparison
     if result is None or not result.gains:
         return None
@@ -196,13 +198,13 @@ def comparison_section(f: Findings) -> dict[str, Any] | None:
     return {
         "how": (
             f"Mean {_METRICS.get(result.scoring, result.scoring)} over {n_splits} "
-            f"split{'s' * (n_splits > 1)} of models that were fitted and tested on the "
-            "same rows: further right is better. Differences smaller than their "
-            "interval mean nothing."
+            f"split{'s' * (n_splits > 1)}; further right is better. All models were "
+            "fitted and tested on the same rows. A difference whose interval contains "
+            "0 may be due to chance."
         ),
         "legend": [(_MODELS[m], i) for i, m in enumerate(result.models)],
         "parts": parts,
-        "left_out": f.left_out("The lines are of"),
+        "left_out": f.left_out("The plot shows"),
         "overall": _overall(result),
         "tables": [
             html_table("Mean score of each model", f.names, table),
@@ -247,7 +249,7 @@ def _dots_of_models(
 
 
 def _overall(result: ModelComparison) -> HtmlTable:
-    """The mean gain over each other model, and the time."""
+    """Return the mean gain over each other model, and the fit times."""
     means, first = result.mean_scores(), _MODELS[result.models[0]]
     gains = [result.mean_gains.get(m, (np.nan,) * 3) for m in result.models]
     columns: dict[str, list[Any]] = {"mean score": [means[m] for m in result.models]}
@@ -261,8 +263,9 @@ def _overall(result: ModelComparison) -> HtmlTable:
             ]
     columns["seconds"] = [result.seconds[m] for m in result.models]
     return html_table(
-        f"Means over the tasks; by how much the {first} is better than each other "
-        "model, and in how many tasks it surely is; seconds of all fits",
+        f"Mean scores over the tasks; gain of the {first} over each other model; "
+        "number of tasks in which it is clearly better or worse; total fit time in "
+        "seconds",
         [_MODELS[m] for m in result.models],
         columns,
         first="model",
@@ -270,14 +273,12 @@ def _overall(result: ModelComparison) -> HtmlTable:
 
 
 def _gains(result: ModelComparison, other: str, names: list[str]) -> HtmlTable:
-    caption = (
-        f"By how much the {_MODELS[result.models[0]]} is better than {_MODELS[other]}"
-    )
+    caption = f"Gain of the {_MODELS[result.models[0]]} over {_MODELS[other]}"
     return html_table(
         caption,
         names,
         columns_of(result.gains[other]),
-        summary=f"{caption}, task by task",
+        summary=f"{caption}, by task",
         is_folded=len(names) > _MOST_OPEN,
     )
 
@@ -286,19 +287,20 @@ def _gains(result: ModelComparison, other: str, names: list[str]) -> HtmlTable:
 
 
 def curves_section(f: Findings) -> dict[str, Any]:
-    """A card with plots for each task that is drawn."""
+    """Return a card with plots for each task that is drawn."""
     kinds = []
     if not f.is_number.all():
         kinds.append(
-            "ROC and precision-recall curves show what each threshold would find and "
-            "at what cost: the closer to the upper corner, the better. Reliability "
-            "shows whether a probability of 0.3 means 30 %: dots on the dashed line "
-            "are right."
+            "ROC and precision-recall curves show the trade-off at each threshold. The "
+            "closer a curve is to the upper left corner (ROC) or the upper right "
+            "corner (precision-recall), the better. The reliability plot shows whether "
+            "30 % of the rows with a predicted probability of 0.3 are positive: then "
+            "the dots lie on the dashed line."
         )
     if f.is_number.any():
         kinds.append(
-            "For numbers, dots on the dashed line are predicted exactly, and the "
-            "errors should pile up around 0."
+            "For numbers, dots on the dashed line are exact predictions, and most "
+            "errors should be close to 0."
         )
     return {
         "how": " ".join(kinds),
@@ -322,10 +324,10 @@ def _card(task: TaskHeldOut, score: float) -> dict[str, Any]:
             legend = [(str(task.classes[c]), str(i)) for i, c in enumerate(drawn)]
             if len(drawn) < len(task.classes):
                 text += f"; {len(drawn)} of {len(task.classes)} classes are drawn"
-            text += "; reliability is that of the most probable class"
+            text += "; the reliability plot is about the most probable class"
     plots = plots_of(task)
     if not plots:
-        text += ". Nothing is drawn: it takes labels of two classes, or two values."
+        text += ". There is no plot: it needs labels of two classes, or two values."
     return {"name": task.name, "text": text, "legend": legend, "plots": plots}
 
 
@@ -333,7 +335,7 @@ def _card(task: TaskHeldOut, score: float) -> dict[str, Any]:
 
 
 def thresholds_section(f: Findings) -> dict[str, Any] | None:
-    """The best threshold for each metric, and what it brings."""
+    """Return the best threshold for each metric, and the scores with it."""
     if not f.binary:
         return None
     names = [task.name for task in f.binary]
@@ -354,14 +356,14 @@ def thresholds_section(f: Findings) -> dict[str, Any] | None:
     return {
         "means": _means_of_thresholds(f) if len(f.binary) > 1 else "",
         "how": (
-            "Whoever needs yes or no has to cut the probabilities somewhere, and 0.5 "
-            "is seldom the best place for rare classes. The threshold is the best on "
-            "all held-out rows; the score at the threshold is honest, since each part "
-            "of the rows is decided at the best threshold of the other parts."
+            "To get labels from probabilities, you need a threshold, and 0.5 is rarely "
+            "the best one for rare classes. The table shows the best threshold on all "
+            "held-out rows. The score at the threshold is not biased by this choice: "
+            "each part of the rows is scored at the best threshold of the other parts."
         ),
         "table": html_table(
-            "Best threshold of each binary task for balanced accuracy, F1 and MCC, and "
-            "the scores at 0.5 and at the threshold",
+            "Best threshold of each binary task for balanced accuracy, F1 and MCC, "
+            "with the scores at 0.5 and at the threshold",
             names,
             columns,
             summary=f"Table of all {len(f.binary)} binary tasks",
@@ -378,7 +380,7 @@ def _means_of_thresholds(f: Findings) -> str:
         )
         means.append(f"{name} {half:.3f} and {tuned:.3f}")
     return (
-        f"Means over {len(f.binary)} tasks, at 0.5 and at the thresholds: "
+        f"Mean scores of {len(f.binary)} tasks at 0.5 and at the best thresholds: "
         f"{', '.join(means)}."
     )
 
@@ -387,24 +389,25 @@ def _means_of_thresholds(f: Findings) -> str:
 
 
 def importance_section(f: Findings) -> dict[str, Any]:
-    """Columns by tasks."""
+    """Return the importances of columns for tasks."""
     found = f.importances
     if found is None:
-        how = "Rows of several axes, such as images, have no columns to shuffle."
+        how = "Data with several axes, such as images, has no columns to shuffle."
         return {"how": how, "note": "", "heat": None}
     known = np.nan_to_num(found.drops, nan=-np.inf)
     most = known[:, f.drawn].max(axis=1, initial=-np.inf)
     order = np.argsort(-most, kind="stable")[:_MOST_HEAT_ROWS]
     return {
         "how": (
-            "How much the score of a task (ROC AUC, or R2 of numbers) falls if the "
-            "values of one column are shuffled among the held-out rows: the stronger "
-            "the colour, the more the network needs the column. Columns that say the "
-            "same can stand in for each other, so that each looks unimportant."
+            "The table shows how much the score of a task (ROC AUC, or R2 for numbers) "
+            "drops if the values of one column are shuffled among the held-out rows. "
+            "The stronger the colour of a cell, the more the network relies on the "
+            "column. If two columns carry the same information, each can replace the "
+            "other, and both look unimportant."
         ),
         "note": _importance_note(found, len(order), f),
         "heat": {
-            "caption": "Loss of score if the column is shuffled",
+            "caption": "Drop in score if the column is shuffled",
             "head": ["column", *(f.names[t] for t in f.drawn)],
             "rows": [
                 (
@@ -415,17 +418,17 @@ def importance_section(f: Findings) -> dict[str, Any]:
             ],
         },
         "top": html_table(
-            "The columns that matter most, and the loss of score",
+            "The most important columns, and the drop in score",
             f.names,
             {"columns": [_top(found, known[:, t]) for t in range(len(f.tasks))]},
-            summary=f"The {_N_TOP} columns that matter most, task by task",
+            summary=f"The {_N_TOP} most important columns of each task",
             is_folded=True,
         ),
     }
 
 
 def _heat(drops: NDArray, all_drops: NDArray) -> list[tuple[str, float]]:
-    """Text and darkness from 0 to 1."""
+    """Return the text of each cell, and its darkness from 0 to 1."""
     largest = max(float(np.nanmax(all_drops, initial=0.0)), 1e-12)
     shares = np.nan_to_num(np.clip(drops / largest, 0, 1)).round(3)
     texts = [three_digits(d) if np.isfinite(d) else NOTHING for d in drops]
@@ -443,13 +446,13 @@ def _importance_note(found: Importances, n_shown: int, f: Findings) -> str:
     n_tried = len(found.columns)
     if n_tried < found.n_columns:
         notes.append(
-            f"Of {found.n_columns:,} columns, {n_tried} were shuffled: those that "
-            "correlate most with a prediction of the network (max_columns); text and "
-            "categories come first. Others may matter too."
+            f"{n_tried} of {found.n_columns:,} columns were shuffled (max_columns): "
+            "first text and categories, then the columns that correlate most with a "
+            "prediction of the network. Other columns may be important too."
         )
     if n_shown < n_tried:
         notes.append(
-            f"The table shows {n_shown} of {n_tried} columns: those that matter most."
+            f"The table shows the {n_shown} most important of {n_tried} columns."
         )
     n_rows = len(f.held_out.truth.codes)
     if found.n_rows < n_rows:
@@ -461,13 +464,17 @@ def _importance_note(found: Importances, n_shown: int, f: Findings) -> str:
 
 
 def training_section(f: Findings) -> dict[str, Any]:
-    """Loss curves."""
+    """Return the loss curves."""
     is_one = len(f.held_out.folds) == 1
-    lines = "The line is the network" if is_one else "A line is the network of a fold"
+    lines = (
+        "The line shows the network"
+        if is_one
+        else "Each line shows the network of one fold"
+    )
     return {
         "how": (
-            f"{lines}. A loss that still falls steeply at the end calls for more "
-            "epochs (max_iter); a validation score that falls again, for early "
+            f"{lines}. If the loss still falls steeply at the end, train for more "
+            "epochs (max_iter). If the validation score falls again, use early "
             "stopping."
         ),
         "plots": training_plots(networks_of(f.held_out)),
@@ -477,7 +484,7 @@ def training_section(f: Findings) -> dict[str, Any]:
 def settings_section(
     estimator: Any, f: Findings, n_columns: int | None, run: dict[str, Any]
 ) -> dict[str, Any]:
-    """What was run, with what."""
+    """Return the parameters, the versions and the settings of the run."""
     network = fitted_network(f.held_out.folds[0].estimator)
     parameters = network.get_params(deep=False)
     defaults = type(network)().get_params(deep=False)
@@ -497,16 +504,16 @@ def settings_section(
     n_changed = sum(is_changed.values())
     return {
         "version": skmtl.__version__,
-        "run": html_table("This run", shown, {"value": shown.values()}, first="what"),
+        "run": html_table("This run", shown, {"value": shown.values()}, first="item"),
         "parameters": html_table(
             f"Parameters of {type(network).__name__}",
             ordered,
             {
                 "value": [_short(parameters[name]) for name in ordered],
-                "is": ["changed" if is_changed[k] else "default" for k in ordered],
+                "status": ["changed" if is_changed[k] else "default" for k in ordered],
             },
             first="parameter",
-            summary=f"All parameters; {n_changed} are not the default",
+            summary=f"All parameters; {n_changed} differ from the defaults",
             is_folded=True,
         ),
         "estimator": repr(estimator),

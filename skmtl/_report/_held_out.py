@@ -1,4 +1,4 @@
-"""Predictions of rows that the model has not seen."""
+"""Predictions for rows that the model has not seen."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from skmtl.model_selection._out_of_fold import learned_probabilities
 
 
 class TaskHeldOut(NamedTuple):
-    """One task on the held-out rows where it was observed and predicted."""
+    """One task, on the held-out rows with an observed label and a prediction."""
 
     name: str
     position: int
@@ -39,18 +39,18 @@ class TaskHeldOut(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether its values are numbers."""
+        """Whether the task is numeric."""
         return self.classes is None
 
     @property
     def is_binary(self) -> bool:
-        """Whether there are two classes, of which both were observed."""
+        """Whether there are two classes, and both were observed."""
         is_two = self.classes is not None and len(self.classes) == 2
         return is_two and self.varies
 
     @property
     def n_rarest(self) -> int:
-        """Labels of the rarest class, or all values of a task of numbers."""
+        """Number of labels of the rarest class, or of all values of a numeric task."""
         if self.p is None:
             return len(self.y)
         return int(np.bincount(self.y, minlength=self.p.shape[1]).min())
@@ -65,8 +65,8 @@ class HeldOut(NamedTuple):
     """Labels and predictions of all held-out rows, fold after fold."""
 
     folds: list[Fold]
-    truth: Encoded  # of the rows of the folds, one below the other
-    decided: Encoded  # what `predict` gives
+    truth: Encoded  # observed labels, fold after fold
+    decided: Encoded  # the output of `predict`
     probabilities: list[NDArray | None]  # (n, n_classes) per task; None for numbers
 
     @property
@@ -75,7 +75,7 @@ class HeldOut(NamedTuple):
         return self.truth.tasks
 
     def by_task(self) -> Iterator[TaskHeldOut]:
-        """Each task on the rows that count."""
+        """Yield each task, on the rows with a label and a prediction."""
         sizes = [len(fold.rows) for fold in self.folds]
         fold_of = np.repeat(np.arange(len(sizes)), sizes)
         for t in range(self.tasks.n_tasks):
@@ -108,7 +108,7 @@ def cross_validated(
     n_jobs: int | None,
     random_state: Any,
 ) -> tuple[HeldOut, ModelComparison]:
-    """Predictions out of fold, and the other models on the same splits."""
+    """Return out-of-fold predictions, and the comparison on the same splits."""
     encoded = encode_for(estimator, y)
     tasks = encoded.tasks
     names = check_models(models, estimator, tasks)
@@ -126,7 +126,7 @@ def cross_validated(
 
 
 def prefit(estimator: Any, X: Any, y: Any) -> HeldOut:
-    """Predictions of a fitted estimator."""
+    """Return the predictions of a fitted estimator."""
     check_is_fitted(estimator)
     encoded = encode_for_fitted(estimator, y)
     return _predicted([Fold(estimator, np.arange(len(encoded.codes)))], X, encoded)
@@ -163,13 +163,13 @@ def _joined(parts: list[Encoded], has_numbers: bool) -> tuple[NDArray, NDArray |
 
 
 def probabilities_of(estimator: Any, X: Any, tasks: Tasks) -> list[NDArray | None]:
-    """(n, n_classes) of each task, NaN if it had no label; None for numbers."""
+    """Return (n, n_classes) per task, NaN if it had no labels; None for numbers."""
     if tasks.are_numbers.all():
         return [None] * tasks.n_tasks
     return learned_probabilities(estimator, estimator.predict_proba(X), tasks)
 
 
 def networks_of(held_out: HeldOut) -> list[Any]:
-    """The fitted network of each fold, as far as it is one of ours."""
+    """Return the fitted network of each fold that has one of ours."""
     found = [fitted_network(fold.estimator) for fold in held_out.folds]
     return [network for network in found if network is not None]

@@ -1,4 +1,4 @@
-"""How much worse each task is predicted if a column of X is shuffled."""
+"""How much the score of each task drops if a column of X is shuffled."""
 
 from typing import Any, NamedTuple
 
@@ -13,21 +13,21 @@ from skmtl._report._held_out import HeldOut, probabilities_of
 from skmtl._report._scores import mean_auc, r2
 from skmtl._targets import Encoded, encode
 
-MOST_ROWS = 5_000  # of all folds together
-N_SHUFFLES = 5  # of all rows, where one model predicts all of them
+MOST_ROWS = 5_000  # in all folds together
+N_SHUFFLES = 5  # of all rows, if one model predicts all of them
 
 
 class Importances(NamedTuple):
-    """Mean loss of the main score, and what was left out."""
+    """Mean drop in the main score, and how many columns and rows were used."""
 
     columns: list[str]
     drops: NDArray  # (n_columns, n_tasks)
-    n_columns: int  # of X
-    n_rows: int  # that were predicted
+    n_columns: int  # in X
+    n_rows: int  # predicted
 
 
 def column_names(X: Any, given: Any) -> list[str] | None:
-    """Those that are given, or that X has, or numbers; None of rows of several axes."""
+    """Return the names given, those of X, or x0, x1, ...; None if X is not 2-D."""
     shape = getattr(X, "shape", np.shape(X))
     if len(shape) != 2:
         return None
@@ -35,7 +35,7 @@ def column_names(X: Any, given: Any) -> list[str] | None:
     if given is not None and len(given) != n_columns:
         raise ValueError(
             f"feature_names must have a name for each of the {n_columns} columns of X; "
-            f"got {len(given)}."
+            f"got {len(given)} names."
         )
     names = given
     if names is None and hasattr(
@@ -79,7 +79,7 @@ _FoldRows = tuple[Any, NDArray, NDArray]
 
 
 def _rows_of_folds(held_out: HeldOut, rng: np.random.RandomState) -> list[_FoldRows]:
-    """Estimator, rows of X and places among the held-out rows, not too many."""
+    """Return the estimator, rows of X and positions among the held-out rows."""
     n_rows = sum(len(rows) for _, rows in held_out.folds)
     start, folds = 0, []
     for estimator, rows in held_out.folds:
@@ -99,7 +99,7 @@ def _drops_on_fold(
     held_out: HeldOut,
     rng: np.random.RandomState,
 ) -> NDArray:
-    """(n_columns, n_tasks)"""
+    """Return (n_columns, n_tasks): the drop in each score."""
     estimator, rows, places = fold
     X_rows = _safe_indexing(X, rows)
     if sparse.issparse(X_rows):
@@ -114,7 +114,7 @@ def _drops_on_fold(
 
 
 def with_shuffled(X: Any, j: int, order: NDArray) -> Any:
-    """A copy of X with the values of column j in this order."""
+    """Return a copy of X with the values of column j in this order."""
     if sparse.issparse(X):
         X = X.tocsc(copy=True)
         column = slice(X.indptr[j], X.indptr[j + 1])
@@ -137,7 +137,7 @@ def with_shuffled(X: Any, j: int, order: NDArray) -> Any:
 
 
 def _truth(truth: Encoded, places: NDArray) -> list[tuple[NDArray, NDArray]]:
-    """Of each task, which rows are labelled, and their codes or numbers."""
+    """Return, for each task, the labelled rows, and their codes or numbers."""
     tasks, codes, numbers = truth
     found = []
     for t, is_number in enumerate(tasks.are_numbers):
@@ -152,7 +152,7 @@ def _truth(truth: Encoded, places: NDArray) -> list[tuple[NDArray, NDArray]]:
 def _scores(
     estimator: Any, X: Any, by_task: list[tuple[NDArray, NDArray]], truth: Encoded
 ) -> NDArray:
-    """(n_tasks,): the main score, NaN where undefined."""
+    """Return (n_tasks,): the main scores, NaN if undefined."""
     probabilities = probabilities_of(estimator, X, truth.tasks)
     predicted = None
     if truth.numbers is not None:
@@ -183,7 +183,7 @@ def _mean_of_finite(drops: NDArray) -> NDArray:
 
 
 def _outputs(estimator: Any, rows: NDArray, X: Any, held_out: HeldOut) -> NDArray:
-    """(n, n_outputs): probabilities of all classes but the first, and numbers."""
+    """Return (n, n_outputs): probabilities of all classes but the first; numbers."""
     X_rows = _safe_indexing(X, rows)
     tasks = held_out.tasks
     parts = probabilities_of(estimator, X_rows, tasks)
@@ -196,7 +196,7 @@ def _outputs(estimator: Any, rows: NDArray, X: Any, held_out: HeldOut) -> NDArra
 
 
 def _relevance(X: Any, outputs: NDArray) -> NDArray:
-    """(n_columns,): greatest correlation with an output of the model; text is first."""
+    """Return (n_columns,): the largest correlation with an output; inf for text."""
     varies = outputs.std(axis=0) > 0
     outputs = outputs[:, varies]
     if not outputs.shape[1]:
@@ -218,7 +218,7 @@ def _relevance(X: Any, outputs: NDArray) -> NDArray:
 
 
 def _as_numbers(X: Any) -> tuple[NDArray, NDArray]:
-    """Columns of numbers, 0 for those of text and categories, and which these are."""
+    """Return numeric columns, 0 for text and categories, and which columns are text."""
     if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
         columns = list(X.T.astype(np.float64))
         is_text = np.zeros(X.shape[1], dtype=bool)
@@ -234,7 +234,7 @@ def _as_numbers(X: Any) -> tuple[NDArray, NDArray]:
             else np.asarray(frame[:, j].to_numpy(), dtype=np.float64)
             for j, skipped in enumerate(is_text)
         ]
-    # Missing values tell nothing here; the shuffling itself knows them.
+    # Missing values are ignored here, but not when the columns are shuffled.
     return np.column_stack([_without_nan(column) for column in columns]), is_text
 
 

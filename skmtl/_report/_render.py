@@ -1,4 +1,4 @@
-"""From numbers to the page."""
+"""Render the page."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def jinja_environment() -> Any:
-    """What renders the templates; text of the user is escaped."""
+    """Return the environment of the templates; it escapes text of the user."""
     try:
         import jinja2
     except ImportError as error:
         raise ImportError(
-            "skmtl.report needs Jinja2, which is not installed. Run `pip install "
-            "'skmtl[report]'`."
+            "skmtl.report needs Jinja2, which is not installed. Run: pip install "
+            "'skmtl[report]'"
         ) from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -28,7 +28,7 @@ def jinja_environment() -> Any:
 
 
 def render(environment: Any, context: dict[str, Any]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     page: str = environment.get_template("report.html.j2").render(
         style=style, **context
@@ -37,7 +37,7 @@ def render(environment: Any, context: dict[str, Any]) -> str:
 
 
 def _breakable(name: str) -> Any:
-    """A name that may go on in the next line after an underscore."""
+    """Return a name in which the browser may break the line after an underscore."""
     from markupsafe import Markup, escape
 
     return Markup("_<wbr>").join(map(escape, name.split("_")))

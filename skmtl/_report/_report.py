@@ -1,4 +1,4 @@
-"""report: what a network can do, on one page."""
+"""`report`: labels, scores and plots of an estimator on one HTML page."""
 
 import os
 from dataclasses import dataclass
@@ -38,33 +38,33 @@ from skmtl.inspection._comparison import types_of
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What `report` makes: a page, and the numbers on it.
+    """The result of `report`: an HTML page, and the numbers on it.
 
     Attributes
     ----------
     html : str
         The page.
     scores : DataFrame or dict of ndarray
-        A row per task: scores on held-out rows; `roc_auc_low` and `roc_auc_high` (for
-        numbers `r2_low` and `r2_high`) are the interval.
+        The scores on held-out rows, one row per task. `roc_auc_low` and `roc_auc_high`
+        (for numbers, `r2_low` and `r2_high`) are the ends of the interval.
     comparison : ModelComparison or None
         The other models on the same splits; None with `cv="prefit"`.
     thresholds : DataFrame or dict of ndarray
-        A row per binary task: for balanced accuracy, F1 and MCC the best threshold, the
-        score at 0.5 and the score at the threshold.
+        For balanced accuracy, F1 and MCC: the best threshold, the score at 0.5 and the
+        score at the threshold. One row per binary task.
     importances : DataFrame, dict of ndarray or None
-        A row per column of `X` that was shuffled, and a column per task: the loss of
-        score. None for rows of several axes.
+        The drop in score if a column of `X` is shuffled: one row per column that was
+        shuffled, and one column per task. None if `X` has more than two axes.
     labels : LabelReport
-        Which labels are there.
+        The labels and missing labels of each task.
 
     See Also
     --------
-    report : It makes the page.
+    report : Make a report.
 
     Examples
     --------
-    The numbers as tables:
+    All numbers are available as tables:
 
     >>> import numpy as np
     >>> import skmtl
@@ -88,7 +88,7 @@ class Report:
         Parameters
         ----------
         path : str or path-like
-            The file, such as "report.html". What it held before is replaced.
+            Name of the file, such as "report.html". An existing file is replaced.
         """
         with replaced(Path(path)) as part:
             part.write_text(self.html, encoding="utf-8")
@@ -96,8 +96,9 @@ class Report:
     def __repr__(self) -> str:
         n_tasks, size = len(self.labels.task_names), len(self.html.encode()) / 1e6
         return (
-            f"<Report of {n_tasks} tasks, {size:.1f} MB: save(path) writes it, and "
-            "scores, comparison, thresholds, importances and labels are its numbers>"
+            f"<Report on {n_tasks} task{'s' * (n_tasks != 1)}, {size:.1f} MB. Write it "
+            "with save(path). Its numbers are in scores, comparison, thresholds, "
+            "importances and labels>"
         )
 
     def _repr_html_(self) -> str:
@@ -123,61 +124,63 @@ def report(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> Report:
-    """Write all about a network on one page of HTML.
+    """Report on a network on one HTML page.
 
-    What the labels look like, scores of each task with intervals, joint against
-    separate networks and against forests, ROC, precision-recall and reliability curves
-    (for numbers, predictions against measurements), thresholds, which columns matter,
-    training curves, settings and versions. The page is a single file that loads
-    nothing: it can be sent around, read in the dark and printed.
+    The page shows the labels, the scores of each task with intervals, the joint network
+    against separate networks and forests, ROC, precision-recall and reliability curves
+    (for numbers, predictions against measurements), thresholds, the importance of
+    columns, training curves, settings and versions. It is a single file that loads
+    nothing. You can send it by email, read it in dark mode and print it.
 
     Parameters
     ----------
     estimator : an estimator of skmtl, or a Pipeline or meta-estimator around one
-        The network. It is cloned and fitted for each split; with `cv="prefit"` it is
-        fitted already, and may also be a search.
+        The network. It is cloned and fitted for each split. With `cv="prefit"`, it must
+        be fitted, and may also be a search.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
         The input.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. NaN, None and pd.NA are missing labels.
     path : str or path-like, default=None
-        Where to write the page; by default nowhere, see `Report.save`.
+        Where to write the page. By default, it is not written; see `Report.save`.
     cv : int, splitter, iterable or "prefit", default=5
         A number of folds for `MultiTaskStratifiedKFold`, a splitter, or pairs of
         training and test rows. "prefit" means that the estimator is fitted and has not
-        seen `X` and `y`: nothing is fitted, and there is no comparison of models.
+        seen `X` and `y`. Then nothing is fitted, and models are not compared.
     models : list of str, default=None
-        What to compare, as in `skmtl.inspection.compare_models`; `["joint"]` compares
-        nothing and is fastest.
+        The models to compare, as in `skmtl.inspection.compare_models`. `["joint"]`
+        compares nothing and is fastest.
     scoring : str, callable or dict, default=None
         The metric of the comparison, as in `skmtl.inspection.compare_models`.
     title : str, default=None
-        The headline; by default the name of the estimator and the number of tasks.
+        The title of the page. By default, the name of the estimator and the number of
+        tasks.
     feature_names : list of str, default=None
-        Names of the columns of an `X` that has none, such as a sparse matrix.
+        Names for the columns of `X` if it has none, for example a sparse matrix.
     max_plots : int, default=24
-        How many tasks are drawn. Of more tasks, those with the lowest and highest
-        scores are; the tables have all.
+        Number of tasks with plots. If there are more tasks, those with the lowest and
+        highest scores get plots; the tables contain all tasks.
     max_columns : int, default=40
-        How many columns of `X` are shuffled to see whether they matter. Of more
-        columns, those that correlate most with the predictions are.
+        Number of columns of `X` to shuffle for their importance. If there are more
+        columns, text and categories come first, then the columns that correlate most
+        with the predictions.
     n_jobs : int, default=None
-        Number of fits that run side by side.
+        Number of fits to run in parallel.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds, the models, the intervals and the shuffling.
 
     Returns
     -------
     report : Report
-        The page, which a notebook shows, and its numbers as tables.
+        The page, which notebooks display, and its numbers as tables.
 
     Raises
     ------
     ImportError
         If Jinja2 is not installed (`pip install "skmtl[report]"`).
     ValueError
-        If there is no estimator of skmtl in `estimator`, or it is a search that is not
-        fitted.
+        If `estimator` contains no estimator of skmtl, or is a search and `cv` is not
+        "prefit".
 
     Warns
     -----
@@ -186,23 +189,25 @@ def report(
 
     See Also
     --------
-    skmtl.inspection.compare_models : The comparison alone.
-    skmtl.metrics.multitask_report : Scores alone.
-    skmtl.inspection.label_report : Labels alone.
+    skmtl.inspection.compare_models : Only the comparison of models.
+    skmtl.metrics.multitask_report : Only the scores.
+    skmtl.inspection.label_report : Only the labels.
 
     Notes
     -----
-    The network is fitted once for each split, and scores, curves, thresholds,
-    importances and training curves are all of these fits, each on the rows that it has
-    not seen. Intervals of scores are percentiles of 400 bootstrap draws of the held-out
-    rows. The score at a threshold is that of rows whose threshold was chosen on the
-    other folds. The importance of a column is the mean loss of score (ROC AUC or R2) if
-    it is shuffled among the held-out rows of a fold, all tasks at once; at most 5,000
-    rows are used. A row that several splits hold out counts as several.
+    The network is fitted once for each split. Scores, curves, thresholds, importances
+    and training curves all describe these fits, each on the rows that it has not seen.
+    A row that several splits hold out counts several times.
+
+    The intervals of scores are percentiles of 400 bootstrap draws of the held-out rows.
+    For the score at a threshold, the threshold of each fold is chosen on the other
+    folds. The importance of a column is the mean drop in score (ROC AUC or R2) if it is
+    shuffled among the held-out rows of a fold. All tasks are scored on the same
+    shuffled rows, of which there are at most 5,000.
 
     Examples
     --------
-    Three tasks, of which a third of the labels is missing:
+    Three tasks, with a third of the labels missing:
 
     >>> import numpy as np
     >>> import skmtl
@@ -218,9 +223,12 @@ def report(
     """
     _check_limit("max_plots", max_plots, 0)
     _check_limit("max_columns", max_columns, 1)
-    environment = jinja_environment()  # before hours of fits
-    if path is not None and not Path(path).resolve().parent.is_dir():
-        raise FileNotFoundError(f"{str(path)!r} cannot be written: no such folder.")
+    environment = jinja_environment()  # fails before the fits, not after them
+    if path is not None and not (folder := Path(path).resolve().parent).is_dir():
+        raise FileNotFoundError(
+            f"{str(path)!r} must be in an existing folder, but {str(folder)!r} does "
+            "not exist. Create it first."
+        )
     X, y = indexable(X, y)
     names = column_names(X, feature_names)
     rng = check_random_state(random_state)
@@ -324,13 +332,15 @@ def _page(
 def _how_held_out(f: Findings) -> str:
     if f.comparison is None:
         return (
-            f"All scores are of {len(f.labels.observed):,} rows that the fitted "
-            'estimator is said not to have seen (cv="prefit").'
+            f"All scores are computed on {len(f.labels.observed):,} rows. With "
+            'cv="prefit", the report assumes that the estimator has not seen them.'
         )
     n_folds, n_rows = len(f.held_out.folds), len(f.held_out.truth.codes)
     if n_folds == 1:
-        return f"All scores are of {n_rows:,} rows that were left out of the fit."
+        return (
+            f"All scores are computed on {n_rows:,} rows that were left out of the fit."
+        )
     return (
-        "All scores are of rows that the model had not seen: the network was fitted "
-        f"{n_folds} times, and each fit scored on rows that were left out of it."
+        "All scores are computed on rows that the model has not seen: the network was "
+        f"fitted {n_folds} times, and each fit was scored on the rows left out of it."
     )

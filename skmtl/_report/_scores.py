@@ -1,4 +1,4 @@
-"""Scores of each task with bootstrap intervals, and what thresholds bring."""
+"""Scores of each task with bootstrap intervals, and scores at the best thresholds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ from skmtl.model_selection._thresholds import tune
 
 N_DRAWS = 400
 _CELLS_AT_ONCE = 4_000_000
-_N_PARTS = 5  # of the rows, where one model predicted all of them
+_N_PARTS = 5  # of the rows, if one model predicted all of them
 OF_THRESHOLDS: dict[str, Callable] = {
     "balanced_accuracy": balanced_accuracy_score,
     "f1": f1_score,
@@ -38,9 +38,9 @@ OF_THRESHOLDS: dict[str, Callable] = {
 def table_of_scores(
     tasks: list[TaskHeldOut], rng: np.random.RandomState
 ) -> dict[str, NDArray]:
-    """Columns; those of the other type are NaN."""
+    """Return columns of scores, NaN if a score does not apply to the type of task."""
     rows = [_scores(task, rng) for task in tasks]
-    names = dict.fromkeys(name for row in rows for name in row)  # in their order
+    names = dict.fromkeys(name for row in rows for name in row)  # keeps their order
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
@@ -107,7 +107,7 @@ def _score(function: Callable, task: Task, kwargs: Any = None) -> float:
 
 
 def main_score(task: TaskHeldOut) -> float:
-    """ROC AUC, with several classes the mean of one against the rest; R2 of numbers."""
+    """Return the ROC AUC, the mean of one-vs-rest if multiclass; R2 for numbers."""
     if task.is_number:
         return r2(task.y, task.predicted)
     assert task.p is not None
@@ -115,13 +115,13 @@ def main_score(task: TaskHeldOut) -> float:
 
 
 def r2(y: NDArray, predicted: NDArray) -> float:
-    """R2; NaN of one value."""
+    """Return R2, or NaN if there is only one value."""
     total = ((y - y.mean()) ** 2).sum() if len(y) else 0.0
     return float(1 - ((y - predicted) ** 2).sum() / total) if total > 0 else np.nan
 
 
 def mean_auc(y: NDArray, p: NDArray) -> float:
-    """ROC AUC of class codes by ranks, NaN where a class was not observed."""
+    """Return the ROC AUC of class codes, or NaN if a class was not observed."""
     counts = np.bincount(y, minlength=p.shape[1]) if len(y) else np.zeros(1)
     if p.shape[1] < 2 or not ((counts > 0) & (counts < len(y))).all():
         return np.nan
@@ -130,7 +130,7 @@ def mean_auc(y: NDArray, p: NDArray) -> float:
 
 
 def _auc(is_positive: NDArray, p: NDArray) -> float:
-    """Pairs in the right order, and half of the ties: quicker than scikit-learn's."""
+    """Count pairs in the right order, and ties as half. Faster than scikit-learn."""
     negative, positive = np.sort(p[~is_positive]), p[is_positive]
     below = np.searchsorted(negative, positive, "left").sum()
     not_above = np.searchsorted(negative, positive, "right").sum()
@@ -140,7 +140,7 @@ def _auc(is_positive: NDArray, p: NDArray) -> float:
 def bootstrap_interval(
     task: TaskHeldOut, rng: np.random.RandomState
 ) -> tuple[float, float]:
-    """95 % percentile interval of the main score over draws of the held-out rows."""
+    """Return the 95 % bootstrap interval of the main score over the held-out rows."""
     n = len(task.y)
     if np.isnan(main_score(task)):
         return np.nan, np.nan
@@ -159,7 +159,7 @@ def bootstrap_interval(
 
 
 def _drawn_scores(task: TaskHeldOut, weights: NDArray) -> NDArray:
-    """(n_draws,): the main score with each row taken so many times."""
+    """Return (n_draws,): the main score, with each row counted `weights` times."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if task.p is None:
             scale = np.abs(task.y).max() or 1.0
@@ -187,7 +187,7 @@ def _weighted_auc(is_positive: NDArray, p: NDArray, weights: NDArray) -> NDArray
 
 
 def table_of_thresholds(tasks: list[TaskHeldOut]) -> dict[str, NDArray]:
-    """For each metric the threshold, and the score without and with it."""
+    """Return, for each metric, the threshold and the scores without and with it."""
     columns: dict[str, list[float]] = {}
     for name, function in OF_THRESHOLDS.items():
         rows = [_threshold(task, function) for task in tasks]
@@ -197,7 +197,11 @@ def table_of_thresholds(tasks: list[TaskHeldOut]) -> dict[str, NDArray]:
 
 
 def _threshold(task: TaskHeldOut, function: Callable) -> tuple[float, float, float]:
-    """The best threshold of all rows, and scores at 0.5 and at those of other rows."""
+    """Return the best threshold on all rows, and two scores.
+
+    They are the score at 0.5, and the score with the threshold of each part chosen on
+    the other parts.
+    """
     assert task.p is not None
     whole = _best_threshold(task, np.ones(len(task.y), dtype=bool), function)
     at_half = (task.p[:, 1] > 0.5).astype(np.intp)
@@ -220,7 +224,7 @@ def _threshold(task: TaskHeldOut, function: Callable) -> tuple[float, float, flo
 
 
 def _parts(task: TaskHeldOut) -> NDArray:
-    """The folds, or as many rows of each class in each of five parts."""
+    """Return the folds, or five parts with equally many rows of each class."""
     if (task.fold != task.fold[0]).any():
         return task.fold
     parts = np.empty(len(task.y), dtype=np.intp)

@@ -1,4 +1,4 @@
-"""The first lines of a report: what was found, and what to do next."""
+"""The summary of a report: the main results, and what to do next."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from skmtl.inspection import LabelReport, ModelComparison
 
 _MOST_NAMES = 4
 _MUCH_ECE = 0.05
-_ENOUGH_FOR_ECE = 200  # labels; of fewer, chance alone makes it large
+_ENOUGH_FOR_ECE = 200  # labels; with fewer, it can be large by chance
 _MUCH_BETTER_BY_THRESHOLD = 0.03
 
 
 class _Main(NamedTuple):
-    """The main score of a type of task."""
+    """The main score for a type of task."""
 
     column: str
     name: str
@@ -33,7 +33,7 @@ _PLAIN = {
 
 
 def names_in_words(names: Sequence[str]) -> str:
-    """The first of many names."""
+    """Return the first few names, in words."""
     shown = list(map(str, names[:_MOST_NAMES]))
     if len(names) > _MOST_NAMES:
         return f"{', '.join(shown)} and {len(names) - _MOST_NAMES} more"
@@ -43,12 +43,12 @@ def names_in_words(names: Sequence[str]) -> str:
 def key_figures(
     labels: LabelReport, scores: dict[str, NDArray], is_number: NDArray
 ) -> list[tuple[str, str]]:
-    """Numbers, and what they are."""
+    """Return numbers, and what they stand for."""
     n_rows, n_tasks = labels.observed.shape
     figures = [
         (f"{n_tasks:,}", "task" if n_tasks == 1 else "tasks"),
         (f"{n_rows:,}", "rows"),
-        (f"{100 * labels.observed.mean():.0f} %", "of the labels known"),
+        (f"{100 * labels.observed.mean():.0f} %", "of labels observed"),
     ]
     for main, rows in zip(_MAIN, (~is_number, is_number), strict=True):
         known = _finite(scores, main.column, rows)
@@ -68,7 +68,7 @@ def sentences(
     scores: dict[str, NDArray],
     comparison: ModelComparison | None,
 ) -> list[str]:
-    """What was found."""
+    """Return sentences with the main results."""
     found: list[str] = []
     are_sure = np.array([task.n_rarest >= ENOUGH for task in tasks])
     names = np.array([task.name for task in tasks], dtype=object)
@@ -92,9 +92,7 @@ def _of_type(
     rows = rows & np.isfinite(scores[column])
     values, own = scores[column][rows], names[rows]
     if not len(values):
-        return [
-            f"No task could be scored by its {name}: each needs two different labels."
-        ]
+        return [f"No task has a {name}: it needs at least two different labels."]
     if len(values) == 1:
         low, high = scores[f"{column}_low"][rows][0], scores[f"{column}_high"][rows][0]
         found = [
@@ -104,18 +102,19 @@ def _of_type(
         sure = are_sure[rows] if are_sure[rows].sum() > 1 else np.full(len(own), True)
         best = np.where(sure, values, -np.inf).argmax()
         worst = np.where(sure, values, np.inf).argmin()
-        among = "" if sure.all() else f" Of {sure.sum()} tasks with {ENOUGH} or more"
-        among += " held-out labels of each class," if among else ""
+        among = "" if sure.all() else f" Among the {sure.sum()} tasks with at least "
+        among += f"{ENOUGH} held-out labels of each class," if among else ""
         found = [
             f"The mean {name} of {len(values)} tasks is {values.mean():.3f}.{among} "
-            f"{own[best]} is best with {values[best]:.3f}, {own[worst]} is worst with "
-            f"{values[worst]:.3f}."
+            f"{own[best]} has the best ({values[best]:.3f}) and {own[worst]} the worst "
+            f"({values[worst]:.3f})."
         ]
     guessed = own[scores[f"{column}_low"][rows] <= chance]
     if len(guessed):
-        what = "guessing" if column == "roc_auc" else "the mean of the task"
+        what = "guessing" if column == "roc_auc" else "predicting the mean"
+        verb = "is" if len(guessed) == 1 else "are"
         found.append(
-            f"{_tasks(len(guessed))} cannot be told from {what}: "
+            f"{_tasks(len(guessed))} {verb} not clearly better than {what}: "
             f"{names_in_words(guessed)}."
         )
     return found
@@ -133,23 +132,23 @@ def _against_all(comparison: ModelComparison) -> list[str]:
     found = [_against(comparison, other) for other in gains if other not in unsure]
     if unsure:
         differences = names_in_words(
-            [f"{gains[other][0]:+.3f} to {_PLAIN[other]}" for other in unsure]
+            [f"{gains[other][0]:+.3f} against {_PLAIN[other]}" for other in unsure]
         )
         found.append(
-            f"The mean difference of the {comparison.models[0]} network is "
-            f"{differences}; it takes three splits for intervals, without which this "
-            "may be chance."
+            f"The mean gain of the {comparison.models[0]} network is {differences}. "
+            "Intervals need at least three splits; without them, these differences may "
+            "be due to chance."
         )
     return found
 
 
 def _by_counts(comparison: ModelComparison, other: str) -> str:
-    """Classes and numbers have scores that cannot be averaged."""
+    """Count the tasks: scores of classes and of numbers cannot be averaged."""
     counts = [len(comparison.tasks_with(v, other)) for v in ("better", "worse")]
     return (
         f"{_upper(_PLAIN[other])}: the {comparison.models[0]} network is better in "
         f"{counts[0]} and worse in {counts[1]} of {len(comparison.task_names)} tasks; "
-        "in the others no difference can be told."
+        "in the others, the difference is not clear."
     )
 
 
@@ -167,7 +166,7 @@ def _against(comparison: ModelComparison, other: str) -> str:
                 f"Sharing hurts: {own} is {-gain:.3f} worse than {plain} ({interval})."
             )
         return (
-            "Whether sharing helps cannot be told: the mean difference to separate "
+            "It is not clear whether sharing helps: the mean gain over separate "
             f"networks is {gain:+.3f} ({interval})."
         )
     if low > 0:
@@ -175,8 +174,8 @@ def _against(comparison: ModelComparison, other: str) -> str:
     if high < 0:
         return f"{_upper(own)} is {-gain:.3f} worse than {plain} ({interval})."
     return (
-        f"Between {own} and {plain} no difference can be told on average: {gain:+.3f} "
-        f"({interval})."
+        f"There is no clear difference between {own} and {plain}: the mean gain is "
+        f"{gain:+.3f} ({interval})."
     )
 
 
@@ -192,12 +191,12 @@ def advice(
     comparison: ModelComparison | None,
     is_tuned: bool,
 ) -> list[str]:
-    """What to do next, the most useful first."""
+    """Return what to do next, the most useful advice first."""
     found = _about_models(comparison)
     if labels.rare_tasks:
         found.append(
             f"Get more labels for {names_in_words(labels.rare_tasks)}: a class has "
-            "fewer than there are folds, so that scores mean little."
+            "fewer labels than there are folds, so the scores are not reliable."
         )
     half, tuned = (
         thresholds.get(f"balanced_accuracy_{at}", np.empty(0))
@@ -206,9 +205,9 @@ def advice(
     gain = float(np.mean(tuned - half)) if len(half) else 0.0
     if gain > _MUCH_BETTER_BY_THRESHOLD and not is_tuned:
         found.append(
-            "Decide at thresholds of their own (MultiTaskTunedThresholdClassifierCV) "
-            f"if labels are what you need: the mean balanced accuracy rises from "
-            f"{half.mean():.3f} to {tuned.mean():.3f}."
+            "If you need labels rather than probabilities, tune the threshold of each "
+            "task (MultiTaskTunedThresholdClassifierCV): the mean balanced accuracy "
+            f"rises from {half.mean():.3f} to {tuned.mean():.3f}."
         )
     ece = scores.get("ece", np.empty(0))
     far = [
@@ -218,9 +217,9 @@ def advice(
     ]
     if far:
         found.append(
-            "Calibrate (MultiTaskCalibratedClassifierCV) before you rely on the "
-            f"probabilities of {names_in_words(far)}: they are off by more than "
-            f"{_MUCH_ECE:.2f} on average."
+            f"Calibrate the probabilities of {names_in_words(far)} before you rely on "
+            "them (MultiTaskCalibratedClassifierCV): on average, they are off by more "
+            f"than {_MUCH_ECE:.2f}."
         )
     return found[:4]
 
@@ -232,8 +231,8 @@ def _about_models(comparison: ModelComparison | None) -> list[str]:
     gains = comparison.mean_gains
     if "separate" in gains and gains["separate"][2] < 0:
         found.append(
-            "Try more units (skmtl.inspection.capacity_curve) or sharing='none': tasks "
-            "get into each other's way in this network."
+            "Try more units (skmtl.inspection.capacity_curve) or sharing='none': in "
+            "this network, the tasks interfere with each other."
         )
     better = [
         other
@@ -241,15 +240,15 @@ def _about_models(comparison: ModelComparison | None) -> list[str]:
         if other in gains and gains[other][2] < 0
     ]
     if better:
-        plain = " and ".join(_PLAIN[other] for other in better)
+        plain = " or ".join(_PLAIN[other] for other in better)
         found.append(
-            "Search for better settings (skmtl.model_selection.RandomizedSearchCV), or "
-            f"use {plain}, which do better here with the settings that they come with."
+            "Search for better parameters (skmtl.model_selection.RandomizedSearchCV), "
+            f"or use {plain}, which did better here with default parameters."
         )
     unsure = "separate" in gains and gains["separate"][1] <= 0 <= gains["separate"][2]
     if unsure:
         found.append(
-            "Ask skmtl.inspection.transfer_gain, which repeats the folds, to know for "
-            "sure whether sharing helps."
+            "To find out whether sharing helps, use skmtl.inspection.transfer_gain, "
+            "which repeats the folds."
         )
     return found

@@ -1,4 +1,4 @@
-"""Tables of the page: how names and numbers are written."""
+"""Tables of the page: format their names and numbers."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTHING = "\N{EN DASH}"
-# A table of more rows is folded.
+# Longer tables are folded.
 _LONG = 30
 _NAMES = {
     "n_labelled": "labels",
     "n_tested": "tested",
     "n_scored": "splits scored",
     "n_classes": "classes",
-    "n_distinct": "different values",
+    "n_distinct": "distinct values",
     "share_missing": "missing",
     "share_positive": "positive",
     "roc_auc": "ROC AUC",
@@ -35,7 +35,7 @@ _NAMES = {
     "mae": "MAE",
     "lightgbm": "LightGBM",
 }
-# Each task has its own.
+# Columns in the unit of each task.
 _IN_UNITS = ("mean", "std", "min", "max", "rmse", "mae")
 
 
@@ -45,7 +45,7 @@ class HtmlTable:
 
     caption: str
     head: list[str]
-    are_text: list[bool]  # of each column, which then stands left
+    are_text: list[bool]  # for each column: text is left-aligned
     rows: list[tuple[str, list[str]]]
     summary: str = ""
     is_folded: bool = False
@@ -60,7 +60,7 @@ def html_table(
     summary: str = "",
     is_folded: bool = False,
 ) -> HtmlTable:
-    """A table of columns, folded if it is long."""
+    """Make a table from columns, folded if it is long."""
     names = list(map(str, names))
     written = [_written(name, list(values)) for name, values in columns.items()]
     rows = list(zip(names, map(list, zip(*written, strict=True)), strict=True))
@@ -75,7 +75,7 @@ def html_table(
 
 
 def heading(name: str) -> str:
-    """The name of a column in words."""
+    """Return the name of a column in words."""
     return _NAMES.get(name, name.replace("_", " "))
 
 
@@ -105,13 +105,13 @@ def _text(value: Any) -> str:
 
 
 def three_digits(value: float) -> str:
-    """As scores are written, without a negative zero."""
+    """Format a score with three decimals, without a negative zero."""
     text = f"{value:.3f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
 def cell(value: Any) -> str:
-    """A number of any size."""
+    """Format a number of any size."""
     if not _is_known(value):
         return _text(value)
     if isinstance(value, int | np.integer):
@@ -125,5 +125,5 @@ def cell(value: Any) -> str:
 
 
 def columns_of(table: Any) -> dict[str, NDArray]:
-    """Of a table with or without pandas."""
+    """Return the columns of a table, with or without pandas."""
     return {str(name): np.asarray(table[name]) for name in table}

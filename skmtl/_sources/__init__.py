@@ -1,8 +1,8 @@
-"""X with its labels and weights where rows are read block by block.
+"""X with its labels and weights, if the rows are read block by block.
 
 A block is a row group or a file of a pyarrow dataset, a partition of a dask DataFrame,
-or some chunks of a zarr, HDF5 or dask array. Nothing here imports these packages: what
-is given has brought its own.
+or some chunks of a zarr, HDF5 or dask array. This package does not import those
+packages: whoever passes such an object has imported them.
 """
 
 from skmtl._sources._as_source import (

@@ -1,4 +1,4 @@
-"""Arrays that are read by slices of rows: of zarr, HDF5 files and dask."""
+"""Arrays of zarr, HDF5 and dask, read in slices of rows."""
 
 import math
 import sys
@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_consistent_length
 from skmtl._sources._beside import rows_in_memory
 from skmtl._sources._source import Part, Source, rows_of_block, rows_of_part
 
-# A chunk is read at once up to so many bytes, and a larger one piece by piece.
+# A chunk of at most this many bytes is read at once, a larger one piece by piece.
 _CHUNK_BYTES = 2**26
 
 
 def is_chunked_array(X: Any) -> bool:
-    """Whether X is an array, not of numpy, that is stored or computed in chunks."""
+    """Whether X is an array, other than numpy's, that has chunks."""
     return (
         not isinstance(X, np.ndarray)
         and not sparse.issparse(X)
@@ -26,13 +26,13 @@ def is_chunked_array(X: Any) -> bool:
 
 
 class ArraySource(Source):
-    """Blocks are some of the array's own chunks of rows."""
+    """A source whose blocks are chunks of rows of the array."""
 
     def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
         if X.ndim < 2:
             raise ValueError(
                 "X must have two axes, (n_samples, n_features); got an array of shape "
-                f"{X.shape}. Pass a column per feature."
+                f"{X.shape}. Pass one column per feature."
             )
         for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
             _check_rows(name, values)
@@ -52,13 +52,13 @@ class ArraySource(Source):
 
 
 def _check_rows(name: str, values: Any) -> None:
-    """Refuse what has no known number of rows."""
+    """Raise if the number of rows is not known."""
     if isinstance(values, str) or hasattr(values, "divisions"):
         is_name = isinstance(values, str)
         got = "the name of a column" if is_name else "a DataFrame or Series of dask"
         raise ValueError(
-            f"{name} must be an array, like X, or in memory; got {got}. Pass an array "
-            "with the rows of X."
+            f"{name} must be an array, as X is, or in memory; got {got}. Pass an array "
+            "with the same rows as X."
         )
     if is_chunked_array(values) and np.isnan(values.shape[0]):
         raise ValueError(
@@ -69,10 +69,10 @@ def _check_rows(name: str, values: Any) -> None:
 
 
 def _bounds(X: Any, row_bytes: int) -> list[int]:
-    """First rows of the blocks, and the number of rows."""
+    """Return the first row of each block, and the number of rows."""
     chunks = X.chunks[0] if X.chunks else 1
     n_rows = int(X.shape[0])
-    if isinstance(chunks, tuple):  # of dask: each is computed whole
+    if isinstance(chunks, tuple):  # dask computes whole chunks
         ends = np.cumsum(chunks).tolist()
     else:
         largest = max(1, _CHUNK_BYTES // max(row_bytes, 1))
@@ -87,7 +87,7 @@ def _bounds(X: Any, row_bytes: int) -> list[int]:
 
 
 def _read_rows(arrays: tuple, start: int, stop: int) -> list[Any]:
-    """These rows of each, in memory."""
+    """Return these rows of each array, in memory."""
     parts = [
         _slice(values, start, stop)
         if is_chunked_array(values)
@@ -95,7 +95,7 @@ def _read_rows(arrays: tuple, start: int, stop: int) -> list[Any]:
         for values in arrays
     ]
     if any(hasattr(part, "compute") for part in parts):
-        # At once: what they have in common is computed once.
+        # In one call, so that common parts are computed once.
         parts = list(sys.modules["dask"].compute(*parts))
     return [
         np.asanyarray(part)
@@ -107,5 +107,5 @@ def _read_rows(arrays: tuple, start: int, stop: int) -> list[Any]:
 
 def _slice(array: Any, start: int, stop: int) -> Any:
     if hasattr(array, "asstr") and array.dtype.kind == "O":
-        array = array.asstr()  # text of HDF5, which is bytes else
+        array = array.asstr()  # without it, text of HDF5 would be bytes
     return array[start:stop]

@@ -1,4 +1,4 @@
-"""Datasets of pyarrow: files of Parquet, Feather or CSV, row group by row group."""
+"""Read pyarrow datasets (Parquet, Feather or CSV files), row group by row group."""
 
 import sys
 from collections import Counter
@@ -19,12 +19,12 @@ from skmtl._sources._arrow_schemas import (
 from skmtl._sources._beside import rows_in_memory
 from skmtl._sources._source import Part, Source, rows_of_block, rows_of_part
 
-# Of these the rows are counted without reading them.
+# In these formats, rows can be counted without reading them.
 _COUNTED_FORMATS = ("arrow", "feather", "ipc")
 
 
 def is_arrow_dataset(X: Any) -> bool:
-    """Whether X is a dataset of pyarrow."""
+    """Whether X is a pyarrow dataset."""
     module = sys.modules.get("pyarrow.dataset")
     return module is not None and isinstance(X, module.Dataset)
 
@@ -42,7 +42,7 @@ class _Columns(NamedTuple):
 
 
 class ArrowSource(Source):
-    """Blocks are row groups of Parquet files, or other files; small ones together."""
+    """A source whose blocks are Parquet row groups or whole files, merged if small."""
 
     def __init__(
         self, dataset: Any, y: Any, sample_weight: Any, names: Collection[str] | None
@@ -80,7 +80,7 @@ class ArrowSource(Source):
         return Part(X, _labels_of(table, self._y), weight)
 
     def _tables(self, block: int) -> Iterator[Any]:
-        """Batches in pieces of the same number of rows."""
+        """Yield the batches in pieces with the same number of rows."""
         from_batches = sys.modules["pyarrow"].Table.from_batches
         waiting: list[Any] = []
         n_waiting = 0
@@ -99,13 +99,13 @@ class ArrowSource(Source):
         settings: dict[str, Any] = {
             "columns": self._columns.all,
             "batch_size": self._part_rows,
-            # Each batch that is read ahead is one more in memory.
+            # Each batch that is read ahead takes memory.
             "batch_readahead": 1,
             "fragment_readahead": 1,
         }
         for piece in self._blocks[block]:
             if piece is self._dataset:
-                settings["use_threads"] = False  # with them more is read ahead
+                settings["use_threads"] = False  # threads read further ahead
             else:
                 settings["schema"] = self._dataset.schema
             yield from piece.to_batches(
@@ -114,14 +114,14 @@ class ArrowSource(Source):
 
 
 def _labels_of(table: Any, y: Any) -> Any:
-    """The columns that y names; of a single name a Series, which has it."""
+    """Return the columns that y names; for a single name, a Series with that name."""
     if isinstance(y, str):
         return nw.from_native(table.select([y]), eager_only=True)[y]
     return None if y is None else table.select(_as_names(y))
 
 
 def _weights_of(table: Any, sample_weight: Any) -> Any:
-    """(n_rows,) of a name, (n_rows, n_names) of several; others as they are."""
+    """Return (n_rows,) for a name, (n_rows, n_names) for several, or the weights."""
     if isinstance(sample_weight, str):
         return _weight_of(table, sample_weight)
     columns = [_weight_of(table, name) for name in _as_names(sample_weight)]
@@ -132,15 +132,15 @@ def _weight_of(table: Any, name: str) -> Any:
     values = table[name].to_numpy()
     if not np.isfinite(values.astype(float)).all():
         raise ValueError(
-            f"Weights must be finite numbers, but the column {name!r}, which "
-            "sample_weight names, has missing or infinite values. Write 0 for rows "
-            "that shall not count."
+            "Weights must be finite numbers, but the sample_weight column "
+            f"{name!r} has missing or infinite values. Write 0 for rows that should "
+            "not count."
         )
     return values
 
 
 def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Labels and weights of all rows in memory; what is not named stays as it is."""
+    """Return labels and weights of all rows; what is in memory already stays as is."""
     if not _as_names(y):
         return y, sample_weight
     columns = _check_columns(dataset, y, sample_weight, None)
@@ -150,14 +150,14 @@ def dataset_labels(dataset: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
 
 
 def _scan_options(files: Any) -> Any:
-    """For local Parquet files, such that not all of a row group is read ahead."""
+    """Return options with which whole row groups of local files are not buffered."""
     format_: Any = getattr(files, "format", None)
     is_parquet = getattr(format_, "default_extname", "") == "parquet"
     if not is_parquet or files.filesystem.type_name != "local":
         return None
     options = format_.default_fragment_scan_options
     kind = type(options)
-    if options != kind():  # of the user's own
+    if options != kind():  # the user set their own
         return None
     return kind(use_buffered_stream=True, pre_buffer=False)
 
@@ -166,10 +166,10 @@ def _scan_options(files: Any) -> Any:
 
 
 def _blocks(dataset: Any, n_rows: int) -> tuple[list[list[Any]], list[int | None]]:
-    """Fragments of each block, and its rows if they are known without reading."""
+    """Return the fragments of each block, and its number of rows if it is known."""
     try:
         fragments = list(dataset.get_fragments())
-    except ValueError:  # of a filtered dataset
+    except ValueError:  # the dataset is filtered
         return [[dataset]], [None]
     blocks: list[list[Any]] = []
     lengths: list[int | None] = []
@@ -198,7 +198,7 @@ def _pieces(fragment: Any) -> Iterator[tuple[Any, int | None]]:
 
 
 def _as_names(names: Any) -> list[str]:
-    """A name, or names in a list, an array or an index; [] for anything else."""
+    """Return the names of a str, list, array or index; [] for anything else."""
     if isinstance(names, str):
         return [names]
     if not isinstance(names, list | tuple) and getattr(names, "ndim", 0) != 1:
@@ -214,21 +214,21 @@ def _check_columns(
     known = dataset.schema.names
     if not known:
         raise ValueError(
-            "X must have columns and rows; got a dataset without any, as one of no "
-            "files is. Look at dataset.files: each process needs at least one."
+            "X must have columns and rows; got a dataset without any, perhaps because "
+            "it has no files. Check dataset.files: each process needs at least one."
         )
     twice = [name for name, n in Counter(known).items() if n > 1]
     if twice:
         raise ValueError(
-            "The columns of X must have different names, but there are several of "
+            "The columns of X must have different names, but several are called "
             f"{shorten(twice)}. Rename or drop some."
         )
     labels, weights = _as_names(y), _as_names(sample_weight)
     if y is not None and not labels:
         raise ValueError(
-            "y must name the label columns of the dataset, since X is a dataset of "
-            f"pyarrow; got {type(y).__name__}. Write the labels in the files and pass "
-            "a name, or a list of names for several tasks."
+            "If X is a pyarrow dataset, y must name the label columns in it; got "
+            f"{type(y).__name__}. Write the labels to the files and pass a name, or a "
+            "list of names for several tasks."
         )
     for parameter, given in (("y", labels), ("sample_weight", weights)):
         lacking = [name for name in given if name not in known]
@@ -255,9 +255,9 @@ def _check_columns(
 def _check_n_weights(weights: list[str], labels: list[str]) -> None:
     if len(weights) != len(labels):
         raise ValueError(
-            "A list in sample_weight must name a column of weights for each task, of "
-            f"which y names {len(labels)}; got {shorten(weights)}. For one weight per "
-            f"row pass the name alone, sample_weight={weights[0]!r}."
+            "A list in sample_weight must name one column of weights for each of the "
+            f"{len(labels)} tasks; got {shorten(weights)}. For one weight per row, "
+            f"pass a name, sample_weight={weights[0]!r}."
         )
 
 
@@ -265,8 +265,8 @@ def _check_once(names: list[str]) -> None:
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise ValueError(
-            "y and sample_weight must name each column once; got several times "
-            f"{shorten(twice)}. Leave out the others."
+            "y and sample_weight must name each column once; got "
+            f"{shorten(twice)} several times. Leave out the repetitions."
         )
 
 
@@ -276,20 +276,20 @@ def _check_features(columns: _Columns, known: list[str]) -> None:
     if lacking:
         raise ValueError(
             "The feature names should match those that were passed during fit, but "
-            f"the dataset X has no columns {shorten(lacking)}. It has "
+            f"the dataset X has no columns {shorten(lacking)}. Its columns are "
             f"{shorten(known)}. Add or rename columns."
         )
     both = [name for name in features if name in (*labels, *weights)]
     if both:
         raise ValueError(
             "Label and weight columns must not be features, but "
-            f"{shorten(both)} were features in fit and are named in y or "
-            "sample_weight. Name others, or fit again."
+            f"{shorten(both)} were features in fit, and y or sample_weight names them. "
+            "Name other columns, or fit again."
         )
     if not features:
         raise ValueError(
             "X must have at least one feature, but y and sample_weight name all of "
-            f"its columns, {shorten(known)}. Name the labels and weights alone."
+            f"its columns, {shorten(known)}. Name only the labels and weights."
         )
 
 
@@ -299,7 +299,6 @@ def _check_flat(schema: Any, columns: _Columns) -> None:
     if nested:
         shown = [f"{name} ({schema.field(name).type})" for name in nested]
         raise ValueError(
-            "Columns of X must have one value in each row, but got "
-            f"{shorten(shown)}. Make them several columns, or leave them out of the "
-            "dataset."
+            f"Columns of X must have one value in each row, but got {shorten(shown)}. "
+            "Split them into several columns, or leave them out of the dataset."
         )

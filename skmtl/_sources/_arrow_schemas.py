@@ -1,4 +1,4 @@
-"""Columns of the files of a dataset of pyarrow, which it casts to its one schema."""
+"""Check the schemas of the files of a pyarrow dataset, which casts them to one."""
 
 import sys
 from collections.abc import Collection, Iterator
@@ -7,18 +7,19 @@ from typing import Any
 from skmtl._messages import shorten, warn
 
 _ADVICE = (
-    "Pass one schema for all files, ds.dataset(files, schema=...), which "
-    'pa.unify_schemas([...], promote_options="permissive") makes of theirs'
+    "Merge the schemas of the files with "
+    'pa.unify_schemas([...], promote_options="permissive") and pass the result, '
+    "ds.dataset(files, schema=...)"
 )
-# Of kinds of types, from that of a file to that of the dataset.
+# Kinds of types in a file, and wider kinds in the dataset.
 _WIDENINGS = {("bool", "integer"), ("bool", "float"), ("integer", "float")}
 _NUMBERS = ("bool", "integer", "float")
-# In these the values are text, and what cannot be read as the type is an error.
+# In these formats, values are text, and a value that does not fit its type is an error.
 _FORMATS_OF_TEXT = ("csv", "json")
 
 
 def check_types(dataset: Any, names: list[str]) -> None:
-    """Refuse columns of files whose values the dataset's types cannot hold."""
+    """Raise if files have columns whose values do not fit the types of the dataset."""
     narrowed = [
         f"{name} ({type_} in {path}, {dataset.schema.field(name).type} in X.schema)"
         for path, schema in _schemas(dataset, but=_FORMATS_OF_TEXT)
@@ -27,20 +28,20 @@ def check_types(dataset: Any, names: list[str]) -> None:
     ]
     if narrowed:
         raise ValueError(
-            "The schema of X, which is that of its first file unless you pass another, "
-            f"must hold the values of all files; got {shorten(narrowed)}, where "
-            f"reading would change values or fail. {_ADVICE} if their types are akin. "
-            "Else name the wider type in it (float64 for bool and double), or write "
-            "the column with one type."
+            "The schema of X (that of its first file, unless you pass another one) "
+            f"must be able to hold the values of all files; got {shorten(narrowed)}, "
+            f"for which reading would change values or fail. {_ADVICE}, if the types "
+            "can be merged. Otherwise, set the wider type in the schema (float64 for "
+            "bool and double), or write the column with one type."
         )
 
 
 def warn_of_columns_left_out(dataset: Any) -> None:
-    """Name columns that the first file lacks, which no file is asked for."""
+    """Warn of columns that the first file does not have: they are not read."""
     schemas = list(_schemas(dataset))
     known = set(dataset.schema.names)
     if not schemas or not known.issuperset(schemas[0][1].names):
-        return  # who passed a schema without some columns wants none of them
+        return  # the user passed a schema without some columns on purpose
     left_out: dict[str, str] = {}
     for path, schema in schemas:
         for name in schema.names:
@@ -49,14 +50,14 @@ def warn_of_columns_left_out(dataset: Any) -> None:
     if left_out:
         shown = [f"{name} (in {path})" for name, path in left_out.items()]
         warn(
-            "All files of X should have the columns of its schema, which is that of "
-            f"the first file, but some have more: {shorten(shown)}. These are no "
-            f"features. {_ADVICE}, to have them as features."
+            "All files of X should have the columns of its schema (that of the first "
+            f"file), but some have more: {shorten(shown)}. These are not used as "
+            f"features. To use them: {_ADVICE[0].lower()}{_ADVICE[1:]}."
         )
 
 
 def check_weights(schema: Any, names: list[str]) -> None:
-    """Refuse weights of rows that are no numbers."""
+    """Raise if columns of weights are not numbers."""
     wrong = [
         f"{name} ({schema.field(name).type})"
         for name in names
@@ -64,22 +65,22 @@ def check_weights(schema: Any, names: list[str]) -> None:
     ]
     if wrong:
         raise ValueError(
-            "The columns that sample_weight names must be numbers; got "
-            f"{shorten(wrong)}. Name others, or write them as numbers."
+            "The columns that sample_weight names must be numeric; got "
+            f"{shorten(wrong)}. Name other columns, or write them as numbers."
         )
 
 
 def index_of_pandas(schema: Any) -> set[str]:
-    """Columns that were the index of a DataFrame, which is no feature there either."""
+    """Return columns that were the index of a DataFrame: they are not features."""
     index = (schema.pandas_metadata or {}).get("index_columns", ())
     return {name for name in index if isinstance(name, str)}
 
 
 def _schemas(dataset: Any, but: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Path and own schema of each file that is not of these formats."""
+    """Yield the path and the schema of each file, except those of these formats."""
     try:
         fragments = list(dataset.get_fragments())
-    except ValueError:  # of a filtered dataset
+    except ValueError:  # the dataset is filtered
         files = getattr(dataset, "files", ())
         fragments = [
             dataset.format.make_fragment(path, dataset.filesystem) for path in files
@@ -91,7 +92,7 @@ def _schemas(dataset: Any, but: Collection[str] = ()) -> Iterator[tuple[str, Any
 
 
 def _is_held(given: Any, held: Any) -> bool:
-    """Whether a cast loses nothing, or fails where it would."""
+    """Whether a cast keeps all values, or fails if it cannot."""
     given, held = _of_values(given), _of_values(held)
     kinds = _kind(given), _kind(held)
     if kinds == ("integer", "integer"):

@@ -1,4 +1,4 @@
-"""What is read block by block, and the checks of what belongs to it."""
+"""Make sources of data that is read block by block, and check what comes with it."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -19,7 +19,7 @@ from skmtl._sources._source import PART_ROWS, Source
 
 
 def is_source(X: Any) -> bool:
-    """Whether X is read block by block and never as a whole."""
+    """Whether X is read block by block, and never as a whole."""
     return is_arrow_dataset(X) or is_dask_frame(X) or is_chunked_array(X)
 
 
@@ -31,18 +31,18 @@ def as_source(
     columns: Collection[str] | None = None,
     needs_y: bool = False,
 ) -> Source:
-    """The rows of X with their labels and weights.
+    """Return the rows of X with their labels and weights.
 
-    `columns` are the names of the features that `fit` saw, if any: of a dataset, all
-    others are left out. With `needs_y`, y must not be None.
+    `columns` are the names of the features that `fit` saw, if any: other columns of a
+    dataset are not read. With `needs_y`, y must not be None.
     """
     is_dataset = is_arrow_dataset(X)
     if y is None and needs_y:
-        advice = "Pass the labels, a column per task."
+        advice = "Pass the labels, one column per task."
         if is_dataset:
             advice = (
                 "Name the label columns of the dataset, y='a' or y=['a', 'b']; all "
-                "others but the weights are features."
+                "others, except weights, are features."
             )
         raise ValueError(
             "skmtl requires y to be passed, but the target y is None. " + advice
@@ -54,7 +54,7 @@ def as_source(
 
 
 def parts_in_order(X: Any, columns: Collection[str] | None = None) -> Iterator[Any]:
-    """All rows of X, also of one in memory, some of them after the others."""
+    """Yield all rows of X in parts, also if X is in memory."""
     if is_source(X):
         for part in as_source(X, columns=columns).parts():
             yield part.X
@@ -65,7 +65,7 @@ def parts_in_order(X: Any, columns: Collection[str] | None = None) -> Iterator[A
 
 
 def labels_in_memory(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Labels and weights of all rows, if X is read block by block."""
+    """Return labels and weights of all rows, if X is read block by block."""
     if is_arrow_dataset(X):
         return dataset_labels(X, y, sample_weight)
     if is_source(X):
@@ -80,11 +80,11 @@ def _in_memory(values: Any) -> Any:
 
 
 def check_in_memory(X: Any) -> None:
-    """Refuse what has no rows in memory and is not read block by block here."""
+    """Raise if X is not in memory and cannot be read block by block here."""
     if nw.dependencies.is_polars_lazyframe(X):
         raise ValueError(
-            "X must be in memory; got a lazy frame. Pass X.collect(), or, if it is too "
-            "large, its files as a pyarrow.dataset.Dataset to `fit` or `predict`."
+            "X must be in memory; got a lazy frame. Pass X.collect(). If that is too "
+            "large, pass its files as a pyarrow.dataset.Dataset to `fit` or `predict`."
         )
     is_arrow = type(X).__module__.partition(".")[0] == "pyarrow"
     if is_arrow and not (hasattr(X, "column_names") or hasattr(X, "to_numpy")):
@@ -96,9 +96,9 @@ def check_in_memory(X: Any) -> None:
 
 
 def check_not_in_blocks(X: Any, what: str) -> None:
-    """Refuse rows that are read in blocks where all of them are needed at once."""
+    """Raise if X is read in blocks, but `what` needs all rows at once."""
     if is_source(X):
         raise ValueError(
             f"{what} needs X in memory; got {type(X).__name__}, which is read in "
-            "blocks. Read some of its rows, or use fit."
+            "blocks. Read some of its rows into memory, or use fit."
         )

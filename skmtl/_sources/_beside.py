@@ -1,4 +1,4 @@
-"""Labels and weights in memory beside an X that is read block by block."""
+"""Labels and weights in memory for an X that is read block by block."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from sklearn.utils import _safe_indexing
 
 
 def rows_in_memory(values: Any, start: int, stop: int) -> Any:
-    """Some rows of any container; None stays None."""
+    """Return some rows of any container; None stays None."""
     return None if values is None else _safe_indexing(values, slice(start, stop))

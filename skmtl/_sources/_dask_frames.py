@@ -1,4 +1,4 @@
-"""DataFrames of dask, read partition by partition."""
+"""Read dask DataFrames, partition by partition."""
 
 import sys
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from skmtl._sources._source import Part, Source, rows_of_part
 
 
 def is_dask_frame(X: Any) -> bool:
-    """Whether X is a DataFrame of dask."""
+    """Whether X is a dask DataFrame."""
     return _is_of_frames(X) and hasattr(X, "columns") and X.ndim == 2
 
 
 def _is_of_frames(values: Any) -> bool:
-    """Whether it is a DataFrame or a Series of dask, or the like."""
+    """Whether the values are a dask DataFrame, Series or similar."""
     return all(hasattr(values, name) for name in ("npartitions", "divisions", "ndim"))
 
 
 class DaskFrameSource(Source):
-    """Blocks are the partitions."""
+    """A source whose blocks are the partitions."""
 
     def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
         beside = {"y": y, "sample_weight": sample_weight}
@@ -49,7 +49,7 @@ class DaskFrameSource(Source):
             else self._in_memory(values, block)
             for values in self._frames
         ]
-        # At once: what they have in common is computed once.
+        # In one call, so that common parts are computed once.
         part = Part(*sys.modules["dask"].compute(*frames, traverse=False))
         _check_rows(part, block)
         for start in range(0, part.n_rows, self._part_rows):
@@ -65,14 +65,14 @@ class DaskFrameSource(Source):
 def _check_partitions(name: str, values: Any, X: Any) -> None:
     if isinstance(values, str) or _are_names(values, X):
         raise ValueError(
-            f"{name} must be a DataFrame or a Series of dask, or in memory, if X is a "
-            f"DataFrame of dask; got the name of columns, {values!r}. Pass "
-            f"ddf[{values!r}], and X without these columns."
+            f"If X is a dask DataFrame, {name} must be a dask DataFrame or Series, or "
+            f"in memory; got the column names {values!r}. Pass ddf[{values!r}], and X "
+            "without these columns."
         )
     if hasattr(values, "compute") and not _is_of_frames(values):
         raise ValueError(
-            f"{name} must be a DataFrame or a Series of dask, or in memory, if X is a "
-            f"DataFrame of dask; got {type(values).__name__}. Pass {name}.compute()."
+            f"If X is a dask DataFrame, {name} must be a dask DataFrame or Series, or "
+            f"in memory; got {type(values).__name__}. Pass {name}.compute()."
         )
     if not _is_of_frames(values):
         return
@@ -81,8 +81,8 @@ def _check_partitions(name: str, values: Any, X: Any) -> None:
         are_known and values.divisions != X.divisions
     ):
         raise ValueError(
-            f"{name} must have the partitions of X, {X.npartitions} with the same rows "
-            f"each; got {values.npartitions}. Take both from one DataFrame, or pass "
+            f"{name} must have the same {X.npartitions} partitions as X; got "
+            f"{values.npartitions}. Take both from one DataFrame, or pass "
             f"{name}.compute() if it fits in memory."
         )
 
@@ -98,7 +98,7 @@ def _check_rows(part: Part, block: int) -> None:
         values = getattr(part, name)
         if values is not None and len(values) != part.n_rows:
             raise ValueError(
-                f"{name} must have the rows of X, but in partition {block} X has "
-                f"{part.n_rows:,} rows and {name} {len(values):,}. Take both from one "
-                f"DataFrame, or pass {name}.compute() if it fits in memory."
+                f"{name} must have the same rows as X, but in partition {block}, X has "
+                f"{part.n_rows:,} rows and {name} has {len(values):,}. Take both from "
+                f"one DataFrame, or pass {name}.compute() if it fits in memory."
             )

@@ -1,20 +1,20 @@
-"""Rows in blocks, each of which can be read as often as need be."""
+"""Rows in blocks. Each block can be read any number of times."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-# Of what is in memory at once, at most.
+# Largest size of what is in memory at a time.
 PART_ROWS = 65_536
 _PART_BYTES = 2**25
-# Small neighbours are read as one block until they have so much.
+# Small neighbouring blocks are merged up to this size.
 _BLOCK_BYTES = 2**23
 
 
 class Part(NamedTuple):
     """Some rows in memory."""
 
-    X: Any  # pyarrow Table, ndarray, CSR or DataFrame of pandas
-    y: Any  # what `read_columns` of the targets takes, or None
+    X: Any  # pyarrow Table, ndarray, CSR or pandas DataFrame
+    y: Any  # an input of `read_columns` of the targets, or None
     sample_weight: Any  # array-like or None
 
     @property
@@ -24,19 +24,19 @@ class Part(NamedTuple):
 
 
 def rows_of_part(row_bytes: int) -> int:
-    """Rows of a part, at most."""
+    """Return the largest number of rows of a part."""
     return min(PART_ROWS, max(1, _PART_BYTES // max(row_bytes, 1)))
 
 
 def rows_of_block(row_bytes: int) -> int:
-    """Rows up to which small blocks are merged."""
+    """Return the number of rows up to which small blocks are merged."""
     return min(PART_ROWS, max(1, _BLOCK_BYTES // max(row_bytes, 1)))
 
 
 class Source:
     """Rows of X with their labels and weights, block by block.
 
-    Each reading must give the same rows in the same order.
+    Each pass must give the same rows in the same order.
     """
 
     def __init__(self, lengths: Sequence[int | None]) -> None:
@@ -45,17 +45,17 @@ class Source:
 
     @property
     def n_blocks(self) -> int:
-        """Number of blocks, some of which may have no rows."""
+        """Number of blocks. Some may have no rows."""
         return len(self._lengths)
 
     @property
     def lengths(self) -> list[int] | None:
-        """Rows of each block; None until all have been read, if they must be."""
+        """Number of rows of each block; None as long as some must be read for it."""
         known = [length for length in self._lengths if length is not None]
         return known if len(known) == len(self._lengths) else None
 
     def read(self, block: int) -> Iterator[Part]:
-        """The rows of a block in their order, in parts of at most `PART_ROWS` rows."""
+        """Yield the rows of a block in order, in parts of at most `PART_ROWS` rows."""
         n_rows = 0
         for part in self._read(block):
             if part.n_rows:
@@ -67,13 +67,13 @@ class Source:
             self._check_not_empty()
         elif known != n_rows:
             raise ValueError(
-                "X must have the same rows each time that it is read, but block "
+                "X must have the same rows each time it is read, but block "
                 f"{block} had {known:,} rows before and now has {n_rows:,}. Do not "
-                "change the data during the call, and read no random sample."
+                "change the data during the call, and do not pass a random sample."
             )
 
     def parts(self) -> Iterator[Part]:
-        """The rows of all blocks in their order."""
+        """Yield the rows of all blocks in order."""
         for block in range(self.n_blocks):
             yield from self.read(block)
 

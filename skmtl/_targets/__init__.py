@@ -1,7 +1,7 @@
-"""The meaning of y: labels, numbers and missing ones of any container, and back.
+"""Read y from any container, and convert predictions back.
 
-Code -1 is a missing label or number; code c is the class `labels[c]` of its task, and
-code 0 an observed number.
+Code -1 is a missing label or number. Code c is the class `labels[c]` of a task with
+classes. In a numeric task, code 0 is an observed number.
 """
 
 from skmtl._targets._containers import Column, as_array, is_missing, read_columns

@@ -1,4 +1,4 @@
-"""The columns of y in any container, and which of their values are missing."""
+"""Read the columns of y from any container, and find their missing values."""
 
 import re
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ _NUMBERS_OF_ARROW = re.compile(r"u?int\d+|halffloat|float|double|bool")
 
 
 class Column(NamedTuple):
-    """One task of y as it came, without its missing values."""
+    """One task of y as given, without its missing values."""
 
     observed: NDArray  # (n_samples,) of bool
     values: NDArray  # (n_observed,)
-    categories: NDArray | None  # the labels that a category column may have
+    categories: NDArray | None  # the labels that a categorical column declares
 
 
 def read_columns(y: Any) -> tuple[list[Column], list | None, bool]:
-    """Columns without missing values, their names if y has any, whether y is 1-D."""
+    """Return columns without missing values, their names if any, and if y is 1-D."""
     columns, names, is_1d = _columns_as_they_came(y)
     return [without_missing(column) for column in columns], names, is_1d
 
@@ -30,7 +30,7 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
     if y is None:
         raise ValueError(
             "skmtl requires y to be passed, but the target y is None. Pass the labels, "
-            "a column per task."
+            "one column per task."
         )
     if hasattr(y, "iloc"):  # pandas
         if y.ndim == 1:
@@ -45,7 +45,7 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
         return _at_least_one(columns), list(y.column_names), False
     if hasattr(y, "is_null") and hasattr(y, "to_list"):
         return [_polars_column(y)], _names_of(y), True
-    if not sparse.issparse(y):  # one of their formats is a dict
+    if not sparse.issparse(y):  # one of the sparse formats is a dict
         _refuse_mappings(y)
     return _array_columns(y)
 
@@ -60,7 +60,7 @@ def _refuse_mappings(y: Any) -> None:
     if isinstance(y, Mapping) or (is_list and isinstance(y[0], Mapping)):
         what = "a list of dicts" if is_list else type(y).__name__
         raise ValueError(
-            f"y must be an array or a DataFrame, a column per task; got {what}. Pass "
+            f"y must be an array or a DataFrame, one column per task; got {what}. Pass "
             "pd.DataFrame(y)."
         )
 
@@ -80,7 +80,7 @@ def _array_columns(y: Any) -> tuple[list[Column], None, bool]:
     if y.ndim not in (1, 2):
         raise ValueError(
             "y must be array-like with one axis (n_samples,) or two (n_samples, "
-            f"n_tasks); got {y.ndim} axes, shape {y.shape}. Pass a column per task."
+            f"n_tasks); got {y.ndim} axes, shape {y.shape}. Pass one column per task."
         )
     observed = np.ones(y.shape, bool) if mask is None else ~mask
     if y.ndim == 1:
@@ -92,9 +92,9 @@ def _array_columns(y: Any) -> tuple[list[Column], None, bool]:
 
 
 def as_array(y: Any) -> NDArray:
-    """As numpy reads it, but without turning numbers and NaN beside text into text."""
+    """Convert to an array; numbers and NaN next to text are not turned into text."""
     if isinstance(y, np.ndarray):
-        return np.asarray(y)  # a matrix becomes an array
+        return np.asarray(y)  # np.matrix becomes an array
     try:
         array = np.asarray(y)
         if array.dtype.kind not in "US":
@@ -102,16 +102,16 @@ def as_array(y: Any) -> NDArray:
         return np.asarray(y, dtype=object)
     except ValueError as error:
         raise ValueError(
-            "y must have rows of the same length, a label or a missing one for each "
-            f"task; got {type(y).__name__} that numpy cannot read: {error}. Mark "
-            "missing labels with None or NaN."
+            "The rows of y must have the same length, with a label or a missing label "
+            f"for each task; got a {type(y).__name__} that numpy cannot read: {error}. "
+            "Mark missing labels with None or NaN."
         ) from error
 
 
 def _at_least_one(columns: list[Column]) -> list[Column]:
     if not columns:
         raise ValueError(
-            "y must have at least one column; got 0 columns. Pass a column per task."
+            "y must have at least one column; got 0 columns. Pass one column per task."
         )
     return columns
 
@@ -128,7 +128,7 @@ def _pandas_column(series: Any) -> Column:
 
 def _polars_column(series: Any) -> Column:
     observed = ~series.is_null().to_numpy()
-    # Only an Enum declares its categories; those of a Categorical may be shared.
+    # Only an Enum declares categories; those of a Categorical may belong to others too.
     is_enum = type(series.dtype).__name__ == "Enum"
     return Column(
         observed,
@@ -153,7 +153,7 @@ def _pyarrow_column(column: Any) -> Column:
 
 
 def without_missing(column: Column) -> Column:
-    """The column with every kind of missing value taken out."""
+    """Return the column without missing values of any kind."""
     values = column.values
     if values.dtype.kind == "T":  # numpy's variable-width strings
         values = values.astype(object)
@@ -167,7 +167,7 @@ def without_missing(column: Column) -> Column:
 
 
 def is_missing(labels: NDArray) -> NDArray:
-    """Which of some values are NaN, NaT, None, pd.NA or masked."""
+    """Return which values are NaN, NaT, None, pd.NA or masked."""
     if labels.dtype.kind == "f":
         return np.isnan(labels)
     if labels.dtype.kind in "mM":
@@ -178,12 +178,12 @@ def is_missing(labels: NDArray) -> NDArray:
 
 
 def _is_missing_object(labels: NDArray) -> NDArray:
-    """As a loop over `_is_missing_label`; ten times as fast for the usual types."""
+    """Do the same as a loop over `_is_missing_label`, usually ten times as fast."""
     kinds = set(map(type, labels.tolist()))
     if kinds <= {str, bool, int}:
         return np.zeros(len(labels), bool)
     if kinds <= {str, bool, int, float, type(None)}:
-        # NaN alone differs from itself.
+        # Only NaN differs from itself.
         missing = np.not_equal(labels, labels) | (labels == np.array(None))
         return np.asarray(missing, dtype=bool)
     return np.fromiter(map(_is_missing_label, labels), bool, len(labels))
@@ -192,7 +192,7 @@ def _is_missing_object(labels: NDArray) -> NDArray:
 def _is_missing_label(label: Any) -> bool:
     if label is None or label is np.ma.masked:
         return True
-    # By name, so that pandas need not be there.
+    # By name, so that this works without pandas.
     if type(label).__name__ in ("NAType", "NaTType"):
         return True
     if isinstance(label, Decimal):

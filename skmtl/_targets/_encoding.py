@@ -1,4 +1,4 @@
-"""From y to tasks, codes and numbers, and back."""
+"""Convert y to tasks, codes and numbers, and back."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,19 +26,19 @@ from skmtl._targets._numbers import (
 from skmtl._targets._suspects import warn_of_text_of_missing
 from skmtl._targets._tasks import Classes, Tasks, check_same_tasks, task_names
 
-# Of a table of 0 and 1, so that what is in between takes little memory.
+# Cells of a table of 0 and 1 to convert at a time, so that temporary arrays stay small.
 _CELLS_AT_ONCE = 4_000_000
 
 TaskTypes = Literal["auto", "class", "number"] | Mapping[str, str]
 
 
 class Encoded(NamedTuple):
-    """A y, validated."""
+    """A validated y."""
 
     tasks: Tasks
-    codes: NDArray  # (n_samples, n_tasks) of int, -1 where missing
-    # (n_samples, n_tasks) float64, in units of the task; NaN where missing and for
-    # classes. None if no task has numbers.
+    codes: NDArray  # (n_samples, n_tasks) of int, -1 if missing
+    # (n_samples, n_tasks) float64, in units of the task; NaN for missing labels and for
+    # tasks with classes. None if no task is numeric.
     numbers: NDArray | None
 
 
@@ -49,10 +49,11 @@ def encode_targets(
     classes: Any = None,
     unseen: Literal["error", "extra"] = "error",
 ) -> tuple[Tasks, NDArray]:
-    """Turn a y of classes into tasks and codes (n_samples, n_tasks).
+    """Convert a y of classes to tasks and codes (n_samples, n_tasks).
 
-    With `tasks`, y must have those of an earlier call. `classes` are given instead of
-    learned. A label outside of the classes is an error or has code `n_classes`.
+    With `tasks`, y must have the tasks of an earlier call. With `classes`, they are not
+    learned from y. A label that is not among the classes is an error, or gets the code
+    `n_classes`.
     """
     types: TaskTypes = "class"
     encoded = encode(y, types, tasks=tasks, classes=classes, unseen=unseen)
@@ -69,11 +70,11 @@ def encode(
     beside: Tasks | None = None,
     is_prediction: bool = False,
 ) -> Encoded:
-    """Turn y into tasks, codes and numbers; see `encode_targets`.
+    """Convert y to tasks, codes and numbers; see `encode_targets`.
 
-    The tasks of y are new ones `beside` those that there are. Nobody is warned of the
-    labels of a prediction. The scale of numbers is learned later, where the weights are
-    known.
+    With `beside`, the tasks of y are added to these tasks. There are no warnings about
+    the labels of a prediction. The scale of numbers is learned later, when the weights
+    are known.
     """
     if tasks is None and classes is None and not isinstance(task_types, Mapping):
         tidy = _TIDY_TABLES[task_types](y)
@@ -88,7 +89,7 @@ def encode(
         targets, columns = learn_targets(columns, texts, is_1d, types, classes)
         if classes is None and not is_prediction:
             warn_of_text_of_missing(targets, texts)
-        # Nobody is asked for the name of a Series again: in `score` it may be another.
+        # The name of a Series is not compared: it may be another one in `score`.
         tasks = Tasks(texts, targets, own_names is not None and not is_1d, is_1d)
     else:
         check_same_tasks(own_names, len(columns), is_1d, tasks)
@@ -118,7 +119,7 @@ def learn_targets(
     task_types: TaskTypes,
     classes: Any,
 ) -> tuple[list[Classes | Numbers], list[Column]]:
-    """What the tasks are, and the columns with labels that can be sorted."""
+    """Return the tasks, and the columns with labels that can be sorted."""
     are_numbers = types_of_columns(columns, texts, task_types)
     columns = [
         column if is_number else tidy_labels(column, name)
@@ -136,13 +137,13 @@ def learn_targets(
     return targets, columns
 
 
-# What is a class and what a number --------------------------------------------------
+# Classes or numbers -----------------------------------------------------------------
 
 
 def types_of_columns(
     columns: list[Column], names: NDArray, task_types: TaskTypes
 ) -> NDArray:
-    """(n_tasks,) of bool: whether it is one of numbers."""
+    """Return (n_tasks,) of bool: which tasks are numeric."""
     if task_types in ("class", "number"):
         return np.full(len(columns), task_types == "number")
     if isinstance(task_types, Mapping):
@@ -153,21 +154,21 @@ def types_of_columns(
 
 
 def check_clear(unclear: list[str]) -> None:
-    """Refuse to guess what the tasks of these names are."""
+    """Raise if there are tasks whose type cannot be guessed."""
     if unclear:
         example = {name: "number" for name in unclear[:2]}
         raise ValueError(
-            "task_types='auto' takes text, booleans, categories and 0 and 1 for "
-            "classes and numbers with decimals for numbers, but y has other whole "
-            f"numbers in tasks {shorten(unclear)}. Name the type of each task, "
-            f"task_types={example!r} and so on, 'class' or 'number'."
+            "With task_types='auto', text, booleans, categories and 0 and 1 are "
+            "classes, and numbers with decimals are numbers, but y has other whole "
+            f"numbers in tasks {shorten(unclear)}. Set the type of each task to "
+            f"'class' or 'number', for example task_types={example!r}."
         )
 
 
 def guess_type(column: Column) -> bool | None:
-    """Whether a column has numbers; None if it may be either."""
+    """Whether a column is numeric; None if it may be either."""
     values = plain_numbers(column)
-    if values is None or np.isin(values, (0, 1)).all():  # also without any label
+    if values is None or np.isin(values, (0, 1)).all():  # also true without labels
         return False
     return True if must_be_numbers(column) else None
 
@@ -178,9 +179,9 @@ def _as_given(task_types: Mapping[str, str], names: NDArray) -> NDArray:
     lacking = [name for name in names if name not in types]
     if others or lacking:
         raise ValueError(
-            f"task_types must name each task of y once, {shorten(names)}; got no type "
-            f"for {shorten(lacking)} and one for {shorten(others)}, which are not "
-            "tasks. Correct the keys."
+            f"task_types must have a type for each task of y, {shorten(names)}, and no "
+            f"other keys; got no type for {shorten(lacking)} and other keys "
+            f"{shorten(others)}. Correct the keys."
         )
     unknown = [given for given in types.values() if given not in ("class", "number")]
     if unknown:
@@ -195,10 +196,10 @@ def _as_given(task_types: Mapping[str, str], names: NDArray) -> NDArray:
 
 
 def _table_of_numbers(y: Any) -> tuple[NDArray, list | None] | None:
-    """An array (n_samples, n_tasks) of one numeric dtype and the columns' names.
+    """Return an array (n_samples, n_tasks) of one numeric dtype, and the names.
 
-    None for another y, which is read column by column: a thousand tasks then take
-    longer to read than to train on.
+    Returns None for any other y. That is read column by column, which for 1,000 tasks
+    takes longer than to train on them.
     """
     values, names = y, None
     if hasattr(y, "iloc") and y.ndim == 2:
@@ -211,7 +212,7 @@ def _table_of_numbers(y: Any) -> tuple[NDArray, list | None] | None:
 
 
 def _encode_zero_one(y: Any) -> Encoded | None:
-    """A table of 0, 1 and NaN, all columns at once; None for another y."""
+    """Encode a table of 0, 1 and NaN at once; None for any other y."""
     table = _table_of_numbers(y)
     if table is None:
         return None
@@ -235,13 +236,13 @@ def _encode_zero_one(y: Any) -> Encoded | None:
 
 
 def _encode_numbers(y: Any) -> Encoded | None:
-    """A table of finite numbers and NaN, all columns at once; None for another y."""
+    """Encode a table of finite numbers and NaN at once; None for any other y."""
     table = _table_of_numbers(y)
     if table is None or table[0].dtype.kind == "b":
         return None
     values = table[0].astype(np.float64)
     if np.isinf(values).any():
-        return None  # which names the task
+        return None  # reading it by columns then raises and names the task
     names, n_tasks = table[1], values.shape[1]
     targets: list[Classes | Numbers] = [Numbers() for _ in range(n_tasks)]
     tasks = Tasks(task_names(names, n_tasks), targets, names is not None, False)
@@ -259,15 +260,15 @@ _TIDY_TABLES = {
 
 
 def decode_targets(codes: NDArray, tasks: Tasks) -> NDArray:
-    """Labels in their own dtype, of tasks of classes."""
+    """Return the labels of tasks with classes, in their own dtype."""
     return decode(list(codes.T), tasks)
 
 
 def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
-    """Codes of classes and standardised numbers of each task, (n_samples,) each.
+    """Convert class codes and standardised numbers, (n_samples,) per task, to labels.
 
     Returns labels in their own dtype and numbers in units of the task, (n_samples,) or
-    (n_samples, n_tasks); of dtype object where text, numbers and booleans mix.
+    (n_samples, n_tasks). The dtype is object if text, numbers and booleans mix.
     """
     columns = [
         target.labels[values]
@@ -297,8 +298,8 @@ def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
             what = f"inverse_transform of {target.transformer!r} gives NaN or infinity"
         raise ValueError(
             f"Predictions of task {name!r} must be finite, but for {n_lost} of "
-            f"{len(values)} rows {what}. Use a transformer that can invert every "
-            "number, or scale X as the training rows were scaled."
+            f"{len(values)} rows, {what}. Use a transformer that can invert every "
+            "number, or scale X in the same way as the training rows."
         )
     return in_units
 
@@ -307,16 +308,16 @@ def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
 
 
 def encode_new_tasks(y: Any, tasks: Tasks, task_types: TaskTypes) -> Encoded:
-    """Turn the y of tasks that come later into tasks, codes and numbers.
+    """Convert the y of tasks that are added later to tasks, codes and numbers.
 
-    Tasks without a name are numbered on.
+    Tasks without a name get the next numbers.
     """
     encoded = encode(y, task_types, beside=tasks)
     return encoded._replace(tasks=replace(encoded.tasks, is_1d=False))
 
 
 def _names_beside(tasks: Tasks | None, own_names: list | None, n_tasks: int) -> NDArray:
-    """The names of the tasks of y, which may be beside those of an estimator."""
+    """Return the names of the tasks of y, which may be added to other tasks."""
     if tasks is None:
         return task_names(own_names, n_tasks)
     taken = set(tasks.names)
@@ -328,8 +329,9 @@ def _names_beside(tasks: Tasks | None, own_names: list | None, n_tasks: int) -> 
     known = [name for name in names if name in taken]
     if known:
         raise ValueError(
-            f"The tasks of y_new must be new, but the estimator has {shorten(known)} "
-            "already. Rename the columns, or drop the old tasks with drop_tasks."
+            "The tasks of y_new must be new, but the estimator already has "
+            f"{shorten(known)}. Rename the columns, or drop the old tasks with "
+            "drop_tasks."
         )
     return names
 
@@ -342,7 +344,7 @@ def _types_beside(tasks: Tasks | None, task_types: TaskTypes) -> TaskTypes:
 
 
 def check_same_classes(classes: Any, tasks: Tasks) -> None:
-    """Refuse classes that are not those of an earlier call."""
+    """Raise if the classes are not those of an earlier call."""
     given = given_classes(classes, tasks.names[~tasks.are_numbers], tasks.is_1d)
     known = [
         (name, target.labels)
@@ -353,6 +355,6 @@ def check_same_classes(classes: Any, tasks: Tasks) -> None:
         if not np.array_equal(new, old):
             raise ValueError(
                 f"classes of task {name!r} must be those of the first call, "
-                f"{old.tolist()}; got {new.tolist()}. Leave out classes, or begin anew "
-                "with a clone of the estimator."
+                f"{old.tolist()}; got {new.tolist()}. Leave out classes, or start "
+                "again with a clone of the estimator."
             )

@@ -1,4 +1,4 @@
-"""Labels of classes: what may be one, the classes of a task, and codes."""
+"""Labels of classes: check them, learn the classes of a task, and encode them."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from skmtl._targets._containers import Column, as_array, is_missing
 
 
 def tidy_labels(column: Column, name: str) -> Column:
-    """The column with labels that can be sorted."""
+    """Return the column with labels that can be sorted."""
     categories = column.categories
     if categories is not None:
         categories = _tidy_labels(categories, name)
@@ -20,7 +20,7 @@ def tidy_labels(column: Column, name: str) -> Column:
 
 def _tidy_labels(labels: NDArray, name: str) -> NDArray:
     if len(labels) == 0 and labels.dtype.kind in "mM":
-        labels = labels.astype(object)  # of a column with nothing but NaT
+        labels = labels.astype(object)  # the column had only NaT
     if labels.dtype.kind == "O":
         labels = _from_objects(labels, name)
     if labels.dtype.kind == "f":
@@ -28,8 +28,8 @@ def _tidy_labels(labels: NDArray, name: str) -> NDArray:
     if labels.dtype.kind not in "biuUO":
         raise ValueError(
             f"Labels of task {name!r} must be numbers, strings or booleans; got dtype "
-            f"{labels.dtype}. Convert the column, for example to strings, or dates to "
-            "numbers of days for a regressor."
+            f"{labels.dtype}. Convert the column, for example to strings. For a "
+            "regressor, convert dates to a number of days."
         )
     return labels
 
@@ -65,11 +65,11 @@ def _integers_of(labels: NDArray, name: str) -> NDArray:
         raise ValueError(
             f"Unknown label type: continuous. Labels of task {name!r} must be classes, "
             f"but y has the value {fractional[0]}. Use MultiTaskNetRegressor for "
-            "numbers and MultiTaskNet for numbers beside classes, or bin the column."
+            "numbers, MultiTaskNet for numbers and classes together, or bin the column."
         )
-    if np.abs(labels).max(initial=0) >= 2**53:  # which 2**53 + 1 is rounded to
+    if np.abs(labels).max(initial=0) >= 2**53:  # 2**53 + 1 is rounded to 2**53
         raise ValueError(
-            f"Labels of task {name!r} must be whole numbers that float64 holds "
+            f"Labels of task {name!r} must be whole numbers that float64 represents "
             f"exactly, below 2**53; got {labels[np.abs(labels).argmax()]}. Convert the "
             "column to integers or strings."
         )
@@ -90,7 +90,7 @@ def learn_classes(columns: list[Column], is_1d: bool) -> list[NDArray]:
         if len(classes)
     )
     for t, classes in enumerate(learned):
-        if len(classes) == 0:  # where nobody told the classes of a task, it is binary
+        if len(classes) == 0:  # a task is binary if nothing is known of its classes
             learned[t] = np.array([0, 1])
         elif zero_one:
             learned[t] = np.array([0, 1]).astype(classes.dtype)
@@ -98,7 +98,7 @@ def learn_classes(columns: list[Column], is_1d: bool) -> list[NDArray]:
 
 
 def distinct(labels: NDArray) -> tuple[NDArray, NDArray]:
-    """As np.unique with the inverse, which sorts all objects and not the distinct."""
+    """Do the same as np.unique with the inverse, but sort only distinct objects."""
     if labels.dtype.kind != "O":
         return np.unique(labels, return_inverse=True)
     values = labels.tolist()
@@ -109,12 +109,12 @@ def distinct(labels: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
-    """`classes` of partial_fit: an array, a list of arrays or a mapping by name."""
+    """Read `classes` of partial_fit: an array, a list of arrays or a mapping."""
     if is_1d:
         classes = [classes]
     elif not isinstance(classes, Mapping | list | tuple | np.ndarray):
         raise ValueError(
-            f"classes must be a list of arrays, one per task, or a mapping from task "
+            "classes must be a list of arrays, one per task, or a mapping from task "
             f"name to array; got {classes!r}."
         )
     elif isinstance(classes, Mapping):
@@ -125,21 +125,22 @@ def given_classes(classes: Any, names: NDArray, is_1d: bool) -> list[NDArray]:
             )
         by_name = {str(name): labels for name, labels in classes.items()}
         classes = [by_name[name] for name in names]
-    elif not is_1d:  # `classes_` has None for tasks of numbers
+    elif not is_1d:  # `classes_` has None for numeric tasks
         classes = [labels for labels in classes if labels is not None]
     if len(classes) != len(names):
         raise ValueError(
-            f"classes must have one array per task of classes, {len(names)}; got "
-            f"{len(classes)}. "
-            "Pass a list of arrays or a mapping from task name to array."
+            f"classes must have one array for each of the {len(names)} tasks with "
+            f"classes; got {len(classes)}. Pass a list of arrays, or a mapping from "
+            "task name to array."
         )
     given = []
     for name, labels in zip(names, classes, strict=True):
         array = as_array(labels)
         if array.ndim != 1 or len(array) == 0 or is_missing(array).any():
             raise ValueError(
-                f"classes of task {name!r} must be one-dimensional with at least one "
-                f"label and none missing; got {labels!r}. List all labels of the task."
+                f"classes of task {name!r} must be one-dimensional, with at least one "
+                f"label and no missing ones; got {labels!r}. List all labels of the "
+                "task."
             )
         given.append(np.unique(_tidy_labels(array, name)))
     return given
@@ -158,17 +159,17 @@ def encode_column(
     labels, inverse = distinct(column.values)
     if len(labels) and (labels.dtype.kind in "UO") != (classes.dtype.kind in "UO"):
         raise ValueError(
-            f"Labels of task {name!r} must be of the kind of its classes "
-            f"{shorten(classes.tolist())}; got {shorten(labels.tolist())}, text beside "
-            "numbers. Convert the column."
+            f"Labels of task {name!r} must be of the same type as its classes "
+            f"{shorten(classes.tolist())}; got {shorten(labels.tolist())}, which mixes "
+            "text and numbers. Convert the column."
         )
     code_of = {label: code for code, label in enumerate(classes.tolist())}
     unknown = [label for label in labels.tolist() if label not in code_of]
     if unknown and unseen == "error":
         raise ValueError(
             f"Labels of task {name!r} must be among its classes "
-            f"{shorten(classes.tolist())}; got {shorten(unknown)}. Pass all classes at "
-            "the first call (`classes` of partial_fit), or fit anew."
+            f"{shorten(classes.tolist())}; got {shorten(unknown)}. Pass all classes in "
+            "the first call (`classes` of partial_fit), or fit again."
         )
     codes = np.full(len(column.observed), -1, dtype=np.int64)
     table = [code_of.get(label, len(classes)) for label in labels.tolist()]

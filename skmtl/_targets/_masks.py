@@ -1,4 +1,4 @@
-"""Copies of y with further labels missing."""
+"""Copies of y with more labels missing."""
 
 from typing import Any
 
@@ -11,29 +11,29 @@ from skmtl._targets._containers import as_array
 
 
 def mask_targets(y: Any, removed: NDArray) -> Any:
-    """A copy of y, of the same kind, with further labels missing.
+    """Return a copy of y, in the same container, with more labels missing.
 
-    `removed` is of bool and has the shape of y.
+    `removed` is a boolean array of the shape of y.
     """
     if hasattr(y, "column_names"):  # pyarrow
         columns = {}
-        for name, column, holes in zip(
+        for name, column, lost in zip(
             y.column_names, y.columns, removed.T, strict=True
         ):
-            pairs = zip(column.to_pylist(), holes, strict=True)
-            columns[name] = [None if is_hole else label for label, is_hole in pairs]
+            pairs = zip(column.to_pylist(), lost, strict=True)
+            columns[name] = [None if is_lost else label for label, is_lost in pairs]
         return type(y).from_pydict(columns)
     if hasattr(y, "iloc"):  # pandas
         return y.mask(removed)
     if hasattr(y, "get_columns"):  # polars
         frame = nw.from_native(y)
-        holes = [
+        kept = [
             nw.when(~nw.new_series("removed", column, backend=frame.implementation))
             .then(nw.col(name))
             .alias(name)
             for name, column in zip(frame.columns, removed.T, strict=True)
         ]
-        return frame.with_columns(*holes).to_native()
+        return frame.with_columns(*kept).to_native()
     if isinstance(y, np.ma.MaskedArray):
         return np.ma.array(y.data, mask=np.ma.getmaskarray(y) | removed)
     array = y.toarray() if sparse.issparse(y) else as_array(y)
@@ -44,7 +44,7 @@ def mask_targets(y: Any, removed: NDArray) -> Any:
 
 
 def without_labels(y: Any, removed: NDArray) -> Any:
-    """A y in which some tasks have no labels; `removed` is (n_tasks,) of bool."""
+    """Return a y without labels for some tasks; `removed` is (n_tasks,) of bool."""
     if not removed.any() or y is None:
         return y
     shape = y.shape if hasattr(y, "shape") else as_array(y).shape
@@ -52,4 +52,4 @@ def without_labels(y: Any, removed: NDArray) -> Any:
         return mask_targets(y, np.broadcast_to(removed, shape))
     if len(shape) == 1 and len(removed) == 1:
         return mask_targets(y, np.ones(shape, dtype=bool))
-    return y  # of another shape, which is refused later
+    return y  # its shape is wrong, for which an error is raised later

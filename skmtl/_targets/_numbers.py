@@ -1,4 +1,4 @@
-"""Numbers as targets: what may be one, and the scale that a task is learned on."""
+"""Numbers as targets: check them, and standardise each task."""
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skmtl._messages import shorten
 from skmtl._targets._containers import Column
 
-# Numbers are stratified by so many ranks of about equal size.
+# To stratify by numbers, their ranks are cut into this many parts of about equal size.
 N_STRATA = 5
 _EXACT = (bool, np.bool_)
 _NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
@@ -21,33 +21,33 @@ _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
 
 @dataclass(frozen=True)
 class Numbers:
-    """A task whose values are numbers, and how it is standardised."""
+    """A numeric task, and how it is standardised."""
 
-    mean: float = 0.0  # weighted, of the observed values
-    scale: float = 1.0  # their deviation; 0 if there is one value only
-    transformer: Any = None  # fitted; applied before
-    deviation_factor: float = 1.0  # on the members' deviations, from rows left out
+    mean: float = 0.0  # weighted mean of the observed values
+    scale: float = 1.0  # their standard deviation; 0 if there is only one value
+    transformer: Any = None  # fitted; applied first
+    deviation_factor: float = 1.0  # for the members' deviations, from held-out rows
 
     @property
     def n_codes(self) -> int:
-        """A number is observed (code 0) or missing (-1)."""
+        """One: a number has code 0 if it is observed, and -1 if it is missing."""
         return 1
 
     def standardised(self, values: NDArray) -> NDArray:
-        """(n,) in units of the task -> mean 0 and deviation 1 in training."""
+        """Convert (n,) in units of the task to mean 0 and deviation 1 in training."""
         values = _applied(self.transformer, "transform", values)
         if self.scale == 0:
             return np.zeros_like(values)
-        # Both divided before the difference, which may overflow.
+        # Divide before taking the difference, which could overflow.
         return np.asarray(values / self.scale - self.mean / self.scale)
 
     def deviation_in_units(self, variance: NDArray, spread: NDArray) -> NDArray:
-        """From the members' mean variance, and the variance of their means."""
+        """Combine the members' mean variance and the variance of their means."""
         total = self.deviation_factor**2 * variance + spread
         return np.asarray(self.scale * np.sqrt(total))
 
     def in_units(self, standardised: NDArray) -> NDArray:
-        """The inverse of `standardised`; one value only is predicted exactly."""
+        """Invert `standardised`. If a task has only one value, the result is exact."""
         values = self.mean + self.scale * standardised
         known = ~np.isnan(values)
         values[known] = _applied(self.transformer, "inverse_transform", values[known])
@@ -60,8 +60,9 @@ def _applied(transformer: Any, method: str, values: NDArray) -> NDArray:
     result = np.asarray(getattr(transformer, method)(values.reshape(-1, 1)))
     if result.size != len(values):
         raise ValueError(
-            f"{method} of transformer must give one column; got shape {result.shape} "
-            f"for ({len(values)}, 1). Use a transformer of one column."
+            f"{method} of transformer must return one column; got shape "
+            f"{result.shape} for input of shape ({len(values)}, 1). Use a transformer "
+            "for one column."
         )
     return result.reshape(len(values)).astype(np.float64)
 
@@ -69,9 +70,9 @@ def _applied(transformer: Any, method: str, values: NDArray) -> NDArray:
 def learn_scale(
     values: NDArray, weight: NDArray | None, transformer: Any, name: str
 ) -> Numbers:
-    """Mean and deviation of the values (n,) of a task, which are all observed.
+    """Learn the mean and deviation of the observed values (n,) of a task.
 
-    The transformer is fitted, so that each task needs one of its own.
+    This fits the transformer, so each task needs its own.
     """
     task = Numbers(transformer=None)
     if transformer is not None:
@@ -79,15 +80,15 @@ def learn_scale(
         values = task.standardised(values)
         if not np.isfinite(values).all():
             raise ValueError(
-                f"transformer must give finite numbers, but for task {name!r} it gives "
-                f"{shorten(values[~np.isfinite(values)].tolist())}. Use another "
-                "transformer for this task, or none."
+                f"transformer must return finite numbers, but for task {name!r}, it "
+                f"returns {shorten(values[~np.isfinite(values)].tolist())}. Use "
+                "another transformer for this task, or none."
             )
-    if len(values) == 0:  # which is an error, but for tasks that wait for values
+    if len(values) == 0:  # an error elsewhere, unless the values come later
         return task
     if (values == values[0]).all():
         return replace(task, mean=float(values[0]), scale=0.0)
-    # Squares of numbers as large as 1e300, or as small as 1e-300, are out of range.
+    # The squares of numbers as large as 1e300, or as small as 1e-300, are out of range.
     unit = float(np.abs(values).max())
     scaled = values / unit
     mean = float(np.average(scaled, weights=weight))
@@ -98,14 +99,14 @@ def learn_scale(
 def merged_scales(
     one: Numbers | None, weight: float, other: Numbers, other_weight: float
 ) -> Numbers:
-    """Mean and deviation of the values of both, whose weights these are."""
+    """Return the mean and deviation of the values of both, with these weights."""
     if one is None or weight == 0:
         return other
     share = other_weight / (weight + other_weight)
     mean = one.mean
     if other.mean != one.mean:
         mean = one.mean * (1 - share) + other.mean * share
-    # Squares, and the difference, of numbers near the largest are out of range.
+    # Squares and differences of numbers near the largest float are out of range.
     between = np.sqrt(share * (1 - share))
     apart = one.mean * between - other.mean * between
     within = np.hypot(one.scale * np.sqrt(1 - share), other.scale * np.sqrt(share))
@@ -113,14 +114,14 @@ def merged_scales(
 
 
 def as_numbers(column: Column, name: str) -> NDArray:
-    """(n_samples,) float64, NaN where missing."""
+    """Return (n_samples,) float64, NaN if missing."""
     values = np.full(len(column.observed), np.nan)
     values[column.observed] = finite_numbers(column, name)
     return values
 
 
 def finite_numbers(column: Column, name: str) -> NDArray:
-    """The observed values of a column as float64."""
+    """Return the observed values of a column as float64."""
     given = column.values
     if column.categories is not None:
         raise _no_numbers(name, "a column of categories", _TO_CLASSES)
@@ -138,7 +139,7 @@ def finite_numbers(column: Column, name: str) -> NDArray:
     try:
         values = np.empty(0) if given.dtype.kind in "mM" else given.astype(np.float64)
     except OverflowError as error:
-        got = f"one that float64 cannot hold ({error})"
+        got = f"one that float64 cannot represent ({error})"
         raise _no_numbers(name, got, "Use another unit.") from error
     if not np.isfinite(values).all():
         raise ValueError(
@@ -148,10 +149,10 @@ def finite_numbers(column: Column, name: str) -> NDArray:
     return np.asarray(values)
 
 
-_TO_DAYS = "Convert times to numbers, for example days since a date."
+_TO_DAYS = "Convert times to numbers, for example to days since a date."
 _TO_CLASSES = (
-    "Use MultiTaskNetClassifier for classes and MultiTaskNet for classes beside "
-    "numbers, or convert the column, for example with astype(float)."
+    "Use MultiTaskNetClassifier for classes, MultiTaskNet for classes and numbers "
+    "together, or convert the column, for example with astype(float)."
 )
 
 
@@ -164,14 +165,14 @@ def _named(kinds: set[type]) -> str:
 
 
 def plain_numbers(column: Column) -> NDArray | None:
-    """The observed values of a column of numbers; None of text, booleans and times."""
+    """Return the observed numbers of a column; None for text, booleans and times."""
     values = column.values
     if values.dtype.kind == "O":
         given = values.tolist()
         if not _are_of_numbers(set(map(type, given))):
             return None
         values = np.array(given)
-        if values.dtype.kind == "O":  # Decimal, Fraction, whole numbers beyond int64
+        if values.dtype.kind == "O":  # Decimal, Fraction, integers larger than int64
             values = values.astype(np.float64)
     is_plain = column.categories is None and values.dtype.kind in "iuf"
     return values if is_plain else None
@@ -180,7 +181,7 @@ def plain_numbers(column: Column) -> NDArray | None:
 def must_be_numbers(column: Column) -> bool:
     """Whether the numbers of a column cannot be labels of classes.
 
-    Those are whole numbers that float64 holds exactly, and never Decimal or Fraction.
+    Labels are whole numbers that float64 represents exactly, not Decimal or Fraction.
     """
     values = plain_numbers(column)
     if values is None or values.dtype.kind != "f":
@@ -193,7 +194,7 @@ def must_be_numbers(column: Column) -> bool:
 
 
 def _kinds_of(column: Column) -> set[type]:
-    """The types of objects."""
+    """Return the types of the objects in a column."""
     is_object = column.values.dtype.kind == "O"
     return set(map(type, column.values.tolist())) if is_object else set()
 
@@ -203,7 +204,7 @@ def _are_of_numbers(kinds: set[type]) -> bool:
 
 
 def as_codes_by_rank(values: NDArray, n_strata: int = N_STRATA) -> NDArray:
-    """(n,) -> int16 codes of about equally many values each, -1 where missing."""
+    """Return int16 codes with about equally many values each, -1 if missing."""
     codes = np.full(len(values), -1, dtype=np.int16)
     observed = ~np.isnan(values)
     known = values[observed]

@@ -1,4 +1,4 @@
-"""What parts of y, one after another, say of its tasks."""
+"""Learn the tasks of a y that arrives in parts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,28 +28,28 @@ from skmtl._targets._numbers import (
 from skmtl._targets._suspects import warn_of_text_of_missing
 from skmtl._targets._tasks import Tasks, task_names
 
-# Observed values of a task that its transformer is fitted on, if there are more.
+# Largest number of observed values of a task that its transformer is fitted on.
 N_VALUES = 100_000
 
 
 @dataclass
 class _TaskSeen:
-    """One task: totals have a row per label (one row for numbers), a column per side.
+    """One task. Totals have a row per label (or one for numbers), a column per side.
 
-    Sides are the rows to train on, and those that are held out.
+    The sides are the training rows and the held-out rows.
     """
 
-    labels: NDArray | None = None  # distinct ones, sorted; None before the first
+    labels: NDArray | None = None  # distinct and sorted; None before the first label
     categories: NDArray | None = None
     totals: NDArray = field(default_factory=lambda: np.zeros((0, 2)))
     n_labels: int = 0
     scale: Numbers | None = None
-    # For a transformer, of what may be numbers.
+    # A sample of values that may be numbers, for a transformer.
     values: RowSample = field(default_factory=lambda: RowSample(N_VALUES))
 
 
 class TargetsSeen:
-    """Tasks, their labels and the weight of each, and the scale of numbers."""
+    """Collects tasks, their labels with weights, and the scale of numbers."""
 
     def __init__(
         self,
@@ -58,18 +58,18 @@ class TargetsSeen:
         keeps_values: bool,
         are_numbers: NDArray | None = None,
     ) -> None:
-        """With a transformer to be fitted, a sample of the numbers is kept.
+        """Keep a sample of the numbers if a transformer is to be fitted.
 
-        Which tasks are numbers is known if a fit goes on; else the first part says it.
+        Without `are_numbers`, the first part shows which tasks are numeric.
         """
         self.task_types, self._known_numbers = task_types, are_numbers
         self.guesses = task_types == "auto" and are_numbers is None
         self.keeps_values = keeps_values
-        self.are_unclear: dict[int, bool] = {}  # tasks of whole numbers, if it guesses
+        self.are_unclear: dict[int, bool] = {}  # tasks with whole numbers, if guessing
         self.tasks: list[_TaskSeen] = []
 
     def read(self, y: Any) -> list[Column]:
-        """The columns of a part; the first one says what the tasks are."""
+        """Return the columns of a part. The first part defines the tasks."""
         columns, own_names, is_1d = read_columns(y)
         if not self.tasks:
             self.own_names, self.is_1d = own_names, is_1d
@@ -100,7 +100,7 @@ class TargetsSeen:
         ]
 
     def _guess_types(self, columns: list[Column]) -> None:
-        """What all parts say together, as of a whole y: decimals make numbers."""
+        """Guess from all parts, as from a whole y: decimals make a task numeric."""
         for t, column in enumerate(columns):
             guessed = guess_type(column)
             self.are_unclear[t] = self.are_unclear.get(t, False) or guessed is None
@@ -108,7 +108,7 @@ class TargetsSeen:
                 self._turn_into_numbers(t)
 
     def _turn_into_numbers(self, t: int) -> None:
-        """What was taken for labels are numbers."""
+        """Treat the labels seen so far as numbers."""
         task, self.are_numbers[t] = self.tasks[t], True
         if task.labels is None:
             return
@@ -126,7 +126,7 @@ class TargetsSeen:
         is_held_out: NDArray,
         keys: NDArray,
     ) -> None:
-        """Columns of a part; `weights` are (n_rows, 1) or (n_rows, n_tasks)."""
+        """Add the columns of a part; `weights` are (n_rows, 1) or (n_rows, n_tasks)."""
         for t, (task, column) in enumerate(zip(self.tasks, columns, strict=True)):
             rows = column.observed
             weight = np.ones(int(rows.sum()))
@@ -186,7 +186,7 @@ class TargetsSeen:
     def _union(
         self, known: NDArray | None, labels: NDArray, t: int
     ) -> tuple[NDArray, NDArray]:
-        """Distinct labels, and the place of each of both arrays among them."""
+        """Return the distinct labels of both arrays, and the index of each label."""
         if known is None:
             return distinct(labels)
         if (known.dtype.kind in "UO") != (labels.dtype.kind in "UO"):
@@ -206,9 +206,9 @@ class TargetsSeen:
         if self.names.tolist() != other.names.tolist() or not same:
             raise ValueError(
                 "Each process must have the same tasks in y, of the same types, but "
-                f"one has {shorten(self._described())} and another "
+                f"one has {shorten(self._described())} and another one has "
                 f"{shorten(other._described())}{_in_axes(self, other)}. Pass the same "
-                "columns, and task_types."
+                "columns and the same task_types."
             )
         for t, (task, theirs) in enumerate(zip(self.tasks, other.tasks, strict=True)):
             task.n_labels += theirs.n_labels
@@ -231,7 +231,7 @@ class TargetsSeen:
                 task.values.add(*kept)
 
     def _agree_on_types(self, other: "TargetsSeen") -> None:
-        """Decimals in one process make numbers in all."""
+        """Make a task numeric in all processes if it has decimals in one."""
         for t in np.flatnonzero(self.are_numbers != other.are_numbers).tolist():
             (other if self.are_numbers[t] else self)._turn_into_numbers(t)
         for t, is_unclear in other.are_unclear.items():
@@ -242,7 +242,7 @@ class TargetsSeen:
         return list(zip(self.names.tolist(), kinds, strict=True))
 
     def learned(self, transformers_of: Callable[[Tasks], dict[str, Any]]) -> Tasks:
-        """The tasks with the scale of numbers, whose transformers are fitted here."""
+        """Return the tasks with the scale of numbers; fits their transformers."""
         unclear = [t for t, is_it in self.are_unclear.items() if is_it]
         check_clear([self.names[t] for t in unclear if not self.are_numbers[t]])
         columns = []
@@ -264,7 +264,7 @@ class TargetsSeen:
         return tasks
 
     def totals(self, tasks: Tasks) -> NDArray:
-        """(n_tasks, most codes, 2): the weight of each class on each side."""
+        """Return (n_tasks, most codes, 2): the weight of each class on each side."""
         totals = np.zeros((tasks.n_tasks, int(tasks.n_codes.max()), 2))
         for t, (task, classes) in enumerate(
             zip(self.tasks, tasks.classes, strict=True)
@@ -277,11 +277,11 @@ class TargetsSeen:
 
     @property
     def n_labels(self) -> NDArray:
-        """(n_tasks,) of positive weight."""
+        """(n_tasks,): the number of labels of positive weight."""
         return np.array([task.n_labels for task in self.tasks])
 
 
 def _in_axes(one: TargetsSeen, other: TargetsSeen) -> str:
     if one.is_1d == other.is_1d:
         return ""
-    return ", one of them in one axis and one in two"
+    return ", one of them 1-D and the other 2-D"

@@ -1,4 +1,4 @@
-"""What is legal in y and hardly ever meant."""
+"""Warn of labels in y that are valid but probably a mistake."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,20 +7,20 @@ from skmtl._messages import shorten, warn
 from skmtl._targets._numbers import Numbers
 from skmtl._targets._tasks import Classes, Tasks
 
-# What files and `str` make of a missing label: text that is hardly ever a label.
+# What files and `str` turn missing labels into: text that is hardly ever a label.
 _TEXT_OF_MISSING = (
     *("", " ", "?", "-", ".", "nan", "NaN", "NaT", "<NA>", "NA", "N/A", "n/a"),
     *("None", "null", "NULL", "missing"),
 )
-# Numbers that stand for a missing label in many files. -1 is also a class in its own
-# right, of one question, but hardly of all of a table.
+# Numbers that stand for a missing label in many files. -1 can also be a class of one
+# task, but hardly of all tasks of a table.
 _MARKS = (-1, -9, -99, -999, -9999, 99, 999, 9999)
-# Chance hardly ever gives so many rows a single 1 each.
+# It is very unlikely that this many rows have a single 1 each by chance.
 _ROWS_TO_BE_ONE_HOT = 10
 
 
 def warn_of_text_of_missing(targets: list[Classes | Numbers], names: NDArray) -> None:
-    """Name the tasks with classes such as "NA"."""
+    """Warn of tasks with classes such as "NA"."""
     suspects = {}
     for name, target in zip(names, targets, strict=True):
         labels = getattr(target, "labels", np.empty(0))
@@ -29,17 +29,18 @@ def warn_of_text_of_missing(targets: list[Classes | Numbers], names: NDArray) ->
     if suspects:
         warn(
             f"y has labels that look like missing labels, {shorten(suspects.items())}, "
-            "but are taken as classes. If missing labels are meant, use None or NaN in "
-            "an object array or a DataFrame, for instance y.astype(object).mask(y == "
-            "'NA'), since a category without a row is still a class."
+            "but they are treated as classes. If they mean missing labels, use None or "
+            "NaN in an object array or a DataFrame, for example "
+            "y.astype(object).mask(y == 'NA'); in a categorical column, the category "
+            "would remain a class."
         )
 
 
 def warn_of_suspects(tasks: Tasks, codes: NDArray | None, totals: NDArray) -> None:
-    """Name the tasks; `totals` (n_tasks, most codes) are the labels of each class.
+    """Warn of suspicious tasks.
 
-    Without `codes`, which nobody has of rows that are never all in memory, columns that
-    are one question are not looked for.
+    `totals` (n_tasks, most codes) are the labels of each class. Without `codes`, as for
+    rows that are never all in memory, one-hot columns are not looked for.
     """
     occurs = (totals > 0) & ~tasks.are_numbers[:, None]
     _warn_of_one_class(tasks, occurs)
@@ -59,7 +60,7 @@ def _warn_of_one_class(tasks: Tasks, occurs: NDArray) -> None:
         warn(
             f"{len(constant)} of {tasks.n_tasks} tasks have labels of one class only "
             f"(of positive weight) in y: {shorten(labels)}. There is nothing to learn "
-            "from them. Drop the columns or add labels of other classes; if 0 stands "
+            "from them. Drop the columns, or add labels of other classes. If 0 stands "
             "for a missing label, use NaN."
         )
 
@@ -75,9 +76,9 @@ def _warn_of_unused_categories(tasks: Tasks, occurs: NDArray) -> None:
         column = "y" if tasks.is_1d else f"y[{unused[0][0]!r}]"
         warn(
             f"{len(unused)} of {tasks.n_tasks} tasks declare categories without a row "
-            f"(of positive weight) in y: {shorten(unused)}. They are classes all the "
-            "same and get some probability. If they cannot occur, remove them: "
-            f"{column} = {column}.cat.remove_unused_categories()."
+            f"(of positive weight) in y: {shorten(unused)}. They are classes "
+            "nevertheless, and get some probability. If they cannot occur, remove "
+            f"them: {column} = {column}.cat.remove_unused_categories()."
         )
 
 
@@ -85,7 +86,7 @@ def _warn_of_one_hot(tasks: Tasks, codes: NDArray) -> None:
     n_tasks = tasks.n_tasks
     if n_tasks < 3 or not all(_are(classes, 0, 1) for classes in tasks.classes):
         return
-    is_missing = (codes < 0).all(axis=1)  # nobody answered the question
+    is_missing = (codes < 0).all(axis=1)  # rows without any label
     if (
         len(codes) - is_missing.sum() >= _ROWS_TO_BE_ONE_HOT
         and (is_missing | (codes >= 0).all(axis=1)).all()
@@ -94,8 +95,8 @@ def _warn_of_one_hot(tasks: Tasks, codes: NDArray) -> None:
         warn(
             f"Each row of y with labels has a single 1 in its {n_tasks} columns, "
             f"{shorten(tasks.names)}, as if they were the answers to one question. If "
-            "so, one column of classes (y.idxmax(axis=1) of a DataFrame, "
-            "y.argmax(axis=1) of an array) says it better than a task for each answer."
+            "so, pass one column of classes instead of one task per answer: "
+            "y.idxmax(axis=1) for a DataFrame, y.argmax(axis=1) for an array."
         )
 
 
@@ -108,16 +109,16 @@ def _warn_of_marks(tasks: Tasks) -> None:
                 continue
         if is_marked.any():
             warn(
-                f"{mark} beside 0 and 1 looks like a mark for a missing label, but is "
-                f"taken as a class in tasks {shorten(tasks.names[is_marked])}. If "
-                f"missing labels are meant, use NaN: y.where(y != {mark}) of a "
-                f"DataFrame, np.where(y == {mark}, np.nan, y) of an array. If it is a "
-                "class, turn the labels into text."
+                f"{mark} next to 0 and 1 looks like a mark for a missing label, but is "
+                f"treated as a class in tasks {shorten(tasks.names[is_marked])}. If it "
+                f"means a missing label, use NaN: y.where(y != {mark}) for a "
+                f"DataFrame, np.where(y == {mark}, np.nan, y) for an array. If it is a "
+                "class, convert the labels to text."
             )
 
 
 def _are(classes: NDArray | None, *numbers: int) -> bool:
-    """Whether these are the classes, and no others."""
+    """Whether the classes are exactly these numbers."""
     if classes is None or len(classes) != len(numbers):
         return False
     return bool(classes.tolist() == sorted(numbers))

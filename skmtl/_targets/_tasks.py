@@ -1,4 +1,4 @@
-"""What `fit` learns from y alone: the tasks, and sets of them."""
+"""The tasks that `fit` learns from y, and operations on them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from skmtl._messages import shorten, warn
 from skmtl._targets._numbers import Numbers
 
-# From so many labels on scikit-learn says that a target could be a regression problem,
-# if more than half of the labels are different.
+# With at least this many labels, scikit-learn warns of a possible regression problem if
+# more than half of the labels are distinct.
 _MIN_LABELS_TO_DOUBT = 21
-# From so many different whole numbers on a task looks like days, counts or years.
+# With at least this many distinct whole numbers, a task looks like days or counts.
 _MANY_WHOLE_NUMBERS = 30
 
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """A task whose values are classes."""
+    """A task with classes."""
 
     labels: NDArray  # sorted
-    is_declared: bool = False  # by a category column, with or without rows
+    is_declared: bool = False  # whether a categorical column declares the labels
 
     @property
     def n_codes(self) -> int:
-        """Code c is the class `labels[c]`, -1 a missing label."""
+        """Number of classes. Code c is the class `labels[c]`, -1 a missing label."""
         return len(self.labels)
 
 
@@ -37,7 +37,7 @@ class Tasks:
 
     names: NDArray  # (n_tasks,) of str
     targets: list[Classes | Numbers]  # per task
-    is_named: bool  # whether y brought the names
+    is_named: bool  # whether the names come from y
     is_1d: bool  # whether y had one axis
 
     @property
@@ -47,66 +47,66 @@ class Tasks:
 
     @property
     def n_codes(self) -> NDArray:
-        """(n_tasks,): number of classes of each task, 1 of a task of numbers."""
+        """(n_tasks,): number of classes of each task, 1 for a numeric task."""
         return np.array([target.n_codes for target in self.targets])
 
     @property
     def are_numbers(self) -> NDArray:
-        """(n_tasks,) of bool."""
+        """(n_tasks,) of bool: which tasks are numeric."""
         return np.array([isinstance(target, Numbers) for target in self.targets])
 
     @property
     def classes(self) -> list[Any]:
-        """The sorted classes of each task, None of a task of numbers."""
+        """The sorted classes of each task, None for a numeric task."""
         return [getattr(target, "labels", None) for target in self.targets]
 
 
 def classes_attribute(tasks: Tasks) -> Any:
-    """`classes_` of an estimator of these tasks: a list, or the array of 1-D y."""
+    """Return `classes_` for these tasks: a list, or an array if y was 1-D."""
     classes = [None if labels is None else labels.copy() for labels in tasks.classes]
     return classes[0] if tasks.is_1d else classes
 
 
 def task_names(names: list | None, n_tasks: int) -> NDArray:
-    """Those of the columns of y, or numbered ones."""
+    """Return the names of the columns of y, or numbered names."""
     if names is None:
         return np.array([f"task_{t}" for t in range(n_tasks)], dtype=object)
     texts = [str(name) for name in names]
     duplicates = sorted(text for text, n in Counter(texts).items() if n > 1)
     if duplicates:
         raise ValueError(
-            f"Task names must be unique, but y has columns with the same name: "
+            "Task names must be unique, but y has columns with the same name: "
             f"{shorten(duplicates)}. Rename or drop them."
         )
     return np.array(texts, dtype=object)
 
 
 def joined_tasks(tasks: Tasks, new: Tasks) -> Tasks:
-    """The tasks of an estimator that has got new ones."""
+    """Return the tasks of an estimator after new ones were added."""
     names = np.concatenate([tasks.names, new.names])
     is_named = tasks.is_named or new.is_named
     return Tasks(names, [*tasks.targets, *new.targets], is_named, False)
 
 
 def without_tasks(tasks: Tasks, names: Any) -> tuple[Tasks, NDArray]:
-    """The tasks without those of these names, and their positions before."""
+    """Return the remaining tasks, and their positions before some were dropped."""
     is_dropped = named_tasks(tasks, names, "names")
     kept = np.flatnonzero(~is_dropped)
     if len(kept) == 0:
         raise ValueError(
-            f"At least one task must be left, but all {tasks.n_tasks} are dropped. "
-            "Name fewer."
+            f"At least one task must remain, but all {tasks.n_tasks} would be dropped. "
+            "Name fewer tasks."
         )
     targets = [tasks.targets[t] for t in kept]
     return replace(tasks, names=tasks.names[kept], targets=targets), kept
 
 
 def named_tasks(tasks: Tasks, names: Any, parameter: str) -> NDArray:
-    """(n_tasks,) of bool: the tasks of a name, or of a list of names."""
+    """Return (n_tasks,) of bool: the tasks with a name, or a list of names."""
     if not isinstance(names, Iterable):
         raise ValueError(
-            f"{parameter} must be a name of a task or a list of them; got {names!r}. "
-            "See task_names_."
+            f"{parameter} must be the name of a task or a list of names; got "
+            f"{names!r}. See task_names_."
         )
     given = [names] if isinstance(names, str) else [str(name) for name in names]
     known = set(tasks.names)
@@ -114,7 +114,8 @@ def named_tasks(tasks: Tasks, names: Any, parameter: str) -> NDArray:
     if unknown:
         raise ValueError(
             f"{parameter} must be among the tasks {shorten(tasks.names)}; got "
-            f"{shorten(unknown)}. See task_names_; after drop_tasks, set it anew."
+            f"{shorten(unknown)}. See task_names_; after drop_tasks, set {parameter} "
+            "again."
         )
     return np.isin(tasks.names, given)
 
@@ -122,32 +123,32 @@ def named_tasks(tasks: Tasks, names: Any, parameter: str) -> NDArray:
 def check_same_tasks(
     names: list | None, n_tasks: int, is_1d: bool, tasks: Tasks
 ) -> None:
-    """Refuse a y that has not the tasks of an earlier call."""
+    """Raise if y does not have the tasks of an earlier call."""
     if is_1d != tasks.is_1d or n_tasks != tasks.n_tasks:
         expected = "(n_samples,)" if tasks.is_1d else f"(n_samples, {tasks.n_tasks})"
         got = "(n_samples,)" if is_1d else f"(n_samples, {n_tasks})"
         raise ValueError(
-            f"y must have the shape that it had in fit, {expected}; got {got}. Pass "
-            "the same tasks."
+            f"y must have the same shape as in fit, {expected}; got {got}. Pass the "
+            "same tasks."
         )
     if names is not None and not is_1d:
         check_same_names(names, tasks)
 
 
 def check_same_names(names: Any, tasks: Tasks) -> None:
-    """Those of y, in the order of the tasks of an earlier call."""
+    """Raise if y has other names, or another order, than in an earlier call."""
     given, known = [str(name) for name in names], tasks.names.tolist()
-    # Names that were numbered here mean as much, where they come back.
+    # Names that we numbered count as well if they are passed back to us.
     if given != known and (tasks.is_named or sorted(given) == sorted(known)):
         raise ValueError(
-            "The tasks of y must be those of fit, in the same order: "
+            "y must have the same tasks as in fit, in the same order: "
             f"{shorten(tasks.names)}; got {shorten(given)}. Reorder with "
             "y[estimator.task_names_]."
         )
 
 
 def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
-    """Refuse a y without labels; name the tasks that have none."""
+    """Raise if y has no labels; warn of tasks without labels."""
     if not is_labelled.any():
         raise ValueError(
             "y must have at least one observed label (of positive weight), but all "
@@ -156,23 +157,23 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
     without = tasks.names[~is_labelled & tasks.are_numbers].tolist()
     if without:
         raise ValueError(
-            "Each task of numbers must have an observed value (of positive weight) in "
-            f"y, but {shorten(without)} have none. Drop these columns, add values, or "
-            "use a task_weight above 0."
+            "Each numeric task must have an observed value (of positive weight) in y, "
+            f"but {shorten(without)} have none. Drop these columns, add values, or use "
+            "a task_weight above 0."
         )
     without = tasks.names[~is_labelled].tolist()
     if without:
         warn(
             f"{len(without)} of {tasks.n_tasks} tasks have no observed label (of "
             f"positive weight) in y: {shorten(without)}. Nothing can be learned for "
-            "them; their probabilities are uniform. Drop the columns or add labels."
+            "them, and their probabilities are uniform. Drop the columns or add labels."
         )
 
 
 def warn_of_measurements(tasks: Tasks, n_labels: NDArray) -> None:
-    """Name the tasks whose labels, so many of each, look like measurements."""
+    """Warn of tasks whose labels, `n_labels` of each, look like measurements."""
     n_classes = tasks.n_codes
-    # Fewer classes are more than half of too few labels.
+    # Fewer classes can be more than half of the labels only if the labels are too few.
     candidates = np.flatnonzero(n_classes > 0.5 * _MIN_LABELS_TO_DOUBT)
     n_labels = n_labels[candidates]
     is_odd = n_labels >= _MIN_LABELS_TO_DOUBT
@@ -187,12 +188,12 @@ def warn_of_measurements(tasks: Tasks, n_labels: NDArray) -> None:
             f"50% of the number of labels, or there are {_MANY_WHOLE_NUMBERS} or more "
             f"whole numbers, in tasks {shorten(tasks.names[odd])}: {shorten(counts)} "
             "classes. Use MultiTaskNetRegressor for numbers, or MultiTaskNet for "
-            "numbers beside classes. If they are classes, turn them into text."
+            "numbers and classes together. If they are classes, convert them to text."
         )
 
 
 def are_many_whole_numbers(classes: NDArray) -> bool:
-    """Not those of classes that somebody has numbered from 0 or 1 on."""
+    """Whether there are many whole numbers that do not count up from 0 or 1."""
     if len(classes) < _MANY_WHOLE_NUMBERS or classes.dtype.kind not in "iu":
         return False
     is_numbered = classes[0] in (0, 1) and classes[-1] - classes[0] < len(classes)
@@ -200,12 +201,12 @@ def are_many_whole_numbers(classes: NDArray) -> bool:
 
 
 def warn_of_one_value(tasks: Tasks) -> None:
-    """Name the tasks of numbers in which all observed values are the same."""
+    """Warn of numeric tasks in which all observed values are the same."""
     is_constant = [isinstance(t, Numbers) and t.scale == 0 for t in tasks.targets]
     names = tasks.names[is_constant].tolist()
     if names:
         warn(
             f"{len(names)} of {tasks.n_tasks} tasks have one value only in y: "
-            f"{shorten(names)}. It is predicted for all rows. Drop the columns or add "
-            "values."
+            f"{shorten(names)}. It is predicted for all rows. Drop the columns, or add "
+            "other values."
         )

@@ -1,4 +1,4 @@
-"""Training: the loop, its steps and solvers, threads, and states to go on from."""
+"""Training: the loop, its steps and solvers, threads, and states to resume from."""
 
 from skmtl._training._blocks import read_block
 from skmtl._training._loop import (

@@ -13,13 +13,13 @@ class LabelledBlock(NamedTuple):
 
     x: Any
     labels: Labels
-    row_weight: Tensor | None  # (n_rows,), None: each row counts 1
+    row_weight: Tensor | None  # (n_rows,); None if each row counts 1
 
 
 def read_block(
     data: LabelledRows, index: Tensor, like: Tensor, groups: list[OutputGroup]
 ) -> LabelledBlock:
-    """These rows, their labels in the order of the groups."""
+    """These rows, with their labels in the order of the groups."""
     block = data.read(index, like)
     table = data.weight_table.to(like)
     labels = weigh_labels(block.targets, table, block.sample_weight, groups)

@@ -1,4 +1,4 @@
-"""The one training loop. It knows networks and tensors, not estimators."""
+"""The training loop. It knows networks and tensors, but not estimators."""
 
 import copy
 import math
@@ -31,13 +31,13 @@ from skmtl._world import World
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a run needs to go on with its next epoch, to the last bit."""
+    """All that a run needs to resume with its next epoch, to the last bit."""
 
     network: dict[str, np.ndarray]
     solver: SolverState
     dropout_generators: np.ndarray  # a row for each part
     progress: dict[str, np.ndarray]
-    stopped_by: StoppedBy | None  # None: it has not ended
+    stopped_by: StoppedBy | None  # None if it has not ended
 
     def is_of(
         self,
@@ -46,9 +46,9 @@ class TrainingState:
         plan: TrainingPlan,
         world: World | None,
     ) -> bool:
-        """Whether a run of this plan on these data can go on from it.
+        """Whether a run of this plan on these data can resume from this state.
 
-        The kernels of the solver do not look at sizes.
+        The solver's kernels do not check sizes, so this must.
         """
         n_epochs = len(self.progress["losses"])
         n_tasks = len(network.architecture.outputs)
@@ -79,7 +79,7 @@ def _layout(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run of `train` did; the parameters are in the network itself."""
+    """The result of `train`; the trained parameters are in the network itself."""
 
     epochs: list[Epoch]
     stopped_by: StoppedBy
@@ -104,12 +104,12 @@ def train(
     """Train `network` in place.
 
     If rows are held out, the parameters of the epoch with the best score on them are
-    restored; after an interrupt, those of the best epoch so far. In a `world`, each
-    process brings its own rows, and the same network. `on_epoch_end` is given a
-    function that brings `network` up to date, and stops the run by returning True.
+    restored at the end; after an interrupt, those of the best epoch so far. In a
+    `world`, each process brings its own rows and the same network. `on_epoch_end` gets
+    a function that brings `network` up to date, and stops the run by returning True.
     `on_state` is called after each epoch with its number, whether it was the last, and
-    a function that gives the state, from which another run may be `resumed`.
-    Members that are trained `in_one_pass` have one `solver_state`, of all of them.
+    a function that returns the state, from which another run can be `resumed`. With
+    `in_one_pass`, all members are trained together and share one `solver_state`.
     """
     parts = Parts(network, rows, plan, generator, in_one_pass=in_one_pass, world=world)
     if resumed is not None:
@@ -117,7 +117,7 @@ def train(
     try:
         parts.set_moments(solver_state)
         progress = _new_progress(parts)
-        # A state, which another process may have kept, has them too.
+        # A state contains them too, and another process may have kept it.
         keeps_states = on_state is not None or world is not None
         if catches_interrupt or rows.is_validating or keeps_states:
             progress.keep_parameters()
@@ -151,13 +151,13 @@ def train(
             keeps_best = rows.is_validating or stopped_by == "interrupt"
             if keeps_best:
                 progress.restore_best()
-            # The own best of separate networks is in the network already.
+            # The network already has each separate network's own best.
             if not keeps_best or progress.own_best is None:
                 parts.join()
     finally:
         parts.release()
     if world is not None:
-        # Statistics of a module's own, and another processor's last bits, may differ.
+        # Batch statistics, and the last bits on another processor, can differ.
         world.share_first(network.state_dict())
     _check_parameters(network, len(progress.epochs), plan)
     return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
@@ -170,8 +170,8 @@ def _new_progress(parts: Parts) -> Progress:
         parts.values,
         validating=validating,
         main_tasks=plan.main_tasks,
-        # A cosine schedule is worth its last epochs, in which the step is smallest:
-        # only a validation score may cut it short.
+        # A cosine schedule needs its last epochs, with the smallest steps: only a
+        # validation score can cut it short.
         may_stall=validating or plan.learning_rate == "constant",
         tol=plan.tol,
         n_iter_no_change=plan.n_iter_no_change,
@@ -186,7 +186,7 @@ def _run_epochs(
     on_epoch_end: Callable[[Epoch, Callable[[], None]], bool],
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None,
 ) -> StoppedBy:
-    """Epoch after epoch; returns what ended them."""
+    """Run the epochs; returns why they ended."""
     max_iter = parts.plan.max_iter
     for number in range(len(progress.epochs), max_iter):
         if progress.stopped_by is not None:
@@ -213,7 +213,7 @@ def _run_epochs(
 
 
 def _state_of(parts: Parts, progress: Progress) -> TrainingState:
-    """On the memory of the CPU's tensors: to be written before the next step."""
+    """The state, sharing memory with CPU tensors: write it before the next step."""
     parts.join()
     return TrainingState(
         as_arrays(parts.network.state_dict()),
@@ -249,18 +249,18 @@ def _check_parameters(network: TrunkAndHeads, epoch: int, plan: TrainingPlan) ->
 def _divergence_error(what: str, epoch: int, plan: TrainingPlan) -> ValueError:
     return ValueError(
         f"Training must keep the loss finite, but it diverged in epoch {epoch}: {what} "
-        f"with learning_rate_init={plan.learning_rate_init}. Scale X (for instance "
-        "with StandardScaler) or lower learning_rate_init."
+        f"with learning_rate_init={plan.learning_rate_init}. Scale X (for example with "
+        "StandardScaler) or lower learning_rate_init."
     )
 
 
 def chunk_size(network: TrunkAndHeads, width: int) -> int:
-    """Rows of such a width that go through the network at once."""
+    """Number of rows of this width that go through the network at once."""
     return max(1, CHUNK_ELEMENTS // (network.units_per_row + width))
 
 
 def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
-    """Slices of rows small enough for a forward pass to keep memory bounded."""
+    """Slices of rows that are small enough to bound the memory of a forward pass."""
     size = chunk_size(network, rows.chunk_width)
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
@@ -269,7 +269,7 @@ def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[sli
 def mean_task_losses(
     network: TrunkAndHeads, pieces: Iterable[Piece], world: World | None = None
 ) -> np.ndarray:
-    """(n_tasks,): weighted mean losses on some rows, NaN of a task without weight."""
+    """(n_tasks,): weighted mean losses on some rows; NaN for a task without weight."""
     like, groups = network.like, network.groups
     n_tasks = len(network.architecture.outputs)
     losses = torch.zeros(n_tasks, dtype=torch.float64, device=like.device)

@@ -1,4 +1,4 @@
-"""What of a network is trained by itself, beside the rest of it."""
+"""Dividing a network into parts that are trained independently."""
 
 from functools import partial
 from typing import NamedTuple
@@ -16,29 +16,30 @@ from skmtl._training._threads import Workers
 from skmtl._training._training_rows import Piece, TrainingRows
 from skmtl._world import World
 
-# Multiply-adds of a forward pass of a batch from which a part is trained by itself,
-# beside the others. Smaller ones are trained in one pass: what Python takes for each
-# operation would be most of their time, and Python runs one thread at a time.
+# Parts whose forward pass of a batch has at least this many multiply-adds are trained
+# separately, side by side. Smaller ones are trained in one pass: Python's overhead for
+# each operation would take most of their time, and Python runs one thread at a time.
 MIN_WORK_PER_PART = 5_000_000
-# And from which parts are trained at once. With 8 million, two threads took as long as
-# one and 1.6 times the CPU time; with 20 million, 0.55 to 0.6 as long and 1.15 times.
+# Parts with at least this many are trained at the same time. With 8 million, two
+# threads took as long as one and 1.6 times the CPU time; with 20 million, 0.55 to 0.6
+# times as long and 1.15 times the CPU time.
 MIN_WORK_SIDE_BY_SIDE = 16_000_000
-# Of separate networks, which read the same rows: each part expands them anew.
+# Largest number of parts for separate networks: each part expands the same rows anew.
 MAX_PARTS_OF_TASKS = 4
 
 
 class Share(NamedTuple):
-    """What of a network is a part of its own."""
+    """The members and tasks of one part."""
 
     members: list[int]
     tasks: list[int]
 
 
 class Parts:
-    """A network as parts that need nothing of one another while they are trained.
+    """A network as parts that do not depend on one another during training.
 
-    Each member in a network of its own, or some of the tasks of a single member that
-    have separate trunks, where they are large enough; else the network itself.
+    If they are large enough, a part is one member, or some of the tasks of a single
+    member with separate trunks. Otherwise the only part is the network itself.
     """
 
     def __init__(
@@ -58,11 +59,11 @@ class Parts:
         if network.columns is not None:
             with without_derivatives(self.like.device):
                 self.rows = rows.placed(network.columns, self.like)
-        # Processes take their steps together: in one order, and so one by one.
+        # Processes step together, so their parts must run in one order, one by one.
         is_whole = in_one_pass or world is not None
         self.shares = [] if is_whole else self._shares()
         self.is_divided = len(self.shares) > 1
-        # One part may be large enough for several of torch's own threads.
+        # A single part can be large enough for several of torch's own threads.
         work = plan.batch_size * network.work_per_row
         self.work_per_step = 0.0 if self.is_divided else work
         if not self.is_divided:
@@ -89,7 +90,7 @@ class Parts:
         return len(share.tasks) == len(self.network.architecture.outputs)
 
     def _shares(self) -> list["Share"]:
-        """Members and tasks of each part; none of them depends on the machine."""
+        """Members and tasks of each part, which do not depend on the machine."""
         network, n_members = self.network, self.network.n_members
         n_tasks = len(network.architecture.outputs)
         if not network.can_be_divided:
@@ -111,21 +112,21 @@ class Parts:
 
     @property
     def sizes(self) -> list[list[int]]:
-        """Numbers of parameters, of each part and group."""
+        """The number of parameters of each part and group."""
         return [[v.numel() for v in steps.flat.values] for steps in self.steps]
 
     @property
     def n_side_by_side(self) -> int:
-        """How many parts may be trained at once.
+        """How many parts can be trained at the same time.
 
-        Where steps are small, threads would wait for their turn in Python.
+        With small steps, threads would mostly wait for their turn in Python.
         """
         work = self.plan.batch_size * self.network.work_per_row / len(self.steps)
         is_worth_it = work >= MIN_WORK_SIDE_BY_SIDE
         return len(self.steps) if is_worth_it and self.like.device.type == "cpu" else 1
 
     def _dropout_generator(self) -> torch.Generator:
-        """For a part, on the network's device."""
+        """A generator for the dropout of a part, on the network's device."""
         if not self.is_divided and self.like.device == self.generator.device:
             return self.generator
         device = self.generator.device
@@ -138,13 +139,13 @@ class Parts:
         return [values for steps in self.steps for values in steps.flat.values]
 
     def join(self) -> None:
-        """Bring the network up to date."""
+        """Bring the network up to date with its parts."""
         if self.is_divided:
             for share, steps in zip(self.shares, self.steps, strict=True):
                 self.network.copy_from_part(steps.network, *share)
 
     def is_any(self, here: bool) -> bool:
-        """Whether it is so in any of the processes."""
+        """Whether `here` is true in any of the processes."""
         return (
             here
             if self.world is None
@@ -152,7 +153,7 @@ class Parts:
         )
 
     def load(self, network: dict[str, np.ndarray]) -> None:
-        """Take over the state of another network."""
+        """Take over the state of a network."""
         self.network.load_state_dict(as_tensors(network))
         if self.is_divided:
             for share, steps in zip(self.shares, self.steps, strict=True):
@@ -165,9 +166,9 @@ class Parts:
     def run_epoch(
         self, number: int, last_loss: float | None, workers: Workers
     ) -> float:
-        """One pass of each part over the rows.
+        """Train each part for one pass over the rows.
 
-        Returns the loss: the mean over the members, the sum over the tasks.
+        Returns the loss, which is averaged over the members and summed over the tasks.
         """
         if self.world is not None:
             self._draw_anew(self.world, number)
@@ -182,12 +183,12 @@ class Parts:
             ]
             workers.run(jobs)
         losses = [steps.end_epoch() for steps in self.steps]
-        # A part that is the whole network gives the mean over its members.
+        # If the only part is the network, its loss is already a mean over the members.
         by_member = len(self.shares) == self.network.n_members > 1
         return sum(losses) / len(losses) if by_member else sum(losses)
 
     def _draw_anew(self, world: World, number: int) -> None:
-        """Other random numbers than other processes, the same if the fit goes on."""
+        """Seed differently in each process, but the same way if the fit resumes."""
         sequence = np.random.SeedSequence([self._seed, world.rank, number])
         seed, of_dropout = sequence.generate_state(2).tolist()
         self.generator.manual_seed(seed)
@@ -207,7 +208,7 @@ class Parts:
         return torch.randperm(n_rows, generator=generator, device=generator.device)
 
     def solver_state(self) -> SolverState:
-        """The moments are the solvers' own, which are copied where they are used."""
+        """The state of all solvers. It shares their memory; `set_moments` copies it."""
         states = [steps.solver.state for steps in self.steps]
         moments = {
             name: [part.cpu().numpy() for state in states for part in state[name]]
@@ -217,7 +218,7 @@ class Parts:
         return SolverState(self.plan.solver, self.plan.freeze, moments, generator)
 
     def set_moments(self, state: SolverState | None) -> None:
-        """The moments alone: step size, momentum and the like are those of the plan."""
+        """Set only the moments: step size, momentum and so on come from the plan."""
         if state is None or not state.fits(self.plan):
             return
         n_parts = len(self.steps)
@@ -226,14 +227,14 @@ class Parts:
             for name, arrays in state.moments.items():
                 n_groups = len(arrays) // n_parts
                 own[name] = [
-                    # A copy, since the run may fail.
+                    # A copy, since the run can fail.
                     torch.tensor(array, device=self.like.device)
                     for array in arrays[i * n_groups : (i + 1) * n_groups]
                 ]
             steps.set_moments(own)
 
     def dropout_generators(self) -> np.ndarray:
-        """Their states, a row for each part."""
+        """The states of the dropout generators, one row for each part."""
         return np.stack(
             [steps.dropout_generator.get_state().numpy() for steps in self.steps]
         )

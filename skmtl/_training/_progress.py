@@ -1,4 +1,4 @@
-"""How a training gets on: its epochs, when to stop, and the best parameters so far."""
+"""The progress of a training: its epochs, when to stop, the best parameters so far."""
 
 import copy
 import math
@@ -14,13 +14,13 @@ StoppedBy = Literal["max_iter", "tol", "callback", "interrupt"]
 
 
 class Epoch(NamedTuple):
-    """What one pass over the training rows gave."""
+    """The results of one pass over the training rows."""
 
     number: int  # from 0
     loss: float
-    # (n_tasks,): minus the mean loss of the held-out labels, NaN of a task without any.
+    # (n_tasks,): minus the mean loss of the held-out labels; NaN for a task without any
     task_scores: np.ndarray | None = None
-    main_tasks: tuple[int, ...] | None = None  # that count, None: all
+    main_tasks: tuple[int, ...] | None = None  # the tasks that count; None for all
 
     @property
     def validation_score(self) -> float | None:
@@ -39,7 +39,7 @@ def mean_score(task_scores: np.ndarray, main_tasks: tuple[int, ...] | None) -> f
 
 
 def best_validation_score(epochs: list[Epoch], *, by_task: bool) -> float:
-    """That of the best epoch, or the mean over the tasks of that of each task's own."""
+    """The best epoch's score or, with `by_task`, the mean of each task's best score."""
     scores = [epoch.task_scores for epoch in epochs if epoch.task_scores is not None]
     if not scores:
         return -math.inf
@@ -50,7 +50,7 @@ def best_validation_score(epochs: list[Epoch], *, by_task: bool) -> float:
 
 
 class Progress:
-    """Epochs so far, when to stop, and the parameters of the best one."""
+    """The epochs so far, when to stop, and the parameters of the best epoch."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Progress:
         n_iter_no_change: int,
     ) -> None:
         self.values = values  # all parameters
-        # Batch statistics belong to the parameters that they were seen with. By name: a
-        # module may put another tensor in the place of its buffer.
+        # Batch statistics belong to the parameters that they were computed with. They
+        # are kept by name, since a module can replace the tensor of a buffer.
         self.statistics = [
             (module, name)
             for module in network.modules()
@@ -93,7 +93,7 @@ class Progress:
         return [*self.values, *buffers]
 
     def keep_parameters(self) -> None:
-        """Copy the parameters as the best ones; from now on those of better epochs."""
+        """Keep a copy of the parameters, and from now on of those of better epochs."""
         if self.own_best is not None:
             return
         if self.best_values is None:
@@ -116,11 +116,11 @@ class Progress:
         self.epochs.append(epoch)
 
     def has_stalled(self) -> bool:
-        """Whether too many epochs have brought too little."""
+        """Whether too many epochs have passed without progress."""
         return self.may_stall and self.n_stalled > self.n_iter_no_change
 
     def state(self) -> dict[str, np.ndarray]:
-        """All but what ended the run."""
+        """The whole state, except for the reason why the run ended."""
         arrays = {
             "losses": np.array([epoch.loss for epoch in self.epochs]),
             "n_stalled": np.array(self.n_stalled),
@@ -138,7 +138,7 @@ class Progress:
         return arrays | {f"kept/{name}": kept_arrays[name] for name in kept}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """What `state` gave in another run."""
+        """Restore the `state` of another run."""
         scores = state.get("scores", [None] * len(state["losses"]))
         self.epochs = [
             Epoch(number, float(loss), task_scores, self.main_tasks)
@@ -169,9 +169,9 @@ class Progress:
 
 
 class _OwnBest:
-    """Of separate networks, each task's at the epoch that was best for the task.
+    """Separate networks, each from the epoch that was best for its task.
 
-    A task without a score counts the mean over the others as its own.
+    A task without a score uses the mean score of the others.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class _OwnBest:
         self.scores = np.full(len(network.architecture.outputs), -math.inf)
 
     def update(self, scores: np.ndarray, mean: float) -> float:
-        """Keep the tasks that have improved; the mean of the best scores."""
+        """Keep the tasks that have improved; returns the mean of the best scores."""
         is_scored = ~np.isnan(scores)
         scores = np.where(is_scored, scores, mean)
         for task in np.flatnonzero(scores > self.scores).tolist():

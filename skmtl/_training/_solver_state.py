@@ -10,15 +10,15 @@ from skmtl._training._steps import Freeze, TrainingPlan, parameter_groups
 
 @dataclass(frozen=True)
 class SolverState:
-    """What a later run needs to go on as if there had been no break."""
+    """What a later run needs to continue as if there had been no break."""
 
     solver: str
     freeze: Freeze
     moments: dict[str, list[np.ndarray]]  # of each part, group by group
-    generator: np.ndarray  # of uint8
+    generator: np.ndarray  # its state, of uint8
 
     def fits(self, plan: TrainingPlan) -> bool:
-        """Whether its moments are of the same kind, and of the same parameters."""
+        """Whether the moments are of the same kind and for the same parameters."""
         return self.solver == plan.solver and self.freeze == plan.freeze
 
     def is_of(
@@ -26,7 +26,7 @@ class SolverState:
     ) -> bool:
         """Whether the moments have the sizes of the network's parameters.
 
-        `sizes_of_parts` are those of each part's groups where there are several parts.
+        `sizes_of_parts` has the sizes of each part's groups if there are several parts.
         """
         groups = parameter_groups(network, self.freeze)
         sizes = [sum(p.numel() for p in group.parameters) for group in groups]
@@ -42,7 +42,7 @@ class SolverState:
             return shapes == {"mean": vectors, "square": vectors, "n_steps": numbers}
         if self.solver != "sgd" or set(shapes) != {"velocity"}:
             return False
-        # A group that has not been trained yet has no velocity, without momentum none.
+        # A group has no velocity before it is trained, or without momentum.
         n_groups = len(shapes["velocity"]) // len(sizes_of_parts)
         trained = [(n,) for part in sizes_of_parts for n in part[:n_groups]]
         return shapes["velocity"] == trained

@@ -1,6 +1,6 @@
-"""Solvers on a few long vectors: all weights of a network, and all its biases.
+"""Solvers on a few long vectors, such as all weights of a network, or all its biases.
 
-A step is one fused kernel of torch for each vector, however many layers there are.
+A step is one fused torch kernel for each vector, however many layers there are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ class Group(NamedTuple):
     """Parameters that are trained alike."""
 
     parameters: list[nn.Parameter]
-    decays: bool  # whether the L2 term is on them
+    decays: bool  # whether the L2 penalty applies to them
     step_factor: float
     first_epoch: int
 
@@ -22,7 +22,7 @@ class Group(NamedTuple):
 class FlatParameters:
     """Parameters and their gradients as views of a few long vectors, one per group.
 
-    The first `n_active` groups are trained, the others wait for their epoch.
+    The first `n_active` groups are trained; the others wait for their first epoch.
     """
 
     def __init__(self, groups: Sequence[Group]) -> None:
@@ -39,11 +39,11 @@ class FlatParameters:
                 p.data, p.grad = value.view(p.shape), gradient.view(p.shape)
 
     def begin_epoch(self, number: int) -> None:
-        """Let the groups whose first epoch has come be trained."""
+        """Activate the groups whose first epoch has come."""
         self.n_active = sum(group.first_epoch <= number for group in self.groups)
 
     def release(self) -> None:
-        """Give each parameter memory of its own again, and no gradient."""
+        """Give each parameter its own memory again, and no gradient."""
         for group in self.groups:
             for p in group.parameters:
                 p.data, p.grad = p.data.clone(), None
@@ -52,7 +52,7 @@ class FlatParameters:
 def groups_of(
     named: Iterable[tuple[str, nn.Parameter]], step_factor: float, first_epoch: int
 ) -> list[Group]:
-    """Weights, which the L2 term is on, and biases and factors, which it is not on."""
+    """Two groups: weights, with the L2 penalty, and biases and factors, without it."""
     weights: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, p in named:
@@ -71,14 +71,14 @@ def _joined(parameters: list[nn.Parameter]) -> Tensor:
 class Solver(Protocol):
     """Descends along the gradients of `FlatParameters`."""
 
-    state: dict[str, list[Tensor]]  # what a later run needs to go on
+    state: dict[str, list[Tensor]]  # what a later run needs to continue
 
     def step(self, step_size: float, weight_decay: float) -> None:
-        """One step; `weight_decay` times the weights is added to their gradient."""
+        """Take a step; `weight_decay` times the weights is added to their gradient."""
 
 
 class Adam:
-    """Kingma & Ba 2015, Algorithm 1."""
+    """Adam (Kingma & Ba 2015, Algorithm 1)."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Adam:
         if state is not None:
             self.state = state
         self._flat = flat
-        # What the kernel takes, for each group.
+        # The kernel's arguments for each group.
         self._arguments: list[Any] = [
             ([values], [gradients], [mean], [square], [], [n_steps])
             for values, gradients, mean, square, n_steps in zip(
@@ -121,7 +121,7 @@ class Adam:
         ]
 
     def step(self, step_size: float, weight_decay: float) -> None:
-        """One step."""
+        """Take a step."""
         for i, group in enumerate(self._flat.groups[: self._flat.n_active]):
             self.state["n_steps"][i] += 1
             torch._fused_adam_(
@@ -133,7 +133,7 @@ class Adam:
 
 
 class NesterovSGD:
-    """Stochastic gradient descent, with Nesterov's momentum where there is any."""
+    """Stochastic gradient descent, with Nesterov momentum unless momentum is 0."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class NesterovSGD:
             self.state = state
 
     def step(self, step_size: float, weight_decay: float) -> None:
-        """One step."""
+        """Take a step."""
         velocity = self.state["velocity"]
         for i, group in enumerate(self._flat.groups[: self._flat.n_active]):
             is_first = self._momentum > 0 and len(velocity) <= i

@@ -1,4 +1,4 @@
-"""Steps of the solver on one part of a network, batch by batch."""
+"""The solver's steps on one part of a network, batch by batch."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -29,16 +29,16 @@ from skmtl._training._solvers import (
 )
 from skmtl._world import World
 
-# Share of the steps of a cosine schedule over which the learning rate rises from 0.
+# Fraction of a cosine schedule's steps over which the learning rate rises from 0.
 WARM_UP = 0.1
 
 
 class Freeze(NamedTuple):
     """Which layers of the trunk are not trained."""
 
-    n_layers: int = 0  # from the input
-    n_epochs: int | None = None  # None: in no epoch
-    step_factor: float = 1.0  # on the steps of the trunk when it is released
+    n_layers: int = 0  # counted from the input
+    n_epochs: int | None = None  # for how many epochs; None for all
+    step_factor: float = 1.0  # on the steps of the trunk once it is trained
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ class TrainingPlan:
     beta_2: float
     epsilon: float
     freeze: Freeze
-    # The loss of the best constant prediction, if dropout goes down with the loss, and
-    # whether a loss may be negative: minus the logarithm of a density.
+    # The loss of the best constant prediction, if dropout falls with the loss, and
+    # whether a loss can be negative, as the logarithm of a density.
     constant_loss: float | None = None
     is_log_density: bool = False
-    # Positions of the tasks whose validation scores count, None: of all.
+    # Positions of the tasks whose validation scores count; None for all.
     main_tasks: tuple[int, ...] | None = None
-    # Of a run that is one of several: from which share of the schedule to which, and
-    # the loss of the one before.
+    # If this run is one of several: the part of the schedule that it covers, and the
+    # loss of the run before.
     schedule: tuple[float, float] = (0.0, 1.0)
     last_loss: float | None = None
 
 
 def parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
-    """What is trained, and from which epoch; what waits comes last."""
+    """The trained parameters with their first epoch; those that wait come last."""
     named = list(network.named_parameters())
     if freeze.n_epochs is None:
         frozen = {id(p) for p in network.trunk.frozen_parameters(freeze.n_layers)}
@@ -87,7 +87,7 @@ def parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
 
 
 class Steps:
-    """What trains one part: its parameters in flat vectors, its solver, its dropout."""
+    """Trains one part, with its parameters in flat vectors, a solver and dropout."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Steps:
 
     def _set_batch_size(self, batch_size: int) -> None:
         self.batch_size = batch_size
-        # A row's share of a block: its features, labels (three fields) and logits.
+        # Elements of a row in a block: its features, labels (three fields) and logits.
         n_logits = sum(len(g.tasks) * g.kind.n_logits for g in self.network.groups)
         width = self.row_width + (3 + self.network.n_members) * n_logits
         n_batches = CHUNK_ELEMENTS // (width * batch_size)
@@ -128,15 +128,15 @@ class Steps:
         self.rows_at_once = batch_size * max(1, n_batches)
 
     def set_moments(self, moments: dict[str, list[Tensor]]) -> None:
-        """Go on as another run has ended."""
+        """Continue from the moments of another run."""
         self.solver = make_solver(self.flat, self.plan, moments)
 
     def release(self) -> None:
-        """Give the network's parameters memory of their own again."""
+        """Give the network's parameters their own memory again."""
         self.flat.release()
 
     def begin_epoch(self, number: int, last_loss: float | None, n_rows: int) -> None:
-        """Before a pass over so many rows; releases the trunk where its time is."""
+        """Prepare a pass over `n_rows` rows; unfreezes the trunk when it is time."""
         plan = self.plan
         self.flat.begin_epoch(number)
         n_epochs = plan.freeze.n_epochs
@@ -161,10 +161,10 @@ class Steps:
         self._weight = 0.0
 
     def _adapt_dropout(self, loss: float) -> None:
-        """The more of the labels is explained, the less there is to guard against."""
+        """Scale dropout by the share of the constant loss that is left."""
         if self.plan.constant_loss:
             share = loss / self.plan.constant_loss
-            if self.plan.is_log_density:  # of a normal: the variance that is left
+            if self.plan.is_log_density:  # for a normal: the unexplained variance
                 share = math.exp(min(share, 1.0) - 1.0)
             share = min(1.0, share)
             self.network_pass.scale_dropout(share)
@@ -175,11 +175,11 @@ class Steps:
     def run(
         self, data: LabelledRows, index: Tensor, keep_on: Callable[[], None]
     ) -> None:
-        """The steps of some rows of the epoch, in this order.
+        """Take the steps on some rows of the epoch, in this order.
 
-        `keep_on` is called before each step, and may raise.
+        `keep_on` is called before each step, and can raise.
         """
-        if len(index) == 0:  # of a process without a label
+        if len(index) == 0:  # in a process without labels
             return
         for rows in index.split(self.rows_per_block):
             block_loss, block_weight = self._run_block(data, rows, keep_on)
@@ -189,10 +189,10 @@ class Steps:
                 self._adapt_dropout(float(block_loss) / block_weight)
 
     def end_epoch(self) -> float:
-        """The mean loss of the epoch with the L2 term."""
+        """The mean loss of the epoch, with the L2 penalty."""
         loss, weight = self._loss, self._weight
         if self.world is not None:
-            # Others have more batches, to which this process has nothing to add.
+            # Other processes have more batches, to which this one adds nothing.
             for step in self._step_sizes:
                 for gradient in self.flat.gradients:
                     gradient.zero_()
@@ -204,9 +204,10 @@ class Steps:
     def _run_block(
         self, data: LabelledRows, rows: Tensor, keep_on: Callable[[], None]
     ) -> tuple[Tensor, float]:
-        """Read some batches at once and take their steps.
+        """Read some batches at once and take a step on each.
 
-        Returns the sum of the losses, each before its step, and of the rows' weights.
+        Returns the sum of the losses, each before its step, and the sum of the rows'
+        weights.
         """
         groups, batch_size = self.network.groups, self.batch_size
         block = read_block(data, rows, self.like, groups)
@@ -228,28 +229,28 @@ class Steps:
         return losses.sum(), sum(weights)
 
     def _read_batches(self, x: Any) -> Iterator[Any]:
-        """What the first layer reads, batch by batch; made for some batches at once."""
+        """The first layer's input, batch by batch, computed for several at once."""
         for part in split_rows(x, self.rows_at_once):
             read = self.network_pass.read(part, self.dropout_generator)
             yield from split_rows(cast(Any, read), self.batch_size)
 
     def _penalty(self) -> float:
-        """The L2 term alpha / 2 * ||W||^2, the mean over the members."""
+        """The L2 penalty alpha / 2 * ||W||^2, averaged over the members."""
         if self.plan.alpha == 0:  # the weights may have overflowed
             return 0.0
         squares = sum(
             float(part.square().sum())
             for group, values in zip(self.flat.groups, self.flat.values, strict=True)
             if group.decays
-            for part in values.split(CHUNK_ELEMENTS)  # no copy as large as they are
+            for part in values.split(CHUNK_ELEMENTS)  # not one large copy
         )
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
     def _step(self, x: Any, labels: Labels, weight: float, step: float) -> Tensor:
-        """Descend on a batch of this weight; returns its logits before the step."""
+        """Take a step on a batch of this weight; returns its logits before the step."""
         tape = Tape([], [])
         logits = self.network_pass.forward(x, self.dropout, tape)
-        # Members do not see one another: each descends on its own mean loss.
+        # Members are independent: each descends on its own mean loss.
         gradient = logit_gradient(logits, labels, self.network.groups)
         if self.world is None:
             gradient.div_(weight)
@@ -258,13 +259,13 @@ class Steps:
         return logits
 
     def _descend(self, weight: float, step: float) -> None:
-        """Take a step on a batch of this weight, of all processes together."""
+        """Take a step with the gradients of a batch, summed over all processes."""
         if self.world is not None:
             weight = self._sum_over_processes(self.world, weight)
         self.solver.step(step, self.plan.alpha / weight)
 
     def _sum_over_processes(self, world: World, weight: float) -> float:
-        """Replace gradients of sums by those of the mean over all; the total weight."""
+        """Turn gradients of sums into those of the mean; returns the total weight."""
         gradients = self.flat.gradients[: self.flat.n_active]
         own = self.like.new_tensor([weight], dtype=gradients[0].dtype)
         (total,) = world.sum(torch.cat([*gradients, own]))
@@ -276,7 +277,7 @@ class Steps:
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
-    """Factor on `learning_rate_init` when a share `progress` of the run is done."""
+    """Factor on `learning_rate_init` when a fraction `progress` of the run is done."""
     if plan.learning_rate == "constant":
         return 1.0
     begin, end = plan.schedule
@@ -289,7 +290,7 @@ def step_size(plan: TrainingPlan, progress: float) -> float:
 def make_solver(
     flat: FlatParameters, plan: TrainingPlan, state: dict[str, list[Tensor]] | None
 ) -> Solver:
-    """The solver of the plan, which goes on from a state."""
+    """The solver of the plan, which continues from `state` if there is one."""
     if plan.solver == "adam":
         return Adam(
             flat,

@@ -1,4 +1,4 @@
-"""Rows that are read block by block in each epoch: memory holds a few blocks."""
+"""Rows that each epoch reads block by block, with a few blocks in memory."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from skmtl._training._training_rows import Order, Piece
 
 Item = TypeVar("Item")
 
-# Of rows that are shuffled together: as many as take so much memory.
+# Memory of the buffer in which rows are shuffled together.
 BUFFER_BYTES = 2**26
 
 
@@ -22,7 +22,7 @@ BUFFER_BYTES = 2**26
 class StreamedRows:
     """Blocks in random order, whose rows are shuffled in a buffer.
 
-    The next part of a block is read by a thread while the last one is trained on.
+    A thread reads the next part of a block during training on the last one.
     """
 
     read: Callable[[int], Iterator[LabelledRows]]  # rows of a block to train on
@@ -67,9 +67,9 @@ class StreamedRows:
             yield Piece(joined_rows(waiting), order(n_waiting))
         if n_seen != self.n_rows:
             raise ValueError(
-                f"X must give the same rows each time that it is read, but gave "
-                f"{self.n_rows} rows with labels at first and {n_seen} now. See to it "
-                "that nobody writes to it during the fit."
+                f"X must have the same rows each time it is read, but it had "
+                f"{self.n_rows} labelled rows at first and {n_seen} now. Make sure "
+                "that nothing writes to it during the fit."
             )
 
     def held_out(self) -> Iterator[Piece]:
@@ -98,7 +98,7 @@ class StreamedRows:
 
 
 def prefetched(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items; a thread makes the next one while one is used."""
+    """The same items; a thread makes the next one while the last one is used."""
     with ThreadPoolExecutor(
         1, "skmtl-read", initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:

@@ -1,10 +1,10 @@
-"""Threads of torch, and the parts of a job side by side.
+"""Limiting torch's threads, and running the parts of a job side by side.
 
-torch divides a product among its threads, which wait for one another after each: where
-other programs keep the cores busy, that takes a hundred times as long. So what can be
-divided is divided into parts that need nothing of one another, each done by a thread
-of its own with one thread of torch. A part does the same, whatever thread it is on:
-results do not depend on the number of cores, to the last bit.
+torch divides each matrix product among its threads, which then wait for one another. If
+other programs keep the cores busy, that takes a hundred times as long. So work is
+divided into independent parts if possible, and each part runs in its own thread, with a
+single thread of torch. The result of a part does not depend on its thread, so results
+do not depend on the number of cores, to the last bit.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from skmtl._cleanup import at_the_end
 
 Result = TypeVar("Result")
 
-# Multiply-adds of a forward pass that a further thread of torch is worth. On two cores
-# of a virtual machine two threads took between 0.7 and 1.2 times as long as one at 3
-# million and half as long at 100 million; where the cores are busy, a hundred times.
+# Multiply-adds of a forward pass that justify one more thread of torch. On two cores of
+# a virtual machine, two threads took between 0.7 and 1.2 times as long as one at 3
+# million and half as long at 100 million; on busy cores, a hundred times as long.
 MIN_WORK_PER_THREAD = 50_000_000
 
 _thread_lock = threading.Lock()
@@ -34,9 +34,9 @@ _has_had_threads = False
 
 class _ThisThread(threading.local):
     def __init__(self) -> None:
-        # Several, one around another, where a callback predicts.
+        # Limits that are in force; they are nested if a callback predicts.
         self.users: set[object] = set()
-        # Of torch outside of all limits; None: it has never been inside.
+        # Number of torch's threads outside all limits; None if never inside one.
         self.own_threads: int | None = None
 
 
@@ -45,12 +45,13 @@ _this_thread = _ThisThread()
 
 @contextlib.contextmanager
 def thread_limit(work: float) -> Iterator[int]:
-    """Use as many of torch's threads as `work` multiply-adds a step can keep busy.
+    """Use as many of torch's threads as `work` multiply-adds per step can keep busy.
 
-    Each thread has a number of its own, and leaves with the one that it came with. But
-    where it first uses torch while others are here, it may have come with their limit:
-    a new thread takes over what any thread has set last. Then it leaves with what the
-    first of them had. Gives the number that the caller has outside of all limits.
+    In torch, each thread has its own number of threads, and this context restores it at
+    the end. But a new thread takes over the number that any thread has set last. So if
+    a thread first uses torch while others are in this context, it can start with their
+    limit. It is then restored to the number of the first of them. The context yields
+    the number that the caller has outside all limits.
     """
     global _threads_of_first_user, _has_had_threads
     this, user = _this_thread, object()
@@ -63,8 +64,8 @@ def thread_limit(work: float) -> Iterator[int]:
             torch.set_num_threads(before)
 
     with _thread_lock:
-        # Also where it is not used: a new thread takes the number over when it asks for
-        # it, which must not happen between the lines of another one here.
+        # Needed in any case: a new thread takes over the number when it first asks for
+        # it, and must not do so between another thread's lines below.
         before = torch.get_num_threads()
         if not _thread_users:
             _threads_of_first_user = before
@@ -83,10 +84,10 @@ def thread_limit(work: float) -> Iterator[int]:
 
 
 def _begin_anew_in_child() -> None:
-    """After a fork: of all threads, this one alone is here.
+    """Reset the state after a fork, in which only the current thread survives.
 
-    The others will not give the lock back, and torch would wait forever for those of
-    its own that the parent has had.
+    The other threads would never release the lock, and torch would wait forever for the
+    threads of its own that the parent had.
     """
     global _thread_lock, _thread_users
     _thread_lock, _thread_users = threading.Lock(), set(_this_thread.users)
@@ -100,9 +101,9 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
 
 
 class Workers:
-    """Do jobs side by side, on as many threads; on one thread, in turn by the caller.
+    """Run jobs side by side on `n_threads` threads, or in turn if there is only one.
 
-    A context: its threads end with it.
+    It is a context: its threads end with it.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -121,9 +122,9 @@ class Workers:
             self._pool.shutdown()
 
     def run(self, jobs: Sequence[Callable[[], Result]]) -> list[Result]:
-        """What the jobs return, in their order.
+        """Run the jobs and return their results in order.
 
-        Where one fails, or an interrupt strikes, none is left at work.
+        If a job fails, or at an interrupt, no job keeps running.
         """
         if self._pool is None or len(jobs) == 1:
             return [job() for job in jobs]
@@ -132,7 +133,7 @@ class Workers:
             return [future.result() for future in futures]
 
     def keep_on(self) -> None:
-        """For a long job to call now and then: raises if another job has failed."""
+        """Raise if another job has failed; long jobs must call this now and then."""
         if self._is_over.is_set():
             raise CancelledJob
 
@@ -147,4 +148,4 @@ class Workers:
 
 
 class CancelledJob(Exception):
-    """Another job has failed, or the caller was interrupted."""
+    """Raised in a job if another one has failed or the caller was interrupted."""

@@ -1,4 +1,4 @@
-"""The rows that a training passes over, all at once or piece by piece."""
+"""The training rows, all at once or piece by piece."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from torch import Tensor
 from skmtl._network import ColumnEncoder
 from skmtl._rows import LabelledRows
 
-# The order of so many things.
+# Returns an order of n items.
 Order = Callable[[int], Tensor]
 
 
@@ -17,18 +17,18 @@ class Piece(NamedTuple):
     """Rows in memory, in the order in which they are trained on."""
 
     data: LabelledRows
-    rows: Tensor  # (n_rows,) of the data
-    left_out_by: Tensor | None = None  # (n_samples,), the member that skips a row
+    rows: Tensor  # (n_rows,), positions in the data
+    left_out_by: Tensor | None = None  # (n_samples,), the member that skips each row
 
     def rows_of(self, member: int) -> Tensor:
-        """Those that a member is trained on."""
+        """The rows that a member is trained on."""
         if self.left_out_by is None:
             return self.rows
         return self.rows[self.left_out_by[self.rows] != member]
 
 
 class TrainingRows(Protocol):
-    """Rows with a label, of which some may be held out to validate on."""
+    """Labelled rows, some of which can be held out to validate on."""
 
     @property
     def is_validating(self) -> bool:
@@ -40,19 +40,19 @@ class TrainingRows(Protocol):
 
     @property
     def width(self) -> int:
-        """Numbers that a row takes when it is read."""
+        """Elements of a row when it is read."""
 
     def n_rows_of(self, member: int) -> int:
-        """Rows that a member is trained on in an epoch."""
+        """Number of rows that a member is trained on in an epoch."""
 
     def placed(self, encoder: ColumnEncoder, like: Tensor) -> "TrainingRows":
-        """The same, encoded as far as it never changes."""
+        """The same rows, with everything precomputed that never changes."""
 
     def epoch(self, order: Order, batch_size: int) -> Iterator[Piece]:
-        """All rows once; pieces but the last have a multiple of so many rows."""
+        """All rows once, in pieces of whole batches, except for the last piece."""
 
     def held_out(self) -> Iterator[Piece]:
-        """The rows to validate on."""
+        """The held-out rows, to validate on."""
 
 
 @dataclass(frozen=True)

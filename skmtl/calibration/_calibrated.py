@@ -1,4 +1,4 @@
-"""MultiTaskCalibratedClassifierCV: calibrated probabilities of every task."""
+"""MultiTaskCalibratedClassifierCV calibrates the probabilities of every task."""
 
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
@@ -29,20 +29,20 @@ from skmtl.model_selection._out_of_fold import (
     out_of_bag_predictions,
 )
 
-# Fewer say nothing of how often a probability comes true.
+# Fewer labels are not enough to estimate how often a probability comes true.
 _MIN_LABELS_PER_CLASS = 5
 
 
 class CalibratedClassifier(NamedTuple):
-    """A fitted estimator, and what mends its probabilities of each task."""
+    """A fitted estimator and the calibrators of its tasks."""
 
     estimator: Any
-    calibrators: list[Calibrator | None]  # per task; None if they stay as they are
+    calibrators: list[Calibrator | None]  # per task; None leaves probabilities alone
 
     def by_task(self, probabilities: Any, tasks: Tasks) -> list[NDArray | None]:
-        """(n_samples, n_classes) of each task, of probabilities of its estimator.
+        """Calibrate the estimator's probabilities; (n_samples, n_classes) per task.
 
-        NaN if the estimator had no label of a task to learn from.
+        NaN for a task that the estimator had no labels of to learn from.
         """
         given = learned_probabilities(self.estimator, probabilities, tasks)
         return [
@@ -54,77 +54,89 @@ class CalibratedClassifier(NamedTuple):
 class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
     """Calibrate the probabilities of every task on its observed labels.
 
-    Fits a multi-task estimator, looks at probabilities of rows that it was not fitted
-    on, and learns for each task how often they come true. `predict_proba` gives the
-    calibrated probabilities, `predict` the class of the greatest. Tasks of numbers stay
-    as they are.
+    This meta-estimator fits a multi-task estimator, gets probabilities for rows that it
+    was not fitted on, and learns for each task how often these probabilities come true.
+    `predict_proba` returns the calibrated probabilities, and `predict` returns the
+    class with the highest one. The predictions of numeric tasks do not change.
 
-    Names and meanings are those of :class:`sklearn.calibration.CalibratedClassifierCV`,
-    which takes one task without missing labels; the differences are in the Notes.
+    The parameters and attributes have the names and meanings of those of
+    :class:`sklearn.calibration.CalibratedClassifierCV`, which accepts one task without
+    missing labels. The Notes list the differences.
 
     Parameters
     ----------
     estimator : estimator
-        A multi-task classifier with `predict_proba` (ours, a MultiTaskNet, any other
-        that takes the `y` at hand), or a Pipeline or search around one. In a
-        FrozenEstimator it is taken as it is, and `fit` reads rows that it has not seen.
+        A multi-task classifier with `predict_proba`: a MultiTaskNetClassifier, a
+        MultiTaskNet or any other classifier that accepts your `y`, or a Pipeline or
+        search around one. An estimator inside a FrozenEstimator is not fitted again;
+        pass `fit` rows that it has not seen.
     method : {"sigmoid", "isotonic", "temperature"}, default="sigmoid"
-        "sigmoid" fits slope and intercept of the log odds [1]_; "isotonic" any rising
-        function, for a thousand labels and more [2]_; "temperature" the slope alone,
-        the same for all classes of a task, so that the most probable class stays [3]_.
-        With more than two classes, the first two treat each class against the rest.
+        The calibration method:
+
+        - "sigmoid" fits a slope and an intercept to the log odds [1]_.
+        - "isotonic" fits any increasing function; use it with 1,000 labels or more
+          [2]_.
+        - "temperature" fits one slope for all classes of a task, so that the most
+          probable class stays the same [3]_.
+
+        With more than two classes, "sigmoid" and "isotonic" treat each class against
+        the rest.
     cv : int, splitter, iterable or None, default=None
-        Where the probabilities come from. None: the predictions that our network has
-        made of the rows each member left out (`oob_score`), so that no further fit is
-        needed; if there are none, five folds. A number of folds of
-        `MultiTaskStratifiedKFold`, a splitter, or pairs of training and test rows.
+        The source of the probabilities:
+
+        - None: the out-of-bag predictions of a skmtl network (`oob_score`), which need
+          no further fit; if there are none, 5 folds.
+        - An integer: the number of folds of a `MultiTaskStratifiedKFold`.
+        - A splitter, or pairs of training and test rows.
     n_jobs : int, default=None
-        Number of folds that are fitted side by side.
+        Number of folds to fit in parallel.
     ensemble : bool, default=False
-        Whether to keep the estimator of each fold, with calibrators of its own, and to
-        average their probabilities. By default one estimator is fitted on all rows, and
-        its calibrators on the probabilities of all folds.
+        Whether to keep the estimator of each fold with its own calibrators and average
+        their probabilities. By default, one estimator is fitted on all rows and one set
+        of calibrators on the probabilities of all folds.
 
     Attributes
     ----------
     calibrated_classifiers_ : list
-        Pairs of a fitted `estimator` and its `calibrators`, one per task; one pair, or
-        one for each fold with `ensemble=True`. The calibrator of a task that could not
-        be calibrated is None.
+        Pairs of a fitted `estimator` and its `calibrators`, one for each task. There is
+        a single pair, or one for each fold if `ensemble=True`. The calibrator of a task
+        that could not be calibrated is None.
     classes_ : ndarray or list of ndarray
-        Sorted classes of each task, None for numbers; for 1-D `y` the array itself.
+        The sorted classes of each task, None for a numeric task. For 1-D `y`, a single
+        array.
     task_names_ : ndarray of shape (n_tasks,)
         Names of the tasks.
     n_outputs_ : int
         Number of tasks.
     n_features_in_ : int
-        Number of columns of `X`, if the estimator says so.
+        Number of columns of `X`, if the estimator has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of `X`, if the estimator says so.
+        Column names of `X`, if the estimator has this attribute.
 
     See Also
     --------
-    skmtl.model_selection.MultiTaskTunedThresholdClassifierCV : Decide by thresholds.
-    skmtl.inspection.MultiTaskCalibrationDisplay : Plot how often probabilities come
-        true.
+    skmtl.model_selection.MultiTaskTunedThresholdClassifierCV : Tune the thresholds.
+    skmtl.inspection.MultiTaskCalibrationDisplay : Plot calibration curves.
     sklearn.calibration.CalibratedClassifierCV : One task, all labels observed.
 
     Notes
     -----
-    It differs from scikit-learn's estimator in three ways. All methods read
-    probabilities, "sigmoid" as log odds and "temperature" as logarithms; scikit-learn
-    reads a decision function if there is one, and else "sigmoid" reads probabilities
-    as they are, which suits it less. `ensemble` is False, since a network of
-    several members is an ensemble already, and out-of-bag predictions need no folds.
-    And a task stays as it is if one of its classes has fewer than five labels out of
-    fold.
+    There are three differences from scikit-learn's estimator:
 
-    Out-of-bag predictions of a network in a Pipeline are used if all steps before it
-    are known to look at `X` alone: scikit-learn's scalers, encoders, imputers,
-    decompositions and the like. So are those of the best network of a search. With
-    `groups` there are folds, `MultiTaskStratifiedGroupKFold` by default. Each
-    out-of-bag prediction comes from a single member, which is more often too sure than
-    the mean of all members.
+    - All methods use probabilities: "sigmoid" uses their log odds and "temperature"
+      their logarithms. scikit-learn uses a decision function if there is one;
+      otherwise its "sigmoid" uses the probabilities themselves, which suit it less.
+    - `ensemble` is False by default, because a network with several members is an
+      ensemble already and out-of-bag predictions need no folds.
+    - If a class of a task has fewer than five out-of-fold labels, the probabilities of
+      the task stay unchanged.
+
+    For a network at the end of a Pipeline, out-of-bag predictions are used if all steps
+    before it are known to use only `X`: scikit-learn's scalers, encoders, imputers,
+    decompositions and so on. For a search, those of the best network are used. If you
+    pass `groups`, folds are used instead, by default those of
+    `MultiTaskStratifiedGroupKFold`. Each out-of-bag prediction comes from a single
+    member, which is overconfident more often than the mean of all members.
 
     References
     ----------
@@ -137,7 +149,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
 
     Examples
     --------
-    A network that is trained for long and without regularisation is too sure of itself:
+    A network that is trained for a long time without regularisation is overconfident:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -177,7 +189,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         self.n_jobs = n_jobs
         self.ensemble = ensemble
 
-    # The parameters of the estimator are checked by its own fit.
+    # The estimator's own fit checks its parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, **params):
         """Fit the estimator and its calibrators.
@@ -185,15 +197,15 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, NaN where missing.
+            The labels; missing labels are NaN.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
-            Weight of each row, or of each label, in the estimator's fit if it takes
-            weights, and in that of the calibrators.
+            Weight of each row, or of each label, in the fit of the calibrators and, if
+            the estimator accepts weights, in its own fit.
         **params : dict
-            Parameters of the estimator's `fit`, and `groups` for the splitter.
+            Parameters for the estimator's `fit`, and `groups` for the splitter.
 
         Returns
         -------
@@ -203,8 +215,8 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         Warns
         -----
         UserWarning
-            If a class of a task has fewer than five labels out of fold: the
-            probabilities of this task stay as they are.
+            If a class of a task has fewer than five out-of-fold labels. The
+            probabilities of this task then stay unchanged.
         """
         check_not_in_blocks(X, "Calibration")
         given = self._fit_params(sample_weight, params)
@@ -223,7 +235,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
     def _fit_ensemble(
         self, X: Any, y: Any, given: FitParams
     ) -> tuple[list[CalibratedClassifier], Tasks]:
-        """A pair for each fold, calibrated on its test rows."""
+        """A pair for each fold, calibrated on the test rows of the fold."""
         types = declared_task_types(self.estimator) or guess_task_types(y)
         encoded = encode(y, types)
         splits = fit_splits(self.estimator, X, y, given, self.cv, self.n_jobs)
@@ -244,19 +256,20 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         return CalibratedClassifier(fitted, calibrators)
 
     def predict_proba(self, X):
-        """Calibrated probabilities of every task.
+        """Predict calibrated probabilities for every task.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
 
         Returns
         -------
         probabilities : ndarray or list of ndarray
-            In the estimator's form: (n_samples, n_tasks) of the greater classes, or a
-            list of (n_samples, n_classes), None for numbers; for 1-D `y` (n_samples,
-            n_classes).
+            In the form that the estimator returns: an array of shape (n_samples,
+            n_tasks) with the second of the two sorted classes of each task, or a list
+            with an array of shape (n_samples, n_classes) for each task and None for
+            numeric tasks. For 1-D `y`, an array of shape (n_samples, n_classes).
         """
         check_is_fitted(self)
         given = self._uncalibrated(X)
@@ -266,13 +279,13 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         return self._mean(self._uncalibrated(X))
 
     def _uncalibrated(self, X: Any) -> list[Any]:
-        """Of each estimator, in its own form."""
+        """The probabilities of each estimator, in its own form."""
         return [
             pair.estimator.predict_proba(X) for pair in self.calibrated_classifiers_
         ]
 
     def _mean(self, given: list[Any]) -> list[NDArray | None]:
-        """Of the calibrated probabilities, of those of each estimator."""
+        """Calibrate the probabilities of each estimator and average them."""
         calibrated = [
             pair.by_task(probabilities, self._tasks)
             for pair, probabilities in zip(
@@ -289,7 +302,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         return pairs[0].estimator if pairs else self.estimator
 
     def _out_of_bag_predictions(self) -> Any:
-        """Calibrated ones, for an estimator around this one."""
+        """Calibrated ones; for a meta-estimator around this one."""
         if len(self.calibrated_classifiers_) > 1:
             return None
         given = out_of_bag_predictions(self.calibrated_classifiers_[0].estimator)
@@ -299,7 +312,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
 
 
 def _mean_of_learned(parts: tuple[NDArray, ...]) -> NDArray:
-    """The mean over those that have learned the task; uniform if none has."""
+    """The mean over the estimators that learned the task; uniform if none did."""
     learned = [part for part in parts if not np.isnan(part).any()]
     if learned:
         return np.mean(learned, axis=0)
@@ -309,7 +322,8 @@ def _mean_of_learned(parts: tuple[NDArray, ...]) -> NDArray:
 def _in_form_of(given: Any, by_task: list[Any], tasks: Tasks) -> Any:
     if tasks.is_1d:
         return by_task[0]
-    # In a fold whose training rows lack a class, it may be a table and here is not.
+    # If the training rows of a fold lack a class, `given` may be a table although the
+    # task has more than two classes in all.
     is_table = not isinstance(given, list) and (tasks.n_codes == 2).all()
     return np.column_stack([p[:, 1] for p in by_task]) if is_table else by_task
 
@@ -322,9 +336,9 @@ def _warn_of_uncalibrated(pairs: list[CalibratedClassifier], tasks: Tasks) -> No
     ]
     if left:
         warn(
-            f"To be calibrated, a task must have {_MIN_LABELS_PER_CLASS} labels of "
-            f"each class out of fold, but {shorten(left)} have fewer. Their "
-            "probabilities stay as they are (with ensemble=True, in the folds that "
-            "have too few; folds without any to train on are left out). Add labels, or "
-            "join rare classes."
+            f"To be calibrated, a task must have at least {_MIN_LABELS_PER_CLASS} "
+            f"out-of-fold labels of each class, but {shorten(left)} have fewer. Their "
+            "probabilities stay unchanged (with ensemble=True, only in the folds with "
+            "too few labels; folds without a training label are left out). Add labels, "
+            "or merge rare classes."
         )

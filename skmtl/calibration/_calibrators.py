@@ -1,4 +1,4 @@
-"""scikit-learn's calibrators, on the probabilities of one task."""
+"""scikit-learn's calibrators for the probabilities of one task."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -11,19 +11,19 @@ from sklearn.isotonic import IsotonicRegression
 from skmtl.model_selection._out_of_fold import TaskOutOfFold
 
 Method = Literal["sigmoid", "isotonic", "temperature"]
-# Networks compute in float32, where more than this is 1.
+# Networks compute in float32, which rounds probabilities this close to 1 to 1.
 _EPS = float(np.finfo(np.float32).eps)
-_LEAST = 1e-12  # probability whose logarithm is read, as in scikit-learn
+_LEAST = 1e-12  # added to a probability before its logarithm, as in scikit-learn
 
 
 class Calibrator(NamedTuple):
-    """What makes calibrated probabilities of those of one task."""
+    """Calibrates the probabilities of one task."""
 
     method: Method
-    parts: list[Any]  # one; of more than two classes one for each but for "temperature"
+    parts: list[Any]  # one; one per class for more than two, except for "temperature"
 
     def calibrate(self, probabilities: NDArray) -> NDArray:
-        """(n_samples, n_classes), as they come and as they go."""
+        """Calibrate (n_samples, n_classes) probabilities."""
         scores = _scores(probabilities, self.method)
         if self.method == "temperature":
             return self.parts[0].predict(scores)
@@ -35,13 +35,13 @@ class Calibrator(NamedTuple):
         ]
         table = np.column_stack(by_class)
         total = table.sum(axis=1, keepdims=True)
-        # If every class is denied, nothing is known.
+        # A row for which every class gets 0 has uniform probabilities.
         uniform = np.full_like(table, 1 / table.shape[1])
         return np.divide(table, total, out=uniform, where=total > 0)
 
 
 def fit_calibrator(task: TaskOutOfFold, method: Method) -> Calibrator:
-    """Learn from labels and probabilities out of fold."""
+    """Fit a calibrator to out-of-fold labels and probabilities."""
     scores = _scores(task.probabilities, method)
     if method == "temperature":
         temperature = _TemperatureScaling().fit(scores, task.codes, task.weights)
@@ -63,7 +63,7 @@ def _isotonic() -> IsotonicRegression:
 
 
 def _scores(probabilities: NDArray, method: Method) -> NDArray:
-    """(n_samples, n_classes): what the calibrators read."""
+    """(n_samples, n_classes): the input of the calibrators."""
     p = probabilities.astype(np.float64)
     if method == "isotonic":
         return p

@@ -1,4 +1,4 @@
-"""What the data and the tasks look like: numbers first, displays beside them."""
+"""Inspect data, tasks and models, with functions for numbers and displays for plots."""
 
 from skmtl.inspection._calibration_display import MultiTaskCalibrationDisplay
 from skmtl.inspection._capacity_curve import CapacityCurve, capacity_curve

@@ -1,4 +1,4 @@
-"""MultiTaskCalibrationDisplay: reliability curves, task by task."""
+"""MultiTaskCalibrationDisplay plots a calibration curve for each task."""
 
 from typing import Any, Self
 
@@ -22,19 +22,20 @@ from skmtl.metrics._task import Task
 
 
 class MultiTaskCalibrationDisplay(CurvesDisplay):
-    """Observed shares against probabilities, a panel for each task.
+    """Calibration curves, one panel per task.
 
-    The line, a reliability curve, compares in bins of the probability the mean
-    probability with the share of the labels that are positive; on the dashed diagonal
-    both are equal. Bars are the shares of the labels in the bins: where they are low,
-    the line rests on few labels. The title gives the expected calibration error (ECE).
+    The probabilities are sorted into bins. For each bin, the curve shows the mean
+    probability and the fraction of positive labels. On the dashed diagonal, both are
+    equal. The bars show the fraction of all labels in each bin; a low bar means that
+    the curve is based on few labels there. The title shows the expected calibration
+    error (ECE).
 
-    A binary task is about the probability of the greater class. A task of more classes
-    is about that of the most probable class, and the share of the labels for which that
-    class is right.
+    For a binary task, the probabilities are those of the positive class (the second of
+    the two sorted classes). For a task with more classes, they are those of the most
+    probable class, and the curve shows how often that class is right.
 
-    Further keyword arguments of `from_estimator` and `from_predictions` are `n_bins`
-    (default 10) and `strategy` (default "uniform") of
+    `from_estimator` and `from_predictions` also accept the keyword arguments `n_bins`
+    (10 by default) and `strategy` ("uniform" by default) of
     `skmtl.metrics.expected_calibration_error`.
 
     Parameters
@@ -44,15 +45,16 @@ class MultiTaskCalibrationDisplay(CurvesDisplay):
     class_counts : list of dict
         For each task, the number of observed labels of each class.
     prob_true : list of ndarray
-        For each task, the observed share in each bin that is not empty.
+        For each task, the observed frequency in each bin that is not empty.
     prob_pred : list of ndarray
-        The mean probability in each bin that is not empty.
+        For each task, the mean probability in each bin that is not empty.
     bin_edges : list of ndarray of shape (n_bins + 1,)
-        The edges of the bins.
+        For each task, the edges of the bins.
     bin_shares : list of ndarray of shape (n_bins,)
-        The share of the labels, with their weights, in each bin.
+        For each task, the fraction of the labels in each bin, counted with their
+        weights.
     calibration_error : ndarray of shape (n_tasks,)
-        The expected calibration errors.
+        The expected calibration error of each task.
 
     Attributes
     ----------
@@ -66,12 +68,12 @@ class MultiTaskCalibrationDisplay(CurvesDisplay):
     See Also
     --------
     skmtl.metrics.expected_calibration_error : The error as a number.
-    skmtl.metrics.multitask_report : The error beside other scores, task by task.
-    sklearn.calibration.CalibrationDisplay : One panel.
+    skmtl.metrics.multitask_report : A table with the error and other scores per task.
+    sklearn.calibration.CalibrationDisplay : The display for a single task.
 
     Examples
     --------
-    Two tasks, of which every third label is missing:
+    Two tasks, each with a third of its labels missing:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -85,7 +87,7 @@ class MultiTaskCalibrationDisplay(CurvesDisplay):
     [np.float64(1.0), np.float64(1.0)]
     """
 
-    _axis_names = ("probability", "observed share (bars: share of labels)")
+    _axis_names = ("probability", "observed frequency\n(bars: fraction of labels)")
     _methods = ("predict_proba",)
     _needs_two_classes = False
 

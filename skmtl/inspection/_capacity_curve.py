@@ -1,4 +1,4 @@
-"""capacity_curve: whether the trunk is big enough for all tasks."""
+"""capacity_curve checks whether the trunk is large enough for all tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,29 +24,29 @@ from skmtl.inspection._transfer_gain import TransferGain, gain_on_splits
 
 @dataclass(frozen=True, repr=False)
 class CapacityCurve:
-    """What `capacity_curve` finds.
+    """The result of `capacity_curve`.
 
     Attributes
     ----------
     table : DataFrame or dict of ndarray
-        A row per size of the trunk: `n_units` of its layers, the mean scores `joint`
-        and `separate` (over the splits, of the mean over the tasks that could be scored
-        there), their difference `gain` with its interval from `ci_low` to `ci_high`
-        (NaN where `transfer_gain` has none), and the numbers of tasks that joint
+        A table with one row per trunk size. It has the number of units `n_units`, the
+        mean scores `joint` and `separate` (averaged over the splits and over the tasks
+        with a score), their difference `gain`, its confidence interval from `ci_low` to
+        `ci_high` (NaN if `transfer_gain` has none), and the numbers of tasks that joint
         training `helps` and `hurts`.
     hidden_layer_sizes : list of tuple of int
-        The sizes.
+        The sizes of the trunk.
     results : list of TransferGain
         The comparison at each size.
 
     See Also
     --------
-    capacity_curve : It makes the comparisons.
-    CapacityCurveDisplay : Draws them.
+    capacity_curve : The function that makes the comparisons.
+    CapacityCurveDisplay : Plot the result.
 
     Examples
     --------
-    The comparison at each size is there, task by task:
+    `results` has the comparison at each size, task by task:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -71,8 +71,8 @@ class CapacityCurve:
         first = self.results[0]
         return "\n".join(
             [
-                f"{first.scoring} of joint and separate networks by the size of the "
-                f"trunk, {len(first.joint_scores)} splits, mean of "
+                f"{first.scoring} of joint and separate networks by trunk size, "
+                f"{len(first.joint_scores)} splits, mean over "
                 f"{len(first.task_names)} tasks",
                 as_text(self.table),
             ]
@@ -91,24 +91,24 @@ def capacity_curve(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> CapacityCurve:
-    """Compare joint with separate networks at several sizes of the trunk.
+    """Compare joint and separate networks for several trunk sizes.
 
-    In a small trunk tasks compete for units, and joint training hurts; where the trunk
-    is big enough it should do no harm [1]_. At each size this is `transfer_gain`, on
-    the same splits and with the same seeds.
+    In a small trunk, tasks compete for units, and joint training hurts. If the trunk is
+    large enough, joint training should do no harm [1]_. At each size, the function runs
+    `transfer_gain` on the same splits and with the same seeds.
 
     Parameters
     ----------
-    estimator : an estimator of skmtl, or a Pipeline around one
-        The joint network; its `hidden_layer_sizes` are set.
+    estimator : skmtl estimator, or a Pipeline around one
+        The joint network. `hidden_layer_sizes` is set for each size.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     sizes : sequence of int or of array-like of int, default=(4, 16, 64, 256)
-        Values of `hidden_layer_sizes`; a number is the size of one layer. A separate
-        network of each task has the same size, so that together they have as many
-        times the units as there are tasks.
+        Values for `hidden_layer_sizes`; an integer is the size of a single layer. The
+        separate network of each task has the same size, so that with T tasks the
+        separate networks together have T times as many units.
     cv : int, splitter or iterable, default=5
         As in `transfer_gain`.
     scoring : str, callable or dict, default=None
@@ -118,23 +118,23 @@ def capacity_curve(
     n_jobs : int, default=None
         As in `transfer_gain`.
     random_state : int, RandomState instance or None, default=None
-        As in `transfer_gain`; the same for each size.
+        As in `transfer_gain`; the seed is the same for each size.
 
     Returns
     -------
     curve : CapacityCurve
-        It prints as a table, a row per size.
+        The result, which prints as a table with one row per size.
 
     Raises
     ------
     ValueError
-        If there is no size, if the estimator has a `trunk` of the user's own, which no
-        size changes, or if `transfer_gain` refuses the estimator.
+        If `sizes` is empty, if the estimator has a custom `trunk`, whose size cannot be
+        changed, or if `transfer_gain` does not accept the estimator.
 
     See Also
     --------
-    transfer_gain : At one size.
-    CapacityCurveDisplay : Draws the curve.
+    transfer_gain : The comparison at a single size.
+    CapacityCurveDisplay : Plot the curve.
 
     References
     ----------
@@ -143,7 +143,7 @@ def capacity_curve(
 
     Examples
     --------
-    Two sizes:
+    Compare two sizes:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -169,26 +169,29 @@ def capacity_curve(
 
 
 def _check_sizes(sizes: Any) -> list[tuple[int, ...]]:
-    """Values of `hidden_layer_sizes`."""
+    """Validate the sizes; return values of `hidden_layer_sizes`."""
     if not np.iterable(sizes) or isinstance(sizes, str):
         raise ValueError(
-            "sizes must be a sequence of sizes of the trunk, of which each is a number "
-            f"or a tuple of numbers; got {sizes!r}. Use for instance [4, 16, (64, 64)]."
+            "sizes must be a sequence of trunk sizes, each an integer or a tuple of "
+            f"integers; got {sizes!r}. Use for example [4, 16, (64, 64)]."
         )
     layers = [tuple(np.atleast_1d(size).tolist()) for size in sizes]
     if not layers:
-        raise ValueError("sizes must have at least one size of the trunk; got none.")
+        raise ValueError(
+            "sizes must have at least one size of the trunk; got none. Use for example "
+            "[4, 16, 64]."
+        )
     return layers
 
 
 def _of_sizes(estimator: Any, layers: list[tuple[int, ...]]) -> list[Any]:
-    """The estimator at each size, or why it has none."""
+    """The estimator at each size; raise if its size cannot be set."""
     prefix, parameters = trainable_parameters(estimator)
     trunk = parameters[f"{prefix}trunk"]
     if trunk is not None:
         raise ValueError(
-            "estimator must have a trunk of hidden_layer_sizes, which the sizes are; "
-            f"got trunk={trunk!r}, which ignores them. Use trunk=None, or call "
+            "estimator must use hidden_layer_sizes, which sizes replaces; got "
+            f"trunk={trunk!r}, which ignores them. Use trunk=None, or call "
             "transfer_gain with a trunk of each size."
         )
     name = f"{prefix}hidden_layer_sizes"
@@ -210,6 +213,6 @@ def _table(layers: list[tuple[int, ...]], results: list[TransferGain]) -> Any:
 
 
 def _mean_scores(result: TransferGain) -> NDArray:
-    """(2,): joint and separate, over the same tasks and splits as the mean gain."""
+    """(2,): mean joint and separate score, for the tasks and splits of the gain."""
     scores = scored_by_both(result.joint_scores, result.separate_scores)
     return mean_or_nan(mean_or_nan(scores, axis=2), axis=1)

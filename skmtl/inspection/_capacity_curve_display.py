@@ -1,4 +1,4 @@
-"""CapacityCurveDisplay: the gain from joint training against the size of the trunk."""
+"""CapacityCurveDisplay plots the gain from joint training against the trunk size."""
 
 from typing import Any
 
@@ -9,15 +9,16 @@ from skmtl.inspection._result_display import ResultDisplay, log_ticks
 
 
 class CapacityCurveDisplay(ResultDisplay):
-    """The gain from joint training against the number of units of the trunk.
+    """Plot of the gain from joint training against the number of units in the trunk.
 
-    A thin line per task, and their mean with its confidence interval. Where two sizes
-    have as many units, each size has a place of its own, in the order of the units.
+    Thin lines show the tasks, and a thick line shows their mean with its confidence
+    interval. If two sizes have the same number of units, the sizes are spread evenly
+    over the axis instead, sorted by units.
 
     Parameters
     ----------
     result : CapacityCurve
-        What `capacity_curve` found.
+        The result of `capacity_curve`.
 
     Attributes
     ----------
@@ -28,11 +29,11 @@ class CapacityCurveDisplay(ResultDisplay):
 
     See Also
     --------
-    capacity_curve : The numbers.
+    capacity_curve : The function that computes the result.
 
     Examples
     --------
-    Compare and draw in one call:
+    Compare and plot in one call:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -41,7 +42,7 @@ class CapacityCurveDisplay(ResultDisplay):
     >>> clf = MultiTaskNetClassifier(n_members=1, max_iter=3)
     >>> display = CapacityCurveDisplay.from_estimator(clf, X, X > 0, sizes=[2, 8], cv=2)
     >>> display.ax_.get_xlabel()
-    'units of the trunk'
+    'units in the trunk'
     """
 
     _inspect = staticmethod(capacity_curve)
@@ -65,7 +66,7 @@ class CapacityCurveDisplay(ResultDisplay):
             gain[order],
             color="#0072B2",
             marker="o",
-            label=f"mean of the tasks, {level} interval",
+            label=f"mean over tasks, {level} interval",
         )
         ax.axhline(0.0, color="black", linewidth=0.8)
         if is_repeated:
@@ -74,7 +75,7 @@ class CapacityCurveDisplay(ResultDisplay):
         else:
             log_ticks(ax, units)
         ax.set(
-            xlabel="layers of the trunk" if is_repeated else "units of the trunk",
-            ylabel=f"gain in {first.scoring}\nof joint training",
+            xlabel="layers of the trunk" if is_repeated else "units in the trunk",
+            ylabel=f"gain in {first.scoring}\nfrom joint training",
         )
         ax.legend()

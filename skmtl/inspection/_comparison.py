@@ -1,4 +1,4 @@
-"""Joint and separate networks on the same splits, and what paired scores say."""
+"""Joint and separate networks on the same splits, and tests of their paired scores."""
 
 import reprlib
 import time
@@ -28,19 +28,19 @@ from skmtl.model_selection._split import as_splitter
 from skmtl.sharing import NoSharing
 
 CONFIDENCE = 0.95
-MIN_SPLITS = 3  # with a score, for an interval
+MIN_SPLITS = 3  # number of splits with a score that an interval needs
 DEFAULT_METRICS = {"class": "roc_auc_ovr", "number": "r2"}
-SAME = 1e-9  # standard deviation of gains that differ by rounding alone
+SAME = 1e-9  # gains with a standard deviation below this differ only by rounding
 _UNDEFINED = {
     "class": (
-        "test rows have labels of one class or none, or whose training rows have none"
+        "the test rows have labels of one class or none, or the training rows have none"
     ),
-    "number": "test rows have no value, or a single one if the metric needs two",
+    "number": "the test rows have no value, or only one if the metric needs two",
 }
 
 
 class Split(NamedTuple):
-    """Rows to train on and rows to score, and the seed of both networks."""
+    """Rows to train on, rows to score, and the seed for both networks."""
 
     train: NDArray
     test: NDArray
@@ -48,41 +48,41 @@ class Split(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A model on a split."""
+    """The scores of a model on a split."""
 
     scores: NDArray  # (n_tasks,)
-    seconds: float  # of the fit
-    fitted: Any  # None unless it is kept
+    seconds: float  # duration of the fit
+    fitted: Any  # the fitted model, or None
 
 
 class PairedScores(NamedTuple):
-    """Scores of both kinds of network on the same splits."""
+    """The scores of joint and separate networks on the same splits."""
 
     joint: NDArray  # (n_splits, n_tasks)
     separate: NDArray  # (n_splits, n_tasks)
-    test_ratio: float  # rows scored for each row trained on
+    test_ratio: float  # number of test rows per training row
 
 
 class Gain(NamedTuple):
-    """Mean gain of several tasks, with its uncertainty; arrays (n_tasks,)."""
+    """Mean gain of several tasks with its uncertainty; arrays of shape (n_tasks,)."""
 
     mean: NDArray
     low: NDArray
     high: NDArray
     p_value: NDArray
-    n_scored: NDArray  # splits in which both could be scored
+    n_scored: NDArray  # number of splits in which both have a score
 
     def columns(self) -> dict[str, NDArray]:
-        """The gain and its interval, as tables have them."""
+        """The gain and its interval, as columns of a table."""
         return {"gain": self.mean, "ci_low": self.low, "ci_high": self.high}
 
 
 def parameter_prefix(estimator: Any) -> str:
-    """What stands before the network's parameters, as `set_params` reads them."""
+    """The prefix of the network's parameters in `set_params`."""
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise ValueError(
-            "estimator must be an estimator of skmtl, or a Pipeline around one; got "
-            f"{estimator!r}. Pass such an object."
+            "estimator must be a skmtl estimator, or a Pipeline around one; got "
+            f"{estimator!r}. Pass an instance of one."
         )
     parts = {"": estimator} | {
         f"{name}__": part for name, part in estimator.get_params(deep=True).items()
@@ -90,18 +90,19 @@ def parameter_prefix(estimator: Any) -> str:
     searches = [part for part in parts.values() if isinstance(part, BaseSearchCV)]
     if searches:
         raise ValueError(
-            "estimator must be one network, not a search, whose fits may differ in "
-            f"more than is compared; got {type(searches[0]).__name__}. Pass its "
-            "best_estimator_ after fit."
+            "estimator must be a network, not a search, because the fits of a search "
+            "may differ in other parameters as well; got "
+            f"{type(searches[0]).__name__}. Fit the search and pass its "
+            "best_estimator_."
         )
     networks = [p for p, part in parts.items() if _is_network(part)]
-    # Not what belongs to another one, which began with it: `pretrained`.
+    # Leave out networks that are parameters of another network, such as `pretrained`.
     found = [p for p in networks if not any(_is_within(p, q) for q in networks)]
     if len(found) != 1:
         raise ValueError(
-            "estimator must be an estimator of skmtl, or have one in it such as a "
-            f"Pipeline has; got {type(estimator).__name__} with {len(found)}: "
-            f"{[p.removesuffix('__') for p in found]}. Pass one."
+            "estimator must be a skmtl estimator, or contain exactly one, like a "
+            f"Pipeline; got {type(estimator).__name__} with {len(found)}: "
+            f"{[p.removesuffix('__') for p in found]}. Pass such an estimator."
         )
     return found[0]
 
@@ -115,7 +116,7 @@ def _is_within(prefix: str, other: str) -> bool:
 
 
 def network_in(estimator: Any) -> Any:
-    """The estimator of skmtl in a Pipeline, or the one that it is."""
+    """The skmtl estimator inside a Pipeline, or the estimator itself."""
     prefix = parameter_prefix(estimator)
     if not prefix:
         return estimator
@@ -123,22 +124,22 @@ def network_in(estimator: Any) -> Any:
 
 
 def encode_for(estimator: Any, y: Any) -> Encoded:
-    """A y as the network in the estimator reads it."""
+    """Encode y with the task types of the network in the estimator."""
     network = network_in(estimator)
     network._validate_params()
     return encode(y, network.task_types)
 
 
 def types_of(tasks: Tasks) -> dict[str, str]:
-    """Type of each task by its name."""
+    """The type of each task, by task name."""
     types = np.where(tasks.are_numbers, "number", "class").tolist()
     return dict(zip(tasks.names.tolist(), types, strict=True))
 
 
 def with_types_told(estimator: Any, prefix: str, tasks: Tasks) -> Any:
-    """The estimator, or a clone that need not guess the types of tasks.
+    """The estimator, or a clone with fixed task types.
 
-    On some of the rows, a guess may be another one.
+    Task types that are guessed from some of the rows may differ.
     """
     if f"{prefix}task_types" not in estimator.get_params():
         return estimator
@@ -147,18 +148,19 @@ def with_types_told(estimator: Any, prefix: str, tasks: Tasks) -> Any:
 
 
 def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:
-    """All parameters, and what stands before those of the network."""
+    """All parameters, and the prefix of those of the network."""
     prefix, parameters = parameter_prefix(estimator), estimator.get_params()
     if f"{prefix}sharing" not in parameters:
         raise ValueError(
-            "estimator must have a network that its clones train, but it keeps the one "
-            f"it was given; got {type(estimator).__name__}. Pass the network itself."
+            "estimator must have a network that its clones train, but "
+            f"{type(estimator).__name__} keeps the network it was given. Pass the "
+            "network itself."
         )
     if parameters[f"{prefix}checkpoint_dir"] is not None:
         raise ValueError(
-            "estimator must have checkpoint_dir=None, since its fits here are many and "
-            f"a folder is for one; got {parameters[f'{prefix}checkpoint_dir']!r}. Set "
-            "it to None."
+            "estimator must have checkpoint_dir=None, because it is fitted several "
+            "times and a checkpoint folder is for one fit; got "
+            f"{parameters[f'{prefix}checkpoint_dir']!r}. Set it to None."
         )
     return prefix, parameters
 
@@ -180,20 +182,20 @@ def check_joint(estimator: Any) -> str:
     prefix, parameters = trainable_parameters(estimator)
     if is_separate(parameters, prefix):
         raise ValueError(
-            "estimator must share layers, since it is compared with sharing='none'; "
+            "estimator must share layers, because it is compared with sharing='none'; "
             f"got sharing={parameters[f'{prefix}sharing']!r}. Use sharing='hard'."
         )
     if has_no_trunk(parameters, prefix):
         sizes = parameters[f"{prefix}hidden_layer_sizes"]
         raise ValueError(
-            "estimator must share layers, but has none that its tasks could share; got "
-            f"hidden_layer_sizes={sizes!r}. Use a hidden layer."
+            "estimator must share layers, but it has no layers that its tasks could "
+            f"share; got hidden_layer_sizes={sizes!r}. Use a hidden layer."
         )
     return prefix
 
 
 def check_scoring(scoring: Any, tasks: Tasks) -> _MultiTaskScorer:
-    """A scorer that tells the tasks apart; by default that of their types."""
+    """A scorer that scores each task; by default, the metric of its type."""
     if scoring is None:
         scoring = {t: DEFAULT_METRICS[t] for t in sorted(set(types_of(tasks).values()))}
         if len(scoring) == 1:
@@ -203,9 +205,9 @@ def check_scoring(scoring: Any, tasks: Tasks) -> _MultiTaskScorer:
     is_by_type = isinstance(scoring, Mapping) and set(scoring) <= set(DEFAULT_METRICS)
     if not (isinstance(scoring, str) or callable(scoring) or is_by_type):
         raise TypeError(
-            "scoring must be the name of a scorer of scikit-learn, a function of "
-            "y_true and y_pred, a dict with one of these for 'class' and for 'number', "
-            f"or what multitask_scorer made; got {reprlib.repr(scoring)}. Pass one, "
+            "scoring must be the name of a scikit-learn scorer, a function of y_true "
+            "and y_pred, a dict with one of these for 'class' and for 'number', or a "
+            f"scorer from multitask_scorer; got {reprlib.repr(scoring)}. Pass one, "
             "such as 'roc_auc_ovr' or 'r2'."
         )
     return multitask_scorer(scoring)
@@ -214,19 +216,20 @@ def check_scoring(scoring: Any, tasks: Tasks) -> _MultiTaskScorer:
 def repeated_splits(
     cv: Any, X: Any, y: Any, tasks: Tasks, n_repeats: int, random_state: Any
 ) -> list[Split]:
-    """All splits of all repetitions; an integer `cv` makes new folds each time."""
+    """The splits of all repetitions; an integer `cv` makes new folds each time."""
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(
-            f"n_repeats must be a whole number of at least 1; got {n_repeats!r}."
+            f"n_repeats must be a whole number of at least 1; got {n_repeats!r}. Use "
+            "for example 3."
         )
     rng = check_random_state(random_state)
     task_types = named_task_types(tasks.names.tolist(), tasks.are_numbers)
     if not (cv is None or isinstance(cv, Integral)):
-        cv = as_splitter(cv)  # an iterator can be read but once
+        cv = as_splitter(cv)  # an iterator can only be read once
     if isinstance(cv, GroupsConsumerMixin):
         raise ValueError(
-            "cv must make splits from X and y alone, since no groups are passed to "
-            f"it; got {cv}. Pass its splits, cv.split(X, y, groups)."
+            "cv must make splits from X and y alone, because no groups are passed to "
+            f"it; got {cv}. Pass its splits instead: cv.split(X, y, groups)."
         )
     splits = []
     for _ in range(n_repeats):
@@ -243,20 +246,20 @@ def repeated_splits(
 
 
 def _rows_of(pair: Any, n_samples: int) -> tuple[NDArray, NDArray]:
-    """Rows to train on and rows to score, where they are of use."""
+    """Validate the rows to train on and the rows to score."""
     try:
         train, test = (_row_numbers(rows, n_samples) for rows in pair)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            "cv must make pairs of training and test rows, each as row numbers from 0 "
-            f"to {n_samples - 1} or as a mask of {n_samples} booleans; got "
+            "cv must make pairs of training and test rows, each as indices from 0 to "
+            f"{n_samples - 1} or as a mask of {n_samples} booleans; got "
             f"{reprlib.repr(pair)}. Pass such pairs, a splitter or a number of folds."
         ) from error
     return train, test
 
 
 def _row_numbers(rows: Any, n_samples: int) -> NDArray:
-    """Rows as numbers, where a split has a mask of booleans too."""
+    """Rows as indices, also from a boolean mask."""
     rows = np.asarray(rows)
     if rows.dtype == bool and rows.shape == (n_samples,):
         rows = np.flatnonzero(rows)
@@ -267,7 +270,7 @@ def _row_numbers(rows: Any, n_samples: int) -> NDArray:
 
 
 def rows_scored_per_row(splits: list[Split]) -> float:
-    """Rows scored for each row trained on."""
+    """The number of test rows per training row."""
     n_train = sum(len(split.train) for split in splits)
     return sum(len(split.test) for split in splits) / n_train
 
@@ -281,7 +284,7 @@ def paired_scores(
     scorer: _MultiTaskScorer,
     n_jobs: int | None,
 ) -> PairedScores:
-    """Score joint and separate networks that differ in `sharing` alone."""
+    """Score joint and separate networks that differ only in `sharing`."""
     prefix = check_joint(estimator)
     estimator = with_types_told(estimator, prefix, tasks)
     X, y = indexable(X, y)
@@ -305,7 +308,7 @@ def fit_and_score(
     scorer: _MultiTaskScorer,
     is_kept: bool = False,
 ) -> Run:
-    """Fit a clone on the training rows of a split, and score it on the others."""
+    """Fit a clone on the training rows of a split and score it on the test rows."""
     model = clone(estimator).set_params(**{f"{prefix}random_state": split.seed})
     X_train, y_train, X_test, y_test = (
         _safe_indexing(table, rows) for rows in split[:2] for table in (X, y)
@@ -320,10 +323,10 @@ def fit_and_score(
 def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
     """Corrected resampled t-test of paired differences (n_splits, n_tasks).
 
-    The variance of the mean over n splits is taken as (1 / n + test_ratio) times that
-    of a split, since the training rows of the splits overlap. The interval and the
-    p-value are NaN where fewer than three splits have a difference, or all have the
-    same: scores of a few labels take few values, and that some are equal is no proof.
+    The variance of the mean over n splits is (1 / n + test_ratio) times that of a
+    split, because the training rows of the splits overlap. The interval and the p-value
+    are NaN if fewer than three splits have a difference, or if all differences are the
+    same: scores on few labels take few values, so equal ones prove nothing.
     """
     scored = np.isfinite(differences)
     n_scored = scored.sum(axis=0)
@@ -345,19 +348,22 @@ def corrected_gain(differences: NDArray, test_ratio: float) -> Gain:
 
 
 def mean_gain(differences: NDArray, test_ratio: float) -> tuple[float, float, float]:
-    """Of (n_splits, n_tasks): the gain of the mean over the tasks, and its interval."""
+    """The gain in the mean over the tasks, and its interval.
+
+    `differences` has shape (n_splits, n_tasks).
+    """
     gain = corrected_gain(mean_or_nan(differences, axis=1)[:, None], test_ratio)
     return float(gain.mean[0]), float(gain.low[0]), float(gain.high[0])
 
 
 def scored_by_both(joint: NDArray, separate: NDArray) -> NDArray:
-    """(2, n_splits, n_tasks): the scores, NaN where one of the two has none."""
+    """(2, n_splits, n_tasks): the scores, NaN if one of the two has none."""
     scores = np.stack([joint, separate])
     return np.where(np.isfinite(scores).all(axis=0), scores, np.nan)
 
 
 def mean_or_nan(scores: NDArray, axis: int) -> NDArray:
-    """Mean of what is not NaN; NaN, without a warning, where nothing is left."""
+    """The mean of the values that are not NaN; NaN, without a warning, if none is."""
     scored = np.isfinite(scores)
     n_scored = scored.sum(axis=axis)
     total = np.where(scored, scores, 0.0).sum(axis=axis)
@@ -367,15 +373,15 @@ def mean_or_nan(scores: NDArray, axis: int) -> NDArray:
 def warn_undefined(
     n_scored: NDArray, n_splits: int, tasks: Tasks, scorer: _MultiTaskScorer
 ) -> None:
-    """Name the tasks that some of the splits cannot score."""
+    """Warn about the tasks that some of the splits cannot score."""
     for task_type, metric in scorer._metric.by_type.items():
         is_own = tasks.are_numbers == (task_type == "number")
         partly = tasks.names[is_own & (n_scored < n_splits)].tolist()
         if partly:
             warn(
                 f"{metric.name} is undefined for {len(partly)} of {is_own.sum()} tasks "
-                f"in some of the {n_splits} splits, whose {_UNDEFINED[task_type]}: "
-                f"{shorten(partly)}. Their gain is over the other splits, see "
+                f"in some of the {n_splits} splits, in which {_UNDEFINED[task_type]}: "
+                f"{shorten(partly)}. Their gain is the mean over the other splits; see "
                 "n_scored.",
                 UndefinedMetricWarning,
             )

@@ -1,4 +1,4 @@
-"""What displays of curves have in common: a panel for each task of classes."""
+"""The common base of curve displays, with a panel for each classification task."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
@@ -26,15 +26,15 @@ from skmtl.metrics._task import Task
 from skmtl.metrics._tasks import observed_tasks
 
 COLOUR = "#0072B2"  # of the curve of a binary task
-_MOST_CLASSES = 6  # in a legend
+_MOST_CLASSES = 6  # with a legend
 
 
 class CurvesDisplay:
-    """Curves of each task of classes, on the rows where it was observed."""
+    """Curves of each classification task on its observed rows."""
 
     _axis_names: ClassVar[tuple[str, str]]
     _methods: ClassVar[tuple[str, ...]] = ("predict_proba", "decision_function")
-    _needs_two_classes: ClassVar[bool] = True  # that were observed, not only known
+    _needs_two_classes: ClassVar[bool] = True  # two observed classes, not only known
 
     def __init__(
         self, task_names: list[str], class_counts: list[dict[Any, int]]
@@ -55,44 +55,44 @@ class CurvesDisplay:
         axes: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Predict and draw the curves of each task of classes.
+        """Predict with an estimator and plot the curves of each classification task.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted estimator with `predict_proba`: one of skmtl, a Pipeline or a
-            search around one, or another one that predicts classes.
+            A fitted estimator with `predict_proba`: a skmtl estimator, a Pipeline or a
+            search around one, or any other classifier.
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input, as a rule of rows that were held out.
+            The input data, usually of held-out rows.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels. Missing labels are NaN, None or pd.NA.
         tasks : str or list of str, default=None
-            Names of the tasks to draw; by default all tasks of classes.
+            Names of the tasks to plot; by default all classification tasks.
         task_names : array-like of shape (n_tasks,), default=None
-            Names of all tasks; by default the columns of `y` if it is a DataFrame, or
-            else those that the estimator knows.
+            Names of all tasks. By default, they are the column names of `y` if it is a
+            DataFrame, otherwise the task names of the estimator.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label.
         axes : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each task; by default a new figure.
+            Axes to draw on, one for each task; by default those of a new figure.
         **kwargs : object
-            Passed on to the function that computes a curve.
+            Passed to the function that computes the curves.
 
         Returns
         -------
         display : object
-            The display, drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            If there is no task of classes, or if the predictions do not fit `y`.
+            If there is no classification task, or if the predictions do not match `y`.
 
         Warns
         -----
         UndefinedMetricWarning
-            If a task has no curve, for want of labels. Its panel says so.
+            If a task has too few labels for a curve. Its panel says so.
         """
         fitted = fitted_network(estimator)
         known = None if fitted is None else fitted._tasks
@@ -127,46 +127,47 @@ class CurvesDisplay:
         axes: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the curves of each task of classes.
+        """Plot the curves of each classification task from predictions.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels. Missing labels are NaN, None or pd.NA.
         y_pred : array-like or list of array-like
-            Probabilities as `predict_proba` gives them. In a list that has an array
-            (n_samples, n_classes) for some of the tasks, entries that are None or have
-            one axis are those of tasks of numbers, which are left out.
+            Probabilities in the form that `predict_proba` returns. In a list, if the
+            entry of a task has shape (n_samples, n_classes), entries that are None or
+            have one dimension are those of numeric tasks, which are left out.
         classes : list of array-like or dict, default=None
-            The classes of each task, as `classes_` of an estimator, or by the names of
-            the tasks. Without it they are the classes in `y_true`.
+            The classes of each task, such as `classes_` of an estimator, or a dict with
+            task names as keys. By default, they are the classes in `y_true`.
         tasks : str or list of str, default=None
-            Names of the tasks to draw; by default all tasks of classes.
+            Names of the tasks to plot; by default all classification tasks.
         task_names : array-like of shape (n_tasks,), default=None
-            Names of all tasks; by default the columns of `y_true` if it is a DataFrame.
+            Names of all tasks; by default the column names of `y_true` if it is a
+            DataFrame.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label.
         axes : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each task; by default a new figure.
+            Axes to draw on, one for each task; by default those of a new figure.
         **kwargs : object
-            Passed on to the function that computes a curve.
+            Passed to the function that computes the curves.
 
         Returns
         -------
         display : object
-            The display, drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            If there is no task of classes, if the predictions do not fit `y_true`, or
-            if labels come instead of probabilities.
+            If there is no classification task, if the predictions do not match
+            `y_true`, or if `y_pred` has labels instead of probabilities.
 
         Warns
         -----
         UndefinedMetricWarning
-            If a task has no curve, for want of labels. Its panel says so.
+            If a task has too few labels for a curve. Its panel says so.
         """
         observed = _tasks_to_draw(
             y_true,
@@ -179,12 +180,12 @@ class CurvesDisplay:
         return cls._from_tasks(observed, **kwargs).plot(axes=axes)
 
     def plot(self, *, axes: Any = None) -> Self:
-        """Draw a panel for each task.
+        """Plot one panel per task.
 
         Parameters
         ----------
         axes : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each task; by default a new figure.
+            Axes to draw on, one for each task; by default those of a new figure.
 
         Returns
         -------
@@ -225,9 +226,10 @@ class CurvesDisplay:
             if hasattr(estimator, method):
                 return getattr(estimator, method)(X)
         raise AttributeError(
-            f"For {cls.__name__}, {type(estimator).__name__} must have one of the "
-            f"methods {list(cls._methods)}. Choose another estimator; for numbers "
-            "there is MultiTaskPredictionErrorDisplay."
+            f"{cls.__name__} needs an estimator with one of the methods "
+            f"{list(cls._methods)}, but {type(estimator).__name__} has none. Choose "
+            "another estimator, or use MultiTaskPredictionErrorDisplay for numeric "
+            "tasks."
         )
 
     @classmethod
@@ -250,7 +252,7 @@ class CurvesDisplay:
         return None
 
     def _n_labels(self, t: int) -> str:
-        """In words, with the positives of a binary task."""
+        """The number of labels in words, with the positives of a binary task."""
         counts = list(self.class_counts[t].values())
         if len(counts) == 2:
             return f"{counts[1]:,} of {sum(counts):,} positive"
@@ -265,7 +267,7 @@ class CurvesDisplay:
         scores: dict[Any, float],
         **style: Any,
     ) -> list[Any]:
-        """A curve for each class; thin ones if there are several."""
+        """Draw a curve for each class, thin ones if there are several."""
         is_binary = len(self.class_counts[t]) == 2
         style |= {"color": COLOUR} if is_binary else {"linewidth": 1}
         lines = [ax.plot(x[label], y[label], **style)[0] for label in x]
@@ -278,7 +280,7 @@ class CurvesDisplay:
 
 
 def name_positive_class(ax: Any, lines: list[Any], classes: Iterable[Any]) -> None:
-    """A legend, unless it is 1 or True."""
+    """Add a legend with the positive class, unless it is 1 or True."""
     positive = list(classes)[-1]
     if positive != 1:
         _add_legend(ax, lines, [f"positive: {drawn_names([positive])[0]}"])
@@ -287,13 +289,13 @@ def name_positive_class(ax: Any, lines: list[Any], classes: Iterable[Any]) -> No
 def _add_legend(ax: Any, lines: list[Any], texts: list[str]) -> None:
     numbers = [str(i) for i in range(len(lines))]
     legend = ax.legend(lines, numbers, fontsize="x-small")
-    # Only now, since labels that begin with "_" are left out of a legend.
+    # Set the texts only now, because a legend leaves out labels that begin with "_".
     for drawn, text in zip(legend.get_texts(), texts, strict=True):
         drawn.set_text(text)
 
 
 def counts_by_class(tasks: list[Task]) -> list[dict[Any, int]]:
-    """The number of observed labels of all classes of each task."""
+    """The number of observed labels of each class, for each task."""
     return [
         {label: int((task.y == label).sum()) for label in task.classes.tolist()}
         for task in tasks
@@ -303,10 +305,10 @@ def counts_by_class(tasks: list[Task]) -> list[dict[Any, int]]:
 def for_each_class(
     function: Callable, tasks: list[Task], **kwargs: Any
 ) -> list[dict[Any, Any]]:
-    """What a metric function of labels of 0 and 1 gives for each class that is drawn.
+    """Call a metric function with labels 0 and 1 for each class that is drawn.
 
-    That is the greater of two, or each of several that was observed, against the rest;
-    none where there are no labels of two classes.
+    This is the second of two classes, or each observed class of several against the
+    rest; there is none if only one class was observed.
     """
     return [
         {
@@ -344,7 +346,7 @@ def _tasks_to_draw(
     sample_weight: Any,
     fitted: Tasks | None = None,
 ) -> list[Task]:
-    """`fitted` are the tasks that the predictions are of, if known."""
+    """The classification tasks to draw; `fitted` are the tasks of y_pred, if known."""
     columns, own_names, _ = read_columns(y_true)
     if fitted is None:
         are_numbers = _are_numbers(y_pred, len(columns[0].observed), len(columns))
@@ -354,11 +356,11 @@ def _tasks_to_draw(
     of_numbers = names[is_drawn & are_numbers]
     if len(of_numbers) or not is_drawn.any():
         raise ValueError(
-            "A task must have classes for its curve to be drawn; got "
-            f"{shorten(of_numbers if len(of_numbers) else names)}, which have numbers. "
+            "Only tasks with classes have a curve; got "
+            f"{shorten(of_numbers if len(of_numbers) else names)}, which are numeric. "
             "Leave them out, or use MultiTaskPredictionErrorDisplay."
         )
-    if are_numbers.any():  # what is None is left out
+    if are_numbers.any():  # None marks the tasks to leave out
         y_pred = [None if n else p for n, p in zip(are_numbers, y_pred, strict=True)]
     refuse_labels([p for p in y_pred if p is not None] if are_numbers.any() else y_pred)
     metrics = Metrics({"class": resolve_metric("roc_auc_ovr", {})}, is_mapping=True)
@@ -376,7 +378,7 @@ def _tasks_to_draw(
 
 
 def _are_numbers(y_pred: Any, n_samples: int, n_tasks: int) -> NDArray:
-    """(n_tasks,) of bool: tasks without probabilities of their classes."""
+    """(n_tasks,) of bool: whether a task has no probabilities of classes."""
     entries = entries_of(y_pred, n_samples, n_tasks)
     if entries is None:
         return np.zeros(n_tasks, dtype=bool)
@@ -385,7 +387,7 @@ def _are_numbers(y_pred: Any, n_samples: int, n_tasks: int) -> NDArray:
 
 
 def _name_outer_axes(axes: NDArray) -> None:
-    """Of a grid whose panels have the same axes."""
+    """Keep axis names and tick labels only on the outer panels of a grid."""
     n_columns = columns_of_grid(len(axes))
     for i, ax in enumerate(axes):
         if i % n_columns:
@@ -399,7 +401,7 @@ def _name_outer_axes(axes: NDArray) -> None:
 def _warn_empty(display: str, names: list[str], n_tasks: int) -> None:
     warn(
         f"{display} has no curve for {len(names)} of {n_tasks} tasks: {shorten(names)}."
-        " They have no observed label, here or in fit, or labels of one class. Pass "
-        "more rows, or choose the tasks to draw with tasks.",
+        " They have no observed label, here or in fit, or labels of one class only. "
+        "Pass more rows, or choose the tasks to plot with the parameter tasks.",
         UndefinedMetricWarning,
     )

@@ -1,4 +1,4 @@
-"""label_curve: what the labels of the other tasks are worth to one task."""
+"""label_curve measures how much the labels of the other tasks help one task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,33 +47,34 @@ DEFAULT_SIZES = (10, 30, 100, 300, 1000)
 
 @dataclass(frozen=True, repr=False)
 class LabelCurve:
-    """What `label_curve` finds.
+    """The result of `label_curve`.
 
     Attributes
     ----------
     table : DataFrame or dict of ndarray
-        A row per number of labels: the mean scores `alone` and `joint` (beside the
-        other tasks), their difference `gain`, its confidence interval from `ci_low` to
-        `ci_high`, and `n_scored`, the splits that had so many labels.
+        A table with one row per number of labels. It has the mean scores `alone` and
+        `joint` (with the other tasks), their difference `gain`, its confidence interval
+        from `ci_low` to `ci_high`, and `n_scored`, the number of splits with enough
+        labels.
     task_name : str
-        The task.
+        Name of the task.
     n_labels : ndarray of shape (n_sizes,)
-        Numbers of labels of the task.
+        The numbers of labels of the task.
     alone_scores, joint_scores : ndarray of shape (n_splits, n_sizes)
-        The scores on the test rows of each split, NaN where it has fewer labels.
+        The scores on the test rows of each split, NaN if the split has fewer labels.
     scoring : str
         The metric of the task.
     confidence : float
-        Of the intervals of the gains.
+        The confidence level of the intervals.
 
     See Also
     --------
-    label_curve : It makes the comparison.
-    LabelCurveDisplay : Draws it.
+    label_curve : The function that makes the comparison.
+    LabelCurveDisplay : Plot the result.
 
     Examples
     --------
-    A row per number of labels:
+    The table has one row per number of labels:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -96,8 +97,8 @@ class LabelCurve:
     def __repr__(self) -> str:
         return "\n".join(
             [
-                f"{self.scoring} of task {self.task_name!r} by the number of its "
-                f"labels, {len(self.joint_scores)} splits",
+                f"{self.scoring} of task {self.task_name!r} by its number of labels, "
+                f"{len(self.joint_scores)} splits",
                 as_text(self.table),
             ]
         )
@@ -116,81 +117,85 @@ def label_curve(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> LabelCurve:
-    """Score one task against the number of its labels, alone and beside the others.
+    """Score one task for several numbers of its labels, with and without the others.
 
-    The question of a task with few labels whose neighbours have many: how many more
-    labels of its own would do as much as the labels of the others? In each split so
-    many labels of the task are kept: the classes in their proportions, but at least one
-    label of each, and the smaller sets within the larger ones. The fifths of the sorted
-    values of a task of numbers take the place of classes. One network learns the task
-    from them alone, and one all tasks, with every label of the other tasks.
+    Use it if a task has few labels and related tasks have many. It shows how many more
+    labels of the task would help as much as the labels of the other tasks.
+
+    Each split keeps only the given number of labels of the task. The kept labels have
+    the proportions of the classes, with at least one label of each class, and smaller
+    sets are subsets of larger ones. For a numeric task, the fifths of the sorted values
+    act as classes. One network learns the task alone from these labels; another network
+    learns all tasks, with all labels of the other tasks.
 
     Parameters
     ----------
-    estimator : an estimator of skmtl, or a Pipeline around one
-        The joint network. Alone, the task has the same network, for as many epochs as
-        it takes to see as many rows as the joint one: `max_iter` is multiplied by the
-        ratio of their training rows, and so is `n_iter_no_change`. With
-        `max_iter="auto"` each trains for as long as its own labels ask for.
+    estimator : skmtl estimator, or a Pipeline around one
+        The joint network. The network for the task alone has the same parameters, but
+        trains for more epochs, so that both networks see the same number of rows:
+        `max_iter` and `n_iter_no_change` are multiplied by the ratio of the numbers of
+        training rows. With `max_iter="auto"`, each network chooses the number of epochs
+        from its own labels.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     task : str
-        The name of the task; of an array without names "task_0", "task_1", ...
+        Name of the task; for an array without names, "task_0", "task_1" and so on.
     n_labels : sequence of int, default=None
-        Numbers of labels, each at least the number of the task's classes, or 2 for a
-        task of numbers. Those that no split has are refused. None for 10, 30, 100, 300
-        and 1000, of which those that cannot be are left out; where none is left, for
-        all labels that there are.
+        Numbers of labels of the task. Each must be at least the number of classes (2
+        for a numeric task), and at least one split must have that many labels. None
+        means 10, 30, 100, 300 and 1,000, without those that are too small or too large;
+        if none is left, all labels are used.
     cv : int, splitter or iterable, default=5
         As in `transfer_gain`.
     scoring : str, callable or dict, default=None
-        As in `transfer_gain`; of a dict, the metric for the type of the task is used.
+        As in `transfer_gain`. If it is a dict, the metric for the type of the task is
+        used.
     n_repeats : int, default=1
         As in `transfer_gain`.
     n_jobs : int, default=None
-        Number of splits that are computed side by side.
+        Number of splits to run in parallel.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds, the labels kept and the networks.
+        Seed for the folds, the kept labels and the networks.
 
     Returns
     -------
     curve : LabelCurve
-        It prints as a table, a row per number of labels.
+        The result, which prints as a table with one row per number of labels.
 
     Raises
     ------
     ValueError
-        If there is no such task or no other one, or if a number of labels is less than
-        the number of classes (2 for a task of numbers) or more than any split has, if
-        `scoring` has no metric for the task, or if a task of numbers has no value in
-        the training rows of a split.
+        If `y` has no such task or only one task, if a number of labels is too small or
+        larger than in every split, if `scoring` has no metric for the task, or if a
+        numeric task has no observed value in the training rows of a split.
 
     Warns
     -----
     UserWarning
-        If numbers of the default are left out.
+        If some of the default numbers of labels are left out.
     UndefinedMetricWarning
-        If the metric is undefined in some splits (`n_scored`).
+        If the metric is undefined in some splits (see `n_scored`).
 
     See Also
     --------
-    LabelCurveDisplay : Draws the curve.
-    transfer_gain : All tasks, with the labels that they have.
+    LabelCurveDisplay : Plot the curve.
+    transfer_gain : The comparison for all tasks, with all their labels.
 
     Notes
     -----
-    The intervals are those of `transfer_gain`: NaN where fewer than three splits have a
-    score, or all the same gain.
+    The intervals are computed as in `transfer_gain`. They are NaN if fewer than three
+    splits have a score, or if all splits have the same gain.
 
-    A fit with few labels of the task takes as long as one with many, or longer: the
-    joint network is trained on all labels of the others, and the other one sees as many
-    rows, in smaller batches where it has fewer. What is "auto" is chosen for each.
+    Using few labels does not save time, and may take longer. The joint network trains
+    on all labels of the other tasks, and the network for the task alone sees the same
+    number of rows, in smaller batches if it has fewer rows. Parameters set to "auto"
+    are chosen for each network on its own.
 
     Examples
     --------
-    Four tasks that ask nearly the same, of which one has few labels:
+    Four closely related tasks; keep few labels of one of them:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -240,7 +245,7 @@ def label_curve(
 
 
 class _Comparison(NamedTuple):
-    """What is the same in all splits."""
+    """The settings that are the same in all splits."""
 
     joint: Any
     alone: Any
@@ -254,12 +259,13 @@ def _position_of(task: str, tasks: Tasks) -> int:
     names = tasks.names.tolist()
     if task not in names:
         raise ValueError(
-            f"task must be a name of a task of y, {shorten(names)}; got {task!r}."
+            f"task must be a name of a task of y, {shorten(names)}; got {task!r}. Pass "
+            "one of these names."
         )
     if len(names) < 2:
         raise ValueError(
-            "y must have at least two tasks, of which the others may help; got 1. Pass "
-            "a column per task."
+            "y must have at least two tasks, so that the others can help; got 1. Pass "
+            "one column per task."
         )
     return names.index(task)
 
@@ -267,13 +273,13 @@ def _position_of(task: str, tasks: Tasks) -> int:
 def _scorer_of(
     scoring: Any, tasks: Tasks, position: int
 ) -> tuple[_MultiTaskScorer, str]:
-    """A scorer of any tasks, which the one alone is too, and the name of its metric."""
+    """A scorer that also works for the task alone, and the name of its metric."""
     metrics = check_scoring(scoring, tasks)._metric
     task_type: TaskType = "number" if tasks.are_numbers[position] else "class"
     if task_type not in metrics.by_type:
         raise ValueError(
             f"scoring must have a metric for the type of task {tasks.names[position]!r}"
-            f", {task_type!r}; got {metrics.name}. Pass for instance "
+            f", {task_type!r}; got {metrics.name}. Pass for example "
             f"{DEFAULT_METRICS[task_type]!r}."
         )
     own = {task_type: metrics.by_type[task_type]}
@@ -284,15 +290,15 @@ def _scorer_of(
 def _check_sizes(
     n_labels: Any, codes: NDArray, is_number: bool, splits: list[Split]
 ) -> NDArray:
-    """Numbers of labels, sorted; `codes` are those of the task."""
+    """Validate and sort the numbers of labels; `codes` are those of the task."""
     most = max(int((codes[split.train] >= 0).sum()) for split in splits)
-    least, reason = max(1, len(np.unique(codes[codes >= 0]))), "as many as classes"
+    least, reason = max(1, len(np.unique(codes[codes >= 0]))), "one per class"
     if is_number:
-        least, reason = 2, "since it has numbers"
+        least, reason = 2, "because it has numbers"
     if most < least:
         raise ValueError(
             f"The task must have at least {least} labels in the training rows of a "
-            f"split, {reason}; got {most}. Pass another cv or another task."
+            f"split, {reason}; got {most}. Use another cv or another task."
         )
     if n_labels is None:
         n_labels = _default_sizes(least, most, is_number)
@@ -304,26 +310,24 @@ def _check_sizes(
         or sizes.min() < least
         or sizes.max() > most
     ):
-        reason = (
-            f"{least} for numbers" if is_number else f"the classes of the task, {least}"
-        )
+        reason = "for numbers" if is_number else "labels, the number of classes"
         raise ValueError(
-            f"n_labels must be whole numbers of at least {reason}, and at most the "
-            f"labels of the task in the training rows of a split, {most}; got "
-            f"{n_labels!r}. Choose numbers between them."
+            f"n_labels must be whole numbers of at least {least} {reason}, and at most "
+            f"{most}, the largest number of labels in the training rows of a split; "
+            f"got {n_labels!r}. Choose numbers in this range."
         )
     return np.sort(sizes)
 
 
 def _default_sizes(least: int, most: int, is_number: bool) -> list[int]:
-    """Those of the default that can be, or else all labels that there are."""
+    """The default numbers that are possible, or else the number of all labels."""
     sizes = [n for n in DEFAULT_SIZES if least <= n <= most]
     left_out = [n for n in DEFAULT_SIZES if n not in sizes]
     if left_out:
         classes = "numbers" if is_number else f"{least} classes"
         warn(
             f"The task has {classes} and at most {most} labels in the training rows of "
-            f"a split: of the default n_labels {left_out} are left out. Pass "
+            f"a split, so {left_out} are left out of the default n_labels. Pass "
             "n_labels to choose others."
         )
     return sizes or [most]
@@ -337,27 +341,27 @@ def _warn_undefined(
     splits: list[Split],
     metric: str,
 ) -> None:
-    """`codes` are those of the task."""
+    """Warn if the metric is undefined in some splits; `codes` are those of the task."""
     n_labels = np.array([(codes[split.train] >= 0).sum() for split in splits])
     undefined = np.isnan(scores).any(axis=1) & (sizes <= n_labels[:, None])
     n_undefined = int(undefined.any(axis=1).sum())
     if n_undefined:
         reason = "labels of one class of the task or none"
         if is_number:
-            reason = "no value of the task, or a single one if the metric needs two"
+            reason = "no value of the task, or only one if the metric needs two"
         warn(
             f"{metric} is undefined in {n_undefined} of {len(splits)} splits, whose "
-            f"test rows have {reason}. The means are over the other splits, see "
+            f"test rows have {reason}. The means are over the other splits; see "
             "n_scored.",
             UndefinedMetricWarning,
         )
 
 
 def _alone(estimator: Any, prefix: str, tasks: Tasks, position: int) -> Any:
-    """The estimator for one task: what names tasks is cut down to it."""
+    """The estimator for one task; parameters by task name keep only this task."""
     names, given = tasks.names, estimator.get_params()
     others, name = np.delete(names, position), names[position]
-    # The columns of an array are numbered anew.
+    # The only column of an array without names is task_0.
     alone = name if tasks.is_named else "task_0"
     own: dict[str, Any] = {"main_tasks": None, "task_types": types_of(tasks)}
     for parameter in ("task_weight", "class_weight"):
@@ -374,7 +378,7 @@ def _alone(estimator: Any, prefix: str, tasks: Tasks, position: int) -> Any:
 
 
 def _of_one_task(value: Any, name: str, alone: str) -> Any:
-    """A parameter, of a dict by task names what it has of one task, by another name."""
+    """A parameter; a dict by task names keeps one task, under the name `alone`."""
     if not isinstance(value, dict):
         return value
     return {alone: value[name]} if name in value else {}
@@ -383,7 +387,7 @@ def _of_one_task(value: Any, name: str, alone: str) -> Any:
 def _score_split(
     comparison: _Comparison, X: Any, y: Any, encoded: Encoded, split: Split
 ) -> NDArray:
-    """(2, n_sizes): alone and joint, NaN where the split has fewer labels."""
+    """(2, n_sizes): scores alone and joint, NaN if the split has fewer labels."""
     task, prefix, codes = comparison.task, comparison.prefix, encoded.codes
     train, test = split.train, split.test
     strata = _strata(encoded, task, train)
@@ -415,7 +419,7 @@ def _score_split(
 
 
 def _scaled_epochs(estimator: Any, prefix: str, factor: float) -> dict[str, int]:
-    """So many more epochs, and as many more to wait for a better one, or frozen."""
+    """Multiply the epochs to train, to wait for a better one and to stay frozen."""
     parameters = estimator.get_params()
     names = [f"{prefix}max_iter", f"{prefix}n_iter_no_change"]
     if isinstance(parameters[f"{prefix}freeze"], UnfreezeAfter):
@@ -423,22 +427,22 @@ def _scaled_epochs(estimator: Any, prefix: str, factor: float) -> dict[str, int]
     return {
         name: int(np.ceil(parameters[name] * factor))
         for name in names
-        if parameters[name] != "auto"  # which looks at the labels itself
+        if parameters[name] != "auto"  # "auto" is chosen from the labels
     }
 
 
 def _strata(encoded: Encoded, task: int, rows: NDArray) -> NDArray:
-    """Codes of the classes of a task, or of the fifths of its numbers."""
+    """The codes of the classes of a task, or of the fifths of its numbers."""
     if encoded.numbers is None or not encoded.tasks.are_numbers[task]:
         return encoded.codes[rows, task]
     return as_codes_by_rank(encoded.numbers[rows, task])
 
 
 def _nested_order(codes: NDArray, rng: np.random.Generator) -> NDArray:
-    """Labelled rows, such that the first ones have the classes in their proportions.
+    """Labelled rows in an order whose first rows keep the proportions of the classes.
 
-    One of each class comes before all others, so that every number of labels that is
-    allowed teaches all classes. For numbers, the strata take the place of classes.
+    The first rows have one label of each class, so that every allowed number of labels
+    includes all classes. For numbers, the strata act as classes.
     """
     rows, rank = [np.zeros(0, dtype=np.intp)], [np.zeros(0)]
     for code in np.unique(codes[codes >= 0]):

@@ -1,4 +1,4 @@
-"""LabelCurveDisplay: a task's score against its labels, alone and beside others."""
+"""LabelCurveDisplay plots a task's score against its number of labels."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from skmtl.inspection._result_display import ResultDisplay, drawn_names, log_tic
 
 
 class LabelCurveDisplay(ResultDisplay):
-    """The score of a task against the number of its labels, alone and beside others.
+    """Plot of a task's score against its number of labels, with and without others.
 
-    The band is the standard deviation over the splits.
+    The bands show the standard deviation over the splits.
 
     Parameters
     ----------
     result : LabelCurve
-        What `label_curve` found.
+        The result of `label_curve`.
 
     Attributes
     ----------
@@ -28,11 +28,11 @@ class LabelCurveDisplay(ResultDisplay):
 
     See Also
     --------
-    label_curve : The numbers.
+    label_curve : The function that computes the result.
 
     Examples
     --------
-    Compare and draw in one call:
+    Compare and plot in one call:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -52,7 +52,7 @@ class LabelCurveDisplay(ResultDisplay):
     def _draw(self, ax: Any) -> None:
         curve = self.result
         for scores, label, color, marker in [
-            (curve.joint_scores, "beside the other tasks", "#0072B2", "o"),
+            (curve.joint_scores, "with the other tasks", "#0072B2", "o"),
             (curve.alone_scores, "alone", "#D55E00", "s"),
         ]:
             mean = mean_or_nan(scores, axis=0)

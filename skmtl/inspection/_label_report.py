@@ -1,4 +1,4 @@
-"""label_report: which labels are there, and which are missing."""
+"""label_report describes which labels are observed and which are missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,48 +28,52 @@ from skmtl.metrics import multitask_score
 from skmtl.metrics._by_type import types_by_name
 from skmtl.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
-# Missingness is called predictable where the AUC is at least this, and so large that
-# chance would give it in any of the tasks of one report in a hundred.
+# Missingness counts as predictable if the AUC is at least this, and so large that by
+# chance only 1 % of all reports would have such a task.
 _PREDICTABLE = 0.6
 _FALSE_ALARMS = 0.01
 
 
 @dataclass(frozen=True, repr=False)
 class LabelReport:
-    """What `label_report` finds.
+    """The result of `label_report`.
 
     Attributes
     ----------
     table : DataFrame or dict of ndarray
-        A row per task: `n_labelled` and `share_missing`; for tasks of classes
-        `n_classes`, `smallest_class` and `largest_class` (numbers of labels; 0 where a
-        declared class does not occur); for tasks of numbers `n_distinct`, the number of
-        different values, and their `mean`, `std`, `min` and `max`; and with `X`
-        `missingness_auc`. If there are both, `type` is "class" or "number", and columns
-        of the other type are NaN.
+        A table with one row per task. All tasks have `n_labelled`, `share_missing` and,
+        if `X` was passed, `missingness_auc`. Classification tasks also have
+        `n_classes`, and the numbers of labels `smallest_class` and `largest_class`; a
+        declared class without labels counts 0. Numeric tasks also have `n_distinct`,
+        the number of different values, and their `mean`, `std`, `min` and `max`. If
+        there are both types, `type` is "class" or "number", and the columns of the
+        other type are NaN.
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
     classes : list of ndarray or None
-        The classes of each task, None for a task of numbers.
+        The classes of each task, None for a numeric task.
     class_counts : list of ndarray or None
-        The number of labels of each class of each task, None for a task of numbers.
+        The number of labels of each class of each task, None for a numeric task.
     overlap : ndarray of shape (n_tasks, n_tasks)
-        The number of rows with labels for both of two tasks.
+        For each pair of tasks, the number of rows with labels of both.
     observed : ndarray of shape (n_samples, n_tasks)
-        Whether a label is there.
+        Whether a label is observed.
     missingness_auc : ndarray of shape (n_tasks,) or None
-        How well `X` tells whether the label is missing: the cross-validated ROC AUC,
-        0.5 if not at all, NaN where fewer than `n_splits` labels are there or missing.
+        How well `X` predicts whether the label of a task is missing: the
+        cross-validated ROC AUC, which is 0.5 if `X` does not predict it at all. NaN for
+        a task with fewer than `n_splits` observed labels or fewer than `n_splits`
+        missing labels.
     n_splits : int
-        The number of folds that a class, or a task of numbers, must have labels for.
+        The number of folds. Each class and each numeric task should have at least this
+        many labels.
 
     See Also
     --------
-    label_report : It makes the report.
+    label_report : The function that makes the report.
 
     Examples
     --------
-    Its properties name the tasks that need a look:
+    Its properties name the tasks that need attention:
 
     >>> from skmtl.inspection import label_report
     >>> report = label_report([[0, 1], [1, None], [0, 1]])
@@ -88,33 +92,33 @@ class LabelReport:
 
     @property
     def unlabelled_tasks(self) -> list[str]:
-        """Tasks without any label."""
+        """Tasks without an observed label."""
         return self.task_names[~self.observed.any(axis=0)].tolist()
 
     @property
     def constant_tasks(self) -> list[str]:
-        """Tasks with labels of one class only, or with one value only."""
+        """Tasks with labels of one class only, or with a single value."""
         return self.task_names[self._is_constant()].tolist()
 
     @property
     def rare_tasks(self) -> list[str]:
-        """Tasks with a class that has labels, but fewer than there are folds.
+        """Tasks with a class that has labels, but fewer than `n_splits`.
 
-        A task of numbers counts as one class.
+        A numeric task counts as one class.
         """
         return self.task_names[self._is_rare()].tolist()
 
     @property
     def predictably_missing_tasks(self) -> list[str]:
-        """Tasks whose missing labels `X` predicts better than chance would.
+        """Tasks for which `X` predicts the missing labels better than chance.
 
-        The AUC is 0.6 or more, and beyond the 1 % of chance for all tasks together.
+        The AUC is 0.6 or more, and significant at the 1 % level for all tasks together.
         """
         if self.missingness_auc is None:
             return []
         n_labelled = self.observed.sum(axis=0)
         n_missing = len(self.observed) - n_labelled
-        # Standard error of the AUC of labels that are missing at random (Mann-Whitney).
+        # Standard error of the AUC if labels are missing at random (Mann-Whitney).
         with np.errstate(divide="ignore"):
             error = np.sqrt((len(self.observed) + 1) / (12 * n_labelled * n_missing))
         n_tested = max(1, np.isfinite(self.missingness_auc).sum())
@@ -126,7 +130,7 @@ class LabelReport:
         return np.array([counts is None for counts in self.class_counts])
 
     def _counts(self) -> list[NDArray]:
-        """Labels of each class of each task; all numbers of a task as one class."""
+        """The number of labels of each class; a numeric task counts as one class."""
         n_labelled = self.observed.sum(axis=0)
         return [
             np.array([n]) if counts is None else counts
@@ -168,12 +172,12 @@ class LabelReport:
         )
 
     def _remarks(self) -> list[str]:
-        """A line for each thing that some tasks need a look for."""
+        """A line for each kind of task that needs attention."""
         is_number, n_splits = self._is_number(), self.n_splits
         constant, rare = self._is_constant(), self._is_rare()
         meanings = [
             (self.unlabelled_tasks, "have no label"),
-            (self.task_names[constant & ~is_number], "have labels of one class"),
+            (self.task_names[constant & ~is_number], "have labels of one class only"),
             (self.task_names[constant & is_number], "have one value only"),
             (
                 self.task_names[rare & ~is_number],
@@ -183,7 +187,7 @@ class LabelReport:
             (
                 self.predictably_missing_tasks,
                 f"have missing labels that X predicts (AUC of {_PREDICTABLE} or more, "
-                "beyond chance): they are not missing at random",
+                "better than chance), so they are not missing at random",
             ),
         ]
         n_tasks = len(self.task_names)
@@ -203,52 +207,54 @@ def label_report(
     estimator: Any = None,
     random_state: Any = None,
 ) -> LabelReport:
-    """Say which labels are there, and whether they are missing at random.
+    """Describe the observed labels, and check whether others are missing at random.
 
-    Before the first fit: how many labels each task has, which tasks are measured
-    together, which have too few for cross-validation, and whether the rows without a
-    label differ from those with one. Where they do, scores on the observed labels say
-    little about the other rows.
+    Use it before the first fit. The report shows how many labels each task has, which
+    tasks were measured together, and which tasks have too few labels for
+    cross-validation. With `X`, it also shows whether the rows without a label differ
+    from the rows with one. If they do, scores on the observed labels say little about
+    the other rows.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     X : array-like or sparse matrix of shape (n_samples, n_features), default=None
-        The input, to see whether it predicts which labels are missing; without
-        `estimator`, whatever `MultiTaskNetClassifier` reads, so a raw table too.
+        The input data, to check whether it predicts which labels are missing. Without
+        `estimator`, it can be anything that `MultiTaskNetClassifier` accepts, such as a
+        raw table.
     task_types : dict, default=None
-        Maps names of tasks to "class" or "number", such as `task_types_` of a
-        `MultiTaskNet`. A task that is not named has numbers if they have decimals, or
-        if there are 30 or more different whole numbers other than those of classes
-        numbered from 0 or 1; else it has classes.
+        Maps task names to "class" or "number", such as `task_types_` of a
+        `MultiTaskNet`. A task that is not in the dict is numeric if its values have
+        decimals, or if it has at least 30 different whole numbers other than
+        consecutive numbers from 0 or 1. Otherwise it has classes.
     n_splits : int, default=5
-        Number of folds for which each class, and each task of numbers, should have
-        labels, and of the cross-validation.
+        Number of folds of the cross-validation. Classes and numeric tasks with fewer
+        labels are reported.
     estimator : estimator, default=None
-        What predicts missingness from `X`: a classifier for several binary tasks. By
-        default a `MultiTaskNetClassifier`.
+        The classifier that predicts from `X` which labels are missing. It must support
+        several binary tasks. The default is a `MultiTaskNetClassifier`.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of the default estimator.
+        Seed for the folds and the default estimator.
 
     Returns
     -------
     report : LabelReport
-        It prints, and shows in a notebook, as a table with remarks.
+        The report, which prints as a table with remarks, also in a notebook.
 
     See Also
     --------
-    LabelReportDisplay : Draws it.
+    LabelReportDisplay : Plot the report.
 
     Notes
     -----
-    The AUC compares probabilities of rows that were held out. All tasks with some
-    labels missing are predicted at once: whether a label is missing is a complete
-    binary task.
+    The AUC is computed from the probabilities of held-out rows. All tasks with missing
+    labels are predicted at once, because whether a label is missing is a binary task
+    without missing labels.
 
     Examples
     --------
-    The second task was measured where the first column of X is large:
+    The second task was measured only in rows with a large first column:
 
     >>> import numpy as np
     >>> from skmtl.inspection import label_report
@@ -261,7 +267,7 @@ def label_report(
     >>> report.predictably_missing_tasks
     ['task_1']
 
-    Tasks of numbers, of which a few statistics are shown:
+    For numeric tasks, the table shows a few statistics:
 
     >>> Y = np.array([[0.5, 300], [np.nan, 100], [1.5, 200], [2.5, np.nan]])
     >>> report = label_report(Y, task_types={"task_1": "number"})
@@ -271,7 +277,9 @@ def label_report(
     task_1           3           3  200.0  100.0  300.0
     """
     if n_splits < 2:
-        raise ValueError(f"n_splits must be at least 2, folds; got {n_splits}.")
+        raise ValueError(
+            f"n_splits must be at least 2 folds; got {n_splits}. Use for example 5."
+        )
     tasks, codes, numbers = encode(y, _types_of(y, task_types))
     if not len(codes):
         raise ValueError("y must have at least one row; got none. Pass the labels.")
@@ -300,7 +308,7 @@ def label_report(
 
 
 def _types_of(y: Any, task_types: Any) -> TaskTypes:
-    """The types that are given, and for the other tasks those that y looks like."""
+    """The given types, and guesses from y for the other tasks."""
     guessed, given = guess_task_types(y), types_by_name(task_types, y, None)
     if not isinstance(given, Mapping):
         return guessed
@@ -351,7 +359,7 @@ def _columns_of_classes(
 
 
 def _columns_of_numbers(columns: list[NDArray]) -> dict[str, NDArray]:
-    """`columns` (n_samples,) are those of the tasks, NaN where missing."""
+    """`columns` has an array (n_samples,) for each task, NaN for missing labels."""
     names = ("n_distinct", "mean", "std", "min", "max")
     by_task = [_describe(values[~np.isnan(values)]) for values in columns]
     described = dict(zip(names, np.array(by_task).T, strict=True))
@@ -359,7 +367,7 @@ def _columns_of_numbers(columns: list[NDArray]) -> dict[str, NDArray]:
 
 
 def _describe(values: NDArray) -> tuple[float, ...]:
-    """Number of different values, mean, deviation, smallest and largest value."""
+    """Number of different values, mean, standard deviation, minimum and maximum."""
     if not len(values):
         return 0, np.nan, np.nan, np.nan, np.nan
     unit = np.abs(values).max() or 1.0  # squares may be out of range
@@ -375,13 +383,13 @@ def _missingness_auc(
     estimator: Any,
     random_state: Any,
 ) -> NDArray:
-    """(n_tasks,): NaN where all labels are there, or none, or too few differ."""
+    """(n_tasks,): NaN for a task with too few observed or too few missing labels."""
     n_missing = (~observed).sum(axis=0)
     varies = np.minimum(n_missing, len(observed) - n_missing) >= n_splits
     auc = np.full(tasks.n_tasks, np.nan)
     if varies.any():
         missing = (~observed[:, varies]).astype(int)
-        if missing.shape[1] == 1:  # most estimators want one axis then
+        if missing.shape[1] == 1:  # most estimators then expect a 1-D y
             missing = missing[:, 0]
         p = cross_val_predict(
             _default_estimator(X, random_state) if estimator is None else estimator,

@@ -1,4 +1,4 @@
-"""LabelReportDisplay: missing and shared labels as heat maps."""
+"""LabelReportDisplay plots observed labels and their overlap as heat maps."""
 
 from typing import Any
 
@@ -9,36 +9,37 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from skmtl.inspection._label_report import LabelReport, label_report
 from skmtl.inspection._result_display import drawn_names
 
-_MOST_BANDS = 200  # of rows in the picture; more rows are averaged
-_MOST_NAMES = 40  # of tasks at the axes
+_MOST_BANDS = 200  # bands of rows in the plot; more rows are averaged
+_MOST_NAMES = 40  # task names on the axes
 
 
 class LabelReportDisplay:
-    """Heat maps of the labels that are there.
+    """Heat maps of the observed labels.
 
-    On the left the share of labels that are there, for bands of rows in their order; on
-    the right, for each two tasks, the share of the rows with a label for the one (the
-    row of the picture) that have a label for the other (the column) too.
+    The left plot shows the fraction of observed labels in bands of rows, in the order
+    of the rows. The right plot shows the overlap of each pair of tasks: of the rows
+    with a label of one task (the row of the plot), the fraction that also has a label
+    of the other task (the column).
 
     Parameters
     ----------
     report : LabelReport
-        What `label_report` found.
+        The result of `label_report`.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure, after `plot`.
     axes_ : ndarray of matplotlib Axes of shape (2,)
-        The axes of the two pictures, after `plot`.
+        The axes of the two plots, after `plot`.
 
     See Also
     --------
-    label_report : The numbers.
+    label_report : The function that computes the numbers.
 
     Examples
     --------
-    Draw it from the labels:
+    Plot the labels directly:
 
     >>> import numpy as np
     >>> from skmtl.inspection import LabelReportDisplay
@@ -53,29 +54,29 @@ class LabelReportDisplay:
 
     @classmethod
     def from_targets(cls, y: Any, *, axes: Any = None) -> "LabelReportDisplay":
-        """Report on labels and draw it.
+        """Make a label report and plot it.
 
         Parameters
         ----------
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, with NaN, None or pd.NA where missing.
+            The labels. Missing labels are NaN, None or pd.NA.
         axes : sequence of two matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
 
         Returns
         -------
         display : LabelReportDisplay
-            The display, drawn.
+            The plotted display.
         """
         return cls(label_report(y)).plot(axes=axes)
 
     def plot(self, *, axes: Any = None) -> "LabelReportDisplay":
-        """Draw both heat maps.
+        """Plot both heat maps.
 
         Parameters
         ----------
         axes : sequence of two matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
 
         Returns
         -------
@@ -97,10 +98,12 @@ class LabelReportDisplay:
             extent=(-0.5, n_tasks - 0.5, n_samples, 0),
             **colours,
         )
-        rows.set(title="Share of labels that are there", xlabel="task", ylabel="row")
+        rows.set(title="Fraction of observed labels", xlabel="task", ylabel="row")
         image = tasks.imshow(_share_of_row(report.overlap), aspect="auto", **colours)
         tasks.set(
-            title="Labelled too, of the rows labelled for", xlabel="task", ylabel="task"
+            title="Overlap of the tasks",
+            xlabel="fraction with a label of",
+            ylabel="rows with a label of",
         )
         rows.figure.colorbar(image, ax=list(axes))
         if n_tasks <= _MOST_NAMES:
@@ -114,7 +117,7 @@ class LabelReportDisplay:
 
 
 def _bands(observed: NDArray) -> NDArray:
-    """(n_bands, n_tasks): share of labels in bands of neighbouring rows."""
+    """(n_bands, n_tasks): fraction of observed labels in bands of rows."""
     bands = np.array_split(observed, min(_MOST_BANDS, len(observed)))
     return np.array([band.mean(axis=0) for band in bands])
 

@@ -1,4 +1,4 @@
-"""compare_models: a joint network, separate ones, forests and LightGBM."""
+"""compare_models: a joint network, separate networks, forests and LightGBM."""
 
 from dataclasses import dataclass
 from html import escape
@@ -43,45 +43,47 @@ VERDICTS = ("better", "worse", "cannot tell")
 
 @dataclass(frozen=True, repr=False)
 class ModelComparison:
-    """What `compare_models` finds.
+    """The result of `compare_models`.
 
     Attributes
     ----------
     table : DataFrame or dict of ndarray
-        A row per task: `n_labelled`, the mean score of each model, by its name, over
-        the splits in which all have one, and `n_scored`, the number of these splits.
+        A table with one row per task: `n_labelled`, the mean score of each model, in a
+        column with its name, and `n_scored`. The means are over the splits in which all
+        models have a score, and `n_scored` is the number of these splits.
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
     models : tuple of str
-        Names of the models. The first one is that of the estimator itself, "joint", or
-        "network" if its tasks share nothing.
+        The names of the models. The first one stands for the estimator itself: "joint",
+        or "network" if its tasks share nothing.
     scores : dict
-        For each model an array (n_splits, n_tasks): the scores on the test rows of each
-        split, NaN where undefined.
+        For each model, an array of shape (n_splits, n_tasks) with the scores on the
+        test rows of each split, NaN if undefined.
     seconds : dict
-        For each model the time of all fits, by the clock on the wall.
+        For each model, the total wall-clock time of its fits.
     gains : dict
-        For each model but the first one a table with a row per task: how much the first
-        one is better (`gain`), the confidence interval from `ci_low` to `ci_high`, the
-        `p_value` of no difference, `n_scored` (splits in which both have a score) and
-        the `verdict`: "better", "worse" or "cannot tell".
+        For each model except the first, a table with one row per task: by how much the
+        first model is better (`gain`), the confidence interval from `ci_low` to
+        `ci_high`, the `p_value` for no difference, `n_scored` (the number of splits in
+        which both models have a score) and the `verdict` "better", "worse" or "cannot
+        tell".
     mean_gains : dict
-        For each model but the first one the gain of the mean over the tasks, and its
-        interval: (gain, low, high). Empty if `has_mean` is false.
+        For each model except the first, the gain in the mean over the tasks and its
+        confidence interval, as a tuple (gain, low, high). Empty if `has_mean` is False.
     has_mean : bool
-        Whether all tasks have the same metric, so that a mean over them says something.
+        Whether all tasks have the same metric, so that a mean over them is meaningful.
     scoring : str
-        The metric, or the metrics of classes and of numbers.
+        The metric, or the metrics for classes and for numbers.
     confidence : float
-        Of the intervals of the gains.
+        The confidence level of the intervals.
 
     See Also
     --------
-    compare_models : It makes the comparison.
+    compare_models : The function that makes the comparison.
 
     Examples
     --------
-    Its methods name the tasks:
+    List the tasks with a given verdict:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -107,35 +109,41 @@ class ModelComparison:
     confidence: float
 
     def tasks_with(self, verdict: str, than: str) -> list[str]:
-        """Names of the tasks of which this is said.
+        """List the tasks with a verdict.
 
         Parameters
         ----------
         verdict : {"better", "worse", "cannot tell"}
-            What is said of the first model.
+            The verdict on the first model.
         than : str
-            The model that it is compared with.
+            The model to compare it with.
 
         Returns
         -------
         names : list of str
-            The tasks, in their order.
+            The names of the tasks, in the order of the tasks.
         """
         if verdict not in VERDICTS:
-            raise ValueError(f"verdict must be one of {VERDICTS}; got {verdict!r}.")
+            raise ValueError(
+                f"verdict must be one of {VERDICTS}; got {verdict!r}. Pass one of "
+                "these."
+            )
         if than not in self.gains:
-            raise ValueError(f"than must be one of {list(self.gains)}; got {than!r}.")
+            raise ValueError(
+                f"than must be one of {list(self.gains)}; got {than!r}. Pass the name "
+                "of a model that the first one is compared with."
+            )
         is_said = np.asarray(self.gains[than]["verdict"]) == verdict
         return self.task_names[is_said].tolist()
 
     def mean_scores(self) -> dict[str, float]:
-        """Mean score of each model over the tasks.
+        """Compute the mean score of each model over the tasks.
 
         Returns
         -------
         means : dict
-            Of each task that has a score, the mean over the splits that `table` has;
-            NaN if `has_mean` is false.
+            For each model, the mean over the tasks with a score in `table`; NaN if
+            `has_mean` is False.
         """
         if not self.has_mean:
             return dict.fromkeys(self.models, np.nan)
@@ -144,13 +152,13 @@ class ModelComparison:
         }
 
     def _lines(self) -> list[str]:
-        """What stands below the table."""
+        """The lines below the table."""
         lines = []
         if self.has_mean:
             means = [f"{m} {score:.4f}" for m, score in self.mean_scores().items()]
-            lines.append(f"mean over the tasks: {', '.join(means)}")
-        seconds = [f"{m} {s:.1f}" for m, s in self.seconds.items()]
-        lines.append(f"seconds of all fits: {', '.join(seconds)}")
+            lines.append(f"mean over tasks: {', '.join(means)}")
+        seconds = [f"{m} {s:.1f} s" for m, s in self.seconds.items()]
+        lines.append(f"total time of the fits: {', '.join(seconds)}")
         for than in self.gains:
             counts = [f"{v} {len(self.tasks_with(v, than))}" for v in VERDICTS]
             lines.append(
@@ -164,7 +172,7 @@ class ModelComparison:
             return ""
         gain, low, high = self.mean_gains[than]
         if np.isnan(low):
-            return f"mean gain {gain:.4f}, without an interval; "
+            return f"mean gain {gain:.4f}, no interval; "
         level = f"{100 * self.confidence:.0f} %"
         return f"mean gain {gain:.4f}, {level} interval from {low:.4f} to {high:.4f}; "
 
@@ -199,69 +207,75 @@ def compare_models(
 
     Parameters
     ----------
-    estimator : an estimator of skmtl, or a Pipeline around one
-        The network. It is cloned for each fit; its `random_state` is set.
+    estimator : skmtl estimator, or a Pipeline around one
+        The network. Each fit uses a clone with its own `random_state`.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     models : list of str, default=None
-        What to compare: "joint", the estimator as it is; "separate", the same with
-        `sharing="none"`; "forest", a random forest of scikit-learn for each task; and
-        "lightgbm", LightGBM for each task. "joint" must be among them. If the tasks of
-        the estimator share no layer, or there is one task, it is called "network", and
-        there is no "separate". None is all of them, LightGBM if it is installed.
+        The models to compare:
+
+        - "joint": the estimator itself; required. If its tasks share no layer, or if
+          there is only one task, it is called "network" instead, and there is no
+          "separate".
+        - "separate": the estimator with `sharing="none"`.
+        - "forest": one of scikit-learn's random forests for each task.
+        - "lightgbm": a LightGBM model for each task.
+
+        None means all of them, with LightGBM if it is installed.
     cv : int, splitter or iterable, default=5
-        A number of folds for `MultiTaskStratifiedKFold`, a splitter, or pairs of
+        The number of folds of a `MultiTaskStratifiedKFold`, a splitter, or pairs of
         training and test rows, as in `transfer_gain`.
     scoring : str, callable or dict, default=None
-        What `multitask_scorer` takes, or what it made. None is "roc_auc_ovr" for tasks
-        of classes and "r2" for tasks of numbers.
+        A metric that `multitask_scorer` accepts, or a scorer that it returned. None
+        means "roc_auc_ovr" for classification tasks and "r2" for numeric tasks.
     n_jobs : int, default=None
-        Number of fits that run side by side.
+        Number of fits to run in parallel.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of the models.
+        Seed for the folds and the models.
 
     Returns
     -------
     result : ModelComparison
-        It prints as a table, a row per task and a column per model.
+        The result, which prints as a table with one row per task and one column per
+        model.
 
     Raises
     ------
     ValueError
-        If there is no estimator of skmtl in `estimator`, if it is a search, if a model
-        is unknown, or if a task of numbers has no value in the training rows of a
+        If `estimator` contains no skmtl estimator or is a search, if a model is
+        unknown, or if a numeric task has no observed value in the training rows of a
         split.
     ImportError
-        If "lightgbm" is asked for and not installed.
+        If `models` names "lightgbm" and it is not installed.
 
     Warns
     -----
     UndefinedMetricWarning
-        If the metric is undefined for a task in some splits (`n_scored`).
+        If the metric is undefined for a task in some splits (see `n_scored`).
 
     See Also
     --------
-    transfer_gain : Joint against separate networks, with several repetitions.
-    skmtl.report : The comparison and much else, as a page of HTML.
+    transfer_gain : Joint and separate networks, with several repetitions.
+    skmtl.report : An HTML page with this comparison and more.
 
     Notes
     -----
-    Forests and LightGBM have the parameters that are their default, apart from the
-    seed, and run on one thread. Each is trained on the rows that have a label of its
-    task. They read `X` as the network does: a category is one column with the codes of
-    the sorted categories (LightGBM takes it for a category, the forest for a number),
-    and a missing value remains missing. In a Pipeline they take the place of the
-    network, so that they get what the steps before give.
+    Apart from the seed, forests and LightGBM use their default parameters, and they run
+    on one thread. Each model is trained on the rows that have a label of its task. They
+    read `X` like the network: a category is one column with the codes of the sorted
+    categories, which LightGBM treats as a category and the forest as a number, and
+    missing values stay missing. In a Pipeline, they replace the network, so that they
+    get the output of the previous steps.
 
-    The intervals are those of `transfer_gain`, of the corrected resampled t-test; with
-    five splits they are wide. A search over the parameters of any of the models may
-    change the order.
+    The intervals are those of `transfer_gain`, from the corrected resampled t-test.
+    With five splits, they are wide. A search over the parameters of any of the models
+    may change their order.
 
     Examples
     --------
-    Three tasks of 90 rows, with a third of the labels missing:
+    Three tasks with 90 rows and a third of the labels missing:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -288,7 +302,7 @@ def compare_models(
 
 
 def check_models(models: Any, estimator: Any, tasks: Tasks) -> tuple[str, ...]:
-    """Names of the models, that of the estimator first."""
+    """The names of the models, with that of the estimator first."""
     prefix, parameters = trainable_parameters(estimator)
     is_joint = tasks.n_tasks > 1 and not (
         is_separate(parameters, prefix) or has_no_trunk(parameters, prefix)
@@ -302,10 +316,11 @@ def check_models(models: Any, estimator: Any, tasks: Tasks) -> tuple[str, ...]:
     if own[0] not in given or len(set(given)) < len(given) or set(given) - set(known):
         why = ""
         if not is_joint and set(given) & {"joint", "separate"}:
-            why = " Its tasks share no layer, or there is one task."
+            why = " Its tasks share no layer, or there is only one task."
         raise ValueError(
-            f"models must be names among {list(known)}, each once and {own[0]!r} among "
-            f"them, for this estimator; got {given}.{why} Use such a list, or None."
+            f"For this estimator, models must be names from {list(known)} without "
+            f"duplicates, including {own[0]!r}; got {given}.{why} Pass such a list, or "
+            "None."
         )
     for name in given:
         check_installed(name)
@@ -313,7 +328,7 @@ def check_models(models: Any, estimator: Any, tasks: Tasks) -> tuple[str, ...]:
 
 
 def _model(name: str, estimator: Any, tasks: Tasks) -> Any:
-    """What is fitted under a name."""
+    """The model with this name."""
     prefix, _ = trainable_parameters(estimator)
     if name == "separate":
         return clone(estimator).set_params(**{f"{prefix}sharing": "none"})
@@ -337,7 +352,7 @@ def run_models(
     n_jobs: int | None = None,
     kept: str | None = None,
 ) -> dict[str, list[Run]]:
-    """Fit and score each model on each split; keep those of one name."""
+    """Fit and score each model on each split; keep the fitted models named `kept`."""
     prefix, _ = trainable_parameters(estimator)
     estimator = with_types_told(estimator, prefix, tasks)
     X, y = indexable(X, y)
@@ -360,7 +375,7 @@ def comparison_of(
     splits: list[Split],
     scorer: _MultiTaskScorer,
 ) -> ModelComparison:
-    """The result; it names tasks without a score."""
+    """The result of the runs, with a warning about tasks without a score."""
     tasks, test_ratio = encoded.tasks, rows_scored_per_row(splits)
     scores = {name: np.array([run.scores for run in of]) for name, of in runs.items()}
     is_scored = np.isfinite(list(scores.values())).all(axis=0)

@@ -1,4 +1,4 @@
-"""MultiTaskPrecisionRecallDisplay: precision-recall curves, task by task."""
+"""MultiTaskPrecisionRecallDisplay plots a precision-recall curve for each task."""
 
 from typing import Any, Self
 
@@ -16,15 +16,15 @@ from skmtl.metrics._task import Task
 
 
 class MultiTaskPrecisionRecallDisplay(CurvesDisplay):
-    """Precision-recall curves, a panel for each task.
+    """Precision-recall curves, one panel per task.
 
-    Each panel has the curve of scikit-learn's `precision_recall_curve` on the rows in
-    which the task was observed, and a dashed line at the share of positives, which is
-    the precision of chance. The title gives the average precision (AP). A task of more
-    than two classes has a thin curve for each class against the rest, and the mean of
-    their average precisions in its title. Further keyword arguments of `from_estimator`
-    and `from_predictions`, such as `drop_intermediate`, are those of
-    `precision_recall_curve`.
+    Each panel shows the curve from scikit-learn's `precision_recall_curve` on the
+    observed rows of the task. The dashed line marks the fraction of positives, which is
+    the precision of random guessing. The title shows the average precision (AP). For a
+    task with more than two classes, there is a thin curve for each class against the
+    rest, and the title shows the mean of their average precisions. `from_estimator` and
+    `from_predictions` also accept the keyword arguments of `precision_recall_curve`,
+    such as `drop_intermediate`.
 
     Parameters
     ----------
@@ -33,14 +33,15 @@ class MultiTaskPrecisionRecallDisplay(CurvesDisplay):
     class_counts : list of dict
         For each task, the number of observed labels of each class.
     precision : list of dict
-        For each task, the precisions of each class that is drawn; of two classes that
-        is the greater one.
+        For each task, the precisions of each plotted class. For two classes, this is
+        the second of the two sorted classes.
     recall : list of dict
         The recalls in the same form.
     average_precision : list of dict
         The average precisions in the same form.
     prevalence : list of dict
-        The shares of the labels, with their weights, in the same form.
+        The fraction of labels of each plotted class, counted with their weights, in the
+        same form.
 
     Attributes
     ----------
@@ -53,13 +54,13 @@ class MultiTaskPrecisionRecallDisplay(CurvesDisplay):
 
     See Also
     --------
-    skmtl.metrics.multitask_report : Average precision as numbers, task by task.
+    skmtl.metrics.multitask_report : A table with the average precision of each task.
     MultiTaskRocCurveDisplay : ROC curves.
-    sklearn.metrics.PrecisionRecallDisplay : One panel.
+    sklearn.metrics.PrecisionRecallDisplay : The display for a single task.
 
     Examples
     --------
-    Two tasks, of which every third label is missing:
+    Two tasks, each with a third of its labels missing:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier

@@ -1,4 +1,4 @@
-"""MultiTaskPredictionErrorDisplay: predicted against observed numbers, task by task."""
+"""MultiTaskPredictionErrorDisplay plots observed against predicted numbers."""
 
 from typing import Any, Self
 
@@ -30,10 +30,10 @@ _KINDS = ("actual_vs_predicted", "residual_vs_predicted")
 
 
 class MultiTaskPredictionErrorDisplay:
-    """Observed against predicted numbers, a panel for each task.
+    """Observed against predicted numbers, one panel per task.
 
-    Each panel is scikit-learn's `PredictionErrorDisplay` of the rows in which the task
-    was observed, with the name of the task and its R2 as the title.
+    Each panel is a scikit-learn `PredictionErrorDisplay` of the observed rows of the
+    task. Its title shows the name of the task and its R2.
 
     Parameters
     ----------
@@ -47,10 +47,11 @@ class MultiTaskPredictionErrorDisplay:
     Attributes
     ----------
     r2_ : ndarray of shape (n_tasks,)
-        The R2 of each task on all its observed values, NaN for fewer than two, after
-        `plot`.
+        The R2 of each task on all its observed values, after `plot`; NaN for fewer than
+        two values.
     displays_ : list of PredictionErrorDisplay or None
-        That of each panel, after `plot`; None for a task without any observed value.
+        The display of each panel, after `plot`; None for a task without observed
+        values.
     axes_ : ndarray of matplotlib Axes of shape (n_tasks,)
         The axes of the panels, after `plot`.
     figure_ : matplotlib Figure
@@ -58,12 +59,12 @@ class MultiTaskPredictionErrorDisplay:
 
     See Also
     --------
-    skmtl.metrics.multitask_report : Errors as numbers, task by task.
-    sklearn.metrics.PredictionErrorDisplay : One panel.
+    skmtl.metrics.multitask_report : A table with the errors of each task.
+    sklearn.metrics.PredictionErrorDisplay : The display for a single task.
 
     Examples
     --------
-    Two numbers, of which every third is missing:
+    Two numeric tasks, each with a third of its labels missing:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetRegressor
@@ -98,43 +99,43 @@ class MultiTaskPredictionErrorDisplay:
         random_state: Any = None,
         subsample: float | int | None = 1000,
     ) -> Self:
-        """Predict and draw the errors of each task of numbers.
+        """Predict with an estimator and plot the errors of each numeric task.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted estimator that predicts numbers: one of skmtl, a Pipeline or a
-            search around one, or another one that predicts several numbers.
+            A fitted estimator that predicts numbers: a skmtl estimator, a Pipeline or a
+            search around one, or any other regressor.
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input, as a rule of rows that were held out.
+            The input data, usually of held-out rows.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The true values, with NaN, None or pd.NA where missing.
+            The true values. Missing labels are NaN, None or pd.NA.
         kind : {"actual_vs_predicted", "residual_vs_predicted"}, \
                 default="actual_vs_predicted"
-            Whether to draw the observed values, or the residuals (observed minus
-            predicted), against the predicted values.
+            Whether to plot the observed values or the residuals (observed minus
+            predicted) against the predicted values.
         tasks : str or list of str, default=None
-            Names of the tasks to draw; by default all tasks of numbers. For an
-            estimator that is not one of skmtl, as in `from_predictions`.
+            Names of the tasks to plot; by default all numeric tasks. For an estimator
+            from another package, as in `from_predictions`.
         task_names : array-like of shape (n_tasks,), default=None
-            Names of all tasks; by default the columns of `y` if it is a DataFrame.
+            Names of all tasks; by default the column names of `y` if it is a DataFrame.
         axes : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each task; by default a new figure.
+            Axes to draw on, one for each task; by default those of a new figure.
         random_state : int, RandomState instance or None, default=None
-            Seed of the choice of rows.
+            Seed for the choice of rows.
         subsample : float, int or None, default=1000
-            Number or share of the observed values of each task to draw; None for all of
-            them. R2 is computed from all of them.
+            Number or fraction of the observed values of each task to plot; None means
+            all of them. R2 is always computed from all of them.
 
         Returns
         -------
         display : MultiTaskPredictionErrorDisplay
-            The display, drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            If there is no task of numbers, or if the predictions do not fit `y`.
+            If there is no numeric task, or if the predictions do not match `y`.
         """
         fitted = fitted_network(estimator)
         known = None if fitted is None else fitted._tasks
@@ -156,41 +157,43 @@ class MultiTaskPredictionErrorDisplay:
         random_state: Any = None,
         subsample: float | int | None = 1000,
     ) -> Self:
-        """Draw the errors of each task of numbers.
+        """Plot the errors of each numeric task from predictions.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The true values, with NaN, None or pd.NA where missing.
+            The true values. Missing labels are NaN, None or pd.NA.
         y_pred : array-like of shape (n_samples,) or (n_samples, n_tasks), or list
-            What `predict` gives, or a list with an entry (n_samples,) for each task.
+            The output of `predict`, or a list with an entry of shape (n_samples,) for
+            each task.
         kind : {"actual_vs_predicted", "residual_vs_predicted"}, \
                 default="actual_vs_predicted"
-            Whether to draw the observed values, or the residuals (observed minus
-            predicted), against the predicted values.
+            Whether to plot the observed values or the residuals (observed minus
+            predicted) against the predicted values.
         tasks : str or list of str, default=None
-            Names of the tasks to draw, whose values must be numbers. By default these
-            are the tasks that have decimals in `y_true` or `y_pred`, or 30 or more
-            different whole numbers.
+            Names of the tasks to plot, which must be numeric. By default, these are the
+            tasks that have decimals in `y_true` or `y_pred`, or at least 30 different
+            whole numbers.
         task_names : array-like of shape (n_tasks,), default=None
-            Names of all tasks; by default the columns of `y_true` if it is a DataFrame.
+            Names of all tasks; by default the column names of `y_true` if it is a
+            DataFrame.
         axes : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each task; by default a new figure.
+            Axes to draw on, one for each task; by default those of a new figure.
         random_state : int, RandomState instance or None, default=None
-            Seed of the choice of rows.
+            Seed for the choice of rows.
         subsample : float, int or None, default=1000
-            Number or share of the observed values of each task to draw; None for all of
-            them. R2 is computed from all of them.
+            Number or fraction of the observed values of each task to plot; None means
+            all of them. R2 is always computed from all of them.
 
         Returns
         -------
         display : MultiTaskPredictionErrorDisplay
-            The display, drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            If there is no task of numbers, or if the predictions do not fit `y_true`.
+            If there is no numeric task, or if the predictions do not match `y_true`.
         """
         return cls(*_observed(y_true, y_pred, tasks, task_names, None)).plot(
             kind=kind, axes=axes, random_state=random_state, subsample=subsample
@@ -204,21 +207,21 @@ class MultiTaskPredictionErrorDisplay:
         random_state: Any = None,
         subsample: float | int | None = 1000,
     ) -> Self:
-        """Draw a panel for each task.
+        """Plot one panel per task.
 
         Parameters
         ----------
         kind : {"actual_vs_predicted", "residual_vs_predicted"}, \
                 default="actual_vs_predicted"
-            Whether to draw the observed values, or the residuals (observed minus
-            predicted), against the predicted values.
+            Whether to plot the observed values or the residuals (observed minus
+            predicted) against the predicted values.
         axes : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each task; by default a new figure.
+            Axes to draw on, one for each task; by default those of a new figure.
         random_state : int, RandomState instance or None, default=None
-            Seed of the choice of rows.
+            Seed for the choice of rows.
         subsample : float, int or None, default=1000
-            Number or share of the observed values of each task to draw; None for all of
-            them. R2 is computed from all of them.
+            Number or fraction of the observed values of each task to plot; None means
+            all of them. R2 is always computed from all of them.
 
         Returns
         -------
@@ -229,7 +232,9 @@ class MultiTaskPredictionErrorDisplay:
         from matplotlib.ticker import MaxNLocator
 
         if kind not in _KINDS:
-            raise ValueError(f"kind must be one of {list(_KINDS)}; got {kind!r}.")
+            raise ValueError(
+                f"kind must be one of {list(_KINDS)}; got {kind!r}. Pass one of these."
+            )
         self.axes_ = panel_axes(axes, len(self.task_names))
         self.figure_ = self.axes_[0].figure
         self.r2_ = np.full(len(self.task_names), np.nan)
@@ -253,7 +258,7 @@ class MultiTaskPredictionErrorDisplay:
                     random_state=random_state,
                     subsample=subsample,
                 )
-                for axis in (ax.xaxis, ax.yaxis):  # few ticks, since panels are small
+                for axis in (ax.xaxis, ax.yaxis):  # few ticks, as panels are small
                     axis.set_major_locator(MaxNLocator(4))
             else:
                 write_in_panel(ax, "no observed value")
@@ -264,9 +269,9 @@ class MultiTaskPredictionErrorDisplay:
 def _observed(
     y_true: Any, y_pred: Any, only: Any, names: Any, fitted: Tasks | None
 ) -> tuple[list[str], list[NDArray], list[NDArray]]:
-    """Names of the tasks that are drawn, their observed values and the predictions.
+    """The names of the tasks to draw, their observed values and the predictions.
 
-    `fitted` are the tasks that the predictions are of, if known.
+    `fitted` are the tasks of the predictions, if known.
     """
     columns, own_names, _ = read_columns(y_true)
     if fitted is not None:
@@ -279,13 +284,14 @@ def _observed(
     of_classes = names[is_drawn & ~are_numbers]
     if fitted is not None and len(of_classes):
         raise ValueError(
-            f"tasks must be tasks of numbers; got {shorten(of_classes)}, which have "
+            f"tasks must be numeric tasks; got {shorten(of_classes)}, which have "
             "classes. Leave them out."
         )
     if not is_drawn.any():
         raise ValueError(
-            "A task must have numbers to be drawn, but the values look like classes in "
-            f"all tasks, {shorten(names)}. Name with tasks those that are numbers."
+            "At least one task must be numeric, but the values of all tasks, "
+            f"{shorten(names)}, look like classes. Pass the names of the numeric tasks "
+            "as tasks."
         )
     metrics = Metrics({"number": resolve_metric("r2", {})}, is_mapping=True)
     observed = observed_tasks(
@@ -305,7 +311,7 @@ def _observed(
 
 
 def _guess_numbers(y_true: Any, y_pred: Any, n_tasks: int) -> NDArray:
-    """(n_tasks,) of bool: whether the values, or the predictions, look like numbers."""
+    """(n_tasks,) of bool: whether the values or the predictions look like numbers."""
     are_numbers = _look_like_numbers(y_true, n_tasks)
     entries = entries_of(y_pred, len(read_columns(y_true)[0][0].observed), n_tasks)
     if entries is None:
@@ -314,7 +320,7 @@ def _guess_numbers(y_true: Any, y_pred: Any, n_tasks: int) -> NDArray:
         predicted = np.array(
             [np.ndim(part) == 1 and _look_like_numbers(part, 1)[0] for part in entries]
         )
-    # Those of another number of tasks are refused when they are read.
+    # A wrong number of tasks raises an error later, when the predictions are read.
     return are_numbers | predicted if len(predicted) == n_tasks else are_numbers
 
 

@@ -1,4 +1,4 @@
-"""What displays have in common: names as they are drawn, ticks, results on axes."""
+"""The common parts of displays: names in plots, ticks, and results on axes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-LONGEST_NAME = 20  # characters of a task's name that are drawn
+LONGEST_NAME = 20  # characters of a task name in a plot
 
 
 def drawn_text(text: str) -> str:
-    """For matplotlib, which takes what is between two dollar signs for a formula."""
+    """Keep matplotlib from rendering text between two dollar signs as a formula."""
     return text.replace("$", r"\$")
 
 
 def drawn_names(names: Iterable[Any]) -> list[str]:
-    """Names of tasks for a picture, of long ones the beginning and the end.
+    """Task names for a plot; long names keep their beginning and end.
 
-    Those that become the same get the number of the task.
+    Names that become equal get the number of the task.
     """
     texts = [str(name) for name in names]
     short = [
@@ -34,7 +34,7 @@ def drawn_names(names: Iterable[Any]) -> list[str]:
 
 
 def log_ticks(ax: Any, positions: NDArray) -> None:
-    """A tick at each of these sorted numbers, labelled where there is room for it."""
+    """Set a tick at each of these sorted numbers, with a label if there is room."""
     ax.set_xscale("log")
     width = ax.bbox.width / ax.figure.dpi  # inches
     place = np.log(positions / positions[0])
@@ -50,7 +50,7 @@ def log_ticks(ax: Any, positions: NDArray) -> None:
 
 
 class ResultDisplay:
-    """A result of a function of this module, and how it is drawn."""
+    """The common base of displays of a result of this module."""
 
     _inspect: ClassVar[Callable[..., Any]]  # estimator, X, y, ... -> the result
     _result_class: ClassVar[type]
@@ -59,7 +59,8 @@ class ResultDisplay:
         if not isinstance(result, self._result_class):
             raise TypeError(
                 f"{type(self).__name__} draws a {self._result_class.__name__}; got "
-                f"{type(result).__name__}. Pass what {self._inspect.__name__} returns."
+                f"{type(result).__name__}. Pass the result of "
+                f"{self._inspect.__name__}."
             )
         self.result: Any = result
 
@@ -67,55 +68,55 @@ class ResultDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any, *args: Any, ax: Any = None, **settings: Any
     ) -> Self:
-        """Make the comparison and draw it.
+        """Compute the result and plot it.
 
         Parameters
         ----------
-        estimator : an estimator of skmtl, or a Pipeline around one
+        estimator : skmtl estimator, or a Pipeline around one
             The joint network.
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
         y : array-like of shape (n_samples, n_tasks)
-            The labels or numbers, with NaN, None or pd.NA where missing.
+            The labels or numbers. Missing labels are NaN, None or pd.NA.
         *args : object
-            Further arguments of the function that makes the result.
+            Further positional arguments of the function that computes the result.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
         **settings : object
             Keyword arguments of this function.
 
         Returns
         -------
         display : object
-            The display, drawn.
+            The plotted display.
         """
         return cls.from_result(cls._inspect(estimator, X, y, *args, **settings), ax=ax)
 
     @classmethod
     def from_result(cls, result: Any, *, ax: Any = None) -> Self:
-        """Draw a result.
+        """Plot an existing result.
 
         Parameters
         ----------
         result : object
-            What the function found.
+            The result of the function.
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
 
         Returns
         -------
         display : object
-            The display, drawn.
+            The plotted display.
         """
         return cls(result).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw the result.
+        """Plot the result.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
 
         Returns
         -------

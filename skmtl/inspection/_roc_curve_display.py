@@ -1,4 +1,4 @@
-"""MultiTaskRocCurveDisplay: ROC curves, task by task."""
+"""MultiTaskRocCurveDisplay plots a ROC curve for each task."""
 
 from typing import Any, Self
 
@@ -16,14 +16,14 @@ from skmtl.metrics._task import Task
 
 
 class MultiTaskRocCurveDisplay(CurvesDisplay):
-    """ROC curves, a panel for each task.
+    """ROC curves, one panel per task.
 
-    Each panel has the curve of scikit-learn's `roc_curve` on the rows in which the task
-    was observed, and the dashed line of chance. The title gives the area under the
-    curve. A task of more than two classes has a thin curve for each class against the
-    rest, and the mean of the areas in its title. Further keyword arguments of
-    `from_estimator` and `from_predictions`, such as `drop_intermediate`, are those of
-    `roc_curve`.
+    Each panel shows the curve from scikit-learn's `roc_curve` on the observed rows of
+    the task. The dashed line is the curve of random guessing. The title shows the area
+    under the curve. For a task with more than two classes, there is a thin curve for
+    each class against the rest, and the title shows the mean of the areas.
+    `from_estimator` and `from_predictions` also accept the keyword arguments of
+    `roc_curve`, such as `drop_intermediate`.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class MultiTaskRocCurveDisplay(CurvesDisplay):
     class_counts : list of dict
         For each task, the number of observed labels of each class.
     fpr : list of dict
-        For each task, the false positive rates of each class that is drawn; of two
-        classes that is the greater one.
+        For each task, the false positive rates of each plotted class. For two classes,
+        this is the second of the two sorted classes.
     tpr : list of dict
         The true positive rates in the same form.
     roc_auc : list of dict
@@ -50,13 +50,13 @@ class MultiTaskRocCurveDisplay(CurvesDisplay):
 
     See Also
     --------
-    skmtl.metrics.multitask_report : ROC AUC as numbers, task by task.
-    MultiTaskPrecisionRecallDisplay : Says more where positives are rare.
-    sklearn.metrics.RocCurveDisplay : One panel.
+    skmtl.metrics.multitask_report : A table with the ROC AUC of each task.
+    MultiTaskPrecisionRecallDisplay : More informative if positives are rare.
+    sklearn.metrics.RocCurveDisplay : The display for a single task.
 
     Examples
     --------
-    Two tasks, of which every third label is missing:
+    Two tasks, each with a third of its labels missing:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier

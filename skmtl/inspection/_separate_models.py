@@ -1,4 +1,4 @@
-"""A forest, or LightGBM, for each task: what a joint network is compared with."""
+"""A forest or LightGBM model for each task, to compare with a joint network."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -13,16 +13,16 @@ from sklearn.utils.metaestimators import available_if
 from skmtl._inputs import check_inputs
 from skmtl._targets import check_labelled, classes_attribute, decode, encode
 
-# What they are called; "lightgbm" if it is installed.
+# The names of the models; "lightgbm" must be installed.
 KINDS = ("forest", "lightgbm")
 
 
 def check_installed(kind: str) -> None:
-    """Refuse a kind whose package is not there."""
+    """Raise if the package of a model is not installed."""
     if kind == "lightgbm" and find_spec("lightgbm") is None:
         raise ImportError(
-            "models must be installed, but 'lightgbm' is not. Run `pip install "
-            "lightgbm`, or leave it out of models."
+            "The packages of models must be installed, but 'lightgbm' is not. Run `pip "
+            "install lightgbm`, or leave it out of models."
         )
 
 
@@ -31,9 +31,9 @@ def _has_classes(models: "SeparateModels") -> bool:
 
 
 class SeparateModels(BaseEstimator):
-    """One model per task, on the rows that have its label, in place of a network.
+    """One model per task, trained on its observed rows, to replace a network.
 
-    It reads X and y as `network` does, and predicts in the same form.
+    It reads X and y like `network`, and its predictions have the same form.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SeparateModels(BaseEstimator):
         return self
 
     def _fit_task(self, X: Any, y: NDArray, is_number: bool) -> Any:
-        """A model, or what it predicts if there is one value only; None of no rows."""
+        """A model; if there is only one value, this value; without rows, None."""
         if len(y) == 0:
             return None
         if (y == y[0]).all():
@@ -77,7 +77,7 @@ class SeparateModels(BaseEstimator):
         return model.fit(X, y, categorical_feature=categorical or "auto")
 
     def _outputs(self, X: Any) -> list[NDArray]:
-        """Of each task: numbers (n,), or probabilities (n, n_classes)."""
+        """For each task, numbers (n,) or probabilities (n, n_classes)."""
         X, _ = check_inputs(self._reader, X, self._columns)
         X = _as_floats(X)
         return [self._output(X, t) for t in range(self._tasks.n_tasks)]
@@ -98,7 +98,7 @@ class SeparateModels(BaseEstimator):
         return p
 
     def predict(self, X: Any) -> NDArray:
-        """The most probable labels, and numbers, as the network gives them."""
+        """Predict labels and numbers in the form of the network's predictions."""
         by_task = [
             output if is_number else output.argmax(axis=1)
             for output, is_number in zip(
@@ -109,7 +109,7 @@ class SeparateModels(BaseEstimator):
 
     @available_if(_has_classes)
     def predict_proba(self, X: Any) -> Any:
-        """Probabilities in the form in which the network gives them."""
+        """Predict probabilities in the form of the network's probabilities."""
         outputs, tasks = self._outputs(X), self._tasks
         if tasks.is_1d:
             return outputs[0]
@@ -122,7 +122,7 @@ class SeparateModels(BaseEstimator):
 
 
 def _as_floats(X: Any) -> Any:
-    """LightGBM reads no other sparse arrays without a warning."""
+    """Convert sparse X to the only sparse type that LightGBM reads without warning."""
     if not sparse.issparse(X):
         return X
     return sparse.csr_matrix(X if X.dtype.kind == "f" else X.astype(np.float32))

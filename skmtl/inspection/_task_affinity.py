@@ -1,4 +1,4 @@
-"""task_affinity: how tasks pull on the layers that they share."""
+"""task_affinity measures how tasks pull on the layers that they share."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -38,42 +38,44 @@ from skmtl.inspection._comparison import (
 )
 from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
 
-# Length of a lookahead step, as a share of that of the trunk's parameters: short enough
-# for the loss to be nearly linear, long enough for float32 to see it change.
+# Length of a lookahead step relative to the trunk's parameters: short enough for the
+# loss to be nearly linear, long enough for a visible change in float32.
 STEP = 0.01
 
 
 @dataclass(frozen=True, repr=False)
 class TaskAffinity:
-    """What `task_affinity` finds.
+    """The result of `task_affinity`.
 
     Attributes
     ----------
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
     epochs : ndarray of shape (n_snapshots,)
-        After how many epochs the network was looked at.
+        The numbers of epochs after which the network was measured.
     lookahead_by_epoch : ndarray of shape (n_snapshots, n_tasks, n_tasks)
-        Element [s, i, j] is the share of the loss of task j that a step of the trunk
-        for task i takes away; negative where it adds to it. Of a loss that is negative
-        itself, as with `loss="gaussian"`, the share of its absolute value.
+        Element [s, i, j] is the relative reduction of the loss of task j by a step of
+        the trunk for task i. It is negative if the step increases the loss. If the loss
+        itself is negative, as it can be with `loss="gaussian"`, the reduction is
+        relative to its absolute value.
     cosine_by_epoch, colabelled_cosine_by_epoch : ndarray of shape \
             (n_snapshots, n_tasks, n_tasks)
-        Cosine of the gradients of both tasks' losses with respect to the shared
-        features, on all rows and on the rows that have labels of both.
+        Cosine between the gradients of the losses of two tasks with respect to the
+        shared features, on all rows and on the rows that have labels of both tasks.
     n_colabelled : ndarray of shape (n_tasks, n_tasks)
-        Rows looked at that have labels of both tasks; of one task on the diagonal.
-    estimator : an estimator of skmtl or Pipeline
+        The number of measured rows that have labels of both tasks; on the diagonal, the
+        number of rows with a label of the task.
+    estimator : skmtl estimator or Pipeline
         The fitted estimator.
 
     See Also
     --------
-    task_affinity : It looks at a fit.
-    TaskAffinityDisplay : Draws it.
+    task_affinity : The function that fits and measures.
+    TaskAffinityDisplay : Plot the result.
 
     Examples
     --------
-    Two tasks and their opposites; what helps one helps its opposite as well:
+    Two tasks and their opposites. Features for a task also help its opposite:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -96,28 +98,28 @@ class TaskAffinity:
 
     @property
     def lookahead(self) -> NDArray:
-        """(n_tasks, n_tasks): the mean over the epochs."""
+        """(n_tasks, n_tasks): mean of `lookahead_by_epoch` over the epochs."""
         return mean_or_nan(self.lookahead_by_epoch, axis=0)
 
     @property
     def cosine(self) -> NDArray:
-        """(n_tasks, n_tasks): the mean over the epochs."""
+        """(n_tasks, n_tasks): mean of `cosine_by_epoch` over the epochs."""
         return mean_or_nan(self.cosine_by_epoch, axis=0)
 
     @property
     def colabelled_cosine(self) -> NDArray:
-        """(n_tasks, n_tasks): the mean over the epochs."""
+        """(n_tasks, n_tasks): mean of `colabelled_cosine_by_epoch` over the epochs."""
         return mean_or_nan(self.colabelled_cosine_by_epoch, axis=0)
 
     @property
     def table(self) -> Any:
-        """A DataFrame or dict of ndarray, with a row per task.
+        """A table with one row per task, as a DataFrame or dict of ndarray.
 
-        How many rows have a label, the task whose steps take the largest share of its
-        loss away and that whose steps take the smallest or add to it, with these
-        shares, and its group.
+        The columns are the number of rows with a label; `best`, the other task whose
+        steps reduce the loss most, and `worst`, the one whose steps reduce it least or
+        increase it, each with its affinity; and the group of the task.
         """
-        steps = self.lookahead.T.copy()  # [j, i]: what a step for i does to task j
+        steps = self.lookahead.T.copy()  # [j, i]: the effect of a step for i on task j
         np.fill_diagonal(steps, np.nan)
         best = np.where(np.isnan(steps), -np.inf, steps).argmax(axis=1)
         worst = np.where(np.isnan(steps), np.inf, steps).argmin(axis=1)
@@ -134,19 +136,19 @@ class TaskAffinity:
     def groups(self, n_groups: int | None = None) -> list[list[str]]:
         """Suggest which tasks to train together.
 
-        Average linkage on the lookahead affinity, the mean of both directions. A task
-        whose affinity is undefined is a group of its own.
+        The groups come from average linkage on the lookahead affinity, averaged over
+        both directions. A task with undefined affinity is a group of its own.
 
         Parameters
         ----------
         n_groups : int, default=None
-            Number of groups. By default groups are joined while the mean affinity
+            Number of groups. By default, groups are merged as long as the mean affinity
             between them is positive.
 
         Returns
         -------
         groups : list of list of str
-            Names of the tasks, in their order.
+            The task names of each group, in the order of the tasks.
         """
         n_tasks = len(self.task_names)
         if n_groups is not None and (
@@ -154,14 +156,14 @@ class TaskAffinity:
         ):
             raise ValueError(
                 "n_groups must be a whole number from 1 to the number of tasks, "
-                f"{n_tasks}; got {n_groups!r}. Leave it out for groups that pull the "
-                "same way."
+                f"{n_tasks}; got {n_groups!r}. Leave it out to merge groups with "
+                "positive affinity."
             )
         numbers = self._group_numbers(n_groups)
         return [self.task_names[numbers == i].tolist() for i in range(max(numbers) + 1)]
 
     def _group_numbers(self, n_groups: int | None = None) -> NDArray:
-        """(n_tasks,), counted in the order of their first tasks."""
+        """(n_tasks,): group of each task, numbered by their first tasks."""
         labels = _cluster(symmetric(self.lookahead), n_groups).tolist()
         number = {label: i for i, label in enumerate(dict.fromkeys(labels))}
         return np.array([number[label] for label in labels])
@@ -188,7 +190,7 @@ class TaskAffinity:
         "max_samples": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
     },
-    prefer_skip_nested_validation=False,  # the estimator is yet to be fitted
+    prefer_skip_nested_validation=False,  # the estimator is fitted inside
 )
 def task_affinity(
     estimator: Any,
@@ -199,82 +201,87 @@ def task_affinity(
     max_samples: int | None = 2000,
     random_state: Any = None,
 ) -> TaskAffinity:
-    """Look during one fit at how tasks pull on the layers that they share.
+    """Measure during a fit how tasks pull on the layers that they share.
 
-    Three measures, each for every pair of tasks and at several epochs. They are cheap,
-    since one fit answers for all pairs, and they are hints: whether a task gains from
-    others is what `transfer_gain` measures.
+    The function computes three measures for every pair of tasks, at several epochs of
+    one fit. They are cheap, because one fit covers all pairs, but they are only hints.
+    To measure whether a task gains from the others, use `transfer_gain`.
 
-    - The lookahead affinity [1]_: a short step of the trunk for task i alone, and the
-      share of the loss of task j that it takes away. It needs no row with labels of
-      both.
-    - The cosine of both tasks' gradients at the shared features [2]_, on the rows that
-      have labels of both: whether the tasks want the same features of the same rows to
-      move the same way.
-    - The same on all rows, where a missing label pulls at nothing: nearer to 0, the
-      fewer rows the tasks have in common.
+    - For the lookahead affinity [1]_, the trunk makes a short step for task i alone.
+      The affinity is the relative reduction of the loss of task j by this step. No row
+      needs labels of both tasks.
+    - The co-labelled cosine compares the gradients of both tasks at the shared features
+      [2]_, on the rows that have labels of both. It shows whether the tasks want to
+      move the features of a row in the same direction.
+    - The cosine compares the same gradients on all rows. A missing label has no
+      gradient, so the cosine is closer to 0 the fewer rows the tasks have in common.
 
     Parameters
     ----------
-    estimator : an estimator of skmtl, or a Pipeline around one
-        The joint network. A clone is fitted.
+    estimator : skmtl estimator, or a Pipeline around one
+        The joint network. A clone of it is fitted.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     n_snapshots : int, default=5
-        After how many epochs to look, the first and the last of `max_iter` and some
-        between them; 1 looks after the first alone. Where the fit ends early, the later
-        ones are missing.
+        Number of epochs after which to measure: the first and the last of `max_iter`,
+        and some in between. With 1, only the first epoch is measured. If the fit stops
+        early, the later ones are missing.
     max_samples : int or None, default=2000
-        Largest number of training rows to look at, each task with its share of labels;
-        None for all. A look takes about as long as three epochs on these rows for each
-        task.
+        Maximum number of training rows to measure on, chosen so that each task keeps
+        its share of labels; None means all rows. For each task, a snapshot takes about
+        as long as three epochs on these rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of these rows. That of the fit is the estimator's own.
+        Seed for the choice of these rows. The fit uses the estimator's own seed.
 
     Returns
     -------
     result : TaskAffinity
-        The measures, and groups of tasks.
+        The measures, with groups of tasks.
 
     Raises
     ------
     ValueError
-        If there is no estimator of skmtl in `estimator`, if its tasks share no layer
-        that can be trained, if it trains for no epoch, or if `y` has one task.
+        If `estimator` contains no skmtl estimator, if its tasks share no trainable
+        layer, if it trains for no epoch, or if `y` has only one task.
 
     Warns
     -----
     UserWarning
-        If a task has no label of positive weight in the rows looked at; what concerns
-        it is NaN.
+        If a task has no label of positive weight in the measured rows. Its affinities
+        are NaN.
 
     See Also
     --------
-    TaskAffinityDisplay : Draws the result.
-    transfer_gain : Measures what joint training is worth.
+    TaskAffinityDisplay : Plot the result.
+    transfer_gain : Measure the gain from joint training.
 
     Notes
     -----
-    The affinity is 1 - L_j(s - h g_i, t_j) / L_j(s, t_j) [1, equation 1]_, with the
-    mean loss L_j over the labels of task j, the trunk's parameters s, the head's t_j,
-    and the gradient g_i of L_i with respect to s. We differ: the step h g_i has the
-    same length for all tasks, a hundredth of that of s, so that a task of few labels
-    and a steep loss does not outweigh the others, and h does not depend on the solver;
-    and the affinity is that of some epochs, without dropout, not the mean over all
-    steps. The loss of a number is that of its standardised value. With
-    `loss="gaussian"` it is minus a log-density, which may be negative or 0: the
-    affinity is then (L_j(s, t_j) - L_j(s - h g_i, t_j)) / abs(L_j(s, t_j)), which is
-    the same for a positive loss, and large where the loss is close to 0.
+    The affinity is 1 - L_j(s - h g_i, t_j) / L_j(s, t_j) [1, equation 1]_. Here L_j is
+    the mean loss over the labels of task j, s are the parameters of the trunk, t_j are
+    those of the head, and g_i is the gradient of L_i with respect to s. There are two
+    differences from the paper:
 
-    A gradient at the features is that of the loss of a row, one vector per row, all of
-    them side by side, and of all members of the network.
+    - The step h g_i has the same length for all tasks, a hundredth of the length of s,
+      so that a task with few labels and a steep loss does not outweigh the others. The
+      step size h does not depend on the solver.
+    - The affinity is measured after some of the epochs, without dropout. It is not the
+      mean over all steps.
 
-    As in [1]_ it is the loss of training rows that a step takes away. Once a network
-    has learned them by heart, what is left of the loss are single rows over which even
-    related tasks compete, and affinities turn negative. Use a network with dropout, as
-    by default, or with few epochs, and look at `lookahead_by_epoch`.
+    The loss of a numeric task is that of its standardised values. With
+    `loss="gaussian"`, it is a negative log-density, which may be negative or 0. The
+    affinity is then (L_j(s, t_j) - L_j(s - h g_i, t_j)) / abs(L_j(s, t_j)). This is the
+    same for a positive loss, and large if the loss is close to 0.
+
+    The gradient at the features has one vector per row, from the loss of this row. The
+    cosines compare the concatenated vectors of all rows and all members of the network.
+
+    As in [1]_, the loss is that of the training rows. Once a network has memorised
+    them, only single rows contribute to the loss. Even related tasks then compete over
+    these rows, and affinities become negative. To avoid this, use a network with
+    dropout (the default) or few epochs, and check `lookahead_by_epoch`.
 
     References
     ----------
@@ -282,12 +289,12 @@ def task_affinity(
        Identifying Task Groupings for Multi-Task Learning", NeurIPS 2021.
        :arxiv:`2109.04617`
     .. [2] O. Sener, V. Koltun, "Multi-Task Learning as Multi-Objective Optimization",
-       NeurIPS 2018, section 3.3, who look at the gradients at the shared features.
+       NeurIPS 2018, section 3.3, which uses the gradients at the shared features.
        :arxiv:`1810.04650`
 
     Examples
     --------
-    Tasks of two kinds; no row has labels of more than one task:
+    Two pairs of related tasks; no row has labels of more than one task:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -307,8 +314,8 @@ def task_affinity(
     tasks = encode_for(estimator, y).tasks
     if tasks.n_tasks < 2:
         raise ValueError(
-            "y must have at least two tasks, which could pull on the same layers; got "
-            f"{tasks.n_tasks}. Pass a column per task."
+            "y must have at least two tasks that can share layers; got "
+            f"{tasks.n_tasks}. Pass one column per task."
         )
     rows = _rows_to_look_at(X, y, max_samples, random_state)
     model, monitor = _fit_watched(estimator, X, y, rows, n_snapshots)
@@ -334,7 +341,7 @@ def symmetric(affinity: NDArray) -> NDArray:
 
 
 def cluster_order(affinity: NDArray) -> NDArray:
-    """Tasks (of a symmetric matrix) so that those of a cluster stand side by side."""
+    """An order of the tasks of a symmetric matrix that keeps clusters together."""
     known, unknown = _known_and_unknown(affinity)
     if len(known) > 1:
         tree, _ = _average_linkage(affinity[np.ix_(known, known)])
@@ -343,7 +350,7 @@ def cluster_order(affinity: NDArray) -> NDArray:
 
 
 def _cluster(affinity: NDArray, n_groups: int | None) -> NDArray:
-    """A label per task; without a number, of groups of positive mean affinity."""
+    """A label per task; by default, groups with positive mean affinity are merged."""
     known, unknown = _known_and_unknown(affinity)
     labels = np.arange(len(affinity)) + len(affinity)  # each task alone
     if len(known) > 1:
@@ -362,10 +369,10 @@ def _known_and_unknown(affinity: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _average_linkage(affinity: NDArray) -> tuple[NDArray, float]:
-    """A tree, and the greatest affinity.
+    """A linkage tree, and the greatest affinity.
 
-    Distances are this affinity minus the mean affinity of what is joined. Tasks of
-    which nothing is known, since no row has labels of both, are neutral.
+    Distances are the greatest affinity minus the mean affinity of the merged groups. If
+    no row has labels of both tasks, their affinity counts as 0.
     """
     between = np.nan_to_num(squareform(affinity, checks=False), nan=0.0)
     greatest = float(between.max())
@@ -386,7 +393,7 @@ def _rows_to_look_at(
 
 
 class _Monitor:
-    """A callback that keeps the estimator of some epochs, and some rows."""
+    """A callback that keeps the estimator at some epochs, and some rows."""
 
     def __init__(self, rows: NDArray, n_snapshots: int) -> None:
         self.rows = rows
@@ -401,7 +408,7 @@ class _Monitor:
         pass
 
     def on_fit_task_begin(self, estimator, context):
-        if context.task_name == "fit":  # the number of epochs is known by now
+        if context.task_name == "fit":  # the number of epochs is now known
             steps = np.linspace(1, context.max_subtasks, self.n_snapshots)
             self.epochs = steps.round().astype(int)
 
@@ -419,7 +426,7 @@ class _Monitor:
 def _fit_watched(
     estimator: Any, X: Any, y: Any, rows: NDArray, n_snapshots: int
 ) -> tuple[Any, _Monitor]:
-    """A fitted clone, and what was kept of some epochs."""
+    """A fitted clone, and the monitor with its state at some epochs."""
     check_joint(estimator)
     model = clone(estimator)
     network = network_in(model)
@@ -443,8 +450,8 @@ def _check_trunk_is_trained(monitor: _Monitor) -> None:
     ):
         raise ValueError(
             "estimator must train layers that its tasks share, but they are all "
-            f"frozen after epochs {list(monitor.fitted)}, which were looked at. Use "
-            "freeze='none', or more snapshots where they are trained later on."
+            f"frozen after epochs {list(monitor.fitted)}, which were measured. Use "
+            "freeze='none', or more snapshots if the layers are trained later."
         )
 
 
@@ -458,7 +465,7 @@ class _Look(NamedTuple):
 
 
 def _n_frozen_layers(fitted: Any, n_epochs: int) -> int:
-    """Layers of the trunk that were not trained in the last of so many epochs."""
+    """The number of trunk layers that were not trained in epoch `n_epochs`."""
     freeze = frozen_layers(fitted.freeze, fitted.network_)
     is_released = freeze.n_epochs is not None and n_epochs > freeze.n_epochs
     return 0 if is_released else freeze.n_layers
@@ -474,7 +481,7 @@ def _look(fitted: BaseMultiTaskNet, X: Any, y: Any, n_epochs: int) -> _Look:
         fitted._output_kind,
         learns_scale=False,
         sample_weight=None,
-        task_weight=None,  # of a mean loss, it changes nothing
+        task_weight=None,  # has no effect on the mean loss of a task
         class_weight=fitted.class_weight,
     ).data
     index = torch.arange(len(encoded.codes), device="cpu")
@@ -488,7 +495,7 @@ def _look(fitted: BaseMultiTaskNet, X: Any, y: Any, n_epochs: int) -> _Look:
 def lookahead_affinity(
     network: TrunkAndHeads, data: LabelledRows, index: Tensor, n_frozen_layers: int = 0
 ) -> NDArray:
-    """(n_tasks, n_tasks): share of the loss of j that a step for i takes away."""
+    """(n_tasks, n_tasks): relative reduction of the loss of j by a step for i."""
     before = mean_task_losses(network, [Piece(data, index)])
     affinity = np.full((len(before), len(before)), np.nan)
     parameters = _trained_parameters(network, n_frozen_layers)
@@ -498,14 +505,14 @@ def lookahead_affinity(
         gradient = _trunk_gradient(network, data, index, int(task), parameters)
         with _stepped(parameters, gradient):
             after = mean_task_losses(network, [Piece(data, index)])
-        # The density of a number may be above 1, and its log loss below 0.
+        # The density of a number may be above 1, so that its log loss is below 0.
         size = np.where(before == 0, np.nan, np.abs(before))
         affinity[task] = (before - after) / size
     return affinity
 
 
 def _trained_parameters(network: TrunkAndHeads, n_frozen_layers: int) -> list[Tensor]:
-    """Those of the trunk that are not frozen."""
+    """The parameters of the trunk that are not frozen."""
     frozen = {id(p) for p in network.trunk.frozen_parameters(n_frozen_layers)}
     return [p for p in network.trunk.parameters() if id(p) not in frozen]
 
@@ -517,7 +524,7 @@ def _trunk_gradient(
     task: int,
     parameters: Sequence[Tensor],
 ) -> list[Tensor]:
-    """That of the sum of a task's losses, whose length does not matter."""
+    """The gradient of the sum of a task's losses; its length does not matter."""
     total = [torch.zeros_like(p) for p in parameters]
     for chunk in iter_chunks(network, data.rows, len(index)):
         x, labels, _ = read_block(data, index[chunk], network.like, network.groups)
@@ -532,7 +539,7 @@ def _trunk_gradient(
 def _stepped(
     parameters: Sequence[Tensor], gradient: Sequence[Tensor]
 ) -> Iterator[None]:
-    """The parameters a short step down the gradient, and back afterwards."""
+    """Move the parameters a short step down the gradient, and restore them."""
     values = [p.detach().clone() for p in parameters]
     length, slope = _length(values), _length(gradient)
     step = STEP * length / slope if slope > 0 else 0.0
@@ -555,11 +562,11 @@ def feature_cosines(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Cosines of the tasks' gradients at the features, all (n_tasks, n_tasks).
 
-    On all rows, and on those with labels of both tasks, whose number is the third.
+    On all rows, on the rows with labels of both tasks, and the number of the latter.
     """
     n_tasks = data.codes.shape[1]
     products = torch.zeros(n_tasks, n_tasks, dtype=torch.float64, device="cpu")
-    squares = torch.zeros_like(products)  # [i, j]: of i on the rows with a label of j
+    squares = torch.zeros_like(products)  # [i, j]: task i on rows with a label of j
     counts = torch.zeros_like(products)
     n_rows = max(1, CHUNK_ELEMENTS // (n_tasks * network.n_features_out))
     for rows in index.split(n_rows):
@@ -579,7 +586,7 @@ def feature_cosines(
 def _feature_gradients(
     network: TrunkAndHeads, x: Tensor | SparseRows | Positions, labels: Labels
 ) -> Tensor:
-    """(n_tasks, batch, n_members * width): gradients of each task's losses."""
+    """(n_tasks, batch, n_members * width): gradients of the losses of each task."""
     with torch.no_grad():
         features = network.encode(x)
     features = cast(Tensor, features).requires_grad_()
@@ -600,6 +607,6 @@ def _warn_unlabelled(
             remedy = "Drop these columns, or add labels."
         warn(
             f"{len(unlabelled)} of {n_tasks} tasks have no label of positive weight in "
-            f"the {n_rows} rows looked at: {shorten(unlabelled)}. What concerns them "
-            f"is NaN. {remedy}"
+            f"the {n_rows} measured rows: {shorten(unlabelled)}. Their affinities are "
+            f"NaN. {remedy}"
         )

@@ -1,4 +1,4 @@
-"""TaskAffinityDisplay: which tasks pull the shared layers the same way."""
+"""TaskAffinityDisplay plots which tasks pull the shared layers the same way."""
 
 from typing import Any, Self
 
@@ -21,17 +21,17 @@ _TITLES = {
 
 
 class TaskAffinityDisplay(ResultDisplay):
-    """Affinities of all pairs of tasks as a heat map, similar tasks side by side.
+    """Heat map of the affinities of all pairs of tasks, with similar tasks together.
 
-    Blue is where tasks pull the same way, or where a step for the task of the row
-    lowers the loss of the task of the column; red is the opposite. What is undefined,
-    and a task beside itself, is grey. Tasks are in the order of the leaves of a
-    hierarchical clustering.
+    Blue means that the tasks pull the same way, or that a step for the task of the row
+    reduces the loss of the task of the column; red means the opposite. Undefined values
+    and the diagonal are grey. A hierarchical clustering determines the order of the
+    tasks.
 
     Parameters
     ----------
     result : TaskAffinity
-        What `task_affinity` found.
+        The result of `task_affinity`.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class TaskAffinityDisplay(ResultDisplay):
 
     See Also
     --------
-    task_affinity : The numbers.
+    task_affinity : The function that computes the result.
 
     Examples
     --------
-    Fit and draw in one call:
+    Fit and plot in one call:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -65,14 +65,14 @@ class TaskAffinityDisplay(ResultDisplay):
     _kind = "lookahead"
 
     def plot(self, ax: Any = None, *, kind: str = "lookahead") -> Self:
-        """Draw one of the measures.
+        """Plot one of the measures.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
         kind : {"lookahead", "cosine", "colabelled_cosine"}, default="lookahead"
-            Which attribute of the result to draw.
+            The measure to plot, an attribute of the result.
 
         Returns
         -------
@@ -80,7 +80,9 @@ class TaskAffinityDisplay(ResultDisplay):
             The display itself.
         """
         if kind not in _TITLES:
-            raise ValueError(f"kind must be one of {list(_TITLES)}; got {kind!r}.")
+            raise ValueError(
+                f"kind must be one of {list(_TITLES)}; got {kind!r}. Pass one of these."
+            )
         self._kind = kind
         return super().plot(ax)
 
@@ -88,7 +90,7 @@ class TaskAffinityDisplay(ResultDisplay):
         names = drawn_names(self.result.task_names)
         side = 3 + 0.3 * min(len(names), _MOST_NAMES)
         if len(names) <= _MOST_NAMES:
-            side += 0.08 * max(map(len, names))  # inches of a letter
+            side += 0.08 * max(map(len, names))  # 0.08 inches per letter
         return side + 1, side
 
     def _draw(self, ax: Any) -> None:
@@ -101,7 +103,7 @@ class TaskAffinityDisplay(ResultDisplay):
         ax.set_facecolor("0.8")
         image = ax.imshow(shown, cmap="RdBu", vmin=-limit, vmax=limit)
         is_lookahead = self._kind == "lookahead"
-        meaning = "share of the loss taken away" if is_lookahead else "cosine"
+        meaning = "relative reduction of the loss" if is_lookahead else "cosine"
         ax.figure.colorbar(image, ax=ax, label=meaning)
         ax.set(
             title=_TITLES[self._kind],

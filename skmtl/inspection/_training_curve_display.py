@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: loss and validation score of each epoch."""
+"""TrainingCurveDisplay plots the loss and validation loss of each epoch."""
 
 from typing import Any
 
@@ -9,39 +9,40 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl.inspection._comparison import mean_or_nan, parameter_prefix
 from skmtl.inspection._result_display import drawn_names
 
-_MOST_NAMES = 10  # of tasks in the legend
+_MOST_NAMES = 10  # task names in the legend
 
 
 class TrainingCurveDisplay:
-    """Loss and, with early stopping, validation loss of each epoch.
+    """Plot of the training loss and, with early stopping, the validation loss.
 
-    The two are on axes of their own: the training loss is the sum over the tasks with
-    the L2 term and under dropout, the validation loss a mean over the tasks without
-    either.
+    The two losses have separate axes, because they are not comparable. The training
+    loss is the sum over the tasks, with the L2 term and with dropout. The validation
+    loss is the mean over the tasks, without either.
 
     Parameters
     ----------
     loss_curve : list of float
         The training loss of each epoch.
     task_validation_scores : ndarray of shape (n_epochs, n_tasks) or None
-        Minus the mean loss of the held-out labels of each task.
+        The negative mean loss on the held-out labels of each task.
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        One, or two with a validation score, after `plot`.
+        One axes, or two with a validation loss, after `plot`.
     figure_ : matplotlib Figure
         The figure, after `plot`.
 
     See Also
     --------
-    skmtl.MultiTaskNetClassifier : Its `loss_curve_` and `task_validation_scores_`.
+    skmtl.MultiTaskNetClassifier : An estimator with `loss_curve_` and
+        `task_validation_scores_`.
 
     Examples
     --------
-    The curves of a fitted network:
+    Plot the curves of a fitted network:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -64,21 +65,21 @@ class TrainingCurveDisplay:
     def from_estimator(
         cls, estimator: Any, *, per_task: bool = False, axes: Any = None
     ) -> "TrainingCurveDisplay":
-        """Draw the curves of a fitted network.
+        """Plot the curves of a fitted network.
 
         Parameters
         ----------
-        estimator : an estimator of skmtl, or a Pipeline around one
+        estimator : skmtl estimator, or a Pipeline around one
             The fitted network.
         per_task : bool, default=False
-            Whether to draw the validation loss of each task too.
+            Whether to also plot the validation loss of each task.
         axes : matplotlib Axes or sequence of two, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
 
         Returns
         -------
         display : TrainingCurveDisplay
-            The display, drawn.
+            The plotted display.
         """
         prefix = parameter_prefix(estimator).removesuffix("__")
         network = estimator.get_params()[prefix] if prefix else estimator
@@ -91,14 +92,14 @@ class TrainingCurveDisplay:
     def plot(
         self, *, per_task: bool = False, axes: Any = None
     ) -> "TrainingCurveDisplay":
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         per_task : bool, default=False
-            Whether to draw the validation loss of each task too.
+            Whether to also plot the validation loss of each task.
         axes : matplotlib Axes or sequence of two, default=None
-            Where to draw; by default a new figure.
+            Axes to draw on; by default those of a new figure.
 
         Returns
         -------
@@ -111,9 +112,9 @@ class TrainingCurveDisplay:
         validates = self.task_validation_scores is not None
         if per_task and not validates:
             raise ValueError(
-                "per_task=True draws the validation loss of each task, but the network "
-                "was fitted with early_stopping=False, which holds nothing out. Fit "
-                "with early_stopping=True."
+                "per_task=True needs the validation loss of each task, but the network "
+                "was fitted with early_stopping=False and has none. Fit it with "
+                "early_stopping=True."
             )
         n_axes = 1 + validates
         if axes is None:
@@ -122,12 +123,12 @@ class TrainingCurveDisplay:
         axes = np.atleast_1d(axes)
         if len(axes) != n_axes:
             raise ValueError(
-                f"axes must be {n_axes}, one for the training loss and one for a "
-                f"validation loss if there is any; got {len(axes)}."
+                f"axes must be {n_axes} axes, one for the training loss and one for "
+                f"the validation loss if there is one; got {len(axes)}. Pass as many."
             )
         epochs = np.arange(1, len(self.loss_curve) + 1)
         axes[0].plot(epochs, self.loss_curve, color="#0072B2")
-        axes[0].set(xlabel="epoch", ylabel="training loss, sum of the tasks")
+        axes[0].set(xlabel="epoch", ylabel="training loss (sum over tasks)")
         if validates:
             self._plot_validation(axes[1], epochs, per_task)
         self.axes_, self.figure_ = axes, axes[0].figure
@@ -135,7 +136,7 @@ class TrainingCurveDisplay:
 
     def _plot_validation(self, ax: Any, epochs: Any, per_task: bool) -> None:
         losses = -self.task_validation_scores
-        epochs = epochs[len(epochs) - len(losses) :]  # those of the last fit
+        epochs = epochs[len(epochs) - len(losses) :]  # epochs of the last fit
         is_scored = ~np.isnan(losses).all(axis=0)
         names = self.task_names[is_scored]
         losses = losses[:, is_scored]
@@ -149,7 +150,7 @@ class TrainingCurveDisplay:
                 line.set_label(name)
         mean = mean_or_nan(losses, axis=1)
         lines += ax.plot(
-            epochs, mean, color="black", linewidth=2, label="mean of the tasks"
+            epochs, mean, color="black", linewidth=2, label="mean over tasks"
         )
         if losses.size:
             best = int(mean.argmin())
@@ -169,9 +170,9 @@ class TrainingCurveDisplay:
 
 
 def _legend_beside(ax: Any, lines: list[Any]) -> None:
-    """A legend to the right of the axes."""
+    """Add a legend to the right of the axes."""
     numbers = [str(i) for i in range(len(lines))]
     legend = ax.legend(lines, numbers, loc="upper left", bbox_to_anchor=(1, 1))
-    # Only now, since labels that begin with "_" are left out of a legend.
+    # Set the texts only now, because a legend leaves out labels that begin with "_".
     for text, line in zip(legend.get_texts(), lines, strict=True):
         text.set_text(line.get_label())

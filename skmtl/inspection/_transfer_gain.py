@@ -1,4 +1,4 @@
-"""transfer_gain: whether tasks gain from being learned together."""
+"""transfer_gain measures whether tasks gain from being learned together."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,36 +30,37 @@ VERDICTS = ("helps", "hurts", "cannot tell")
 
 @dataclass(frozen=True, repr=False)
 class TransferGain:
-    """What `transfer_gain` finds.
+    """The result of `transfer_gain`.
 
     Attributes
     ----------
     table : DataFrame or dict of ndarray
-        A row per task: `n_labelled`, the mean scores `joint` and `separate`, their
-        difference `gain`, its confidence interval from `ci_low` to `ci_high`, the
-        `p_value` of no difference (NaN where fewer than three splits have a score, or
-        all have the same gain), `n_scored` (splits in which the metric was defined)
-        and the `verdict`: "helps", "hurts" or "cannot tell".
+        A table with one row per task: `n_labelled`, the mean scores `joint` and
+        `separate`, their difference `gain`, its confidence interval from `ci_low` to
+        `ci_high`, the `p_value` for no difference, `n_scored` (the number of splits in
+        which the metric was defined) and the `verdict` "helps", "hurts" or "cannot
+        tell". The interval and the p-value are NaN if fewer than three splits have a
+        score, or if all splits have the same gain.
     task_names : ndarray of shape (n_tasks,)
         The names of the tasks.
     joint_scores, separate_scores : ndarray of shape (n_splits, n_tasks)
-        The scores on the test rows of each split, NaN where undefined.
+        The scores on the test rows of each split, NaN if undefined.
     mean_gain : tuple of float
-        The gain of the mean over the tasks, and its interval: (gain, low, high). The
-        mean is over the splits, of the mean over the tasks that could be scored there.
+        The gain in the mean over the tasks and its confidence interval, as a tuple
+        (gain, low, high). In each split, the mean is over the tasks with a score.
     scoring : str
-        The metric, or the metrics of classes and of numbers.
+        The metric, or the metrics for classes and for numbers.
     confidence : float
-        Of the intervals of the gains.
+        The confidence level of the intervals.
 
     See Also
     --------
-    transfer_gain : It makes the comparison.
-    TransferGainDisplay : Draws it.
+    transfer_gain : The function that makes the comparison.
+    TransferGainDisplay : Plot the result.
 
     Examples
     --------
-    Its methods name the tasks:
+    List the tasks with a given verdict:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -81,20 +82,23 @@ class TransferGain:
     confidence: float
 
     def tasks_with(self, verdict: str) -> list[str]:
-        """Names of the tasks of which this is said.
+        """List the tasks with a verdict.
 
         Parameters
         ----------
         verdict : {"helps", "hurts", "cannot tell"}
-            What is said.
+            The verdict on joint training.
 
         Returns
         -------
         names : list of str
-            The tasks, in their order.
+            The names of the tasks, in the order of the tasks.
         """
         if verdict not in VERDICTS:
-            raise ValueError(f"verdict must be one of {VERDICTS}; got {verdict!r}.")
+            raise ValueError(
+                f"verdict must be one of {VERDICTS}; got {verdict!r}. Pass one of "
+                "these."
+            )
         return self.task_names[np.asarray(self.table["verdict"]) == verdict].tolist()
 
     def __repr__(self) -> str:
@@ -104,8 +108,8 @@ class TransferGain:
         level = f"{100 * self.confidence:.0f} %"
         return "\n".join(
             [
-                f"{self.scoring} of one joint network and of separate ones, {n_splits} "
-                f"splits, {n_tasks} tasks",
+                f"{self.scoring} of one joint network and of separate networks, "
+                f"{n_splits} splits, {n_tasks} tasks",
                 as_text(self.table),
                 f"mean gain {gain:.4f}, {level} interval from {low:.4f} to {high:.4f}",
                 f"Joint training: {', '.join(counts)}",
@@ -126,77 +130,81 @@ def transfer_gain(
 ) -> TransferGain:
     """Compare one joint network with a separate network for each task.
 
-    Both have the same sizes, epochs, splits and seeds; they differ in `sharing` alone.
-    What is "auto", such as `dropout`, is chosen for each network by what it is trained
-    on, as it would be for that network alone; give numbers to compare equal ones.
-    The answer is a gain per task with its uncertainty, and a verdict, which is "cannot
-    tell" where the interval of the gain contains 0, or where there is none.
+    The networks have the same sizes, epochs, splits and seeds, and differ only in
+    `sharing`. Parameters set to "auto", such as `dropout`, are chosen for each network
+    from its own training data; set them to numbers to compare equal networks.
+
+    The result has a gain for each task with its uncertainty, and a verdict. The verdict
+    is "cannot tell" if the interval of the gain contains 0, or if there is no interval.
 
     Parameters
     ----------
-    estimator : an estimator of skmtl, or a Pipeline around one
-        The joint network. It is cloned for each fit; its `random_state` is set.
+    estimator : skmtl estimator, or a Pipeline around one
+        The joint network. Each fit uses a clone with its own `random_state`.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     cv : int, splitter or iterable, default=5
-        A number of folds for `MultiTaskStratifiedKFold`, which are new in each
-        repetition; a splitter, asked in each repetition; or pairs of training and test
-        rows, their numbers or masks. Of a splitter of groups pass what its `split`
-        gives.
+        How to make the splits:
+
+        - An integer: the number of folds of a `MultiTaskStratifiedKFold`, with new
+          folds in each repetition.
+        - A splitter, whose `split` is called in each repetition. For a splitter with
+          groups, pass the result of `split` instead.
+        - Pairs of training and test rows, as indices or masks.
     scoring : str, callable or dict, default=None
-        What `multitask_scorer` takes, or what it made. None is "roc_auc_ovr" for tasks
-        of classes (the ROC AUC, with more than two classes that of each against the
-        rest) and "r2" for tasks of numbers; for a `MultiTaskNet` with both,
-        `{"class": "roc_auc_ovr", "number": "r2"}`.
+        A metric that `multitask_scorer` accepts, or a scorer that it returned. None
+        means "roc_auc_ovr" for classification tasks (the ROC AUC; for more than two
+        classes, each class against the rest) and "r2" for numeric tasks. For a
+        `MultiTaskNet` with both, it is `{"class": "roc_auc_ovr", "number": "r2"}`.
     n_repeats : int, default=3
-        Number of repetitions, each with another seed.
+        Number of repetitions, each with a different seed.
     n_jobs : int, default=None
-        Number of fits that run side by side.
+        Number of fits to run in parallel.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of the networks.
+        Seed for the folds and the networks.
 
     Returns
     -------
     result : TransferGain
-        It prints as a table with the verdicts.
+        The result, which prints as a table with the verdicts.
 
     Raises
     ------
     ValueError
-        If there is no estimator of skmtl in `estimator`, if it is a search, if its
-        tasks share nothing, if `y` has one task, or if a task of numbers has no value
-        in the training rows of a split.
+        If `estimator` contains no skmtl estimator or is a search, if its tasks share
+        nothing, if `y` has only one task, or if a numeric task has no observed value in
+        the training rows of a split.
 
     Warns
     -----
     UndefinedMetricWarning
-        If the metric is undefined for a task in some splits (`n_scored`).
+        If the metric is undefined for a task in some splits (see `n_scored`).
 
     See Also
     --------
-    TransferGainDisplay : Draws the result.
-    skmtl.sharing.NoSharing : The separate networks.
+    TransferGainDisplay : Plot the result.
+    skmtl.sharing.NoSharing : The setting of the separate networks.
 
     Notes
     -----
-    The interval and the p-value are those of the corrected resampled t-test [1]_
-    (equation for the corrected t) for repeated cross-validation [2]_: the variance of
-    the mean over n splits is (1 / n + n_test / n_train) times that of a split, because
-    training sets overlap. Each task is tested by itself: of many tasks without any
-    difference, one in forty is said to gain and one in forty to lose.
+    The interval and the p-value come from the corrected resampled t-test [1]_ (equation
+    for the corrected t) for repeated cross-validation [2]_. The variance of the mean
+    over n splits is (1 / n + n_test / n_train) times that of a split, because training
+    sets overlap. Each task is tested on its own. Of many tasks without any difference,
+    one in forty will appear to gain and one in forty to lose.
 
-    The R2 of numbers has no lower bound, so that a network that does badly on one task
-    can decide the mean gain over all tasks. With both classes and numbers, that mean is
-    over gains in both metrics.
+    R2 has no lower bound, so a network that performs badly on one numeric task can
+    determine the mean gain over all tasks. If there are both classes and numbers, the
+    mean is over gains in both metrics.
 
-    There is no interval (NaN) where fewer than three splits have a score of the task,
-    or where its gain is the same in all of them: scores of a few test labels take few
-    values, and that chance brought the same one each time is no certainty.
+    There is no interval (NaN) if fewer than three splits have a score of the task, or
+    if its gain is the same in all of them. Scores on few test labels take few values,
+    so equal gains may be due to chance.
 
-    With `early_stopping=True` each separate network, as the joint one, keeps the epoch
-    that did best on its own held-out labels.
+    With `early_stopping=True`, each separate network keeps the epoch that was best on
+    its own held-out labels, like the joint network.
 
     References
     ----------
@@ -208,7 +216,7 @@ def transfer_gain(
 
     Examples
     --------
-    Four tasks ask nearly the same of few rows:
+    Four closely related tasks with few rows:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -244,8 +252,8 @@ def gain_on_splits(
     tasks, codes, _ = encoded
     if tasks.n_tasks < 2:
         raise ValueError(
-            "y must have at least two tasks, which could gain from one another; got "
-            f"{tasks.n_tasks}. Pass a column per task."
+            "y must have at least two tasks that can gain from each other; got "
+            f"{tasks.n_tasks}. Pass one column per task."
         )
     scores = paired_scores(estimator, X, y, tasks, splits, scorer, n_jobs)
     gain = corrected_gain(scores.joint - scores.separate, scores.test_ratio)

@@ -1,4 +1,4 @@
-"""TransferGainDisplay: the gain of each task with its interval."""
+"""TransferGainDisplay plots the gain of each task with its interval."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ import numpy as np
 from skmtl.inspection._result_display import ResultDisplay, drawn_names
 from skmtl.inspection._transfer_gain import VERDICTS, TransferGain, transfer_gain
 
-_MOST_NAMES = 40  # of tasks at the axis
-# Of Okabe and Ito's palette, which the colour-blind can tell apart; shapes say it too.
+_MOST_NAMES = 40  # task names on the axis
+# From the palette of Okabe and Ito, which colour-blind readers can tell apart. The
+# shapes of the markers differ as well.
 _STYLES = {
     "helps": {"color": "#0072B2", "marker": "^"},
     "hurts": {"color": "#D55E00", "marker": "v"},
@@ -17,14 +18,14 @@ _STYLES = {
 
 
 class TransferGainDisplay(ResultDisplay):
-    """The gain of each task from joint training, with its confidence interval.
+    """Plot of the gain of each task from joint training, with confidence intervals.
 
-    Tasks are sorted by their gain, the greatest on top.
+    Tasks are sorted by their gain, with the largest at the top.
 
     Parameters
     ----------
     result : TransferGain
-        What `transfer_gain` found.
+        The result of `transfer_gain`.
 
     Attributes
     ----------
@@ -35,11 +36,11 @@ class TransferGainDisplay(ResultDisplay):
 
     See Also
     --------
-    transfer_gain : The numbers.
+    transfer_gain : The function that computes the result.
 
     Examples
     --------
-    Compare and draw in one call:
+    Compare and plot in one call:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -50,7 +51,7 @@ class TransferGainDisplay(ResultDisplay):
     ...     X, X > 0, cv=2, n_repeats=1, random_state=0,
     ... )
     >>> display.ax_.get_xlabel()
-    'gain in roc_auc_ovr of joint training'
+    'gain in roc_auc_ovr from joint training'
     """
 
     _inspect = staticmethod(transfer_gain)
@@ -72,12 +73,12 @@ class TransferGainDisplay(ResultDisplay):
             if len(rows):
                 tasks = order[rows]
                 errors = [gain[tasks] - low[tasks], high[tasks] - gain[tasks]]
-                errors = [side.tolist() for side in errors]  # older Matplotlib warns
+                errors = [side.tolist() for side in errors]  # old matplotlib warns
                 label = f"{said} ({len(rows)})"
                 style = {"linestyle": "none", "capsize": 2} | _STYLES[said]
                 ax.errorbar(gain[tasks], rows, xerr=errors, label=label, **style)
         ax.axvline(0.0, color="black", linewidth=0.8)
-        ax.set(xlabel=f"gain in {result.scoring} of joint training", ylabel="task")
+        ax.set(xlabel=f"gain in {result.scoring} from joint training", ylabel="task")
         if n_tasks <= _MOST_NAMES:
             ax.set_yticks(range(n_tasks), drawn_names(result.task_names[order]))
         else:

@@ -1,9 +1,9 @@
-"""scikit-learn's metrics and scorers, task by task on the labels that are there.
+"""scikit-learn's metrics and scorers for each task, computed on its observed labels.
 
-Stock metrics refuse missing labels in `y_true` and, most of them, more than one
-multi-class task. `multitask_score` hands each task's observed rows to the stock metric
-and averages what comes back; `multitask_scorer` does the same for an estimator. Tasks
-may be classes, numbers, or both side by side with a metric for each.
+scikit-learn's metrics do not accept missing labels in `y_true`, and most of them accept
+only one multi-class task. `multitask_score` passes the observed rows of each task to
+the metric and averages the results; `multitask_scorer` does the same for an estimator.
+Tasks can have classes or numbers; if there are both, pass a metric for each type.
 """
 
 from skmtl.metrics._calibration_error import expected_calibration_error

@@ -1,4 +1,4 @@
-"""The scores of several tasks as one number."""
+"""Average the scores of several tasks."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,9 +13,12 @@ from skmtl.metrics._task import Task
 
 
 def check_average(average: Any, metrics: Metrics, *allowed: Any) -> None:
-    """Refuse other names, and to pool numbers."""
+    """Raise for unknown names, and for pooling numbers."""
     if average not in allowed:
-        raise ValueError(f"average must be one of {list(allowed)}; got {average!r}.")
+        raise ValueError(
+            f"average must be one of {list(allowed)}; got {average!r}. Pass one of "
+            "these values."
+        )
     if average == "micro" and metrics.takes_numbers:
         raise _cannot_pool_numbers(metrics.name)
 
@@ -32,7 +35,7 @@ def average_scores(scores: NDArray, tasks: list[Task], average: str) -> float:
 
 
 def score_pooled(metrics: Metrics, tasks: list[Task]) -> float:
-    """The metric of all tasks as one, with the classes 0 and 1."""
+    """The metric of all tasks pooled into one, with the classes 0 and 1."""
     if any(task.type == "number" for task in tasks):
         raise _cannot_pool_numbers(metrics.name)
     metric = metrics.by_type["class"]
@@ -46,8 +49,8 @@ def score_pooled(metrics: Metrics, tasks: list[Task]) -> float:
 
 def _cannot_pool_numbers(name: str) -> ValueError:
     return ValueError(
-        "average='micro' pools the labels of all tasks, which must be binary, but "
-        f"{name} is computed from numbers, whose units may differ. Use "
+        "average='micro' pools the labels of all tasks, so all tasks must be binary, "
+        f"but {name} is computed from numbers, whose units may differ. Use "
         "average='macro' or 'weighted'."
     )
 
@@ -56,9 +59,9 @@ def _pool(metric: Metric, tasks: list[Task]) -> Task:
     others = [task.name for task in tasks if len(task.classes) != 2]
     if others:
         raise ValueError(
-            f"average='micro' pools tasks of two classes, but {shorten(others)} have "
-            "more or one. Use average='macro' or 'weighted', or pass `classes` where a "
-            "class was not observed."
+            "average='micro' pools the labels of all tasks, so each must have two "
+            f"classes, but {shorten(others)} have another number. Use average='macro' "
+            "or 'weighted'. If a class has no observed label, pass `classes`."
         )
 
     def is_positive(task: Task, labels: NDArray) -> NDArray:

@@ -1,4 +1,4 @@
-"""The metric for each type of task, and of which type the tasks of y_true are."""
+"""The metric for each type of task, and the types of the tasks of y_true."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from skmtl.metrics._metric import Metric, TaskType, resolve_metric, score_task
 from skmtl.metrics._task import Task
 
 _TYPES: tuple[TaskType, ...] = ("class", "number")
-_SWAPPED = "Are y_true and y_pred swapped? y_true comes first."
+_SWAPPED = "Are y_true and y_pred swapped? The first argument is y_true."
 _UNDEFINED = {
     "class": (
-        "no observed label, here or in fit, or labels of one class",
-        "Pass `classes` where a class may be missing.",
+        "no observed label, here or in fit, or labels of one class only",
+        "Pass `classes` if y_true lacks a class of a task.",
     ),
     "number": (
-        "no observed value, or a single one if it needs two",
+        "no observed value, or only one if the metric needs two",
         "Pass more rows to score these tasks.",
     ),
 }
@@ -43,17 +43,17 @@ _UNDEFINED = {
 class Metrics:
     """The metric for each type of task."""
 
-    by_type: dict[TaskType, Metric]  # a function of others may be for both
-    is_mapping: bool  # whether the user gave a metric for each type
+    by_type: dict[TaskType, Metric]  # a function from elsewhere may be for both
+    is_mapping: bool  # whether the user passed a metric for each type
 
     @property
     def name(self) -> str:
-        """For messages and tables."""
+        """The name for messages and tables."""
         return " and ".join({metric.name: None for metric in self.by_type.values()})
 
     @property
     def takes_numbers(self) -> bool:
-        """Whether it is certain, before y is known, that numbers have a part in it."""
+        """Whether it certainly scores numbers, even before y is known."""
         return "number" in self.by_type and (self.is_mapping or len(self.by_type) == 1)
 
     def of(self, task: Task) -> Metric:
@@ -64,7 +64,7 @@ class Metrics:
 def resolve_metrics(
     metric: str | Callable | Mapping[str, Any], kwargs: dict[str, Any]
 ) -> Metrics:
-    """The metric for each type of task, of one metric or of a mapping."""
+    """The metric for each type of task, from one metric or from a mapping."""
     if not isinstance(metric, Mapping):
         resolved = resolve_metric(metric, kwargs)
         types = _TYPES if resolved.task_type is None else (resolved.task_type,)
@@ -72,14 +72,14 @@ def resolve_metrics(
     if not metric or not set(metric) <= set(_TYPES):
         raise ValueError(
             "The keys of metric must be 'class' and 'number', or one of them; got "
-            f"{list(metric)}. Write for instance {{'class': 'roc_auc_ovr', 'number': "
+            f"{list(metric)}. Write for example {{'class': 'roc_auc_ovr', 'number': "
             "'r2'}."
         )
     if kwargs:
         raise ValueError(
-            "Arguments must belong to one metric, but metric is a mapping and there "
-            f"are {shorten(kwargs)}. Put them into the mapping, for instance "
-            "functools.partial(mean_pinball_loss, alpha=0.9)."
+            "Keyword arguments must belong to a single metric, but metric is a "
+            f"mapping; got {shorten(kwargs)}. Put them into the mapping, for example "
+            "with functools.partial(mean_pinball_loss, alpha=0.9)."
         )
     by_type = {t: resolve_metric(metric[t], {}) for t in _TYPES if t in metric}
     for key, resolved in by_type.items():
@@ -87,7 +87,7 @@ def resolve_metrics(
             raise ValueError(
                 f"metric[{key!r}] must be a metric for tasks of type {key!r}; got "
                 f"{resolved.name!r}, which is for {resolved.task_type!r}. Use for "
-                "instance {'class': 'roc_auc_ovr', 'number': 'r2'}."
+                "example {'class': 'roc_auc_ovr', 'number': 'r2'}."
             )
     return Metrics(by_type, is_mapping=True)
 
@@ -97,7 +97,7 @@ def score_each(metrics: Metrics, tasks: list[Task]) -> NDArray:
 
 
 def warn_undefined(metrics: Metrics, tasks: list[Task], scores: NDArray) -> None:
-    """Name the tasks whose score is NaN."""
+    """Warn about the tasks whose score is NaN."""
     for task_type, metric in metrics.by_type.items():
         own = [task.type == task_type for task in tasks]
         undefined = np.isnan(scores) & own
@@ -106,8 +106,8 @@ def warn_undefined(metrics: Metrics, tasks: list[Task], scores: NDArray) -> None
             reason, advice = _UNDEFINED[task_type]
             warn(
                 f"{metric.name} is undefined for {len(names)} of {sum(own)} tasks "
-                f"({reason}): {shorten(names)}. They are NaN, and left out of "
-                f"averages. {advice}",
+                f"({reason}): {shorten(names)}. Their score is NaN, and averages "
+                f"leave them out. {advice}",
                 UndefinedMetricWarning,
             )
 
@@ -116,7 +116,7 @@ def warn_undefined(metrics: Metrics, tasks: list[Task], scores: NDArray) -> None
 
 
 def types_of_fitted(tasks: Tasks, y: Any) -> TaskTypes:
-    """What the tasks of y are to the estimator that learned them."""
+    """The types of the tasks of y, as the fitted estimator knows them."""
     if tasks.are_numbers.all() or not tasks.are_numbers.any():
         return "number" if tasks.are_numbers.all() else "class"
     columns, names, _ = read_columns(y)
@@ -127,17 +127,16 @@ def types_of_fitted(tasks: Tasks, y: Any) -> TaskTypes:
 
 
 def types_by_name(task_types: Any, y: Any, names: Iterable | None) -> TaskTypes | None:
-    """The types of a mapping, by the names that y itself has.
+    """The types of a mapping, keyed by the task names of y.
 
-    `names` are those by which the mapping has them, if others.
+    `names` are the names in the mapping, if they differ from those of y.
     """
     if task_types is None:
         return None
     if not isinstance(task_types, Mapping):
         raise ValueError(
-            "task_types must be a mapping from the name of each task to 'class' or "
-            f"'number'; got {task_types!r}. Pass for instance task_types_ of a "
-            "MultiTaskNet."
+            "task_types must map the name of each task to 'class' or 'number'; got "
+            f"{task_types!r}. Pass for example task_types_ of a MultiTaskNet."
         )
     if names is None:
         return task_types
@@ -150,17 +149,17 @@ def types_by_name(task_types: Any, y: Any, names: Iterable | None) -> TaskTypes 
 def check_n_tasks(n_tasks: int, fitted: Tasks) -> None:
     if n_tasks != fitted.n_tasks:
         raise ValueError(
-            f"y must have the tasks of fit, {fitted.n_tasks}; got {n_tasks}. Pass a "
-            "column for each of them."
+            f"y must have the {fitted.n_tasks} tasks of fit; got {n_tasks}. Pass one "
+            "column for each task."
         )
 
 
 def encode_for(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> Encoded:
-    """Read y_true, with classes and numbers as the metric and `types` have it."""
+    """Read y_true as the metric and `types` require, as classes or numbers."""
     if _are_tables(y_true):
         raise ValueError(
-            "y_true must be a table of labels or numbers, a column per task; got an "
-            f"array per task, as predict_proba gives. {_SWAPPED}"
+            "y_true must be a table of labels or numbers with one column per task; got "
+            f"one array per task, like the output of predict_proba. {_SWAPPED}"
         )
     types = _types_to_read(metrics, y_true, types)
     try:
@@ -181,15 +180,15 @@ def _are_tables(y_true: Any) -> bool:
 
 
 def refuse_swapped(y_true: Any, y_pred: Any) -> None:
-    """Refuse what looks like probabilities as y_true and labels as y_pred."""
+    """Raise if y_true looks like probabilities and y_pred like labels."""
     columns = read_columns(y_true)[0]
     predicted = [plain_numbers(column) for column in read_columns(y_pred)[0]]
     are_zero_one = all(p is not None and np.isin(p, (0, 1)).all() for p in predicted)
     if are_zero_one and _are_probabilities(columns):
         raise ValueError(
-            "y_true must be labels or measured numbers, but its values are between 0 "
-            "and 1, as probabilities are, and those of y_pred are 0 or 1, as labels "
-            f"are. {_SWAPPED} If they are in order, pass task_types."
+            "y_true must be labels or measured numbers, but its values lie between 0 "
+            "and 1 like probabilities, and those of y_pred are 0 or 1 like labels. "
+            f"{_SWAPPED} If the order is right, pass task_types."
         )
 
 
@@ -216,7 +215,7 @@ def _types_to_read(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> Ta
 
 
 def _columns_of_other_type(y_true: Any, types: TaskTypes) -> dict[str, Column]:
-    """The columns, by name, that cannot be of the one type that is wanted."""
+    """The columns, by name, that cannot have the required type."""
     if types not in _TYPES:
         return {}
     columns, names, _ = read_columns(y_true)
@@ -234,22 +233,22 @@ def _columns_of_other_type(y_true: Any, types: TaskTypes) -> dict[str, Column]:
 def _wrong_type(metric: str, is_number: bool, others: dict[str, Column]) -> str:
     if is_number:
         message = (
-            f"{metric} is a metric of numbers, but y_true has other values in tasks "
-            f"{shorten(others)}. Use a metric of classes, such as 'accuracy', or "
-            "convert the columns with astype(float)."
+            f"{metric} is a regression metric, but y_true has values that are not "
+            f"numbers in tasks {shorten(others)}. Use a classification metric, such as "
+            "'accuracy', or convert the columns with astype(float)."
         )
     else:
-        advice = "Use a metric of numbers, such as 'r2'."
+        advice = "Use a regression metric, such as 'r2'."
         if _are_probabilities(others.values()):
             advice = (
-                f"All are between 0 and 1, as probabilities are. {_SWAPPED} If they "
-                "are in order, use a metric of numbers, such as 'r2'."
+                f"They all lie between 0 and 1 like probabilities. {_SWAPPED} If the "
+                "order is right, use a regression metric, such as 'r2'."
             )
         message = (
-            f"{metric} is a metric of classes, but y_true has numbers with decimals in "
-            f"tasks {shorten(others)}. {advice}"
+            f"{metric} is a classification metric, but y_true has numbers with "
+            f"decimals in tasks {shorten(others)}. {advice}"
         )
     return (
-        f"{message} If only some tasks are numbers, pass a mapping such as "
+        f"{message} If only some tasks are numeric, pass a mapping such as "
         "metric={'class': 'roc_auc_ovr', 'number': 'r2'}."
     )

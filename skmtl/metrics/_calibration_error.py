@@ -1,4 +1,4 @@
-"""expected_calibration_error: how far probabilities are from observed shares."""
+"""expected_calibration_error compares probabilities with observed frequencies."""
 
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -14,12 +14,12 @@ from skmtl._targets import read_columns
 
 
 class ReliabilityBins(NamedTuple):
-    """Probabilities in bins, beside the shares of what they are probabilities of."""
+    """Binned probabilities and the observed frequencies in each bin."""
 
     edges: NDArray  # (n_bins + 1,)
     weight: NDArray  # (n_bins,): sum of the weights
-    predicted: NDArray  # (n_bins,): mean probability, NaN of empty bins
-    observed: NDArray  # (n_bins,): share of hits, NaN of empty bins
+    predicted: NDArray  # (n_bins,): mean probability, NaN for empty bins
+    observed: NDArray  # (n_bins,): fraction of hits, NaN for empty bins
 
     @property
     def error(self) -> float:
@@ -51,26 +51,28 @@ def expected_calibration_error(
 ) -> float:
     """Compute the expected calibration error of one task.
 
-    Among the rows with probabilities around 0.3, 30 % should be positive. The
-    probabilities are put into bins, and the error is the mean over the bins, weighted
-    by their numbers of rows, of the distance between mean probability and share of
-    positives. 0 is best, and 1 worst.
+    Of the rows with probabilities around 0.3, 30 % should be positive. To measure this,
+    the probabilities are sorted into bins. In each bin, the distance between the mean
+    probability and the fraction of positives is computed. The error is the mean of
+    these distances, weighted by the number of rows in each bin. The best value is 0 and
+    the worst is 1.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        The labels, none of them missing. For several tasks, or missing labels, pass
-        this function to `multitask_score`.
+        The labels, without missing ones. For several tasks or missing labels, pass this
+        function to `multitask_score`.
     y_prob : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Probabilities of the greater class, or of each class in sorted order.
+        Probabilities of the positive class (the second of the two sorted classes), or
+        of each class in sorted order.
     n_bins : int, default=10
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
-        Whether bins have the same width, or about the same number of rows (or sum of
-        weights).
+        "uniform" makes bins of the same width; "quantile" makes bins with about the
+        same number of rows (or sum of weights).
     labels : array-like of shape (n_classes,), default=None
-        All classes. By default those in `y_true`, which are 0 and 1 (or -1 and 1) if
-        one of these alone occurs.
+        All classes. By default, they are the classes in `y_true`; if it contains only
+        one of 0 and 1 (or -1 and 1), the other one is added.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row.
 
@@ -82,32 +84,34 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If labels are missing or not among `labels`, if `y_prob` has other values than
-        probabilities, or if it has not a column for each class.
+        If labels are missing or not among `labels`, if `y_prob` has values that are not
+        probabilities, or if it does not have a column for each class.
 
     See Also
     --------
-    multitask_report : It has the error of each task.
-    multitask_score : This metric, or any other, for several tasks.
-    skmtl.inspection.MultiTaskCalibrationDisplay : Draws the bins.
+    multitask_report : A table that includes this error for each task.
+    multitask_score : This or any other metric for several tasks.
+    skmtl.inspection.MultiTaskCalibrationDisplay : Plot the bins.
     sklearn.calibration.calibration_curve : The bins of a binary task.
 
     Notes
     -----
-    For two classes this is the measure of Naeini et al. [1]_: bins of the probability
-    of the greater class. For more classes it is that of Guo et al. [2]_: bins of the
-    probability of the most probable class, and how often that class is right. For
-    two classes the latter, which is another number, is not computed.
+    For two classes, this is the measure of Naeini et al. [1]_, which bins the
+    probability of the positive class. For more classes, it is the measure of Guo et al.
+    [2]_, which bins the probability of the most probable class and compares it with how
+    often that class is right. For two classes these two measures differ, and only the
+    first one is computed.
 
-    Bins of the same width are the usual ones. If positives are rare, nearly all rows
-    are in the first of them; `strategy="quantile"`, the adaptive bins of Nixon et al.
-    [3]_, looks into these. Unlike theirs, the error is weighted by the rows of each
-    bin, which matters only for ties, and not averaged over all classes. The edges are
-    observed probabilities, so that a row of weight 2 counts as two rows;
-    `calibration_curve` interpolates between them.
+    Bins of the same width are the usual choice. If positives are rare, nearly all rows
+    fall into the first bin. `strategy="quantile"`, the adaptive bins of Nixon et al.
+    [3]_, then shows more detail. There are two differences from their measure: the
+    error is weighted by the number of rows in each bin, which matters only for ties,
+    and it is not averaged over all classes. The bin edges are observed probabilities,
+    so that a row with weight 2 counts as two rows; `calibration_curve` interpolates
+    between them.
 
-    Chance alone makes the error greater than 0, and the more so the fewer rows there
-    are in a bin: compare errors of the same rows.
+    Even perfect probabilities have an error above 0 by chance, and the fewer rows a bin
+    has, the larger it is. So compare only errors on the same rows.
 
     References
     ----------
@@ -120,14 +124,15 @@ def expected_calibration_error(
 
     Examples
     --------
-    Three rows have the probability 0.2 and one of them is positive; one has 0.9:
+    Three rows have a probability of 0.2, and one of them is positive. The fourth row
+    has a probability of 0.9 and is positive:
 
     >>> from skmtl.metrics import expected_calibration_error, multitask_score
     >>> y_true, y_prob = [0, 0, 1, 1], [0.2, 0.2, 0.2, 0.9]
     >>> round(expected_calibration_error(y_true, y_prob), 3)  # 3/4 * 2/15 + 1/4 * 1/10
     0.125
 
-    Several tasks, with a missing label:
+    Two tasks, one with a missing label:
 
     >>> Y, P = [[0, 1], [0, 0], [1, None], [1, 1]], [[p, 0.5] for p in y_prob]
     >>> multitask_score(expected_calibration_error, Y, P, average=None).round(3)
@@ -135,7 +140,7 @@ def expected_calibration_error(
     """
     if not all(column.observed.all() for column in read_columns(y_true)[0]):
         raise ValueError(
-            "y_true must be complete, but it has missing labels. Use "
+            "y_true must not have missing labels, but some are missing. Use "
             "multitask_score(expected_calibration_error, y_true, y_prob)."
         )
     y_true = column_or_1d(y_true)
@@ -150,15 +155,15 @@ def expected_calibration_error(
 
 
 def hits(y: NDArray, prediction: NDArray, classes: NDArray) -> tuple[NDArray, NDArray]:
-    """(n_samples,) each: whether something came true, and its probability.
+    """(n_samples,) each: whether the event occurred, and its probability.
 
-    Of two classes that is the greater one, of more the most probable one.
+    The event is the second class for two classes, and the most probable class for more.
     """
     if prediction.min() < 0 or prediction.max() > 1:
         raise ValueError(
-            "y_prob must be probabilities, from 0 to 1; got values from "
-            f"{prediction.min():.3g} to {prediction.max():.3g}. Pass what "
-            "predict_proba gives."
+            "y_prob must be probabilities from 0 to 1; got values from "
+            f"{prediction.min():.3g} to {prediction.max():.3g}. Pass the output of "
+            "predict_proba."
         )
     if prediction.ndim == 1:
         return y == classes[-1], prediction
@@ -173,11 +178,11 @@ def reliability_bins(
     n_bins: int,
     strategy: str,
 ) -> ReliabilityBins:
-    """Mean probability and share of hits, bin by bin; a bin has its upper edge."""
+    """Mean probability and fraction of hits per bin; bins include their upper edge."""
     share = np.linspace(0, 1, n_bins + 1)
     edges = share
     probability = probability.astype(float)
-    if strategy == "quantile":  # the only method of numpy's that takes weights
+    if strategy == "quantile":  # the only method of NumPy that accepts weights
         edges = np.quantile(probability, share, method="inverted_cdf", weights=weight)
     bins = np.searchsorted(edges[1:-1], probability)
     weight = np.ones(len(bins)) if weight is None else weight
@@ -194,7 +199,7 @@ def _classes_of(y_true: NDArray, labels: Any) -> NDArray:
     if kind.startswith("continuous"):
         raise ValueError(
             "y_true must be labels; got numbers with decimals. Pass the classes, or "
-            "use a metric of numbers."
+            "use a regression metric."
         )
     seen = np.unique(y_true)
     if labels is not None:
@@ -202,8 +207,8 @@ def _classes_of(y_true: NDArray, labels: Any) -> NDArray:
         unknown = [label for label in seen.tolist() if label not in classes.tolist()]
         if unknown:
             raise ValueError(
-                f"labels must have all classes of y_true; got "
-                f"{shorten(classes.tolist())} without {shorten(unknown)}. Add them."
+                f"labels must contain all classes of y_true; got "
+                f"{shorten(classes.tolist())} without {shorten(unknown)}. Add these."
             )
         return classes
     if len(seen) == 1:
@@ -219,8 +224,8 @@ def _of_greater_class(y_prob: NDArray, classes: NDArray) -> NDArray:
     allowed = {0: [], 1: [], 2: [1, 2]}.get(len(classes), [len(classes)])
     if n_columns not in allowed:
         raise ValueError(
-            "y_prob must have a column for each of at least two classes, or the "
-            f"probability of the greater of two; got {n_columns} column(s) and the "
+            "y_prob must have a column for each class (at least two), or one column "
+            f"for the second of two classes; got {n_columns} column(s) and the "
             f"classes {shorten(classes.tolist())}. Pass all classes as labels."
         )
     return y_prob.reshape(len(y_prob), -1)[:, -1] if len(classes) == 2 else y_prob

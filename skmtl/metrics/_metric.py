@@ -1,4 +1,4 @@
-"""A metric function of scikit-learn, and what it gives for one task."""
+"""A scikit-learn metric function and its value for one task."""
 
 import functools
 import inspect
@@ -27,10 +27,10 @@ from skmtl.metrics._task import Task
 
 TaskType = Literal["class", "number"]
 
-# Ranking metrics say nothing where one class alone was observed; scikit-learn gives
-# NaN for the one and 0 or 1 for the other.
+# Ranking metrics are undefined if only one class was observed. For that case,
+# scikit-learn returns NaN for the first and 0 or 1 for the second.
 _NEEDS_TWO_CLASSES = (roc_auc_score, average_precision_score)
-# They compare with the best constant, which leaves no error of a single value.
+# These compare with the best constant, which has no error on a single value.
 _NEEDS_TWO_VALUES = (
     d2_absolute_error_score,
     d2_pinball_score,
@@ -39,23 +39,23 @@ _NEEDS_TWO_VALUES = (
     r2_score,
 )
 
-# Ratios of squares, which no unit changes.
+# Ratios of squares, which do not depend on the unit.
 _OF_SQUARES = (explained_variance_score, r2_score)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric function of scikit-learn and how its scorer calls it."""
+    """A scikit-learn metric function and how its scorer calls it."""
 
     name: str
     function: Callable
     sign: int
     kwargs: dict[str, Any]
-    response: tuple[str, ...] | None  # methods; None where scikit-learn has no scorer
+    response: tuple[str, ...] | None  # methods; None if scikit-learn has no scorer
 
     @property
     def task_type(self) -> TaskType | None:
-        """The tasks that it is for; None for a function that others wrote."""
+        """The type of task it is for; None for a function from elsewhere."""
         function = self.function
         while isinstance(function, functools.partial):
             function = function.func
@@ -65,13 +65,13 @@ class Metric:
 
     @property
     def is_of_two_classes(self) -> bool:
-        """Whether a task of more classes is an error."""
+        """Whether tasks with more classes are an error."""
         if self.function is roc_auc_score:
             return self.kwargs.get("multi_class", "raise") == "raise"
         return _average_of(self) == "binary"
 
     def takes_scores(self, y_pred: Any) -> bool:
-        """Whether it is computed from probabilities or decision values."""
+        """Whether it needs probabilities or decision values."""
         if self.response is not None:
             return self.response != ("predict",)
         if is_list_of_tables(y_pred):
@@ -90,7 +90,7 @@ def as_tuple(response_method: str | Sequence[str]) -> tuple[str, ...]:
 def _known_functions() -> dict[Callable, tuple[int, tuple[str, ...]]]:
     """Sign and response methods of the metric functions that have a scorer."""
     scorers = [get_scorer(name) for name in get_scorer_names()]
-    # Of several scorers of a function, the one without arguments speaks for it.
+    # If a function has several scorers, the one without arguments is used.
     scorers.sort(key=lambda scorer: len(scorer._kwargs), reverse=True)
     own = {expected_calibration_error: (-1, ("predict_proba",))}
     return own | {
@@ -99,19 +99,20 @@ def _known_functions() -> dict[Callable, tuple[int, tuple[str, ...]]]:
 
 
 def sign_of(metric: Metric) -> int:
-    """1 for a score and -1 for a loss: as its scorer says, or else its name."""
+    """1 for a score and -1 for a loss, according to its scorer or else its name."""
     if metric.function in _known_functions():
         return _known_functions()[metric.function][0]
     return -1 if metric.name.endswith(("_loss", "_error", "_deviance")) else 1
 
 
 def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
-    """Find out how a metric is called; a partial is its function with arguments."""
+    """Find out how to call a metric; a partial is its function with arguments."""
     if isinstance(metric, functools.partial) and not metric.args:
         return resolve_metric(metric.func, metric.keywords | kwargs)
     if hasattr(metric, "score_tasks"):
         raise TypeError(
-            f"metric must be of one task; got {metric!r}. Pass its name or function."
+            f"metric must be a metric of one task; got {metric!r}. Pass the name or "
+            "the function of its metric."
         )
     if isinstance(metric, str | _BaseScorer):
         scorer = get_scorer(metric)
@@ -126,9 +127,9 @@ def resolve_metric(metric: str | Callable, kwargs: dict[str, Any]) -> Metric:
         )
     if not callable(metric):
         raise TypeError(
-            "metric must be the name of a scorer of scikit-learn, a scorer, or a "
-            f"function of y_true and y_pred; got {type(metric).__name__}. It is the "
-            "first argument."
+            "metric must be the name of a scikit-learn scorer, a scorer, or a function "
+            f"of y_true and y_pred; got {type(metric).__name__}. Pass it as the first "
+            "argument."
         )
     _, response = _known_functions().get(metric, (1, None))
     return Metric(_name_of(metric), metric, 1, kwargs, response)
@@ -143,12 +144,12 @@ def _module_of(function: Callable) -> str:
 
 
 def _is_stock(function: Callable) -> bool:
-    """Whether it is a function of scikit-learn's, or of ours in its manner."""
+    """Whether the function is from scikit-learn or skmtl."""
     return _module_of(function).startswith(("sklearn.", "skmtl."))
 
 
 def score_task(metric: Metric, task: Task) -> float:
-    """The metric of one task, NaN where it is undefined."""
+    """The metric of one task, NaN if it is undefined."""
     if task.type == "number":
         return _score_numbers(metric, task)
     return _score_classes(metric, task)
@@ -160,7 +161,7 @@ def _score_numbers(metric: Metric, task: Task) -> float:
         return np.nan
     y, prediction = task.y, task.prediction
     if metric.function in _OF_SQUARES:
-        # Their squares may be out of range. A power of two changes no digit.
+        # Their squares may be out of range; scaling by a power of two is exact.
         _, exponent = np.frexp(np.abs(y).max())
         y, prediction = np.ldexp(y, -exponent), np.ldexp(prediction, -exponent)
     return _call(metric, task, y, prediction, metric.kwargs)
@@ -171,16 +172,16 @@ def _score_classes(metric: Metric, task: Task) -> float:
     if len(task.y) == 0 or (is_ranking and not task.has_two_classes):
         return np.nan
     if not task.is_labels and len(task.classes) < 2:
-        return np.nan  # a constant task, or one whose other class nobody told
+        return np.nan  # a constant task, or one whose second class is unknown
     y, prediction = task.y, task.prediction
     added = _labels_for(metric, task)
     if task.is_labels and len(task.classes) < 2 and "pos_label" in added:
-        return np.nan  # the class that was seen may be the negative one
+        return np.nan  # the only observed class may be the negative one
     kwargs = metric.kwargs | added
     if is_ranking and prediction.ndim == 2 and kwargs.get("multi_class") != "ovo":
         present = np.isin(task.classes, y)
         if not present.all():
-            # One against the rest, for the classes that are there.
+            # One against the rest, for the observed classes.
             y, prediction = y[:, None] == task.classes[present], prediction[:, present]
     return _call(metric, task, y, prediction, kwargs)
 
@@ -188,7 +189,7 @@ def _score_classes(metric: Metric, task: Task) -> float:
 def _call(
     metric: Metric, task: Task, y: NDArray, prediction: NDArray, kwargs: dict[str, Any]
 ) -> float:
-    """What the metric's function returns; its errors name the task."""
+    """Call the metric function; add the name of the task to its errors."""
     if task.weight is not None:
         kwargs = kwargs | {"sample_weight": task.weight}
     try:
@@ -196,32 +197,33 @@ def _call(
         score = metric.function(y, prediction, **kwargs)
         if score is None or np.ndim(score) > 0:
             raise TypeError(
-                f"{metric.name} must return a number; got {type(score).__name__}. Pass "
-                "another metric, or one with an average."
+                f"{metric.name} must return a single number; got "
+                f"{type(score).__name__}. Pass another metric, or one with an average."
             )
         return metric.sign * float(score)
     except (ValueError, TypeError) as error:
-        error.add_note(f"This came from {metric.name} of task {task.name!r}.")
+        error.add_note(f"Raised by {metric.name} for task {task.name!r}.")
         raise
 
 
 def _check_multi_class(metric: Metric, task: Task) -> None:
-    """Refuse several classes also where a part of the data has two of them."""
+    """Raise for several classes, even if only two of them occur in the data."""
     is_auc = metric.function is roc_auc_score
     if is_auc and metric.is_of_two_classes and task.prediction.ndim == 2:
         raise ValueError(
-            f"ROC AUC of {len(task.classes)} classes must say how they are averaged. "
-            "Use 'roc_auc_ovr' or 'roc_auc_ovo', or pass multi_class."
+            "For more than two classes, roc_auc needs a way to average over them, but "
+            f"the task has {len(task.classes)} classes. Use 'roc_auc_ovr' or "
+            "'roc_auc_ovo', or pass multi_class."
         )
 
 
 def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
-    """`labels` and `pos_label` where a stock metric takes them and nobody gave them."""
+    """`labels` and `pos_label`, if a stock metric has them and the user did not."""
     takes = set(_parameters_of_stock(metric.function)) - set(metric.kwargs)
     added: dict[str, Any] = {}
     if not task.is_labels and "labels" in takes:
         added["labels"] = task.classes
-    # Of labels, an average over the classes has no use for it.
+    # With predicted labels, an average over the classes needs no pos_label.
     averages = task.is_labels and _average_of(metric) not in (None, "binary")
     if len(task.classes) <= 2 and "pos_label" in takes and not averages:
         added["pos_label"] = positive_label(task)
@@ -229,16 +231,16 @@ def _labels_for(metric: Metric, task: Task) -> dict[str, Any]:
 
 
 def _average_of(metric: Metric) -> str | None:
-    """How it treats several classes; None where that is no question."""
+    """How the metric averages several classes; None if it does not."""
     return metric.kwargs.get(
         "average", _parameters_of_stock(metric.function).get("average")
     )
 
 
 def positive_label(task: Task) -> Any:
-    """The label that scikit-learn's 1 stands for."""
-    # Probabilities are those of the greater class. Of labels, 1 is the positive one as
-    # in scikit-learn; where there is none, the greater.
+    """The positive label, which scikit-learn calls `pos_label`."""
+    # Probabilities belong to the second class. For predicted labels, 1 is positive, as
+    # in scikit-learn; if there is no label 1, the second class is.
     if task.is_labels and 1 in task.classes.tolist():
         return task.classes[task.classes == 1][0]
     return task.classes[-1]
@@ -246,10 +248,7 @@ def positive_label(task: Task) -> Any:
 
 @functools.cache
 def _parameters_of_stock(function: Callable) -> dict[str, Any]:
-    """Parameters of a stock function, and their defaults.
-
-    Functions of others have defaults of their own.
-    """
+    """The parameters of a stock function and their defaults; empty for others."""
     if not _is_stock(function):
         return {}
     parameters = inspect.signature(function).parameters.values()

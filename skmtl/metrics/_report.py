@@ -1,4 +1,4 @@
-"""multitask_report: several metrics as a table, a row per task."""
+"""multitask_report: a table of several metrics with one row per task."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,7 +35,7 @@ from skmtl.metrics._metric import resolve_metric, score_task
 from skmtl.metrics._task import Task
 from skmtl.metrics._tasks import observed_tasks
 
-# Probabilities of so many rows are hardly ever all 0 or 1.
+# Probabilities of this many rows are hardly ever all 0 or 1.
 _ROWS_TO_BE_LABELS = 10
 
 
@@ -49,88 +49,93 @@ def multitask_report(
     task_types: Mapping[str, str] | None = None,
     thresholds: Any = None,
 ) -> Any:
-    """Tabulate how good probabilities and predicted numbers are, task by task.
+    """Build a table of metrics with one row per task.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     y_pred : array-like or list of array-like
-        For classes, probabilities as `predict_proba` gives them; for numbers, what
-        `predict` gives. For classes and numbers side by side, a list with an entry per
-        task: probabilities (n_samples, n_classes) or numbers (n_samples,).
+        The output of `predict_proba` for classification tasks, and that of `predict`
+        for numeric tasks. If there are both, pass a list with one entry per task:
+        probabilities (n_samples, n_classes) or numbers (n_samples,).
     classes : list of array-like or dict, default=None
-        The classes of each task, as `classes_` of an estimator, or by the names of the
-        tasks. Without it they are the classes in `y_true`.
+        The classes of each task, such as `classes_` of an estimator, or a dict with
+        task names as keys. By default, they are the classes in `y_true`.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
             default=None
         Weight of each row, or of each label.
     task_names : array-like of shape (n_tasks,), default=None
-        Names of the rows; by default the columns of `y_true` if it is a DataFrame.
+        Names for the rows of the table; by default the column names of `y_true` if it
+        is a DataFrame.
     task_types : dict, default=None
-        Maps the name of each task to "class" or "number". Without it, a list says it by
-        the axes of its entries. If `y_pred` is a table with a column per task, all
-        tasks are numbers if a column of `y_true` has decimals or 30 or more different
-        whole numbers, otherwise classes.
+        Maps the name of each task to "class" or "number". By default, the type follows
+        from `y_pred`: in a list, entries with one dimension are numbers and entries
+        with two dimensions are probabilities. If `y_pred` is a table with one column
+        per task, all tasks are numeric if a column of `y_true` has decimals or at least
+        30 different whole numbers; otherwise all tasks are classification tasks.
     thresholds : dict or array-like of shape (n_tasks,), default=None
-        The probability from which on a task's greater class is predicted, by the names
-        of the tasks or for each task, such as `best_thresholds_` of
-        `MultiTaskTunedThresholdClassifierCV`. The most probable class is predicted for
-        tasks without a threshold (not named, or NaN), which multi-class tasks and tasks
-        of numbers must be.
+        Decision thresholds of binary tasks, such as `best_thresholds_` of
+        `MultiTaskTunedThresholdClassifierCV`: a dict with task names as keys, or one
+        value per task. The second of the two sorted classes is predicted if its
+        probability reaches the threshold. For tasks without a threshold (not in the
+        dict, or NaN), the most probable class is predicted. Multi-class and numeric
+        tasks cannot have a threshold.
 
     Returns
     -------
     report : DataFrame or dict of ndarray
-        A row per task, NaN where undefined. Without pandas, a dict of the columns that
-        prints as the table. The notes say what the columns are.
+        A table with one row per task; undefined values are NaN. Without pandas, a dict
+        of the columns that prints as a table. The Notes describe the columns.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, if a prediction is missing (NaN), if labels come instead
-        of probabilities, or if a threshold is not of a binary task.
+        If shapes do not match, if a prediction is missing (NaN), if `y_pred` has labels
+        instead of probabilities, or if a threshold is for a task that is not binary.
 
     Warns
     -----
     UserWarning
-        If probabilities are all 0 or 1, as labels are.
+        If all probabilities are 0 or 1, like labels.
     UndefinedMetricWarning
-        If a task has no observed label, or labels of one class, or if a task of numbers
-        has fewer than two observed values.
+        If a task has no observed label or labels of one class only, or if a numeric
+        task has fewer than two observed values.
 
     See Also
     --------
-    multitask_score : One metric, averaged.
-    expected_calibration_error : What the column `ece` is.
-    skmtl.inspection.MultiTaskRocCurveDisplay : Draws the curves, task by task.
-    skmtl.inspection.MultiTaskCalibrationDisplay : Draws probabilities against shares.
+    multitask_score : One metric, averaged over the tasks.
+    expected_calibration_error : The metric in the column `ece`.
+    skmtl.inspection.MultiTaskRocCurveDisplay : Plot the ROC curve of each task.
+    skmtl.inspection.MultiTaskCalibrationDisplay : Plot the calibration of each task.
 
     Notes
     -----
-    The columns for classes:
+    Classification tasks have these columns:
 
-    - `n_labelled`, the number of observed labels, and `share_positive`, the share of
-      the greater class of a binary task;
-    - of the probabilities: `roc_auc` and `average_precision` (for multi-class tasks
-      means over the classes, one against the rest), `log_loss`, `brier` and `ece`, the
-      expected calibration error;
-    - of the predicted classes: `accuracy`; `balanced_accuracy`, the mean over the
-      observed classes of the share that is found; `f1`, of the greater class of a
-      binary task and the mean over the classes of a multi-class task; `mcc`, Matthews'
-      correlation of labels and predictions, for any number of classes. Without labels
-      of two classes, `balanced_accuracy` and `mcc` are undefined.
+    - `n_labelled`, the number of observed labels, and `share_positive`, the fraction of
+      positives in a binary task. The positive class is the second of the two sorted
+      classes.
+    - Computed from the probabilities: `roc_auc` and `average_precision` (for
+      multi-class tasks, the mean over the classes, one against the rest), `log_loss`,
+      `brier`, and `ece`, the expected calibration error.
+    - Computed from the predicted classes: `accuracy`; `balanced_accuracy`, the mean
+      recall of the observed classes; `f1`, which refers to the positive class of a
+      binary task and is the mean over the classes of a multi-class task; and `mcc`, the
+      Matthews correlation coefficient, for any number of classes. If only one class was
+      observed, `balanced_accuracy` and `mcc` are undefined.
 
-    The columns for numbers: `n_labelled`, `mean` and `std` of the observed values,
-    `r2`, `rmse` and `mae`, the last two in units of the task. If there are classes and
-    numbers, `type` is "class" or "number", and columns of the other type are NaN.
+    Numeric tasks have the columns `n_labelled`, `mean` and `std` of the observed
+    values, `r2`, `rmse` and `mae`. The last two are in the units of the task. If there
+    are both types of tasks, there is a column `type` with "class" or "number", and the
+    columns of the other type are NaN.
 
-    In a notebook the report shows as an HTML table, with or without pandas. With
-    pandas, `report.round(2)` is easier to read.
+    In a notebook, the report is displayed as an HTML table, with or without pandas.
+    With pandas, `report.round(2)` is easier to read.
 
     Examples
     --------
-    A row per task:
+    The report has one row per task:
 
     >>> import numpy as np
     >>> from skmtl.metrics import multitask_report
@@ -142,7 +147,7 @@ def multitask_report(
     toxic             4            0.50      1.0      0.75
     soluble           3            0.67      0.5      0.67
 
-    Decided at a threshold of 0.35, the second positive of the first task is found:
+    A threshold of 0.35 finds the second positive of the first task:
 
     >>> report = multitask_report(
     ...     y_true, p, task_names=["toxic", "soluble"], thresholds={"toxic": 0.35}
@@ -152,7 +157,7 @@ def multitask_report(
     toxic        1.00                1.0  1.0  1.0
     soluble      0.67                0.5  0.8  0.0
 
-    Numbers, in units of each task:
+    For numeric tasks, errors are in the units of each task:
 
     >>> y_true = np.array([[0.5, 300], [np.nan, 100], [1.5, 200], [2.5, np.nan]])
     >>> y_pred = np.array([[1.0, 290], [2.0, 110], [1.5, 220], [2.0, 250]])
@@ -186,13 +191,13 @@ def multitask_report(
 
 
 def _metrics_that_may_be_undefined() -> Metrics:
-    """The metric of each type that the warning is about."""
+    """The metric of each type that the warning names."""
     roc_auc = resolve_metric("roc_auc", {"multi_class": "ovr"})
     return Metrics({"class": roc_auc, "number": resolve_metric("r2", {})}, True)
 
 
 def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
-    """What the tasks are by the form of the predictions, or else by their labels."""
+    """The types of the tasks, from the form of the predictions or from the labels."""
     columns, names, _ = read_columns(y_true)
     n_samples, n_tasks = len(columns[0].observed), len(columns)
     entries = entries_of(y_pred, n_samples, n_tasks)
@@ -209,28 +214,28 @@ def refuse_labels(y_pred: Any) -> None:
     )
     if is_list and any(entry is None for entry in y_pred):
         raise ValueError(
-            "y_pred must have an entry for each task of y_true, but it is None for "
-            "some, as predict_proba gives it for numbers. Put the numbers of predict "
-            "in their places."
+            "y_pred must have an entry for each task of y_true, but some entries are "
+            "None, which predict_proba returns for numeric tasks. Replace them with "
+            "the numbers from predict."
         )
     if is_list:
         return
     table = np.asarray(y_pred)
     if table.dtype.kind in "biu":
         raise ValueError(
-            "y_pred must be probabilities, but holds whole numbers or booleans, as "
-            "labels are. Pass what predict_proba gives."
+            "y_pred must be probabilities, but it contains whole numbers or booleans, "
+            "like labels. Pass the output of predict_proba."
         )
     is_sure = table.dtype.kind == "f" and np.isin(table, (0, 1)).all()
     if is_sure and len(table) >= _ROWS_TO_BE_LABELS:
         warn(
-            "y_pred has no values but 0 and 1, as labels have, and they are read as "
-            "probabilities. Pass what predict_proba gives."
+            "y_pred must be probabilities, but all values are 0 or 1, like labels. "
+            "They are used as probabilities. Pass the output of predict_proba."
         )
 
 
 def _thresholds_by_task(thresholds: Any, tasks: list[Task]) -> NDArray:
-    """(n_tasks,): NaN where there is none."""
+    """(n_tasks,): NaN for tasks without a threshold."""
     if thresholds is None:
         return np.full(len(tasks), np.nan)
     names = [task.name for task in tasks]
@@ -239,26 +244,26 @@ def _thresholds_by_task(thresholds: Any, tasks: list[Task]) -> NDArray:
         unknown = [name for name in given if name not in names]
         if unknown:
             raise ValueError(
-                f"thresholds must be of the tasks {shorten(names)}; got "
-                f"{shorten(unknown)} too. Correct the names, or pass task_names."
+                f"thresholds must only name the tasks {shorten(names)}; got also "
+                f"{shorten(unknown)}. Correct the names, or pass task_names."
             )
         thresholds = [given.get(name, np.nan) for name in names]
     try:
         values = np.asarray(thresholds, dtype=float)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"thresholds must be numbers from 0 to 1; got {thresholds!r}. Pass "
-            "best_thresholds_ of MultiTaskTunedThresholdClassifierCV, for instance."
+            f"thresholds must be numbers from 0 to 1; got {thresholds!r}. Pass for "
+            "example best_thresholds_ of MultiTaskTunedThresholdClassifierCV."
         ) from error
     if ((values < 0) | (values > 1)).any():
         raise ValueError(
             f"thresholds must be numbers from 0 to 1; got {shorten(values.ravel())}. "
-            "They are compared with probabilities."
+            "Pass probabilities."
         )
     if values.shape != (len(tasks),):
         raise ValueError(
-            f"thresholds must be a dict, or have one for each of the {len(tasks)} "
-            f"tasks; got shape {values.shape}. Use NaN for tasks without one."
+            f"thresholds must be a dict or have one value for each of the {len(tasks)} "
+            f"tasks; got shape {values.shape}. Use NaN for tasks without a threshold."
         )
     wrong = [
         task.name
@@ -267,14 +272,14 @@ def _thresholds_by_task(thresholds: Any, tasks: list[Task]) -> NDArray:
     ]
     if wrong:
         raise ValueError(
-            f"thresholds must be of binary tasks; got one for {shorten(wrong)}. Leave "
-            "them out of a dict, or use NaN in their places."
+            f"thresholds must be for binary tasks; got one for {shorten(wrong)}. Leave "
+            "these tasks out of the dict, or use NaN for them."
         )
     return values
 
 
 def _columns(tasks: list[Task], thresholds: NDArray) -> dict[str, NDArray]:
-    """Those of both types, NaN where they do not apply."""
+    """The columns for both types, NaN for tasks of the other type."""
     of_classes = partial(_columns_of_classes, thresholds=thresholds)
     by_type: dict[str, tuple[Callable, list[Task]]] = {
         "class": (of_classes, [t for t in tasks if t.type == "class"]),
@@ -295,7 +300,7 @@ def _columns(tasks: list[Task], thresholds: NDArray) -> dict[str, NDArray]:
 def _columns_of_classes(
     tasks: list[Task], thresholds: NDArray
 ) -> dict[str, list[float]]:
-    """`thresholds` are those of the tasks by their positions."""
+    """`thresholds` has one value per task, in the order of y_true."""
     columns = {"share_positive": [_share_positive(task) for task in tasks]}
     for name, function, kwargs in [
         ("roc_auc", roc_auc_score, {"multi_class": "ovr"}),
@@ -314,7 +319,7 @@ def _columns_of_classes(
 
 
 def _decide(task: Task, threshold: float) -> Task:
-    """Labels in place of probabilities."""
+    """Replace probabilities by predicted labels."""
     if np.isnan(threshold):
         return task.with_most_probable_labels()
     codes = (task.prediction >= threshold).astype(np.intp)
@@ -322,7 +327,7 @@ def _decide(task: Task, threshold: float) -> Task:
 
 
 def _balanced_accuracy_f1_and_mcc(task: Task) -> tuple[float, float, float]:
-    """Of predicted labels."""
+    """Compute the three metrics of predicted labels."""
     f1: dict[str, Any] = {"average": "macro", "zero_division": np.nan}
     if len(task.classes) == 2:
         f1 |= {"average": "binary", "pos_label": task.classes[1]}
@@ -331,7 +336,7 @@ def _balanced_accuracy_f1_and_mcc(task: Task) -> tuple[float, float, float]:
     score_f1 = score_task(resolve_metric(f1_score, f1), task)
     if not task.has_two_classes:
         return np.nan, score_f1, np.nan
-    # As balanced_accuracy_score, without its warning of classes that are not observed.
+    # Like balanced_accuracy_score, without its warning about unobserved classes.
     recall = resolve_metric(
         recall_score, {"average": "macro", "labels": np.unique(task.y)}
     )

@@ -1,4 +1,4 @@
-"""multitask_score: predictions against labels of which some are missing."""
+"""multitask_score: score predictions if some labels are missing."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -27,91 +27,107 @@ def multitask_score(
     task_types: Mapping[str, str] | None = None,
     **kwargs: Any,
 ) -> float | NDArray:
-    """Score predictions of several tasks on the labels that were observed.
+    """Score the predictions of several tasks on the observed labels.
 
     Parameters
     ----------
     metric : str, callable or dict
-        A scorer's name, such as "roc_auc" or "r2" (see
+        The name of a scorer, such as "roc_auc" or "r2" (see
         `sklearn.metrics.get_scorer_names`), or a metric function
-        `metric(y_true, y_pred)`. A name has the scorer's sign (greater is better), a
-        function its own. For classes and numbers side by side, a dict with a metric for
-        each, such as `{"class": "roc_auc_ovr", "number": "r2"}`; with one key only,
+        `metric(y_true, y_pred)`. With a name, the result has the sign of the scorer
+        (greater is better); with a function, it has the sign of the function. If there
+        are both classification and numeric tasks, pass a dict with a metric for each
+        type, such as `{"class": "roc_auc_ovr", "number": "r2"}`. With only one key,
         tasks of the other type are left out.
     y_true : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing.
+        The labels or numbers. Missing labels are NaN, None or pd.NA.
     y_pred : array-like or list of array-like
-        What the metric wants, in the form that estimators give: labels or numbers
-        (n_samples, n_tasks); probabilities or decision values (n_samples, n_tasks) of
-        the greater class of binary tasks; or a list with an array per task, (n_samples,
-        n_classes) for classes and (n_samples,) for numbers. For 1-D `y_true`:
-        (n_samples,) or (n_samples, n_classes).
+        The predictions that the metric needs, in the form that estimators return:
+
+        - Labels or numbers of shape (n_samples, n_tasks).
+        - Probabilities or decision values of shape (n_samples, n_tasks), for the second
+          of the two sorted classes of each binary task.
+        - A list with one array per task, of shape (n_samples, n_classes) for classes
+          and (n_samples,) for numbers.
+        - For 1-D `y_true`, an array of shape (n_samples,) or (n_samples, n_classes).
     average : {"macro", "micro", "weighted"} or None, default="macro"
-        "macro" is the mean over the tasks, "weighted" weighs them by their number of
-        observed labels (or the sum of their weights), "micro" pools the labels of all
-        tasks, which must be binary. None gives one number per task.
+        The average over the tasks:
+
+        - "macro" is the mean over the tasks.
+        - "weighted" weights each task by its number of observed labels (or the sum of
+          their weights).
+        - "micro" pools the labels of all tasks, which must be binary.
+        - None returns one number per task.
     classes : list of array-like or dict, default=None
-        The sorted classes of each task that the columns of `y_pred` stand for, as
-        `classes_` of an estimator (None for numbers), or by the names of the tasks.
-        Without it they are the classes in `y_true`.
+        The sorted classes of each task, in the order of the columns of `y_pred`. Pass
+        `classes_` of an estimator (None for numeric tasks), or a dict with task names
+        as keys. By default, they are the classes in `y_true`.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
             default=None
         Weight of each row, or of each label.
     task_names : array-like of shape (n_tasks,), default=None
-        Names for messages; by default the columns of `y_true` if it is a DataFrame.
+        Names for messages; by default the column names of `y_true` if it is a
+        DataFrame.
     task_types : dict, default=None
-        Maps the name of each task to "class" or "number", if `metric` is a dict.
-        Without it, text, booleans, categories and columns of 0 and 1 are classes, and
-        numbers with decimals are numbers; other whole numbers are an error.
+        Maps the name of each task to "class" or "number", if `metric` is a dict. By
+        default, text, booleans, categories and columns of 0 and 1 are classes, and
+        numbers with decimals are numeric; other whole numbers raise an error.
     **kwargs : object
         Passed on to the metric.
 
     Returns
     -------
     score : float or ndarray of shape (n_tasks,)
-        The average, or with `average=None` one number per task, NaN where the metric
-        is undefined or, with one key in `metric`, the task is left out.
+        The average, or with `average=None` one number per task. It is NaN for a task
+        whose metric is undefined, and for a task that is left out because `metric` has
+        only one key.
 
     Raises
     ------
     ValueError
-        If a prediction is missing (NaN), if shapes do not fit, if a metric of classes
-        gets numbers with decimals or one of numbers gets text, or if numbers or a
-        multi-class task are to be pooled.
+        If a prediction is missing (NaN), if shapes do not match, if a classification
+        metric gets numbers with decimals or a regression metric gets text, or if
+        `average="micro"` meets a numeric or multi-class task.
 
     Warns
     -----
     UndefinedMetricWarning
-        If the metric is undefined for a task: no observed label, a ranking metric and
-        labels of one class, probabilities of a task with one known class, a metric of
-        the positive class where it may not be the one that is known, or R2, explained
-        variance or D2 of fewer than two values. Such tasks are left out of the average.
+        If the metric is undefined for a task; the average leaves such tasks out. A
+        metric is undefined if the task has no observed label. A ranking metric is
+        undefined if only one class was observed, a metric of probabilities if only one
+        class is known, and a metric of the positive class if only one class is known
+        and it may be the negative one. R2, explained variance and D2 need at least two
+        values.
     UserWarning
-        If a log loss meets labels that are not among `classes`: their probability is 0.
+        If the metric is a log loss and `y_true` has labels that are not in `classes`.
+        These labels have probability 0.
 
     See Also
     --------
-    multitask_scorer : The same for an estimator, as `scoring=` takes it.
+    multitask_scorer : The same for an estimator, to pass as `scoring`.
     multitask_report : Several metrics at once.
 
     Notes
     -----
-    Regression metrics of scikit-learn read `y_true` as numbers and its other metrics
-    read it as classes. A function that scikit-learn does not know gets numbers if
-    `y_true` has numbers with decimals.
+    scikit-learn's regression metrics get `y_true` as numbers and its other metrics get
+    it as classes. Any other function gets numbers if `y_true` has numbers with
+    decimals.
 
-    Where a metric of scikit-learn takes `labels` or `pos_label` and none is given, it
-    gets the task's classes and, for probabilities, the greater class, so that strings
-    work, and so does a part of the data that lacks a class. Without `classes`, a class
-    that nobody observed is not known, except where all labels of a 2-D `y_true` are 0
-    or 1, and that 1 is the positive one of labels that are 0 or -1: the F score and its
-    like are undefined where one class of text was observed. A class without any
-    observed row is left out of the mean over classes of a multi-class ROC AUC ("ovr")
-    or average precision.
+    If a scikit-learn metric has the parameters `labels` or `pos_label` and you do not
+    pass them, it gets the classes of the task and, for probabilities, the second of the
+    two sorted classes. So the metric also works with string labels, and with a part of
+    the data that lacks a class.
+
+    Without `classes`, only the observed classes are known. There are two exceptions. If
+    all labels of a 2-D `y_true` are 0 or 1, both classes are known. If the labels of a
+    task are all 0 or all -1, its positive class is 1. But if only one class of a task
+    with text labels was observed, the F1 score and similar metrics are undefined. A
+    multi-class ROC AUC ("ovr") or average precision is a mean over the classes that
+    have an observed row.
 
     Examples
     --------
-    The second task was measured in three rows only:
+    The second task has observed labels in three rows only:
 
     >>> import numpy as np
     >>> from skmtl.metrics import multitask_score
@@ -122,7 +138,7 @@ def multitask_score(
     >>> multitask_score("roc_auc", y_true, p)
     0.75
 
-    A class and a number, with a metric for each:
+    A classification task and a numeric task, with a metric for each:
 
     >>> y_true = np.array([[0, 1.5], [1, np.nan], [1, 2.5], [np.nan, 0.5]])
     >>> y_pred = [np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]),

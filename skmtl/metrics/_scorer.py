@@ -1,4 +1,4 @@
-"""multitask_scorer: an estimator against labels of which some are missing."""
+"""multitask_scorer: score an estimator if some labels are missing."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -39,43 +39,47 @@ def multitask_scorer(
     greater_is_better: bool | None = None,
     **kwargs: Any,
 ) -> "_MultiTaskScorer":
-    """Make a scorer that understands missing labels, for `scoring=`.
+    """Make a scorer that accepts missing labels, to pass as `scoring`.
 
     Parameters
     ----------
     metric : str, callable or dict
-        A scorer's name, such as "roc_auc" or "r2", or a metric function. For an
-        estimator of classes and numbers, such as MultiTaskNet, a dict with a metric for
-        each, such as `{"class": "roc_auc_ovr", "number": "r2"}`; with one key only,
-        tasks of the other type are left out.
+        The name of a scorer, such as "roc_auc" or "r2", or a metric function. If the
+        estimator has both classification and numeric tasks, like a MultiTaskNet, pass a
+        dict with a metric for each type, such as
+        `{"class": "roc_auc_ovr", "number": "r2"}`. With only one key, tasks of the
+        other type are left out.
     average : {"macro", "micro", "weighted"}, default="macro"
-        How tasks are averaged, see `multitask_score`.
+        The average over the tasks, as in `multitask_score`.
     per_task : bool, default=False
-        Whether to give a dict with the score of each task, by its name, and their
-        average, by the name "mean", as `cross_validate` and a search over several
-        metrics take it (`refit="mean"`).
+        Whether to return a dict with the score of each task, by task name, and their
+        average as "mean". `cross_validate` and searches treat such a dict as several
+        metrics (`refit="mean"`).
     tasks : str or list of str, default=None
-        Names of the tasks to score (`task_names_` of the estimator), for instance its
-        `main_tasks`; all by default.
+        Names of the tasks to score (from `task_names_` of the estimator), for example
+        its `main_tasks`. By default, all tasks are scored.
     response_method : str or sequence of str, default=None
-        The estimator's method that makes the predictions, or several of which the
-        first that it has is taken. By default that of scikit-learn's scorer, and
-        "predict" for a function that scikit-learn does not know. Not with a dict, which
-        takes scorers that `sklearn.metrics.make_scorer` makes.
+        The method of the estimator that makes the predictions. If you pass several
+        names, the first one that the estimator has is used. By default, it is the
+        method of scikit-learn's scorer for the metric, or "predict" if scikit-learn has
+        no scorer for it. It cannot be combined with a dict of metrics; use scorers from
+        `sklearn.metrics.make_scorer` as the values of the dict instead.
     greater_is_better : bool, default=None
-        Whether a function is a score (True) or a loss (False), whose sign is turned. By
-        default that of scikit-learn's scorer; of a function that has none, losses are
-        those whose name ends in "_loss", "_error" or "_deviance". Not with a dict.
+        Whether a metric function is a score (True) or a loss (False). The sign of a
+        loss is flipped. By default, it is the sign of scikit-learn's scorer for the
+        function; if there is none, a function is a loss if its name ends in "_loss",
+        "_error" or "_deviance". It cannot be combined with a dict of metrics.
     **kwargs : object
         Passed on to the metric.
 
     Returns
     -------
     scorer : callable
-        `scorer(estimator, X, y, sample_weight=None)`: a float, greater is better, or a
-        dict of them. It works on every estimator whose predictions have one of the
-        forms that `multitask_score` takes, and it can be pickled. With metadata
-        routing, `set_score_request(sample_weight=True)` lets weights reach it.
+        A function `scorer(estimator, X, y, sample_weight=None)` that returns a float,
+        or a dict of floats; greater is better. It works with every estimator whose
+        predictions have one of the forms that `multitask_score` accepts, and it can be
+        pickled. With metadata routing enabled, call
+        `set_score_request(sample_weight=True)` to pass weights to it.
 
     See Also
     --------
@@ -83,7 +87,7 @@ def multitask_scorer(
 
     Examples
     --------
-    Half of the labels are missing, and the search does not mind:
+    Search over parameters while half of the labels are missing:
 
     >>> import numpy as np
     >>> from sklearn.model_selection import GridSearchCV
@@ -102,7 +106,7 @@ def multitask_scorer(
     >>> bool(search.fit(X, Y).best_score_ > 0.8)
     True
 
-    Classes by ROC AUC and numbers by R2, each task by its name:
+    Score classification tasks by ROC AUC and numeric tasks by R2, one score per task:
 
     >>> from skmtl import MultiTaskNet
     >>> Y = np.column_stack([X[:, 0] > 0, X[:, 1]])
@@ -117,8 +121,9 @@ def multitask_scorer(
     check_average(average, metrics, "macro", "micro", "weighted")
     if metrics.is_mapping and not (response_method is greater_is_better is None):
         raise ValueError(
-            "response_method and greater_is_better are for one metric, but metric is a "
-            "mapping. Put scorers into it, which sklearn.metrics.make_scorer makes."
+            "response_method and greater_is_better must belong to a single metric, but "
+            "metric is a mapping. Use scorers from sklearn.metrics.make_scorer as the "
+            "values of the mapping."
         )
     given = metric if isinstance(metric, Mapping) else {}
     by_type = {
@@ -139,14 +144,15 @@ def _as_scorer(
     response_method: str | Sequence[str] | None,
     greater_is_better: bool | None,
 ) -> Metric:
-    """A metric of which greater is better."""
+    """The metric with the sign that makes greater better."""
     if response_method is not None:
         resolved = replace(resolved, response=as_tuple(response_method))
     if isinstance(given, str | _BaseScorer):
         if greater_is_better is not None:
             raise ValueError(
-                "greater_is_better is for metric functions, but metric is the scorer "
-                f"{resolved.name!r}, whose sign is known. Leave it out."
+                "greater_is_better must come with a metric function, but metric is "
+                f"the scorer {resolved.name!r}, which has a sign. Leave "
+                "greater_is_better out."
             )
         return resolved
     sign = sign_of(resolved)
@@ -156,7 +162,7 @@ def _as_scorer(
 
 
 class _MultiTaskScorer(_MetadataRequester):
-    """What `multitask_scorer` makes."""
+    """The scorer that `multitask_scorer` returns."""
 
     def __init__(
         self, metric: Metrics, average: str, per_task: bool, tasks: Any
@@ -165,9 +171,9 @@ class _MultiTaskScorer(_MetadataRequester):
         self._average = average
         self._per_task = per_task
         self._only = tasks
-        # With metadata routing, weights must be asked for or refused, as with
-        # scikit-learn's scorers. The owner, for messages, is no reference to this
-        # object, since skops cannot read circles.
+        # With metadata routing, weights must be requested or declined, as with
+        # scikit-learn's scorers. The owner appears in messages only; it is a string
+        # rather than this object because skops cannot read circular references.
         self._metadata_request = MetadataRequest(owner=repr(self))
         self._metadata_request.score.add_request(param="sample_weight", alias=None)
 
@@ -183,7 +189,7 @@ class _MultiTaskScorer(_MetadataRequester):
         if self._only is not None:
             shown.append(f"tasks={self._only!r}")
         if not self._metric.is_mapping:
-            own = {}  # which the name stands for
+            own = {}  # arguments that are part of the named scorer
             if metric.name in get_scorer_names():
                 own = get_scorer(metric.name)._kwargs
             given = {k: v for k, v in metric.kwargs.items() if own.get(k) != v}
@@ -191,10 +197,10 @@ class _MultiTaskScorer(_MetadataRequester):
         return f"multitask_scorer({', '.join(shown)})"
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Say whether weights reach the metric, with metadata routing."""
+        """Set whether metadata routing passes weights to the metric."""
         if not get_config()["enable_metadata_routing"]:
             raise RuntimeError(
-                "set_score_request is for metadata routing, which is not enabled. "
+                "set_score_request needs metadata routing, but it is not enabled. "
                 "Enable it with sklearn.set_config(enable_metadata_routing=True)."
             )
         self._metadata_request.score.add_request(
@@ -204,28 +210,28 @@ class _MultiTaskScorer(_MetadataRequester):
 
     @property
     def gives_dict(self) -> bool:
-        """Whether it gives a number for each task."""
+        """Whether it returns a number for each task."""
         return self._per_task
 
     def check_tasks(self, tasks: Tasks) -> None:
-        """Refuse, before anything is fitted, tasks that it could not score."""
+        """Raise, before anything is fitted, for tasks that it cannot score."""
         are_numbers, is_scored = tasks.are_numbers, np.ones(tasks.n_tasks, dtype=bool)
         if self._only is not None:
             is_scored = named_tasks(tasks, self._only, "tasks")
         are_mixed = are_numbers.any() and not are_numbers.all()
-        if self._metric.is_mapping or are_mixed:  # else it decides how y is read
+        if self._metric.is_mapping or are_mixed:  # else the metric sets the type of y
             check_metric_of_each(self._metric, tasks, is_scored, tasks.names.tolist())
         metric = self._metric.by_type.get("class")
         many = is_scored & ~are_numbers & (tasks.n_codes > 2)
         if metric is not None and metric.is_of_two_classes and many.any():
             raise ValueError(
-                f"Tasks that {metric.name!r} scores must have two classes, but tasks "
+                f"{metric.name!r} can only score tasks with two classes, but the tasks "
                 f"{shorten(tasks.names[many])} have more. Use a metric for any number "
                 "of classes, such as 'roc_auc_ovr', 'f1_macro' or 'accuracy'."
             )
 
     def _accept_sample_weight(self) -> bool:
-        """Asked by ScoringMonitor, where the fit has weights."""
+        """Called by ScoringMonitor if the fit has weights."""
         return True
 
     def __call__(
@@ -247,13 +253,13 @@ class _MultiTaskScorer(_MetadataRequester):
         names = [task.name for task in tasks]
         if "mean" in names:
             raise ValueError(
-                "With per_task=True no task may have the name 'mean', which is that of "
-                "the average. Rename the column of y."
+                "With per_task=True, no task can be named 'mean', because the average "
+                "has this name, but a task of y is. Rename the column of y."
             )
         return dict(zip(names, scores.tolist(), strict=True)) | {"mean": average}
 
     def score_tasks(self, estimator: Any, X: Any, y: Any) -> NDArray:
-        """(n_tasks,): NaN, without a warning, where the metric is undefined."""
+        """(n_tasks,): NaN, without a warning, if the metric is undefined."""
         observed = self._observed(estimator, X, y)
         return observed.in_place(score_each(self._metric, observed.tasks))
 
@@ -263,10 +269,10 @@ class _MultiTaskScorer(_MetadataRequester):
         y, sample_weight = labels_in_memory(X, y, sample_weight)
         fitted = fitted_network(estimator)
         known = None if fitted is None else fitted._tasks
-        if fitted is not None:  # nothing can be learned without labels
+        if fitted is not None:  # a task without labels in fit was not learned
             y = without_labels(y, ~fitted._is_labelled)
 
-        @functools.cache  # metrics of classes and of numbers may be of labels both
+        @functools.cache  # both metrics may use the same method
         def predictions(method: str) -> Any:
             return getattr(estimator, method)(X)
 
@@ -283,7 +289,7 @@ class _MultiTaskScorer(_MetadataRequester):
 
 
 class _AveragingScorer(_MultiTaskScorer, _BaseScorer):
-    """One that gives a number, as all do that scikit-learn takes for its own."""
+    """A scorer that returns a number; scikit-learn treats it as one of its own."""
 
     def __init__(self, metric: Metrics, average: str, tasks: Any) -> None:
         first = next(iter(metric.by_type.values()))
@@ -299,10 +305,10 @@ class _AveragingScorer(_MultiTaskScorer, _BaseScorer):
         y_true: Any,
         **kwargs: Any,
     ) -> float | dict[str, float]:
-        """Called in place of `__call__` where there are several scorers.
+        """Called instead of `__call__` if there are several scorers.
 
-        `method_caller` keeps predictions for other scorers, but reads those of several
-        tasks in its own way.
+        `method_caller` caches predictions for other scorers, but it changes the form of
+        the predictions for several tasks, so it is not used.
         """
         return self(estimator, X, y_true, **kwargs)
 
@@ -317,6 +323,7 @@ def _response_method(estimator: Any, metric: Metric) -> str:
         if hasattr(estimator, method):
             return method
     raise AttributeError(
-        f"To compute {metric.name}, {type(estimator).__name__} must have one of the "
-        f"methods {list(methods)}. Choose another metric or estimator."
+        f"To compute {metric.name}, the estimator must have one of the methods "
+        f"{list(methods)}, but {type(estimator).__name__} has none of them. Use "
+        "another metric or estimator."
     )

@@ -1,4 +1,4 @@
-"""A task on the rows where it was observed."""
+"""A task on the rows with an observed label."""
 
 from typing import Literal, NamedTuple
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 
 class Task(NamedTuple):
-    """Labels or numbers, and what was predicted."""
+    """Observed labels or numbers, and their predictions."""
 
     name: str
     position: int  # among the columns of y_true
     y: NDArray  # labels or numbers
-    prediction: NDArray  # labels, values of the greater class or of each, or numbers
+    prediction: NDArray  # labels, scores of the second class or of each, or numbers
     form: Literal["labels", "scores", "numbers"]  # of the prediction
-    classes: NDArray  # sorted; none for numbers
+    classes: NDArray  # sorted; empty for numbers
     weight: NDArray | None
 
     @property
@@ -24,7 +24,7 @@ class Task(NamedTuple):
 
     @property
     def is_labels(self) -> bool:
-        """Whether the prediction is labels."""
+        """Whether the predictions are labels."""
         return self.form == "labels"
 
     @property
@@ -34,11 +34,11 @@ class Task(NamedTuple):
 
     @property
     def size(self) -> float:
-        """The weight of its observed values; their number without weights."""
+        """The total weight of the observed values; without weights, their number."""
         return len(self.y) if self.weight is None else float(self.weight.sum())
 
     def with_most_probable_labels(self) -> "Task":
-        """Labels in place of probabilities."""
+        """Replace probabilities by the most probable labels."""
         if self.prediction.ndim == 1:
             codes = (self.prediction > 0.5).astype(np.intp)
         else:

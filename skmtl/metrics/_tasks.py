@@ -1,4 +1,4 @@
-"""Labels or numbers and predictions of each task, on the rows where it was observed."""
+"""Labels or numbers and predictions of each task on its observed rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,18 +34,18 @@ from skmtl.metrics._metric import Metric, TaskType
 from skmtl.metrics._task import Task
 
 _WORDS = {"class": "labels", "number": "numbers"}
-# A label of probability 0 costs them as much as they can hold.
+# A label with probability 0 has the largest loss that these metrics can return.
 _UNBOUNDED = (log_loss, d2_log_loss_score)
 
 
 class Observed(NamedTuple):
-    """The tasks that are scored, of all those of y_true."""
+    """The tasks to score, out of all tasks of y_true."""
 
     tasks: list[Task]
     n_tasks: int
 
     def in_place(self, scores: NDArray) -> NDArray:
-        """(n_tasks,): NaN for tasks that are not scored."""
+        """(n_tasks,): NaN for tasks that have no score."""
         by_task = np.full(self.n_tasks, np.nan)
         by_task[[task.position for task in self.tasks]] = scores
         return by_task
@@ -53,7 +53,7 @@ class Observed(NamedTuple):
 
 @dataclass(frozen=True)
 class _Truth:
-    """Tasks of y_true: all of them, or those of one type."""
+    """All tasks of y_true, or those of one type."""
 
     encoded: Encoded
     names: list[str]  # for messages
@@ -66,7 +66,7 @@ class _Truth:
         return _types_of(self.encoded.tasks)
 
     def at(self, positions: NDArray) -> "_Truth":
-        """Some of all the tasks."""
+        """The tasks at these positions."""
         tasks, codes, numbers = self.encoded
         numbers = None if numbers is None else numbers[:, positions]
         weights = self.weights
@@ -92,11 +92,11 @@ def observed_tasks(
     fitted: Tasks | None = None,
     only: Any = None,
 ) -> Observed:
-    """Each task that is scored with its predictions, on the rows where it was observed.
+    """Each task to score, with its predictions, on its observed rows.
 
-    `predict` gives what a metric is computed from, of all tasks. `types` are those of
-    the tasks and `fitted` the tasks that the predictions are of, if known. `only` these
-    tasks are scored, by their names.
+    `predict` returns the predictions of all tasks for a metric. `types` are the types
+    of the tasks and `fitted` the tasks of the predictions, if known. `only` names the
+    tasks to score.
     """
     encoded = encode_for(metrics, y_true, types)
     tasks = encoded.tasks
@@ -126,7 +126,7 @@ def _types_of(tasks: Tasks) -> NDArray:
 def check_metric_of_each(
     metrics: Metrics, tasks: Tasks, is_scored: NDArray, names: list[str]
 ) -> None:
-    """Refuse one metric for tasks of both types, and a mapping that fits none."""
+    """Raise for one metric with tasks of both types, or a mapping that fits none."""
     types = _types_of(tasks)
     without = is_scored & ~np.isin(types, list(metrics.by_type))
     if not without.any() or (metrics.is_mapping and (without != is_scored).any()):
@@ -135,16 +135,16 @@ def check_metric_of_each(
     unscored = [name for name, lacks in zip(names, without, strict=True) if lacks]
     raise ValueError(
         f"A metric for tasks of type {lacking!r} must be given to score "
-        f"{shorten(unscored)}; got {metrics.name} alone. Pass a mapping such as "
-        "metric={'class': 'roc_auc_ovr', 'number': 'r2'}; with one key only, the tasks "
-        "of the other type are left out."
+        f"{shorten(unscored)}; got only {metrics.name}. Pass a mapping such as "
+        "metric={'class': 'roc_auc_ovr', 'number': 'r2'}. With only one key, tasks of "
+        "the other type are left out."
     )
 
 
 def _read(
     truth: _Truth, positions: NDArray, metric: Metric, y_pred: Any, classes: Any
 ) -> list[Task]:
-    """Some of the tasks, which are all of one type, with what was predicted."""
+    """Some tasks, all of one type, with their predictions."""
     _check_predictions(y_pred, truth.encoded.tasks)
     y_pred = predictions_at(y_pred, positions, *truth.encoded.codes.shape)
     part = truth.at(positions)
@@ -191,7 +191,7 @@ def _on_observed_rows(
 def _warn_of_unknown_classes(
     metric: str, tasks: list[Task], given: list[NDArray]
 ) -> None:
-    """Name the labels that have probability 0, as the estimator did not know them."""
+    """Warn about labels with probability 0, which the estimator did not know."""
     unknown = {
         task.name: sorted(set(task.y.tolist()) - set(known.tolist()))
         for task, known in zip(tasks, given, strict=True)
@@ -199,8 +199,8 @@ def _warn_of_unknown_classes(
     found = [(name, labels) for name, labels in unknown.items() if labels]
     if found:
         warn(
-            f"{metric} is dominated by labels that were not among the estimator's "
-            "classes, so that their probability is 0. Tasks and labels: "
+            f"{metric} is dominated by labels that are not among the estimator's "
+            "classes and therefore have probability 0. Tasks and labels: "
             f"{shorten(found)}. Use folds whose training rows have every class, such "
             "as those of MultiTaskStratifiedKFold, or declare the classes with a "
             "category column."
@@ -214,15 +214,18 @@ def _check_names(task_names: Any, tasks: Tasks) -> list[str]:
     if len(names) != tasks.n_tasks:
         raise ValueError(
             f"task_names must name each of the {tasks.n_tasks} tasks of y_true; got "
-            f"{len(names)}: {shorten(names)}."
+            f"{len(names)}: {shorten(names)}. Pass one name per column of y_true."
         )
     return names
 
 
 def _check_predictions(y_pred: Any, tasks: Tasks) -> None:
-    """Refuse none, and columns that are the tasks in another order."""
+    """Raise for no predictions, and for the columns of the tasks in another order."""
     if y_pred is None or (isinstance(y_pred, list | tuple) and not len(y_pred)):
-        raise ValueError(f"y_pred must be predictions of each row; got {y_pred!r}.")
+        raise ValueError(
+            f"y_pred must have a prediction for each row; got {y_pred!r}. Pass the "
+            "output of predict or predict_proba."
+        )
     columns = [str(column) for column in getattr(y_pred, "columns", [])]
     names = tasks.names.tolist()
     if columns != names and sorted(columns) == sorted(names):
@@ -233,7 +236,7 @@ def _check_predictions(y_pred: Any, tasks: Tasks) -> None:
 
 
 def _given_classes(classes: Any, truth: _Truth, part: _Truth) -> list[NDArray] | None:
-    """The classes of some tasks; a list has an entry for each task, also of numbers."""
+    """The classes of some tasks, from a dict or from a list with an entry per task."""
     if isinstance(classes, Mapping):
         return split_classes(classes, part.encoded.tasks, part.names)
     given = split_classes(classes, truth.encoded.tasks)
@@ -241,7 +244,7 @@ def _given_classes(classes: Any, truth: _Truth, part: _Truth) -> list[NDArray] |
 
 
 def _numbers_by_task(y_pred: Any, truth: _Truth) -> list[tuple[NDArray, NDArray]]:
-    """Predicted numbers of each task, and no classes."""
+    """Predicted numbers of each task, and an empty array of classes."""
     numbers = _encode_predictions(y_pred, truth, "number").numbers
     assert numbers is not None
     return [(column, np.empty(0)) for column in numbers.T]
@@ -250,7 +253,7 @@ def _numbers_by_task(y_pred: Any, truth: _Truth) -> list[tuple[NDArray, NDArray]
 def _labels_by_task(
     y_pred: Any, truth: _Truth, given: list[NDArray] | None, metric: str
 ) -> list[tuple[NDArray, NDArray]]:
-    """Predicted labels of each task, and all its classes."""
+    """Predicted labels of each task, and all classes of the task."""
     tasks, codes, _ = truth.encoded
     try:
         predicted, predicted_codes, _ = _encode_predictions(y_pred, truth, "class")
@@ -259,7 +262,7 @@ def _labels_by_task(
             raise
         raise ValueError(
             f"{metric} is computed from labels, but y_pred has numbers with decimals, "
-            "as probabilities are. Pass what predict gives, or use a metric of "
+            "like probabilities. Pass the output of predict, or use a metric of "
             "probabilities, such as 'roc_auc'."
         ) from error
     result = []
@@ -276,32 +279,32 @@ def _labels_by_task(
 def _has_decimals(table: Any) -> bool:
     try:
         return any(must_be_numbers(column) for column in read_columns(table)[0])
-    except ValueError:  # which is no table
+    except ValueError:  # not a table
         return False
 
 
 def _encode_predictions(y_pred: Any, truth: _Truth, task_type: TaskType) -> Encoded:
-    """A column of labels or numbers per task, none missing."""
+    """A complete column of labels or numbers per task."""
     words, codes = _WORDS[task_type], truth.encoded.codes
     try:
         table = _as_table(y_pred, truth, words)
         predicted = encode(table, task_type, is_prediction=True)
     except ValueError as error:
-        error.add_note(f"This came from y_pred, of which the metric wants {words}.")
+        error.add_note(f"The error is in y_pred; this metric needs {words} there.")
         raise
     check_consistent_length(codes, predicted.codes)
     n_tasks = codes.shape[1]
     if predicted.tasks.n_tasks != n_tasks:
         raise ValueError(
-            f"y_pred must have a column of {words} per task, like y_true, "
-            f"{n_tasks}; got {predicted.tasks.n_tasks}. Pass what predict gives."
+            f"y_pred must have one column of {words} per task, {n_tasks} like y_true; "
+            f"got {predicted.tasks.n_tasks}. Pass the output of predict."
         )
     _refuse_missing((predicted.codes < 0).any(axis=0), truth.names)
     return predicted
 
 
 def _as_table(y_pred: Any, truth: _Truth, words: str) -> Any:
-    """A list with an entry per task as a table; y_pred itself if it is none."""
+    """Turn a list with one entry per task into a table; return others unchanged."""
     shape = truth.encoded.codes.shape
     entries = entries_of(y_pred, *shape)
     if entries is None:
@@ -311,26 +314,26 @@ def _as_table(y_pred: Any, truth: _Truth, words: str) -> Any:
         if entry is None or np.ndim(entry) != 1:
             got = "None" if entry is None else f"shape {np.shape(entry)}"
             raise ValueError(
-                f"y_pred of task {name!r} must have {words} on one axis, ({shape[0]},)"
-                f"; got {got}. Pass what predict gives."
+                f"y_pred of task {name!r} must have {words} of shape ({shape[0]},); "
+                f"got {got}. Pass the output of predict."
             )
         table[:, t] = entry
     return table
 
 
 def _check_kinds(classes: list[NDArray], name: str) -> None:
-    """Text and numbers are never equal."""
+    """Raise if text would be compared with numbers, which are never equal."""
     kinds = {isinstance(label, str) for part in classes for label in part}
     if len(kinds) > 1:
         raise ValueError(
-            f"y_pred of task {name!r} must have labels of the kind of y_true, but one "
-            "has text and the other numbers: "
+            f"y_pred of task {name!r} must have the same kind of labels as y_true, but "
+            "one has text and the other has numbers: "
             f"{shorten([part.tolist() for part in classes])}. Convert one of them."
         )
 
 
 def _with_counterpart(classes: NDArray) -> NDArray:
-    """0 and 1, or -1 and 1, where one alone was seen, as scikit-learn has it."""
+    """0 and 1, or -1 and 1, if only one of them was observed, as in scikit-learn."""
     if len(classes) == 1 and classes.dtype.kind in "biuf":
         if classes[0] in (0, 1):
             return np.array([0, 1], dtype=classes.dtype)
@@ -342,7 +345,7 @@ def _with_counterpart(classes: NDArray) -> NDArray:
 def _scores_by_task(
     y_pred: Any, truth: _Truth, given: list[NDArray] | None
 ) -> list[tuple[NDArray, NDArray]]:
-    """Probabilities or decision values of each task, and all its classes."""
+    """Probabilities or decision values of each task, and all classes of the task."""
     tasks, codes, _ = truth.encoded
     entries = entries_of(y_pred, *codes.shape)
     if entries is None:
@@ -360,7 +363,7 @@ def _scores_by_task(
 
 
 def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDArray:
-    """Values of the greater of two classes, or a column for each class."""
+    """The scores of the second of two classes, or a column for each class."""
     if part.ndim == 1 and len(classes) <= 2:
         return part
     if part.ndim == 1 and len(columns) == 2:
@@ -369,10 +372,10 @@ def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDAr
     if n_columns != len(columns):
         raise ValueError(
             f"y_pred of task {name!r} must have a column for each of its classes "
-            f"{shorten(columns.tolist())}; got {n_columns} column(s). Pass `classes`, "
-            "the estimator's `classes_`."
+            f"{shorten(columns.tolist())}; got {n_columns} column(s). Pass the "
+            "estimator's `classes_` as `classes`."
         )
-    lowest = min(part.min(initial=0.0), 0.0)  # 0 of probabilities
+    lowest = min(part.min(initial=0.0), 0.0)  # 0 for probabilities
     aligned = np.full((len(part), len(classes)), lowest, dtype=part.dtype)
     aligned[:, np.searchsorted(classes, columns)] = part.reshape(len(part), n_columns)
     return aligned[:, 1] if len(classes) == 2 else aligned
@@ -390,6 +393,7 @@ def _refuse_missing(is_missing: Any, names: Any) -> None:
     if np.any(is_missing):
         missing = [name for name, m in zip(names, is_missing, strict=True) if m]
         raise ValueError(
-            f"y_pred must be complete, but predictions of {shorten(missing)} are "
-            "missing (NaN). Only y_true may have missing labels."
+            "y_pred must not have missing predictions, but it has NaN for the tasks "
+            f"{shorten(missing)}. Pass a prediction for each row; only y_true may have "
+            "missing labels."
         )

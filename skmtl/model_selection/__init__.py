@@ -1,9 +1,9 @@
-"""Splits, searches and cross-validation of data with missing labels.
+"""Splitters, searches and cross-validation for data with missing labels.
 
-scikit-learn's stratified splitters refuse NaN in `y` and more than one task; the ones
-here balance the labels of every task over the folds, classes and numbers.
-`GridSearchCV`, `cross_validate` and their kin are scikit-learn's, in which `cv=5` and
-`scoring="roc_auc"` take missing labels.
+scikit-learn's stratified splitters accept only one task and no NaN in `y`. The
+splitters in this module balance the labels of every task over the folds, for classes
+and numbers. `GridSearchCV`, `cross_validate` and their siblings extend those of
+scikit-learn so that `cv=5` and `scoring="roc_auc"` work with missing labels.
 """
 
 from skmtl.model_selection._curves import (

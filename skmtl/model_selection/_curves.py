@@ -1,4 +1,4 @@
-"""scikit-learn's cross-validation and curves, on labels of which some are missing."""
+"""scikit-learn's cross-validation and curves for `y` with missing labels."""
 
 import functools
 from dataclasses import replace
@@ -38,59 +38,62 @@ def cross_validate(
     return_indices: bool = False,
     error_score: Any = np.nan,
 ) -> dict[str, Any]:
-    """Score an estimator on each fold, with one metric or several.
+    """Score an estimator on each fold, with one or several metrics.
 
-    It is scikit-learn's function, whose habits hold where labels are missing too.
+    It works like scikit-learn's function of the same name and also accepts missing
+    labels.
 
     Parameters
     ----------
     estimator : estimator
         A classifier, a regressor or a MultiTaskNet, or a pipeline or search around one.
-        It is cloned for each fold.
+        Each fold fits a clone of it.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-        The labels or numbers, with NaN, None or pd.NA where missing, if the estimator
-        takes them.
+        The labels or numbers. Missing labels are NaN, None or pd.NA; the estimator must
+        support them.
     groups : array-like of shape (n_samples,), default=None
-        Groups of rows, for a splitter that needs them; with metadata routing, pass them
-        in `params`.
+        The group of each row, for splitters that use groups. With metadata routing
+        enabled, pass the groups in `params` instead.
     scoring : str, callable, list, tuple or dict, default=None
-        As in `GridSearchCV`: a metric's name stands for `multitask_scorer(name)`, in a
-        list and as the value of a dict too. A callable that gives a dict, such as
-        `multitask_scorer(..., per_task=True)`, is several metrics.
+        As in `GridSearchCV`: the name of a metric means `multitask_scorer(name)`, also
+        in a list and as a value of a dict. A callable that returns a dict, such as
+        `multitask_scorer(..., per_task=True)`, counts as several metrics.
     cv : int, splitter or iterable, default=None
-        A number of folds stands for `MultiTaskStratifiedKFold`, None for five.
+        An integer is the number of folds of a `MultiTaskStratifiedKFold`; None means
+        5 folds.
     n_jobs : int, default=None
-        Folds side by side, in processes of their own.
+        Number of folds to run in parallel, each in its own process.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
     params : dict, default=None
-        Parameters for `fit`, such as `sample_weight`, which is split with the rows;
-        with metadata routing, for the splitter and the scorer too.
+        Parameters passed to `fit`, such as `sample_weight`. Arrays with one value per
+        row are split with the rows. With metadata routing enabled, parameters also
+        reach the splitter and the scorer.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many fits to hand to the processes at once.
+        Number of fits to dispatch to the processes at a time.
     return_train_score : bool, default=False
-        Whether to score the training rows too.
+        Whether to also score the training rows.
     return_estimator : bool, default=False
-        Whether to keep the fitted estimators.
+        Whether to return the fitted estimators.
     return_indices : bool, default=False
-        Whether to keep the rows of each fold.
+        Whether to return the row indices of each fold.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
 
     Returns
     -------
     scores : dict of ndarray
-        "test_score" (or "test_roc_auc" and so on, of several metrics), "fit_time" and
-        "score_time", each with an entry per fold; on demand "train_score", "estimator"
-        and "indices".
+        "test_score" (with several metrics "test_roc_auc" and so on), "fit_time" and
+        "score_time", each with one entry per fold. If requested, also "train_score",
+        "estimator" and "indices".
 
     See Also
     --------
-    sklearn.model_selection.cross_validate : What it does, at length.
-    cross_val_score : One metric, as an array.
-    cross_val_predict : Predictions of each row.
+    sklearn.model_selection.cross_validate : The original, documented in full.
+    cross_val_score : One metric, returned as an array.
+    cross_val_predict : A prediction for each row.
 
     Examples
     --------
@@ -145,37 +148,41 @@ def cross_val_score(
 ) -> NDArray:
     """Score an estimator on each fold, with one metric.
 
-    It is scikit-learn's function, whose habits hold where labels are missing too.
+    It works like scikit-learn's function of the same name and also accepts missing
+    labels.
 
     Parameters
     ----------
     estimator : estimator
         A classifier, a regressor or a MultiTaskNet, or a pipeline or search around one.
-        It is cloned for each fold.
+        Each fold fits a clone of it.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-        The labels or numbers, with NaN, None or pd.NA where missing, if the estimator
-        takes them.
+        The labels or numbers. Missing labels are NaN, None or pd.NA; the estimator must
+        support them.
     groups : array-like of shape (n_samples,), default=None
-        Groups of rows, for a splitter that needs them; with metadata routing, pass them
-        in `params`.
+        The group of each row, for splitters that use groups. With metadata routing
+        enabled, pass the groups in `params` instead.
     scoring : str, callable or dict, default=None
-        One metric, as in `GridSearchCV`: a name stands for `multitask_scorer(name)`,
-        and `{"class": "roc_auc_ovr", "number": "r2"}` is for classes and numbers.
+        One metric, as in `GridSearchCV`: the name of a metric means
+        `multitask_scorer(name)`. If `y` has both classification tasks and numeric
+        tasks, pass a metric for each type, `{"class": "roc_auc_ovr", "number": "r2"}`.
     cv : int, splitter or iterable, default=None
-        A number of folds stands for `MultiTaskStratifiedKFold`, None for five.
+        An integer is the number of folds of a `MultiTaskStratifiedKFold`; None means
+        5 folds.
     n_jobs : int, default=None
-        Folds side by side, in processes of their own.
+        Number of folds to run in parallel, each in its own process.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
     params : dict, default=None
-        Parameters for `fit`, such as `sample_weight`, which is split with the rows;
-        with metadata routing, for the splitter and the scorer too.
+        Parameters passed to `fit`, such as `sample_weight`. Arrays with one value per
+        row are split with the rows. With metadata routing enabled, parameters also
+        reach the splitter and the scorer.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many fits to hand to the processes at once.
+        Number of fits to dispatch to the processes at a time.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
 
     Returns
     -------
@@ -185,16 +192,16 @@ def cross_val_score(
     Raises
     ------
     ValueError
-        If `scoring` gives several numbers.
+        If `scoring` returns several numbers.
 
     See Also
     --------
-    sklearn.model_selection.cross_val_score : What it does, at length.
-    cross_validate : Several metrics, times and fitted estimators.
+    sklearn.model_selection.cross_val_score : The original, documented in full.
+    cross_validate : Several metrics, run times and fitted estimators.
 
     Examples
     --------
-    The mean over two tasks of the ROC AUC, on each of three folds:
+    The mean ROC AUC of two tasks, on each of three folds:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -242,78 +249,83 @@ def learning_curve(
     return_times: bool = False,
     params: dict[str, Any] | None = None,
 ) -> tuple[NDArray, ...]:
-    """Score an estimator that was fitted on more and more rows.
+    """Score an estimator that is fitted on more and more rows.
 
-    It is scikit-learn's function, whose habits hold where labels are missing too.
+    It works like scikit-learn's function of the same name and also accepts missing
+    labels.
 
     Parameters
     ----------
     estimator : estimator
         A classifier, a regressor or a MultiTaskNet, or a pipeline or search around one.
-        It is cloned for each fold and number of rows.
+        A clone of it is fitted for each fold and each number of rows.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks) or None
-        The labels or numbers, with NaN, None or pd.NA where missing, if the estimator
-        takes them.
+        The labels or numbers. Missing labels are NaN, None or pd.NA; the estimator must
+        support them.
     groups : array-like of shape (n_samples,), default=None
-        Groups of rows, for a splitter that needs them; with metadata routing, pass them
-        in `params`.
+        The group of each row, for splitters that use groups. With metadata routing
+        enabled, pass the groups in `params` instead.
     train_sizes : array-like of shape (n_ticks,), default=(0.1, 0.325, 0.55, 0.775, 1.0)
-        Numbers of training rows, or shares of them if they have decimals.
+        Numbers of training rows: integers are counts, floats are fractions of the
+        largest training set.
     cv : int, splitter or iterable, default=None
-        A number of folds stands for `MultiTaskStratifiedKFold`, None for five.
+        An integer is the number of folds of a `MultiTaskStratifiedKFold`; None means
+        5 folds.
     scoring : str, callable or dict, default=None
-        One metric, as in `GridSearchCV`: a name stands for `multitask_scorer(name)`,
-        and `{"class": "roc_auc_ovr", "number": "r2"}` is for classes and numbers.
+        One metric, as in `GridSearchCV`: the name of a metric means
+        `multitask_scorer(name)`. If `y` has both classification tasks and numeric
+        tasks, pass a metric for each type, `{"class": "roc_auc_ovr", "number": "r2"}`.
     exploit_incremental_learning : bool, default=False
-        Whether to go on with `partial_fit` from each number of rows to the next. It
-        learns all classes of `y` from its first call on.
+        Whether to continue with `partial_fit` from each number of rows to the next. The
+        first call already receives all classes of `y`.
     n_jobs : int, default=None
-        Fits side by side, in processes of their own.
+        Number of fits to run in parallel, each in its own process.
     pre_dispatch : int or str, default="all"
-        How many fits to hand to the processes at once.
+        Number of fits to dispatch to the processes at a time.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
     shuffle : bool, default=False
-        Whether to take the training rows in random order.
+        Whether to shuffle the training rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of the order.
+        Seed for the shuffling.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
     return_times : bool, default=False
-        Whether to return the times too.
+        Whether to also return the fit and score times.
     params : dict, default=None
-        Parameters for `fit` or `partial_fit`, such as `sample_weight`, which is split
-        with the rows; with metadata routing, for the splitter and the scorer too.
+        Parameters passed to `fit` or `partial_fit`, such as `sample_weight`. Arrays
+        with one value per row are split with the rows. With metadata routing enabled,
+        parameters also reach the splitter and the scorer.
 
     Returns
     -------
     train_sizes_abs : ndarray of shape (n_ticks,)
-        Numbers of training rows, each once.
+        Numbers of training rows, without duplicates.
     train_scores : ndarray of shape (n_ticks, n_splits)
-        Scores of the training rows.
+        Scores on the training rows.
     test_scores : ndarray of shape (n_ticks, n_splits)
-        Scores of the test rows.
+        Scores on the test rows.
     fit_times : ndarray of shape (n_ticks, n_splits)
-        Seconds of the fits; only with `return_times`.
+        Fit times in seconds; only with `return_times=True`.
     score_times : ndarray of shape (n_ticks, n_splits)
-        Seconds of the scores; only with `return_times`.
+        Score times in seconds; only with `return_times=True`.
 
     Raises
     ------
     ValueError
-        If `scoring` gives several numbers.
+        If `scoring` returns several numbers.
 
     See Also
     --------
-    sklearn.model_selection.learning_curve : What it does, at length.
-    sklearn.model_selection.LearningCurveDisplay : Draws what this function returns.
+    sklearn.model_selection.learning_curve : The original, documented in full.
+    sklearn.model_selection.LearningCurveDisplay : Plots the result of this function.
     skmtl.inspection.label_curve : A curve for each task, over its number of labels.
 
     Examples
     --------
-    Ten, twenty and forty rows:
+    Fit on 10, 20 and 40 rows:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -360,8 +372,8 @@ def learning_curve(
 class _WithClasses:
     """An estimator whose clones know the classes at their first `partial_fit`.
 
-    scikit-learn reads them from a complete y if the estimator is a classifier, which
-    this is not, though its clones are.
+    For a classifier, scikit-learn reads the classes from `y`, which needs complete
+    labels. So this wrapper does not say that it is a classifier; its clones do.
     """
 
     def __init__(self, estimator: Any, tasks: Tasks) -> None:
@@ -370,7 +382,7 @@ class _WithClasses:
         self._classes = classes[0] if tasks.is_1d else classes
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # pickle asks before there is an estimator
+        if name.startswith("_"):  # pickle looks names up before `_estimator` is set
             raise AttributeError(name)
         return getattr(self._estimator, name)
 
@@ -400,65 +412,69 @@ def validation_curve(
     error_score: Any = np.nan,
     params: dict[str, Any] | None = None,
 ) -> tuple[NDArray, NDArray]:
-    """Score an estimator with different values of one parameter.
+    """Score an estimator for different values of one parameter.
 
-    It is scikit-learn's function, whose habits hold where labels are missing too.
+    It works like scikit-learn's function of the same name and also accepts missing
+    labels.
 
     Parameters
     ----------
     estimator : estimator
         A classifier, a regressor or a MultiTaskNet, or a pipeline or search around one.
-        It is cloned for each fold and value.
+        A clone of it is fitted for each fold and each value.
     X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks) or None
-        The labels or numbers, with NaN, None or pd.NA where missing, if the estimator
-        takes them.
+        The labels or numbers. Missing labels are NaN, None or pd.NA; the estimator must
+        support them.
     param_name : str
         Name of the parameter.
     param_range : array-like of shape (n_values,)
-        Its values.
+        The values to try.
     groups : array-like of shape (n_samples,), default=None
-        Groups of rows, for a splitter that needs them; with metadata routing, pass them
-        in `params`.
+        The group of each row, for splitters that use groups. With metadata routing
+        enabled, pass the groups in `params` instead.
     cv : int, splitter or iterable, default=None
-        A number of folds stands for `MultiTaskStratifiedKFold`, None for five.
+        An integer is the number of folds of a `MultiTaskStratifiedKFold`; None means
+        5 folds.
     scoring : str, callable or dict, default=None
-        One metric, as in `GridSearchCV`: a name stands for `multitask_scorer(name)`,
-        and `{"class": "roc_auc_ovr", "number": "r2"}` is for classes and numbers.
+        One metric, as in `GridSearchCV`: the name of a metric means
+        `multitask_scorer(name)`. If `y` has both classification tasks and numeric
+        tasks, pass a metric for each type, `{"class": "roc_auc_ovr", "number": "r2"}`.
     n_jobs : int, default=None
-        Fits side by side, in processes of their own.
+        Number of fits to run in parallel, each in its own process.
     pre_dispatch : int or str, default="all"
-        How many fits to hand to the processes at once.
+        Number of fits to dispatch to the processes at a time.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
     params : dict, default=None
-        Parameters for `fit`, such as `sample_weight`, which is split with the rows;
-        with metadata routing, for the splitter and the scorer too.
+        Parameters passed to `fit`, such as `sample_weight`. Arrays with one value per
+        row are split with the rows. With metadata routing enabled, parameters also
+        reach the splitter and the scorer.
 
     Returns
     -------
     train_scores : ndarray of shape (n_values, n_splits)
-        Scores of the training rows.
+        Scores on the training rows.
     test_scores : ndarray of shape (n_values, n_splits)
-        Scores of the test rows.
+        Scores on the test rows.
 
     Raises
     ------
     ValueError
-        If `scoring` gives several numbers.
+        If `scoring` returns several numbers.
 
     See Also
     --------
-    sklearn.model_selection.validation_curve : What it does, at length.
-    sklearn.model_selection.ValidationCurveDisplay : Draws what this function returns.
-    GridSearchCV : Several parameters and metrics.
+    sklearn.model_selection.validation_curve : The original, documented in full.
+    sklearn.model_selection.ValidationCurveDisplay : Plots the result of this function.
+    GridSearchCV : Search over several parameters, with several metrics.
 
     Examples
     --------
-    Two penalties, three folds:
+    Two values of the penalty on three folds:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier

@@ -1,4 +1,4 @@
-"""What `cv=5` and `scoring="roc_auc"` stand for where labels may be missing."""
+"""The meaning of `cv=5` and `scoring="roc_auc"` if labels may be missing."""
 
 from collections.abc import Mapping
 from numbers import Integral
@@ -15,8 +15,8 @@ from skmtl.model_selection._split import as_splitter
 
 
 def known_task_types(estimator: Any) -> TaskTypes | None:
-    """What the estimator takes its tasks for; None if it does not say it."""
-    if not hasattr(estimator, "fit"):  # which scikit-learn refuses in its own words
+    """How the estimator reads its tasks; None if it does not say."""
+    if not hasattr(estimator, "fit"):  # scikit-learn raises its own error for it
         return None
     declared = declared_task_types(estimator)
     if declared is not None:
@@ -27,16 +27,16 @@ def known_task_types(estimator: Any) -> TaskTypes | None:
 
 
 def multitask_cv(estimator: Any, cv: Any, y: Any) -> Any:
-    """A splitter for missing labels where scikit-learn would choose one by itself."""
+    """A splitter that accepts missing labels if scikit-learn would choose one."""
     if y is not None and (cv is None or isinstance(cv, Integral)):
         return as_splitter(cv, known_task_types(estimator))
     return cv
 
 
 def multitask_scoring(estimator: Any, scoring: Any, y: Any = None) -> Any:
-    """Scorers for missing labels in place of names; whatever else as it is.
+    """Replace names by scorers for missing labels; leave anything else unchanged.
 
-    With `y`, metrics that cannot score its tasks are refused.
+    With `y`, raise an error for metrics that cannot score its tasks.
     """
     types = known_task_types(estimator)
     if types is None or scoring is None:
@@ -55,14 +55,14 @@ def multitask_scoring(estimator: Any, scoring: Any, y: Any = None) -> Any:
 def _named_scorers(estimator: Any, scoring: Any) -> Any:
     if isinstance(scoring, str) or _is_one_metric(scoring):
         return multitask_scorer(scoring)
-    names = _check_multimetric_scoring(estimator, scoring)  # refuses what is neither
+    names = _check_multimetric_scoring(estimator, scoring)  # raises for other types
     given = scoring if isinstance(scoring, Mapping) else {name: name for name in names}
     several = [name for name in given if getattr(given[name], "gives_dict", False)]
     if several:
         raise ValueError(
-            "Each of several scorers must give one number, but those named "
-            f"{shorten(several)} have per_task=True and give one for each task. Leave "
-            "out per_task, or pass such a scorer alone, scoring=scorer."
+            "Each of several scorers must return one number, but the scorers "
+            f"{shorten(several)} have per_task=True and return one for each task. "
+            "Leave out per_task, or pass such a scorer on its own: scoring=scorer."
         )
     return {
         name: scorer if callable(scorer) else multitask_scorer(scorer)
@@ -71,21 +71,21 @@ def _named_scorers(estimator: Any, scoring: Any) -> Any:
 
 
 def _is_one_metric(scoring: Any) -> bool:
-    """Whether it is a metric for each type of task, and not several metrics."""
+    """Whether this is a metric for each type of task rather than several metrics."""
     is_mapping = isinstance(scoring, Mapping) and len(scoring) > 0
     return is_mapping and set(scoring) <= {"class", "number"}
 
 
 def check_one_number(scoring: Any, function: str) -> None:
-    """Refuse what gives several numbers where there is room for one."""
+    """Raise if `scoring` returns several numbers but `function` needs one."""
     is_list = isinstance(scoring, list | tuple | set | Mapping)
     if getattr(scoring, "gives_dict", False) or (
         is_list and not _is_one_metric(scoring)
     ):
         raise ValueError(
-            f"scoring of {function} must give one number for each fit; got "
-            f"{scoring!r}, which gives several. Pass one metric, such as "
+            f"scoring of {function} must return one number for each fit; got "
+            f"{scoring!r}, which returns several. Pass one metric, such as "
             "scoring='roc_auc', or a multitask_scorer without per_task=True. "
-            "cross_validate and GridSearchCV take several, and record the scores of "
-            "training rows with return_train_score=True."
+            "cross_validate and GridSearchCV accept several metrics and record the "
+            "scores on the training rows with return_train_score=True."
         )

@@ -1,4 +1,4 @@
-"""scikit-learn's searches by halving, on labels of which some are missing."""
+"""scikit-learn's successive halving searches for `y` with missing labels."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ from skmtl.model_selection._search import MultiTaskSearch
 
 
 class _MultiTaskHalving(MultiTaskSearch, stock.BaseSuccessiveHalving):
-    """The fewest rows to begin with, which scikit-learn finds for one complete task."""
+    """Find the smallest number of rows; scikit-learn needs one complete task for it."""
 
     min_resources: Any
 
     def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
         given = self.min_resources
         is_chosen = self.resource == "n_samples" and given in ("smallest", "exhaust")
-        # scikit-learn refuses to choose both.
+        # scikit-learn raises if both are to be chosen.
         if is_chosen and given != getattr(self, "n_candidates", None):
             n_splits = self._checked_cv_orig.get_n_splits(X, y, **split_params)
             self.min_resources = 2 * n_splits * _most_classes(self.estimator, y)
         super()._check_input_parameters(X, y, split_params)
-        self.min_resources = given  # of a copy: after an error it does not matter
+        self.min_resources = given  # `self` is a copy, so an error leaves no trace
 
 
 def _most_classes(estimator: Any, y: Any) -> int:
-    """Number of classes of the task that has most of them; 1 if none has classes."""
+    """The largest number of classes of a task; 1 if no task has classes."""
     types = known_task_types(estimator)
     if y is None or types is None:
         return 1
@@ -34,79 +34,82 @@ def _most_classes(estimator: Any, y: Any) -> int:
 
 
 class HalvingGridSearchCV(_MultiTaskHalving, stock.HalvingGridSearchCV):
-    """scikit-learn's HalvingGridSearchCV, with its habits where labels are missing.
+    """scikit-learn's HalvingGridSearchCV for `y` with missing labels.
 
-    All candidates are compared on few rows (or with little of another resource), the
-    best third of them on three times as many, and so on. `cv=5` balances the labels of
-    every task over the folds, and `scoring="roc_auc"` scores each task on the labels
-    that are there. scikit-learn's class is experimental, and has to be enabled; this
-    one has not.
+    The first round compares all candidates on few rows (or with little of another
+    resource), the next round the best third of them on three times as many, and so on.
+    `cv=5` balances the labels of every task over the folds, and `scoring="roc_auc"`
+    scores each task on its observed labels. scikit-learn's class is experimental and
+    must be enabled before it is imported; this one can be imported directly.
 
     Parameters
     ----------
     estimator : estimator
-        What is cloned, given the parameters of each candidate, and fitted.
+        The estimator to tune. A clone of it is fitted for each candidate and fold.
     param_grid : dict or list of dict
-        The values to try, by the names of parameters; of a list, each grid in turn.
+        The values to try, with parameter names as keys, or a list of such grids.
     factor : int or float, default=3
-        One in `factor` candidates goes on, on `factor` times as much.
+        Each round keeps one in `factor` candidates and gives them `factor` times the
+        resources.
     resource : str, default="n_samples"
-        What there is more of in each round: rows, or a parameter of the estimator such
-        as "max_iter", which then needs `max_resources`.
+        The resource that grows from round to round: the rows, or a parameter of the
+        estimator such as "max_iter", for which you must also set `max_resources`.
     max_resources : int, default="auto"
-        The most of it that a candidate gets; by default all rows.
+        The largest amount of the resource for a candidate; all rows by default.
     min_resources : int, "exhaust" or "smallest", default="exhaust"
-        What each candidate gets in the first round. "smallest" is two rows for each
-        fold and class, of the task that has most classes; "exhaust" at least as many,
-        and so many that the last round has `max_resources`.
+        The amount of the resource for each candidate in the first round. "smallest"
+        means two rows for each fold and each class of the task with the most classes.
+        "exhaust" means at least as many, chosen so that the last round uses
+        `max_resources`.
     aggressive_elimination : bool, default=False
         Whether to repeat the first round until so few candidates are left that the last
-        one can end with `factor` of them or fewer.
+        round compares at most `factor` of them.
     cv : int, splitter or iterable, default=5
-        As in `GridSearchCV`: a number of folds stands for `MultiTaskStratifiedKFold`.
-        A splitter must give the same folds at every call.
+        As in `GridSearchCV`: an integer is the number of folds of a
+        `MultiTaskStratifiedKFold`. A splitter must return the same folds in every call.
     scoring : str, callable or dict, default=None
-        One metric, as in `GridSearchCV`: a name stands for `multitask_scorer(name)`.
+        One metric, as in `GridSearchCV`: the name of a metric means
+        `multitask_scorer(name)`.
     refit : bool or callable, default=True
         Whether to fit the best candidate on all rows.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
     return_train_score : bool, default=True
-        Whether to score the training rows too.
+        Whether to also score the training rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of the rows of each round.
+        Seed for drawing the rows of each round.
     n_jobs : int, default=None
-        Fits side by side, in processes of their own.
+        Number of fits to run in parallel, each in its own process.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
 
     Attributes
     ----------
     n_resources_, n_candidates_ : list of int
-        Resources and candidates of each round.
+        The resources per candidate and the number of candidates in each round.
     min_resources_, max_resources_ : int
-        Resources of the first round, and the most that there are.
+        The resources of the first round and the largest amount allowed.
     n_iterations_, n_required_iterations_, n_possible_iterations_ : int
-        Number of rounds, how many end with `factor` candidates or fewer, and how many
-        the resources allow.
+        The number of rounds, the number needed to get down to `factor` candidates or
+        fewer, and the number that the resources allow.
     n_remaining_candidates_ : int
-        How many are left after the last round.
+        The number of candidates left after the last round.
 
     See Also
     --------
-    sklearn.model_selection.HalvingGridSearchCV : What it does, at length.
-    GridSearchCV : All candidates on all rows; the other attributes.
+    sklearn.model_selection.HalvingGridSearchCV : The original, documented in full.
+    GridSearchCV : All candidates on all rows; it documents the other attributes.
     HalvingRandomSearchCV : Random candidates.
 
     Notes
     -----
-    The rows of a round are drawn at random, of each fold. Where few labels are there,
-    a task may have none in the first round, of which a warning tells: then begin with
-    more (`min_resources`).
+    Each round draws its rows at random from each fold. If a task has few labels, the
+    rows of the first round may contain none of them. A warning says so; start with more
+    rows in that case (`min_resources`).
 
     Examples
     --------
-    Four candidates on 20 rows, two of them on 60:
+    Compare four candidates on 20 rows, then the best two on 60:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -123,71 +126,75 @@ class HalvingGridSearchCV(_MultiTaskHalving, stock.HalvingGridSearchCV):
 
 
 class HalvingRandomSearchCV(_MultiTaskHalving, stock.HalvingRandomSearchCV):
-    """scikit-learn's HalvingRandomSearchCV, with its habits where labels are missing.
+    """scikit-learn's HalvingRandomSearchCV for `y` with missing labels.
 
-    Random candidates are compared on few rows (or with little of another resource), the
-    best third of them on three times as many, and so on. `cv=5` balances the labels of
-    every task over the folds, and `scoring="roc_auc"` scores each task on the labels
-    that are there. scikit-learn's class is experimental, and has to be enabled; this
-    one has not.
+    The first round compares random candidates on few rows (or with little of another
+    resource), the next round the best third of them on three times as many, and so on.
+    `cv=5` balances the labels of every task over the folds, and `scoring="roc_auc"`
+    scores each task on its observed labels. scikit-learn's class is experimental and
+    must be enabled before it is imported; this one can be imported directly.
 
     Parameters
     ----------
     estimator : estimator
-        What is cloned, given the parameters of each candidate, and fitted.
+        The estimator to tune. A clone of it is fitted for each candidate and fold.
     param_distributions : dict or list of dict
-        Lists of values, or distributions of `scipy.stats`, by the names of parameters.
+        Lists of values or distributions from `scipy.stats`, with parameter names as
+        keys.
     n_candidates : int or "exhaust", default="exhaust"
-        Number of candidates of the first round; "exhaust" is so many that the last one
-        has `max_resources`.
+        Number of candidates in the first round. "exhaust" chooses it so that the last
+        round uses `max_resources`.
     factor : int or float, default=3
-        One in `factor` candidates goes on, on `factor` times as much.
+        Each round keeps one in `factor` candidates and gives them `factor` times the
+        resources.
     resource : str, default="n_samples"
-        What there is more of in each round: rows, or a parameter of the estimator such
-        as "max_iter", which then needs `max_resources`.
+        The resource that grows from round to round: the rows, or a parameter of the
+        estimator such as "max_iter", for which you must also set `max_resources`.
     max_resources : int, default="auto"
-        The most of it that a candidate gets; by default all rows.
+        The largest amount of the resource for a candidate; all rows by default.
     min_resources : int, "exhaust" or "smallest", default="smallest"
-        What each candidate gets in the first round. "smallest" is two rows for each
-        fold and class, of the task that has most classes; "exhaust" at least as many,
-        and so many that the last round has `max_resources`.
+        The amount of the resource for each candidate in the first round. "smallest"
+        means two rows for each fold and each class of the task with the most classes.
+        "exhaust" means at least as many, chosen so that the last round uses
+        `max_resources`.
     aggressive_elimination : bool, default=False
         Whether to repeat the first round until so few candidates are left that the last
-        one can end with `factor` of them or fewer.
+        round compares at most `factor` of them.
     cv : int, splitter or iterable, default=5
-        As in `GridSearchCV`: a number of folds stands for `MultiTaskStratifiedKFold`.
-        A splitter must give the same folds at every call.
+        As in `GridSearchCV`: an integer is the number of folds of a
+        `MultiTaskStratifiedKFold`. A splitter must return the same folds in every call.
     scoring : str, callable or dict, default=None
-        One metric, as in `GridSearchCV`: a name stands for `multitask_scorer(name)`.
+        One metric, as in `GridSearchCV`: the name of a metric means
+        `multitask_scorer(name)`.
     refit : bool or callable, default=True
         Whether to fit the best candidate on all rows.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
     return_train_score : bool, default=True
-        Whether to score the training rows too.
+        Whether to also score the training rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of the candidates and of the rows of each round.
+        Seed for drawing the candidates and the rows of each round.
     n_jobs : int, default=None
-        Fits side by side, in processes of their own.
+        Number of fits to run in parallel, each in its own process.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
 
     Attributes
     ----------
     n_resources_, n_candidates_ : list of int
-        Resources and candidates of each round.
+        The resources per candidate and the number of candidates in each round.
     min_resources_, max_resources_ : int
-        Resources of the first round, and the most that there are.
+        The resources of the first round and the largest amount allowed.
 
     See Also
     --------
-    sklearn.model_selection.HalvingRandomSearchCV : What it does, at length.
-    HalvingGridSearchCV : All candidates of a grid; more attributes.
+    sklearn.model_selection.HalvingRandomSearchCV : The original, documented in full.
+    HalvingGridSearchCV : All candidates of a grid; it documents more attributes.
     RandomizedSearchCV : All candidates on all rows.
 
     Examples
     --------
-    As many candidates as it takes to end with all rows:
+    Draw as many candidates as the rows allow:
 
     >>> import numpy as np
     >>> from scipy.stats import loguniform

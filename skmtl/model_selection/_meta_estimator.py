@@ -1,4 +1,4 @@
-"""What the estimators that stand around a multi-task estimator have in common."""
+"""The common base of the estimators that wrap a multi-task estimator."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ from skmtl.model_selection._out_of_fold import FitParams, is_frozen
 
 
 class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
-    """Predicts by the probabilities of another estimator; subclasses say how."""
+    """Predicts from the probabilities of another estimator; subclasses define how."""
 
     def _fit_params(self, sample_weight: Any, params: dict[str, Any]) -> FitParams:
-        """Who gets what of the arguments of `fit`."""
+        """Distribute the arguments of `fit` to the estimator and the splitter."""
         if _routing_enabled():
             routed = process_routing(self, "fit", sample_weight=sample_weight, **params)
             to_splitter = routed.splitter.split
@@ -38,8 +38,8 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
                 params["sample_weight"] = sample_weight
             elif not is_frozen(self.estimator, self.cv):
                 warn(
-                    f"sample_weight is not used by {type(self.estimator).__name__}, "
-                    "whose fit does not take it, but only in what follows its fit. In "
+                    f"fit of {type(self.estimator).__name__} does not accept "
+                    "sample_weight, so the weights are used only after that fit. For "
                     "a Pipeline, enable metadata routing with "
                     "sklearn.set_config(enable_metadata_routing=True)."
                 )
@@ -51,7 +51,7 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         self.n_outputs_ = tasks.n_tasks
         self.classes_ = classes_attribute(tasks)
         for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)  # of an earlier fit
+            self.__dict__.pop(name, None)  # left over from an earlier fit
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 
@@ -60,11 +60,11 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         return probabilities.argmax(axis=1)
 
     def _probabilities_by_task(self, X: Any) -> list[NDArray | None]:
-        """(n_samples, n_classes) of each task, None for numbers."""
+        """(n_samples, n_classes) for each task, None for numeric tasks."""
         raise NotImplementedError
 
     def _wrapped_estimator(self) -> Any:
-        """The fitted estimator, or before a fit the one that was given."""
+        """The fitted estimator, or the given one before `fit`."""
         return getattr(self, "estimator_", self.estimator)
 
     def predict(self, X):
@@ -73,13 +73,13 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            Labels in their own dtype. Numbers of a MultiTaskNet are those of the
-            estimator.
+            Labels in their own dtype. The predictions of numeric tasks (of a
+            MultiTaskNet) are the estimator's own.
         """
         check_is_fitted(self)
         tasks = self._tasks
@@ -96,17 +96,17 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         return table
 
     def predict_log_proba(self, X):
-        """Logarithms of `predict_proba`, in the same form.
+        """Predict the logarithms of the probabilities.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
 
         Returns
         -------
         log_probabilities : ndarray or list of ndarray
-            As `predict_proba`, with logarithms.
+            The logarithms of `predict_proba`, in the same form.
         """
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
@@ -115,14 +115,16 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
             return np.log(probabilities)
 
     def score(self, X, y, sample_weight=None):
-        """Mean over the tasks of the accuracy on observed labels, and R2 of numbers.
+        """Mean over the tasks: accuracy for classes, R2 for numbers.
+
+        Only observed labels count.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The true labels, NaN where missing.
+            The true labels; missing labels are NaN.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label.
@@ -130,12 +132,12 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         score : float
-            Mean over the tasks, or over the `main_tasks` of our estimator.
+            Mean over the tasks, or over `main_tasks` if the estimator has them.
 
         Warns
         -----
         UndefinedMetricWarning
-            If a task has too few labels in `y`; it is left out of the mean.
+            If a task has too few labels in `y`. The mean leaves it out.
         """
         check_is_fitted(self)
         metric = "accuracy"
@@ -152,12 +154,12 @@ class MultiTaskMetaEstimator(MetaEstimatorMixin, BaseEstimator):
         return tags
 
     def get_metadata_routing(self):
-        """Metadata routing of `fit`: the estimator's and the splitter's.
+        """Metadata routing of `fit` to the estimator and the splitter.
 
         Returns
         -------
         routing : MetadataRouter
-            What goes where.
+            The routing of the metadata.
         """
         fit = {"callee": "fit", "caller": "fit"}
         split = {"callee": "split", "caller": "fit"}

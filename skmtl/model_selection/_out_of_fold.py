@@ -1,4 +1,4 @@
-"""Probabilities of rows by a model that was not fitted on them."""
+"""Probabilities for rows from a model that was not fitted on them."""
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
@@ -35,7 +35,7 @@ from skmtl.model_selection._validation import fit_on_rows
 
 
 class TaskOutOfFold(NamedTuple):
-    """One task on the rows where it was observed."""
+    """One task on the rows with an observed label."""
 
     name: str
     classes: NDArray
@@ -44,29 +44,29 @@ class TaskOutOfFold(NamedTuple):
     weights: NDArray | None  # (n,)
 
     def labels_per_class(self) -> NDArray:
-        """(n_classes,): how many labels each class has."""
+        """(n_classes,): number of labels of each class."""
         return np.bincount(self.codes, minlength=len(self.classes))
 
     def can_be_tuned(self) -> bool:
-        """Whether labels and probabilities differ."""
+        """Whether every class has labels and the probabilities are not all equal."""
         p = self.probabilities
         return bool(self.labels_per_class().all()) and bool((p != p[0]).any())
 
 
 class OutOfFold(NamedTuple):
-    """Labels, and probabilities by models that were not fitted on them."""
+    """Labels, and probabilities from models that were not fitted on them."""
 
     tasks: Tasks
     codes: NDArray  # (n, n_tasks), -1 where missing
-    probabilities: list[NDArray | None]  # (n, n_classes) per task; None for numbers
+    probabilities: list[NDArray | None]  # (n, n_classes) per task; None if numeric
     weights: NDArray | None  # (n, n_tasks) or (n, 1)
 
     def by_task(self) -> Iterator[tuple[int, TaskOutOfFold]]:
-        """Each task of classes and its position."""
+        """Each classification task and its position."""
         for t, probabilities in enumerate(self.probabilities):
             if probabilities is None:
                 continue
-            # Rows that every member was trained on have NaN.
+            # A row that every member was trained on has NaN.
             rows = (self.codes[:, t] >= 0) & np.isfinite(probabilities).all(axis=1)
             weights = None
             if self.weights is not None:
@@ -86,7 +86,7 @@ class OutOfFold(NamedTuple):
 
 
 class FitParams(NamedTuple):
-    """What `fit` of a meta-estimator hands on."""
+    """The arguments that `fit` of a meta-estimator passes on."""
 
     to_estimator: dict[str, Any]
     to_splitter: dict[str, Any]
@@ -94,7 +94,7 @@ class FitParams(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A model, and the rows that it was not fitted on."""
+    """A model and the rows that it was not fitted on."""
 
     estimator: Any
     rows: NDArray
@@ -110,14 +110,14 @@ def fit_out_of_fold(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> tuple[Any, OutOfFold]:
-    """The estimator fitted on all rows, and probabilities out of fold.
+    """The estimator fitted on all rows, and out-of-fold probabilities.
 
-    These are the network's own if it has left out rows (`oob_score`) and `cv` does not
-    ask for others; those of a frozen estimator, which has not seen the rows; or those
-    of clones that are fitted on the training rows of each split.
+    There are three sources of probabilities. A frozen estimator has not seen the rows,
+    so its own are used. A network with out-of-bag predictions (`oob_score`) uses those
+    unless `cv` or groups are given. Otherwise a clone is fitted for each split.
     """
     if isinstance(y, Mapping):
-        read_columns(y)  # which says what to pass instead of a dict
+        read_columns(y)  # raises an error that says what to pass instead of a dict
     X, y = indexable(X, y)
     if is_frozen(estimator, cv):
         check_is_fitted(estimator)
@@ -129,11 +129,11 @@ def fit_out_of_fold(
     encoded = encode_for(fitted, y)
     if encoded.tasks.are_numbers.all():
         raise ValueError(
-            "A task must have classes for its probabilities to be used, but all tasks "
-            f"of y are numbers: {shorten(encoded.tasks.names)}. Pass a y with a task "
-            "of classes, or use the estimator alone."
+            "At least one task of y must have classes, but all tasks are numeric: "
+            f"{shorten(encoded.tasks.names)}. Only classes have probabilities. Pass a "
+            "y with a classification task, or use the estimator on its own."
         )
-    has_groups = bool(params.to_splitter)  # which members do not keep together
+    has_groups = bool(params.to_splitter)  # members do not keep groups together
     is_free = cv is None and not has_groups
     out_of_bag = out_of_bag_predictions(fitted) if is_free else None
     if out_of_bag is not None:
@@ -147,7 +147,7 @@ def fit_out_of_fold(
 
 
 def is_frozen(estimator: Any, cv: Any) -> bool:
-    """Whether the estimator is taken as it is."""
+    """Whether the estimator is used as it is, without a fit."""
     return isinstance(estimator, FrozenEstimator) or (
         isinstance(cv, str) and cv == "prefit"
     )
@@ -162,7 +162,7 @@ def fit_splits(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> list[Split]:
-    """A clone fitted on the training rows of each split, and its test rows."""
+    """For each split, a clone fitted on its training rows, and its test rows."""
     X, y = indexable(X, y)
     has_groups = "groups" in params.to_splitter
     if cv is None and has_groups:
@@ -193,7 +193,7 @@ def _fit_split(
 def of_splits(
     splits: list[Split], X: Any, encoded: Encoded, sample_weight: Any
 ) -> OutOfFold:
-    """What each model says of its rows, one below the other."""
+    """The predictions of each model for its rows, stacked."""
     tasks, codes, _ = encoded
     parts = [_predict(split, X, tasks) for split in splits]
     joined = [
@@ -215,14 +215,14 @@ def _predict(split: Split, X: Any, tasks: Tasks) -> list[NDArray | None]:
 def learned_probabilities(
     estimator: Any, probabilities: Any, tasks: Tasks
 ) -> list[NDArray | None]:
-    """(n, n_classes) of each task, NaN if there was no label of it to learn from."""
+    """(n, n_classes) for each task, NaN for a task without a label to learn from."""
     classes = getattr(estimator, "classes_", None)
     network = fitted_network(estimator)
     unlearned: Any = [] if network is None else np.flatnonzero(~network._is_labelled)
     if len(unlearned) and classes is not None:
         classes = list(classes) if not tasks.is_1d else [classes]
         for t in unlearned:
-            classes[t] = tasks.classes[t]  # which the fit could not know
+            classes[t] = tasks.classes[t]  # the fit could not know these classes
     by_task = probabilities_by_task(probabilities, classes, tasks)
     for t in unlearned:
         p = by_task[t]
@@ -232,7 +232,7 @@ def learned_probabilities(
 
 
 def encode_for(fitted: Any, y: Any) -> Encoded:
-    """Tasks and codes of y, with the classes that a fitted estimator knows."""
+    """Tasks and codes of y, using the classes of a fitted estimator."""
     network = fitted_network(fitted)
     if network is not None:
         return encode(y, "auto", tasks=network._tasks)
@@ -246,12 +246,12 @@ def encode_for(fitted: Any, y: Any) -> Encoded:
 
 
 def out_of_bag_predictions(fitted: Any) -> Any:
-    """Those of our network, also the last step of a Pipeline or the best of a search.
+    """Out-of-bag predictions of our network, also inside a Pipeline or a search.
 
     None if there are none, or if a step before the network may have read the labels of
-    the rows that were left out.
+    the out-of-bag rows.
     """
-    if isinstance(fitted, FrozenEstimator):  # those that it has are of other rows
+    if isinstance(fitted, FrozenEstimator):  # its out-of-bag rows are other rows
         return None
     if isinstance(fitted, BaseSearchCV):
         return out_of_bag_predictions(fitted.best_estimator_)
@@ -265,7 +265,7 @@ def out_of_bag_predictions(fitted: Any) -> Any:
     return getattr(fitted, "oob_prediction_", None) if is_ours else None
 
 
-# What is known to look at X alone; of other steps nobody can tell.
+# The transformers of these modules read X only; other steps may also read y.
 _OF_X_ALONE = tuple(
     f"sklearn.{module}."
     for module in (

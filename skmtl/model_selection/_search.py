@@ -1,4 +1,4 @@
-"""scikit-learn's searches, on labels of which some are missing."""
+"""scikit-learn's searches for `y` with missing labels."""
 
 import copy
 from collections.abc import Mapping
@@ -15,10 +15,11 @@ from skmtl.model_selection._habits import multitask_cv, multitask_scoring
 
 
 class MultiTaskSearch(BaseSearchCV):
-    """What the searches do in another way than scikit-learn's.
+    """The difference between these searches and those of scikit-learn.
 
-    A copy with `cv` and `scoring` spelled out is fitted, so that parameters never
-    change, and nothing does if the fit fails.
+    `fit` works on a copy whose `cv` and `scoring` are replaced by a splitter and
+    scorers. So the parameters of the search never change, and a failed fit changes
+    nothing at all.
     """
 
     def _spelled_out(self, y: Any = None) -> Self:
@@ -28,18 +29,19 @@ class MultiTaskSearch(BaseSearchCV):
         return resolved
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Score every candidate on all folds, and fit the best on all rows.
+        """Score every candidate on all folds, then fit the best one on all rows.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            The labels or numbers, with NaN, None or pd.NA where missing, if the
-            estimator takes them.
+            The labels or numbers. Missing labels are NaN, None or pd.NA; the estimator
+            must support them.
         **params : object
-            For `fit` of the estimator (`sample_weight`), the splitter (`groups`) and
-            the scorer; what has a value per row is split with the rows.
+            Parameters for `fit` of the estimator (`sample_weight`), the splitter
+            (`groups`) and the scorer. Arrays with one value per row are split with the
+            rows.
 
         Returns
         -------
@@ -49,12 +51,12 @@ class MultiTaskSearch(BaseSearchCV):
         Raises
         ------
         KeyboardInterrupt
-            If it is interrupted: a network that was cut short would be compared as if
-            it were whole. The search is then as it was before the call.
+            If the search is interrupted. A half-trained network is never compared with
+            the others, and the search stays as it was before the call.
         """
         check_not_in_blocks(X, "A search")
         if isinstance(y, Mapping):
-            read_columns(y)  # which says what to pass instead of a dict
+            read_columns(y)  # raises an error that says what to pass instead of a dict
         resolved = self._spelled_out(y)
         fit = super(MultiTaskSearch, resolved).fit
         call_uncaught(fit, X, y, **params)
@@ -68,90 +70,93 @@ class MultiTaskSearch(BaseSearchCV):
 
 
 class GridSearchCV(MultiTaskSearch, _GridSearchCV):
-    """scikit-learn's GridSearchCV, with its habits where labels are missing.
+    """scikit-learn's GridSearchCV for `y` with missing labels.
 
     `cv=5` balances the labels of every task over the folds, and `scoring="roc_auc"`
-    scores each task on the labels that are there. It is scikit-learn's class in all
-    else, and takes every estimator that it takes.
+    scores each task on its observed labels. In all other respects it is scikit-learn's
+    class, and it accepts every estimator that scikit-learn's class accepts.
 
     Parameters
     ----------
     estimator : estimator
-        What is cloned, given the parameters of each candidate, and fitted.
+        The estimator to tune. A clone of it is fitted for each candidate and fold.
     param_grid : dict or list of dict
-        The values to try, by the names of parameters; of a list, each grid in turn.
+        The values to try, with parameter names as keys, or a list of such grids.
     scoring : str, callable, list, tuple or dict, default=None
-        A metric's name stands for `multitask_scorer(name)`, in a list and as the value
-        of a dict too. `{"class": "roc_auc_ovr", "number": "r2"}` is one metric, for
-        tasks of classes and of numbers. Callables are taken as they are; one that gives
-        a dict, such as `multitask_scorer(..., per_task=True)`, is several metrics. None
-        is `score` of the estimator.
+        The name of a metric means `multitask_scorer(name)`, also in a list and as a
+        value of a dict. The dict `{"class": "roc_auc_ovr", "number": "r2"}` is a single
+        metric, for data with classification tasks and numeric tasks. Callables are used
+        unchanged; one that returns a dict, such as
+        `multitask_scorer(..., per_task=True)`, counts as several metrics. None means
+        the estimator's `score` method.
     n_jobs : int, default=None
-        Fits side by side, in processes of their own.
+        Number of fits to run in parallel, each in its own process.
     refit : bool, str or callable, default=True
-        Whether to fit the best candidate on all rows. With several metrics, the name of
-        the one that decides ("mean" of a scorer with `per_task=True`), or a function
-        from `cv_results_` to the index of the best.
+        Whether to fit the best candidate on all rows. With several metrics, pass the
+        name of the one that decides ("mean" for a scorer with `per_task=True`), or a
+        function that takes `cv_results_` and returns the index of the best candidate.
     cv : int, splitter or iterable, default=None
-        A number of folds stands for `MultiTaskStratifiedKFold`, None for five. Others,
-        such as `MultiTaskStratifiedGroupKFold()` for groups, are taken as they are.
+        An integer is the number of folds of a `MultiTaskStratifiedKFold`; None means
+        5 folds. Splitters, such as `MultiTaskStratifiedGroupKFold()` for groups, are
+        used unchanged.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many fits to hand to the processes at once.
+        Number of fits to dispatch to the processes at a time.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
     return_train_score : bool, default=False
-        Whether to score the training rows too.
+        Whether to also score the training rows.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        Scores, times and parameters of each candidate; `pandas.DataFrame(cv_results_)`
-        is a table.
+        Scores, times and parameters of each candidate.
+        `pandas.DataFrame(search.cv_results_)` turns them into a table.
     best_estimator_ : estimator
-        The best candidate, fitted on all rows; not with `refit=False`.
+        The best candidate, fitted on all rows. Not set if `refit=False`.
     best_score_ : float
-        Its mean score over the folds; not with a function as `refit`.
+        Its mean score over the folds. Not set if `refit` is a function.
     best_params_ : dict
         Its parameters.
     best_index_ : int
         Its position in `cv_results_`.
     scorer_ : callable or dict
-        The scorer, or those of several metrics by name.
+        The scorer, or with several metrics a dict of scorers by name.
     n_splits_ : int
         Number of folds.
     refit_time_ : float
-        Seconds of the last fit; not with `refit=False`.
+        Time of the last fit in seconds. Not set if `refit=False`.
     multimetric_ : bool
         Whether there are several metrics.
     classes_ : ndarray or list of ndarray
-        Those of `best_estimator_`.
+        The classes of `best_estimator_`.
     n_features_in_ : int
         Number of columns of `X`.
     feature_names_in_ : ndarray of str
-        Names of the columns of `X`, if all are strings.
+        Column names of `X`, if all of them are strings.
 
     See Also
     --------
-    sklearn.model_selection.GridSearchCV : What it does, at length.
+    sklearn.model_selection.GridSearchCV : The original, documented in full.
     RandomizedSearchCV : Random candidates from a larger space.
-    HalvingGridSearchCV : Many candidates on few rows, few on many.
-    skmtl.metrics.multitask_scorer : What a name as `scoring` stands for.
+    HalvingGridSearchCV : Many candidates on few rows, few candidates on many rows.
+    skmtl.metrics.multitask_scorer : The scorer that a name in `scoring` stands for.
 
     Notes
     -----
-    A single score for several tasks is the mean over the tasks: "accuracy" is the mean
-    of the tasks' accuracies and not the share of rows in which all labels are right, as
-    scikit-learn has it. A task for which the metric is undefined on a fold is left out
-    there, with a warning.
+    A single score for several tasks is the mean over the tasks. For example, "accuracy"
+    is the mean of the tasks' accuracies; in scikit-learn it is the fraction of rows in
+    which all labels are right. If the metric of a task is undefined on a fold, the
+    score of that fold leaves the task out, with a warning.
 
     Estimators that are neither classifiers nor regressors nor a `MultiTaskNet`, such as
-    clusterings, have their scorers from scikit-learn; without `y`, the folds too.
+    clusterers, use scikit-learn's scorers. Without `y`, the folds are scikit-learn's as
+    well.
 
     Examples
     --------
-    Half of the labels are missing, and nothing else is different:
+    Half of the labels are missing, and the code stays the same:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -170,59 +175,60 @@ class GridSearchCV(MultiTaskSearch, _GridSearchCV):
 
 
 class RandomizedSearchCV(MultiTaskSearch, _RandomizedSearchCV):
-    """scikit-learn's RandomizedSearchCV, with its habits where labels are missing.
+    """scikit-learn's RandomizedSearchCV for `y` with missing labels.
 
     `cv=5` balances the labels of every task over the folds, and `scoring="roc_auc"`
-    scores each task on the labels that are there. It is scikit-learn's class in all
-    else, and takes every estimator that it takes.
+    scores each task on its observed labels. In all other respects it is scikit-learn's
+    class, and it accepts every estimator that scikit-learn's class accepts.
 
     Parameters
     ----------
     estimator : estimator
-        What is cloned, given the parameters of each candidate, and fitted.
+        The estimator to tune. A clone of it is fitted for each candidate and fold.
     param_distributions : dict or list of dict
-        Lists of values, or distributions of `scipy.stats`, by the names of parameters.
+        Lists of values or distributions from `scipy.stats`, with parameter names as
+        keys.
     n_iter : int, default=10
         Number of candidates.
     scoring : str, callable, list, tuple or dict, default=None
-        As in `GridSearchCV`: a metric's name stands for `multitask_scorer(name)`.
+        As in `GridSearchCV`: the name of a metric means `multitask_scorer(name)`.
     n_jobs : int, default=None
-        Fits side by side, in processes of their own.
+        Number of fits to run in parallel, each in its own process.
     refit : bool, str or callable, default=True
-        Whether to fit the best candidate on all rows; with several metrics, which one
-        decides.
+        Whether to fit the best candidate on all rows; with several metrics, the name of
+        the one that decides.
     cv : int, splitter or iterable, default=None
-        As in `GridSearchCV`: a number of folds stands for `MultiTaskStratifiedKFold`,
-        None for five.
+        As in `GridSearchCV`: an integer is the number of folds of a
+        `MultiTaskStratifiedKFold`; None means 5 folds.
     verbose : int, default=0
-        How much to print.
+        The verbosity level.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many fits to hand to the processes at once.
+        Number of fits to dispatch to the processes at a time.
     random_state : int, RandomState instance or None, default=None
-        Seed of the candidates.
+        Seed for drawing the candidates.
     error_score : "raise" or float, default=np.nan
-        Score of a fit that fails, or whether it raises.
+        The score to record if a fit fails; "raise" raises the error instead.
     return_train_score : bool, default=False
-        Whether to score the training rows too.
+        Whether to also score the training rows.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
         Scores, times and parameters of each candidate.
     best_estimator_ : estimator
-        The best candidate, fitted on all rows; not with `refit=False`.
+        The best candidate, fitted on all rows. Not set if `refit=False`.
     best_score_, best_params_, best_index_ : float, dict, int
-        Its mean score over the folds, parameters, and position in `cv_results_`.
+        Its mean score over the folds, its parameters and its position in `cv_results_`.
 
     See Also
     --------
-    sklearn.model_selection.RandomizedSearchCV : What it does, at length.
-    GridSearchCV : All candidates of a grid; all attributes.
-    HalvingRandomSearchCV : Many candidates on few rows, few on many.
+    sklearn.model_selection.RandomizedSearchCV : The original, documented in full.
+    GridSearchCV : All candidates of a grid; it documents all attributes.
+    HalvingRandomSearchCV : Many candidates on few rows, few candidates on many rows.
 
     Examples
     --------
-    Three penalties, from a distribution over orders of magnitude:
+    Draw three values of the penalty from a log-uniform distribution:
 
     >>> import numpy as np
     >>> from scipy.stats import loguniform

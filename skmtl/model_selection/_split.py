@@ -33,9 +33,9 @@ from skmtl.model_selection._stratify import (
 
 
 def as_splitter(cv: Any, task_types: TaskTypes | None = None, **settings: Any) -> Any:
-    """The splitter that `cv` stands for: of so many folds, 5 by default, or as it is.
+    """The splitter for `cv`: for a number of folds (None means 5) a new one, else `cv`.
 
-    `task_types`, if known, and `settings` are for folds that are made here.
+    `task_types`, if known, and `settings` apply to a new splitter only.
     """
     if cv is None or isinstance(cv, Integral):
         splitter = MultiTaskStratifiedKFold(5 if cv is None else int(cv), **settings)
@@ -47,25 +47,25 @@ def as_splitter(cv: Any, task_types: TaskTypes | None = None, **settings: Any) -
 class MultiTaskStratifiedKFold(_BaseKFold):
     """K folds that balance positives, negatives and labelled rows of every task.
 
-    Each pair of a task and a class is spread evenly over the folds, as far as rows with
-    labels for several tasks allow; missing labels are no class. A task of numbers is
-    balanced by its quantiles: the fifths of its observed values take the place of
-    classes. It is what `cv=5` means in the searches of this module, and scikit-learn's
-    own `GridSearchCV` and `cross_validate` take it as `cv` with NaN in `y`.
+    The labels of each class of each task are spread evenly over the folds, as far as
+    rows with labels for several tasks allow. A missing label is not a class. Numeric
+    tasks are balanced by quantiles: the fifths of the observed values act as classes.
+    In this module, `cv=5` means this splitter. You can also pass it as `cv` to
+    scikit-learn's own `GridSearchCV` and `cross_validate` if `y` contains NaN.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether to take the rows in random order and to break ties at random.
+        Whether to process the rows in random order and break ties at random.
     random_state : int, RandomState instance or None, default=None
-        Seed of the shuffling; only with `shuffle=True`.
+        Seed for the shuffling; only used with `shuffle=True`.
 
     Warns
     -----
     UserWarning
-        At `split`, if a class of a task has fewer labels than there are folds.
+        In `split`, if a class of a task has fewer labels than there are folds.
 
     See Also
     --------
@@ -73,20 +73,23 @@ class MultiTaskStratifiedKFold(_BaseKFold):
 
     Notes
     -----
-    A column of `y` is taken for numbers if it has decimals, or 30 or more different
-    whole numbers other than those of classes numbered from 0 or 1. Text, booleans and
-    other whole numbers are classes. A task with fewer than `5 * n_splits` observed
-    numbers has fewer quantiles, so that each fold can have a value of each.
+    A column of `y` counts as numeric if it has decimals, or at least 30 different whole
+    numbers other than consecutive numbers from 0 or 1. Text, booleans and other whole
+    numbers are classes. A numeric task with fewer than `5 * n_splits` observed values
+    has fewer quantiles, so that each fold can get a value of each quantile.
 
-    Iterative stratification [1]_ over pairs of task and observed class: the pair with
-    the fewest rows left comes first, and each of its rows goes to the fold that lacks
-    most. It differs from the paper in three ways. There only the present labels are
-    balanced; here all classes are, so the number of labelled rows of a task is balanced
-    too. There a fold's lack of the rarest pair decides; here it is the sum over all
-    pairs of the row, each divided by the number of its rows that are left. And folds
-    get as many rows as those of KFold. On tox21 (12 tasks, 5 folds) the standard
-    deviation of a pair's count over the folds is 0.5 rows instead of 2.2, on toxcast
-    (617 tasks) 1.5 instead of 2.7.
+    The algorithm is iterative stratification [1]_ over pairs of task and observed
+    class: it takes the pair with the fewest rows left and puts each of its rows into
+    the fold that lacks them most. It differs from the paper in three ways:
+
+    - The paper balances only the positive labels. Here all classes are balanced, and
+      with them the number of labelled rows of a task.
+    - In the paper, the rarest pair decides which fold lacks a row most. Here it is the
+      sum over all pairs of the row, each divided by the number of its rows left.
+    - The folds have the same sizes as those of KFold.
+
+    For Tox21 (12 tasks, 5 folds), the standard deviation of a pair's count over the
+    folds is 0.5 rows instead of 2.2; for ToxCast (617 tasks) it is 1.5 instead of 2.7.
 
     References
     ----------
@@ -95,7 +98,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
 
     Examples
     --------
-    The second task is labelled in every other row; each fold gets two of its labels:
+    The second task has labels in every other row; each fold gets two of them:
 
     >>> import numpy as np
     >>> from skmtl.model_selection import MultiTaskStratifiedKFold
@@ -105,7 +108,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     [0 1 4 5] [4 2]
     [2 3 6 7] [4 2]
 
-    Each fold gets small and large numbers of a task:
+    Each fold gets small and large values of a numeric task:
 
     >>> y = np.array([0.5, 0.6, 0.7, 0.8, 7.5, 7.6, 7.7, 7.8])
     >>> for train, test in MultiTaskStratifiedKFold(2).split(y, y):
@@ -114,7 +117,7 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     [0.6 0.8 7.6 7.8]
     """
 
-    _task_types: TaskTypes | None = None  # guessed if it is not known
+    _task_types: TaskTypes | None = None  # None: guess them from y
 
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
         super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
@@ -127,9 +130,9 @@ class MultiTaskStratifiedKFold(_BaseKFold):
         X : array-like of shape (n_samples, n_features)
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels or numbers, with NaN, None or pd.NA where missing.
+            The labels or numbers. Missing labels are NaN, None or pd.NA.
         groups : object, default=None
-            Ignored, with a warning; there for compatibility.
+            Ignored, with a warning; present for API consistency.
 
         Yields
         ------
@@ -155,24 +158,24 @@ class MultiTaskStratifiedKFold(_BaseKFold):
 
 
 class RepeatedMultiTaskStratifiedKFold(_RepeatedSplits):
-    """`MultiTaskStratifiedKFold`, repeated with other random folds.
+    """Repeated `MultiTaskStratifiedKFold` with different random folds each time.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     n_repeats : int, default=10
-        Number of times that folds are made.
+        Number of repetitions.
     random_state : int, RandomState instance or None, default=None
-        Seed of all repetitions.
+        Seed for all repetitions.
 
     See Also
     --------
-    MultiTaskStratifiedKFold : Once.
+    MultiTaskStratifiedKFold : The same without repetition.
 
     Examples
     --------
-    Two folds, three times:
+    Two folds, repeated three times:
 
     >>> import numpy as np
     >>> from skmtl.model_selection import RepeatedMultiTaskStratifiedKFold
@@ -192,27 +195,27 @@ class RepeatedMultiTaskStratifiedKFold(_RepeatedSplits):
 
 
 class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
-    """Random splits into training and test rows that balance the labels of every task.
+    """Random splits into training and test rows, balanced for every task.
 
     Parameters
     ----------
     n_splits : int, default=10
-        Number of splits, independent of each other.
+        Number of independent splits.
     test_size : float or int, default=None
-        Share or number of test rows; by default what `train_size` leaves, or 0.1.
+        Fraction or number of test rows; by default what `train_size` leaves, or 0.1.
     train_size : float or int, default=None
-        Share or number of training rows; by default what `test_size` leaves.
+        Fraction or number of training rows; by default what `test_size` leaves.
     random_state : int, RandomState instance or None, default=None
-        Seed of all splits.
+        Seed for all splits.
 
     See Also
     --------
     MultiTaskStratifiedKFold : Splits whose test rows do not overlap.
-    multitask_train_test_split : One split, of the data themselves.
+    multitask_train_test_split : One split, which returns data instead of indices.
 
     Examples
     --------
-    Two of the four labels of the second task are in the test half:
+    The second task has four labels, and two of them are in the test half:
 
     >>> import numpy as np
     >>> from skmtl.model_selection import MultiTaskStratifiedShuffleSplit
@@ -244,9 +247,9 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         X : array-like of shape (n_samples, n_features)
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels or numbers, with NaN, None or pd.NA where missing.
+            The labels or numbers. Missing labels are NaN, None or pd.NA.
         groups : object, default=None
-            Ignored, with a warning; there for compatibility.
+            Ignored, with a warning; present for API consistency.
 
         Yields
         ------
@@ -280,9 +283,9 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
 class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     """K folds that balance the labels of every task and never split a group.
 
-    For rows that belong together, such as molecules of one scaffold, frames of one
-    video or visits of one patient: a model that is tested on a group has seen none of
-    its rows.
+    Use it if rows belong together, such as molecules with the same scaffold, frames of
+    the same video or visits of the same patient. No group is in both the training rows
+    and the test rows of a fold.
 
     Parameters
     ----------
@@ -291,12 +294,12 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     shuffle : bool, default=False
         Whether to break ties at random.
     random_state : int, RandomState instance or None, default=None
-        Seed of the shuffling; only with `shuffle=True`.
+        Seed for the shuffling; only used with `shuffle=True`.
 
     Warns
     -----
     UserWarning
-        At `split`, if a class of a task has fewer labels than there are folds.
+        In `split`, if a class of a task has fewer labels than there are folds.
 
     See Also
     --------
@@ -305,8 +308,8 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
 
     Notes
     -----
-    The algorithm is that of `MultiTaskStratifiedKFold`, on groups instead of rows and
-    the largest groups first.
+    The algorithm is that of `MultiTaskStratifiedKFold`, applied to groups instead of
+    rows, with the largest groups first.
 
     Examples
     --------
@@ -333,9 +336,9 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
         X : array-like of shape (n_samples, n_features)
             Only its length is used.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels or numbers, with NaN, None or pd.NA where missing.
+            The labels or numbers. Missing labels are NaN, None or pd.NA.
         groups : array-like of shape (n_samples,), default=None
-            The group of each row. It must be given.
+            The group of each row. This argument is required.
 
         Yields
         ------
@@ -351,8 +354,8 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     ) -> Iterator[NDArray]:
         if groups is None:
             raise ValueError(
-                "groups must be given, one for each row, but it is None. Pass groups "
-                "to split, or to fit of a search."
+                "groups must be an array with one group for each row, but it is None. "
+                "Pass groups to split, or to fit of a search."
             )
         strata = strata_of(y, self.n_splits)
         check_consistent_length(strata.codes, groups)
@@ -379,34 +382,34 @@ def multitask_train_test_split(
     random_state: Any = None,
     stratify: Any = None,
 ) -> list[Any]:
-    """Split data into training and test rows that balance the labels of every task.
+    """Split data into training and test rows, balanced for every task.
 
     Parameters
     ----------
     *arrays : sequence of array-likes of the same length
-        Lists, arrays, sparse matrices, DataFrames; `X, Y` as a rule.
+        Lists, arrays, sparse matrices or DataFrames, usually `X, Y`.
     test_size : float or int, default=None
-        Share or number of test rows; by default what `train_size` leaves, or 0.25.
+        Fraction or number of test rows; by default what `train_size` leaves, or 0.25.
     train_size : float or int, default=None
-        Share or number of training rows; by default what `test_size` leaves.
+        Fraction or number of training rows; by default what `test_size` leaves.
     random_state : int, RandomState instance or None, default=None
-        Seed of the split.
+        Seed for the split.
     stratify : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-        The labels or numbers to balance; by default the second of the arrays.
+        The labels or numbers to balance; by default the second array.
 
     Returns
     -------
     splitting : list of length 2 * len(arrays)
-        The training and the test rows of each array, as
-        `sklearn.model_selection.train_test_split` gives them.
+        The training rows and the test rows of each array, in the order of
+        `sklearn.model_selection.train_test_split`.
 
     See Also
     --------
-    MultiTaskStratifiedShuffleSplit : Several splits, as indices.
+    MultiTaskStratifiedShuffleSplit : Several splits, returned as indices.
 
     Examples
     --------
-    Labels of both tasks are on both sides:
+    Both parts have labels of both tasks:
 
     >>> import numpy as np
     >>> from skmtl.model_selection import multitask_train_test_split
@@ -420,8 +423,9 @@ def multitask_train_test_split(
     """
     if not arrays or (len(arrays) < 2 and stratify is None):
         raise ValueError(
-            "Labels to balance must be given: pass X and Y, or stratify=Y; got "
-            f"{len(arrays)} array(s)."
+            "multitask_train_test_split needs labels to balance: the second array or "
+            f"stratify; got {len(arrays)} array(s) and stratify=None. Pass X and Y, or "
+            "stratify=Y."
         )
     for array in arrays:
         check_not_in_blocks(array, "multitask_train_test_split")
@@ -443,8 +447,9 @@ def train_validation_split(
 ) -> tuple[NDArray, NDArray]:
     """Rows to train on and rows to hold out, stratified.
 
-    Every task with two labels or more has at least one on each side, unless the rows'
-    other tasks forbid it; where that allows it, every class has a row to train on.
+    Every task with at least two labels gets at least one on each side, unless the other
+    tasks of these rows prevent it. If this leaves room, every class also has a row to
+    train on.
     """
     pairs = pairs_of(codes, n_classes)
     n_held_out = int(np.ceil(validation_fraction * len(codes)))
@@ -458,13 +463,14 @@ def train_validation_split(
 
 
 def _number_groups(groups: Any) -> tuple[NDArray, int]:
-    """The number of each row's group, in the order of their names, and how many."""
+    """The index of each row's group, in the order of their names, and their number."""
     _, codes = encode_targets(column_or_1d(groups, input_name="groups"))
     n_missing = int((codes < 0).sum())
     if n_missing:
         raise ValueError(
-            f"groups must be complete, but {n_missing} of {len(codes)} are missing. "
-            "Give rows that belong to no other a group of their own."
+            "groups must not have missing values, but "
+            f"{n_missing} of {len(codes)} are missing. Put each row without a group "
+            "into a group of its own."
         )
     # A category column may declare groups without rows.
     present, group_of = np.unique(codes[:, 0], return_inverse=True)
@@ -472,7 +478,7 @@ def _number_groups(groups: Any) -> tuple[NDArray, int]:
 
 
 def _even_sizes(n_samples: int, n_splits: int) -> NDArray:
-    """Rows of each fold, as KFold has them."""
+    """The number of rows of each fold, as in KFold."""
     sizes = np.full(n_splits, n_samples // n_splits)
     sizes[: n_samples % n_splits] += 1
     return sizes
@@ -481,8 +487,8 @@ def _even_sizes(n_samples: int, n_splits: int) -> NDArray:
 def _warn_of_groups(groups: Any, splitter: Any) -> None:
     if groups is not None:
         warn(
-            "groups must be given to a splitter that keeps them together, but "
-            f"{type(splitter).__name__} ignores them. Leave them out, or pass "
+            "groups needs a splitter that keeps groups together, but "
+            f"{type(splitter).__name__} ignores them. Leave groups out, or pass "
             "cv=MultiTaskStratifiedGroupKFold()."
         )
 
@@ -492,9 +498,8 @@ def _check_counts(pairs: NDArray, strata: Strata, n_splits: int) -> None:
     by_task = np.split(counts, np.cumsum(strata.n_codes)[:-1])
     if counts.max() < n_splits:
         raise ValueError(
-            f"n_splits={n_splits} cannot be greater than the number of labels of every "
-            "class, and of values of every task of numbers; the largest of them "
-            f"has {counts.max()}. Use fewer folds."
+            f"At least one class or numeric task must have n_splits={n_splits} labels "
+            f"or more, but the largest has {counts.max()}. Use fewer folds."
         )
     tasks = strata.tasks
     rare = [
@@ -513,16 +518,16 @@ def _check_counts(pairs: NDArray, strata: Strata, n_splits: int) -> None:
 
 
 def _train_on_every_class(pairs: NDArray, held_out: NDArray) -> None:
-    """Move single rows, in place, where a class has labels on the other side only."""
+    """Move single rows, in place, if a class has labels on the held-out side only."""
     trained = pairs[~held_out]
     for pair in np.setdiff1d(pairs[pairs >= 0], trained[trained >= 0]):
         rows = np.flatnonzero((pairs == pair).any(axis=1))
-        if held_out[rows].all():  # an earlier move may have brought one
+        if held_out[rows].all():  # an earlier move may have added one
             held_out[rows[0]] = False
 
 
 def _give_every_task_both_sides(pairs: NDArray, held_out: NDArray) -> None:
-    """Move single rows, in place, where a task has labels on one side only."""
+    """Move single rows, in place, if a task has labels on one side only."""
     observed = pairs >= 0
     for task in observed.sum(axis=0).argsort(kind="stable"):
         rows = np.flatnonzero(observed[:, task])
@@ -536,7 +541,7 @@ def _give_every_task_both_sides(pairs: NDArray, held_out: NDArray) -> None:
 
 
 def _spare_row(pairs: NDArray, rows: NDArray, side: NDArray) -> int | None:
-    """Of `rows`, the one that its side misses least; None if a task would lose all."""
+    """The row of `rows` that its side needs least; None if a task would lose all."""
     on_side = pairs[side]
     labels_of_task = (on_side >= 0).sum(axis=0)
     labels_of_pair = np.bincount(on_side[on_side >= 0], minlength=pairs.max() + 1)

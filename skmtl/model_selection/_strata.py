@@ -1,4 +1,4 @@
-"""What the splitters balance: classes as they are, numbers by their ranks."""
+"""The strata that the splitters balance: classes, and ranks of numbers."""
 
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Strata(NamedTuple):
 
 
 def strata_of(y: Any, n_parts: float, task_types: TaskTypes | None = None) -> Strata:
-    """Classes, and quantiles of numbers, so many that each part can have each of them.
+    """Classes, and quantiles of numbers, few enough for each part to have each of them.
 
     The smallest part has one in `n_parts` of the rows.
     """
@@ -32,7 +32,7 @@ def strata_of(y: Any, n_parts: float, task_types: TaskTypes | None = None) -> St
     n_codes = tasks.n_codes
     if numbers is None:
         return Strata(tasks, codes, n_codes)
-    codes = codes.astype(np.int32)  # those of numbers may be more than those of classes
+    codes = codes.astype(np.int32)  # numbers may need more codes than classes
     for t in np.flatnonzero(tasks.are_numbers):
         n_observed = int((codes[:, t] >= 0).sum())
         n_codes[t] = np.clip(n_observed // n_parts, 1, N_STRATA)

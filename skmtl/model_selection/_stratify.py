@@ -1,4 +1,4 @@
-"""Iterative stratification (Sechidis 2011, Algorithm 1), pairs of task and class."""
+"""Iterative stratification (Sechidis 2011, Algorithm 1) by pairs of task and class."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,15 @@ _ROUNDING = 1e-9  # of sums of shares such as 1/3
 
 
 class Units(NamedTuple):
-    """What goes into one fold as a whole: rows, or groups of rows.
+    """The units that must stay in one fold: rows, or groups of rows.
 
-    To be a row counts as one more pair, which all units have: so the folds' sizes are
-    balanced as the labels are.
+    There is one more pair, which counts the rows of a unit. So the sizes of the folds
+    are balanced in the same way as the labels.
     """
 
-    pairs: list[NDArray]  # of each unit, the pairs that it has labels of
-    counts: list[NDArray]  # of each unit, how many labels of each of these pairs
-    sizes: NDArray  # (n_units,): rows of each unit
+    pairs: list[NDArray]  # for each unit, the pairs that it has labels of
+    counts: list[NDArray]  # for each unit, the number of labels of each of these pairs
+    sizes: NDArray  # (n_units,): number of rows of each unit
 
 
 def pairs_of(codes: NDArray, n_classes: NDArray) -> NDArray:
@@ -27,7 +27,7 @@ def pairs_of(codes: NDArray, n_classes: NDArray) -> NDArray:
 
 
 def rows_as_units(pairs: NDArray) -> Units:
-    """Each row by itself."""
+    """Each row as a unit."""
     with_row = np.column_stack([pairs, np.full(len(pairs), pairs.max() + 1)])
     present = [row[row >= 0] for row in with_row]
     counts = [np.ones(len(row)) for row in present]
@@ -35,7 +35,7 @@ def rows_as_units(pairs: NDArray) -> Units:
 
 
 def groups_as_units(pairs: NDArray, group_of: NDArray, n_groups: int) -> Units:
-    """Each group of rows as a whole; `group_of` numbers the groups from 0."""
+    """Each group of rows as a unit; `group_of` numbers the groups from 0."""
     rows = rows_as_units(pairs)
     sizes = np.bincount(group_of, minlength=n_groups)
     by_group = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
@@ -53,21 +53,21 @@ def stratify(
 ) -> NDArray:
     """Fold of each unit, so that each fold has its share of the labels of every pair.
 
-    Folds get as many rows as `fold_sizes` says: exactly where units are single rows,
-    about as many where they are groups. Without `rng`, units are taken in order and
-    ties go to the first fold.
+    The numbers of rows per fold are those of `fold_sizes`: exactly if units are single
+    rows, roughly if they are groups. Without `rng`, units are placed in order and ties
+    go to the first fold.
     """
     n_units = len(units.sizes)
     order = np.arange(n_units) if rng is None else rng.permutation(n_units)
     folds = _Folds(units, fold_sizes, rng)
-    # Large groups first, while there is most room for their odd shapes.
+    # Large groups first, while the folds still have room to balance them.
     for size in np.unique(units.sizes)[::-1]:
         _place(order[units.sizes[order] == size], units, folds)
     return folds.fold_of
 
 
 def _place(members: NDArray, units: Units, folds: "_Folds") -> None:
-    """Put these units into folds, those with the rarest pair first."""
+    """Put these units into folds, starting with the units of the rarest pair."""
     with_pair: dict[int, list[int]] = {}
     for unit in members:
         for pair in units.pairs[unit].tolist():
@@ -83,7 +83,7 @@ def _place(members: NDArray, units: Units, folds: "_Folds") -> None:
 
 
 class _Folds:
-    """What the folds have, and what they lack."""
+    """The labels that each fold has and lacks."""
 
     def __init__(
         self, units: Units, sizes: NDArray, rng: np.random.RandomState | None
@@ -95,14 +95,14 @@ class _Folds:
         self.remaining = np.zeros(n_pairs)  # labels of each pair not yet in a fold
         for pairs, counts in zip(units.pairs, units.counts, strict=True):
             self.remaining[pairs] += counts
-        # How far a fold is from its share, in units of it: small folds fill up in step
-        # with large ones, and all reach 0 together.
+        # How far a fold is from its share, relative to its size: small folds fill up at
+        # the same pace as large ones, and all reach 0 together.
         self.lack = np.tile(self.remaining, (len(sizes), 1))  # (n_folds, n_pairs)
         self.is_exact = bool((units.sizes == 1).all())
         self.fold_of = np.full(len(units.sizes), -1)
 
     def put(self, unit: int) -> None:
-        """Put a unit into the fold that lacks most of its labels."""
+        """Put a unit into the fold that lacks its labels most."""
         pairs, counts = self.units.pairs[unit], self.units.counts[unit]
         fold = self._neediest(pairs, counts)
         self.fold_of[unit] = fold
@@ -110,7 +110,7 @@ class _Folds:
         self.remaining[pairs] -= counts
 
     def _neediest(self, pairs: NDArray, counts: NDArray) -> int:
-        # The fewer labels of a pair are left, the less can be made good later.
+        # A pair with few labels left weighs more: later labels cannot restore balance.
         need = self.lack[:, pairs] @ (counts / self.remaining[pairs])
         rows_left = self.lack[:, -1] * self.shares
         if self.is_exact:

@@ -1,4 +1,4 @@
-"""The threshold of a binary task at which a metric of its labels is best."""
+"""The decision threshold of a binary task that maximises a metric of its labels."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ _OUTCOMES = ("tn", "fp", "fn", "tp")
 
 
 class Outcomes(NamedTuple):
-    """Weight of the labels with each outcome, at each of several thresholds."""
+    """The total weight of the labels with each outcome, at several thresholds."""
 
     tn: NDArray
     fp: NDArray
@@ -46,7 +46,7 @@ class Outcomes(NamedTuple):
 
 
 class Gains(NamedTuple):
-    """What each outcome is worth."""
+    """The value of each outcome."""
 
     tn: float = 0.0
     fp: float = 0.0
@@ -54,13 +54,13 @@ class Gains(NamedTuple):
     tp: float = 0.0
 
     def mean(self, outcomes: Outcomes) -> NDArray:
-        """Per label."""
+        """Mean gain per label."""
         total = sum(g * w for g, w in zip(self, outcomes, strict=True))
         return total / np.add.reduce(outcomes)
 
 
 class Tuned(NamedTuple):
-    """Thresholds that were tried, their scores and the best of them."""
+    """The thresholds that were tried, their scores and the index of the best."""
 
     thresholds: NDArray
     scores: NDArray  # greater is better
@@ -68,7 +68,7 @@ class Tuned(NamedTuple):
 
 
 def objectives_by_task(scoring: Any, names: list[str]) -> dict[str, Metric | Gains]:
-    """What is maximised for each of the tasks."""
+    """The objective to maximise for each task."""
     if not isinstance(scoring, Mapping) or _are_gains(scoring):
         return dict.fromkeys(names, _objective(scoring))
     by_name = {str(name): given for name, given in scoring.items()}
@@ -76,10 +76,11 @@ def objectives_by_task(scoring: Any, names: list[str]) -> dict[str, Metric | Gai
     unknown = [name for name in by_name if name not in names]
     if lacking or unknown:
         raise ValueError(
-            "scoring must be a metric, the gains of the outcomes, or a dict with one "
-            f"of them for each binary task, {shorten(names)}; it lacks "
-            f"{shorten(lacking)} and has {shorten(unknown)}. Correct the keys; those "
-            f"of gains are {list(_OUTCOMES)}."
+            "scoring must be a metric, a dict with the gain of each outcome, or a dict "
+            f"with one of these for each binary task, {shorten(names)}; got a dict "
+            f"without the keys {shorten(lacking)} and with the unknown keys "
+            f"{shorten(unknown)}. Use the names of the binary tasks as keys, or "
+            f"{list(_OUTCOMES)} for gains."
         )
     return {name: _objective(by_name[name]) for name in names}
 
@@ -93,31 +94,32 @@ def _objective(scoring: Any) -> Metric | Gains:
     if isinstance(scoring, Mapping):
         if not _are_gains(scoring):
             raise ValueError(
-                f"Gains must be a dict of numbers with keys among {list(_OUTCOMES)}; "
+                f"Gains must be a dict of numbers with keys from {list(_OUTCOMES)}; "
                 f"got {scoring!r}. Write for example {{'fp': -1, 'fn': -10}}."
             )
         return Gains(**{name: float(gain) for name, gain in scoring.items()})
     metric = resolve_metric(scoring, {})
     if metric.task_type == "number" or metric.response not in (None, ("predict",)):
         raise ValueError(
-            "scoring must be computed from predicted labels, which the threshold "
-            f"decides; got {metric.name!r}. Use for example 'balanced_accuracy', "
-            "'matthews_corrcoef' or 'f1'."
+            "scoring must be a metric of predicted labels, because the threshold "
+            f"changes only these; got {metric.name!r}. Use for example "
+            "'balanced_accuracy', 'matthews_corrcoef' or 'f1'."
         )
     has_sign = isinstance(scoring, str | _BaseScorer)
     return metric if has_sign else replace(metric, sign=sign_of(metric))
 
 
 def check_thresholds(thresholds: Any) -> int | NDArray:
-    """A number of thresholds, or the thresholds."""
+    """Validate a number of thresholds, or the thresholds themselves."""
     if isinstance(thresholds, Integral):
         return int(thresholds)
     given = np.asarray(thresholds)
     is_list = given.ndim == 1 and len(given) > 0 and given.dtype.kind in "iuf"
     if not is_list or not ((given >= 0) & (given <= 1)).all():
         raise ValueError(
-            "thresholds must be a number of thresholds, or a list of at least one "
-            f"number from 0 to 1; got {thresholds!r}. Use for example thresholds=100."
+            "thresholds must be an integer (how many to try), or a list of at least "
+            f"one number from 0 to 1; got {thresholds!r}. Use for example "
+            "thresholds=100."
         )
     return given.astype(np.float64)
 
@@ -125,12 +127,12 @@ def check_thresholds(thresholds: Any) -> int | NDArray:
 def tune(
     task: TaskOutOfFold, objective: Metric | Gains, thresholds: int | NDArray
 ) -> Tuned:
-    """Try thresholds on a binary task; of equally good ones the middle one is best."""
+    """Try thresholds on a binary task; among equally good ones, take the middle one."""
     p = task.probabilities[:, 1].astype(np.float64)
     weights = np.ones(len(p)) if task.weights is None else task.weights
     order = np.argsort(p, kind="stable")
     is_positive = task.codes[order] == 1
-    # Weight of the rows before each place in the order.
+    # Total weight of the rows before each position in the order.
     negative = np.concatenate(
         [[0.0], np.cumsum(np.where(is_positive, 0, weights[order]))]
     )
@@ -146,8 +148,9 @@ def tune(
     scores = _scores(objective, tried, outcomes, task)
     if np.isnan(scores).all():
         raise ValueError(
-            f"scoring must give a number at some threshold, but for task {task.name!r} "
-            f"all {len(scores)} scores are NaN. Use another metric, or other gains."
+            "scoring must return a number for at least one threshold, but for task "
+            f"{task.name!r} all {len(scores)} scores are NaN. Use another metric, or "
+            "other gains."
         )
     return Tuned(tried, scores, _middle_of_best(scores))
 
@@ -155,12 +158,13 @@ def tune(
 def _candidates(
     p: NDArray, negative: NDArray, positive: NDArray, n_thresholds: int
 ) -> NDArray:
-    """Thresholds between neighbours in sorted p: 0, 1 and at most so many of them.
+    """At most `n_thresholds` thresholds: 0, 1 and midpoints between values of sorted p.
 
-    If there are more, positives and negatives are passed in even steps, each class
-    counting half: the few positives of a rare class are not skipped.
+    If there are more midpoints, the chosen ones pass positives and negatives in even
+    steps. Each class counts half, so that the few positives of a rare class are not
+    skipped.
     """
-    cuts = np.flatnonzero(np.diff(p) > 0) + 1  # rows before each
+    cuts = np.flatnonzero(np.diff(p) > 0) + 1  # number of rows before each midpoint
     middles = np.concatenate([[0.0], (p[cuts - 1] + p[cuts]) / 2, [1.0]])
     if len(middles) <= n_thresholds:
         return middles
@@ -187,7 +191,7 @@ def _scores(
     if isinstance(objective, Gains):
         return objective.mean(outcomes)
     classes = task.classes
-    # Each outcome as one label with its weight.
+    # Each outcome becomes one label with a weight.
     y, prediction = classes[[0, 0, 1, 1]], classes[[0, 1, 0, 1]]
     labels = Task(task.name, 0, y, prediction, "labels", classes, None)
     closed_form = _closed_form(objective)
@@ -210,7 +214,7 @@ def _scores(
 def _takes_weights(function: Callable) -> bool:
     try:
         return "sample_weight" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # of some built-in functions
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return False
 
 
@@ -249,12 +253,12 @@ def _matthews(outcomes: Outcomes) -> NDArray:
 
 
 def _ratio(part: NDArray, whole: NDArray) -> NDArray:
-    """0 where there is nothing to divide by, as scikit-learn has it."""
+    """Divide, with 0 where `whole` is 0, as in scikit-learn."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-# Of all thresholds at once: a call of scikit-learn's takes a millisecond, which a
-# hundred thresholds of hundreds of tasks would make a minute.
+# Each of these scores all thresholds at once. A call of scikit-learn's function takes a
+# millisecond; for 100 thresholds of hundreds of tasks that adds up to a minute.
 _CLOSED_FORMS: dict[Callable, Callable[..., NDArray]] = {
     accuracy_score: _accuracy,
     balanced_accuracy_score: _balanced_accuracy,
@@ -268,7 +272,7 @@ _CLOSED_FORMS: dict[Callable, Callable[..., NDArray]] = {
 
 
 def _closed_form(objective: Metric) -> Callable[[Outcomes], NDArray] | None:
-    """None for other metrics, and if there are arguments that change them."""
+    """None for other metrics, and for arguments that change the metric."""
     function = _CLOSED_FORMS.get(objective.function)
     kwargs = dict(objective.kwargs)
     if function is None or kwargs.pop("average", "binary") != "binary":

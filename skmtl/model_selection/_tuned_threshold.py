@@ -1,4 +1,4 @@
-"""MultiTaskTunedThresholdClassifierCV: the threshold of each binary task."""
+"""MultiTaskTunedThresholdClassifierCV tunes the threshold of each binary task."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -33,103 +33,115 @@ from skmtl.model_selection._thresholds import (
 
 
 class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
-    """Decide each binary task at the threshold that is best for a metric.
+    """Tune the decision threshold of each binary task for a metric.
 
-    A network that says "5 %" of everybody never predicts a rare class, since no
-    probability reaches 0.5. This estimator fits another one, looks at probabilities of
-    rows that it was not fitted on, and chooses for each binary task, among a hundred
-    thresholds, the one at which a metric of the labels is best, on the labels that were
-    observed. `predict`
-    decides by these thresholds; `predict_proba` is the estimator's own. Tasks with more
-    than two classes get the most probable class, and tasks of numbers what the
-    estimator predicts.
+    If a class is rare, a network may give every row a probability of about 5 %. No
+    probability reaches 0.5, so `predict` never returns the rare class. This
+    meta-estimator fits the given estimator and gets probabilities for rows that it was
+    not fitted on. For each binary task, it then tries up to 100 thresholds and keeps
+    the one with the best score on the observed labels.
 
-    Names and meanings are those of
-    :class:`sklearn.model_selection.TunedThresholdClassifierCV`, which takes one task
-    without missing labels; the differences are in the Notes.
+    `predict` applies these thresholds, and `predict_proba` returns the probabilities of
+    the estimator unchanged. For tasks with more than two classes, `predict` returns the
+    most probable class; for numeric tasks, it returns the estimator's predictions.
+
+    The parameters and attributes have the names and meanings of those of
+    :class:`sklearn.model_selection.TunedThresholdClassifierCV`, which accepts one task
+    without missing labels. The Notes list the differences.
 
     Parameters
     ----------
     estimator : estimator
-        A multi-task classifier with `predict_proba` (ours, a MultiTaskNet, any other
-        that takes the `y` at hand), or a Pipeline or search around one. In a
-        FrozenEstimator it is taken as it is, and `fit` reads rows that it has not seen.
+        A multi-task classifier with `predict_proba`: a MultiTaskNetClassifier, a
+        MultiTaskNet or any other classifier that accepts your `y`, or a Pipeline or
+        search around one. An estimator inside a FrozenEstimator is not fitted again;
+        pass `fit` rows that it has not seen.
     scoring : str, callable or dict, default="balanced_accuracy"
-        What is maximised: the name of a scorer that is computed from labels
-        ("matthews_corrcoef", "f1"), a metric function, or what each outcome is worth,
-        a dict such as `{"fp": -1, "fn": -10}` with keys among "tn", "fp", "fn" and
-        "tp" (0 if left out). For another objective in each task, a dict of these by the
-        names of the binary tasks.
+        The objective to maximise. It is the name of a scorer that uses predicted labels
+        (such as "matthews_corrcoef" or "f1"), a metric function, or a dict with the
+        gain of each outcome, such as `{"fp": -1, "fn": -10}`. The keys of such a dict
+        are "tn", "fp", "fn" and "tp"; a key that you leave out counts 0. To use a
+        different objective for each task, pass a dict of these with the names of the
+        binary tasks as keys.
     thresholds : int or array-like of float, default=100
-        The largest number of thresholds to try, or the thresholds themselves.
+        The maximum number of thresholds to try, or the thresholds themselves.
     cv : int, float, splitter, iterable, "prefit" or None, default=None
-        Where the probabilities come from. None: the predictions that our network has
-        made of the rows each member left out (`oob_score`), so that no further fit is
-        needed; if there are none, five folds. A number of folds of
-        `MultiTaskStratifiedKFold`; the share of the rows of a single test part; a
-        splitter; or pairs of training and test rows. "prefit" takes a fitted estimator
-        as it is, as FrozenEstimator does.
+        The source of the probabilities:
+
+        - None: the out-of-bag predictions of a skmtl network (`oob_score`), which need
+          no further fit; if there are none, 5 folds.
+        - An integer: the number of folds of a `MultiTaskStratifiedKFold`.
+        - A float: the fraction of test rows of a single split.
+        - A splitter, or pairs of training and test rows.
+        - "prefit": a fitted estimator, which is not fitted again. A FrozenEstimator has
+          the same effect.
     refit : bool, default=True
-        Whether to fit the estimator on all rows. False keeps the one that was fitted on
-        the training rows of a single split. Not used with a fitted estimator.
+        Whether to fit the estimator on all rows. False keeps the estimator that was
+        fitted on the training rows of a single split. Not used with a fitted estimator.
     n_jobs : int, default=None
-        Number of folds that are fitted side by side.
+        Number of folds to fit in parallel.
     random_state : int, RandomState instance or None, default=None
-        Seed of the single split, if `cv` is a float.
+        Seed for the single split if `cv` is a float.
     store_cv_results : bool, default=False
-        Whether to keep the scores of all thresholds in `cv_results_`.
+        Whether to store the scores of all thresholds in `cv_results_`.
 
     Attributes
     ----------
     estimator_ : estimator
         The fitted estimator.
     best_thresholds_ : dict of str to float
-        By the name of each binary task: the greater class is predicted if its
-        probability is at least this. NaN for a task that could not be tuned, which is
-        decided as the estimator decides it.
+        The threshold of each binary task, by task name. `predict` returns the second of
+        the two sorted classes if its probability reaches the threshold. NaN for a task
+        that could not be tuned; `predict` then decides like the estimator.
     best_scores_ : dict of str to float
-        The score of each of these thresholds, on the labels by which it was chosen:
-        too good, since it is the best of many. NaN for a task that could not be tuned.
+        The score at each of these thresholds, on the labels that were used to choose
+        it. It is optimistic, because it is the best of many. NaN for a task that could
+        not be tuned.
     cv_results_ : dict of str to dict
-        "thresholds" and "scores" of each binary task, with `store_cv_results=True`.
+        The "thresholds" and "scores" of each binary task, if `store_cv_results=True`.
     classes_ : ndarray or list of ndarray
-        Sorted classes of each task, None for numbers; for 1-D `y` the array itself.
+        The sorted classes of each task, None for a numeric task. For 1-D `y`, a single
+        array.
     task_names_ : ndarray of shape (n_tasks,)
         Names of the tasks.
     n_outputs_ : int
         Number of tasks.
     n_features_in_ : int
-        Number of columns of `X`, if the estimator says so.
+        Number of columns of `X`, if the estimator has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of `X`, if the estimator says so.
+        Column names of `X`, if the estimator has this attribute.
 
     See Also
     --------
-    skmtl.calibration.MultiTaskCalibratedClassifierCV : Mend the probabilities instead.
+    skmtl.calibration.MultiTaskCalibratedClassifierCV : Correct the probabilities.
     sklearn.model_selection.TunedThresholdClassifierCV : One task, all labels observed.
 
     Notes
     -----
-    It differs from scikit-learn's estimator in four ways. The probabilities of all
-    folds are put together before a threshold is chosen, where scikit-learn averages
-    curves of the folds: a task with few positives has hardly one in each fold.
-    Thresholds to try lie between the observed probabilities, in even steps through
-    positives and negatives, where scikit-learn has an even grid. Of equally good
-    neighbours the middle one is taken. And there is no `response_method`:
-    probabilities it is.
+    There are four differences from scikit-learn's estimator:
 
-    Metrics of a positive class, such as F1, look at the label 1 if there is one, as
-    scikit-learn's do, and else at the greater class. For labels 1 and 2 that is not the
-    class whose probability is compared with the threshold.
+    - The probabilities of all folds are pooled before a threshold is chosen.
+      scikit-learn averages the curves of the folds, but a task with few positives may
+      have hardly one in each fold.
+    - The thresholds to try lie between the observed probabilities, in even steps
+      through positives and negatives. scikit-learn uses an even grid.
+    - If several neighbouring thresholds are equally good, the middle one is taken.
+    - There is no `response_method`; the estimator always uses probabilities.
 
-    Out-of-bag predictions of a network in a Pipeline are used if all steps before it
-    are known to look at `X` alone: scikit-learn's scalers, encoders, imputers,
-    decompositions and the like. So are those of the best network of a search. With
-    `groups` there are folds, `MultiTaskStratifiedGroupKFold` by default.
+    Metrics of a positive class, such as F1, use the label 1 as the positive class if
+    there is one, like scikit-learn, and otherwise the second of the two sorted classes.
+    If the labels are 1 and 2, the positive class is therefore not the class whose
+    probability is compared with the threshold.
+
+    For a network at the end of a Pipeline, out-of-bag predictions are used if all steps
+    before it are known to use only `X`: scikit-learn's scalers, encoders, imputers,
+    decompositions and so on. For a search, those of the best network are used. If you
+    pass `groups`, folds are used instead, by default those of
+    `MultiTaskStratifiedGroupKFold`.
 
     Examples
     --------
-    A positive in twenty is found by the tuned threshold, not by 0.5:
+    Only one label in twenty is positive; the tuned threshold has a better F1 than 0.5:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -149,7 +161,7 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
     >>> bool(f1[0] < f1[1])
     True
 
-    A positive that is missed costs as much as 20 false alarms:
+    A missed positive costs as much as 20 false alarms:
 
     >>> tuned.set_params(scoring={"fp": -1, "fn": -20}).fit(X[:400], Y[:400])
     MultiTaskTunedThresholdClassifierCV(...)
@@ -193,7 +205,7 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         self.random_state = random_state
         self.store_cv_results = store_cv_results
 
-    # The parameters of the estimator are checked by its own fit.
+    # The estimator's own fit checks its parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, **params):
         """Fit the estimator and choose the thresholds.
@@ -201,15 +213,15 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            The labels, NaN where missing.
+            The labels; missing labels are NaN.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
-            Weight of each row, or of each label, in the estimator's fit if it takes
-            weights, and in the scores.
+            Weight of each row, or of each label, in the scores and, if the estimator
+            accepts weights, in its fit.
         **params : dict
-            Parameters of the estimator's `fit`, and `groups` for the splitter.
+            Parameters for the estimator's `fit`, and `groups` for the splitter.
 
         Returns
         -------
@@ -219,14 +231,14 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         Raises
         ------
         ValueError
-            If `scoring` is not a metric of labels or names other tasks, or if
-            `refit=False` and there are several splits.
+            If `scoring` is not a metric of predicted labels, if it names tasks that are
+            not binary tasks of `y`, or if `refit=False` and there are several splits.
 
         Warns
         -----
         UserWarning
             If a binary task has no label of one of its classes, or the same probability
-            for all rows; it is decided as the estimator decides it.
+            for all rows. `predict` then decides like the estimator for this task.
         """
         check_not_in_blocks(X, "Tuning thresholds")
         thresholds = check_thresholds(self.thresholds)
@@ -268,7 +280,7 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
     def _tune(
         self, out_of_fold: OutOfFold, thresholds: int | NDArray
     ) -> tuple[dict[str, Tuned], list[str]]:
-        """What was tried for each task that has labels of two classes; all names."""
+        """The thresholds tried for each tunable task; the names of all binary tasks."""
         tasks = [task for _, task in out_of_fold.by_task() if len(task.classes) == 2]
         names = [task.name for task in tasks]
         objectives = objectives_by_task(self.scoring, names)
@@ -276,10 +288,10 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         left = [name for name in names if not is_tuned[name]]
         if left:
             warn(
-                "To choose a threshold, a task must have out-of-fold labels of both "
-                f"classes and probabilities that differ, but {shorten(left)} do not. "
-                "The estimator's own decisions are kept for them. Drop the columns or "
-                "add labels."
+                "To tune its threshold, a task must have out-of-fold labels of both "
+                "classes and probabilities that are not all equal, but "
+                f"{shorten(left)} do not. They keep the estimator's own decisions. "
+                "Drop these columns or add labels."
             )
         return {
             task.name: tune(task, objectives[task.name], thresholds)
@@ -288,17 +300,17 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         }, names
 
     def predict_proba(self, X):
-        """Probabilities of the estimator.
+        """Predict probabilities with the fitted estimator.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            The input.
+            The input data.
 
         Returns
         -------
         probabilities : ndarray or list of ndarray
-            In the estimator's own form.
+            In the form that the estimator returns.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
@@ -315,5 +327,5 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         return (probabilities[:, 1] >= threshold).astype(np.intp)
 
     def _out_of_bag_predictions(self) -> Any:
-        """Those of the estimator, for an estimator around this one."""
+        """Those of the estimator; for a meta-estimator around this one."""
         return out_of_bag_predictions(self.estimator_)

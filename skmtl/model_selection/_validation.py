@@ -1,4 +1,4 @@
-"""Out-of-fold predictions from labels of which some are missing."""
+"""Out-of-fold predictions for `y` with missing labels."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from skmtl._targets import Tasks, TaskTypes, decode, encode
 from skmtl.model_selection._split import as_splitter
 
 Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
-# What a class gets that a fold's training rows did not have, as in scikit-learn.
+# The value for a class that the training rows of a fold lack, as in scikit-learn.
 _ABSENT = {
     "predict_proba": 0.0,
     "predict_log_proba": -np.inf,
@@ -33,14 +33,14 @@ _ABSENT = {
 
 
 class _Fold(NamedTuple):
-    """What a model predicts of its test rows."""
+    """The predictions of a model for its test rows."""
 
     predictions: Any
-    classes: Any  # that they stand for
-    unlearned: NDArray  # (n_tasks,) whether it had no label of a task, or (1,)
+    classes: Any  # the classes of these predictions
+    unlearned: NDArray  # (n_tasks,) or (1,): whether the training rows had no label
 
     def at(self, positions: NDArray) -> "_Fold":
-        """Some of the tasks, of predictions and classes that are lists."""
+        """Some of the tasks, if predictions and classes are lists."""
         return _Fold(
             [self.predictions[t] for t in positions],
             [self.classes[t] for t in positions],
@@ -66,54 +66,57 @@ def cross_val_predict(
     ----------
     estimator : estimator
         A classifier, a regressor or a MultiTaskNet, or a pipeline or search around one.
-        It is cloned for each fold.
+        Each fold fits a clone of it.
     X : array-like of shape (n_samples, n_features)
-        The input.
+        The input data.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        The labels or numbers, with NaN, None or pd.NA where missing, if the estimator
-        takes them.
+        The labels or numbers. Missing labels are NaN, None or pd.NA; the estimator must
+        support them.
     groups : array-like of shape (n_samples,), default=None
-        Groups of rows, for a splitter that needs them.
+        The group of each row, for splitters that use groups.
     cv : int, splitter or iterable, default=None
-        A number of folds for `MultiTaskStratifiedKFold`, 5 by default; a splitter; or
-        pairs of training and test rows. Each row must be a test row exactly once.
+        The number of folds of a `MultiTaskStratifiedKFold` (None means 5), a splitter,
+        or pairs of training and test rows. Each row must be a test row exactly once.
     n_jobs : int, default=None
-        Number of folds that are fitted side by side.
+        Number of folds to fit in parallel.
     verbose : int, default=0
-        How much joblib prints.
+        The verbosity level of joblib.
     params : dict, default=None
-        Parameters of `fit`, such as `{"sample_weight": w}`; those with a value per row
-        are split.
+        Parameters passed to `fit`, such as `{"sample_weight": w}`. Arrays with one
+        value per row are split with the rows.
     method : str, default="predict"
         "predict", "predict_proba", "predict_log_proba" or "decision_function".
 
     Returns
     -------
     predictions : ndarray or list of ndarray
-        In the form that the estimator gives: labels or numbers (n_samples,) or
-        (n_samples, n_tasks), objects if they mix; an array (n_samples, n_tasks) for the
-        greater classes of binary tasks; or a list with an array (n_samples, n_classes)
-        per task of classes and None per task of numbers. Columns are the sorted classes
-        of all of `y`. A class that is absent from the training rows of a fold has
-        probability 0 there (log probability minus infinity). If one of our estimators
-        had no label of a task in the training rows of a fold, of which `fit` warns, its
-        probabilities are uniform and its label is the first of all classes.
+        Predictions in the form that the estimator returns. Labels and numbers are an
+        array of shape (n_samples,) or (n_samples, n_tasks), of objects if `y` has both.
+        Probabilities are an array of shape (n_samples, n_tasks), with the second of the
+        two sorted classes of each binary task, or a list with one entry per task: an
+        array of shape (n_samples, n_classes), or None for a numeric task. The columns
+        of such an array are the sorted classes of all of `y`.
+
+        If the training rows of a fold lack a class, its probability is 0 in that fold
+        (its log probability is minus infinity). If they have no label of a task at all,
+        `fit` of a skmtl estimator warns; the probabilities of that task are then
+        uniform and its label is the first of all classes.
 
     Raises
     ------
     ValueError
-        If the test rows are no partition of all rows, if `method` is another one, or if
-        it needs classes and all tasks are numbers.
+        If the test rows are not a partition of all rows, if `method` is unknown, or if
+        it needs classes and all tasks are numeric.
 
     See Also
     --------
-    MultiTaskStratifiedKFold : The folds.
-    sklearn.model_selection.cross_val_predict : It turns labels of several tasks into
-        numbers before the estimator sees them, and NaN into one more class.
+    MultiTaskStratifiedKFold : The splitter behind the folds.
+    sklearn.model_selection.cross_val_predict : The original. For several tasks, it
+        encodes the labels as integers before the fit and turns NaN into one more class.
 
     Examples
     --------
-    Every probability comes from a network that did not see the row:
+    Each probability comes from a network that has not seen the row:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -125,7 +128,7 @@ def cross_val_predict(
     >>> cross_val_predict(clf, X, Y, method="predict_proba").shape
     (60, 2)
 
-    So does every number:
+    The same works for numeric tasks:
 
     >>> from skmtl import MultiTaskNetRegressor
     >>> Y = np.where(rng.random((60, 2)) < 0.5, np.nan, X[:, :2])
@@ -134,7 +137,8 @@ def cross_val_predict(
     """
     if method != "predict" and method not in _ABSENT:
         raise ValueError(
-            f"method must be 'predict' or one of {list(_ABSENT)}; got {method!r}."
+            f"method must be 'predict' or one of {list(_ABSENT)}; got {method!r}. Use "
+            "one of these."
         )
     check_not_in_blocks(X, "cross_val_predict")
     X, y, groups = indexable(X, y, groups)
@@ -142,8 +146,8 @@ def cross_val_predict(
     tasks = encode(y, types).tasks
     if method != "predict" and tasks.are_numbers.all():
         raise ValueError(
-            f"method={method!r} needs a task of classes, but all tasks are numbers. "
-            "Use method='predict'."
+            f"method={method!r} needs a classification task, but all tasks are "
+            "numeric. Use method='predict'."
         )
     splits = _check_splits(as_splitter(cv, types), X, y, groups)
     parts = Parallel(n_jobs=n_jobs, verbose=verbose)(
@@ -162,7 +166,7 @@ def cross_val_predict(
 
 
 def _task_types(estimator: Any, y: Any, method: Method) -> TaskTypes:
-    """What the estimator takes its tasks for."""
+    """How the estimator reads its tasks."""
     types = declared_task_types(estimator)
     if types is not None:
         return types
@@ -181,7 +185,7 @@ def _check_splits(
         raise ValueError(
             f"Each of the {n_samples} rows must be a test row exactly once, but the "
             f"{len(splits)} splits of cv have {len(tests)} test rows, "
-            f"{len(np.unique(tests))} of them different. Use a splitter such as "
+            f"{len(np.unique(tests))} of them distinct. Use a splitter such as "
             "MultiTaskStratifiedKFold."
         )
     return splits
@@ -206,14 +210,14 @@ def _fit_and_predict(
 def fit_on_rows(
     estimator: Any, X: Any, y: Any, rows: NDArray, params: dict[str, Any]
 ) -> None:
-    """Fit on some of the rows; an interrupt comes through."""
+    """Fit on some of the rows; KeyboardInterrupt is raised."""
     fit_params = _check_method_params(X, params, rows)
     X_train, y_train = _safe_indexing(X, rows), _safe_indexing(y, rows)
     call_uncaught(estimator.fit, X_train, y_train, **fit_params)
 
 
 def _labels_of(fold: _Fold, tasks: Tasks) -> NDArray:
-    """Its labels and numbers; the first class of all rows if it learned none."""
+    """The predicted labels and numbers; the first class for a task without labels."""
     labels = np.asarray(fold.predictions)
     if not fold.unlearned.any():
         return labels
@@ -250,9 +254,10 @@ def _join_scores(
         by_fold.append([_align(*task, method, as_table) for task in by_task])
     if len({tuple(np.ndim(s) for s in fold) for fold in by_fold}) > 1:
         raise ValueError(
-            f"{method} must have the same form in all folds, but the training rows of "
-            "some lack a class, so that there are as many values as in two classes. "
-            "Use method='predict_proba', or fewer folds."
+            f"{method} must have the same shape in all folds, but the training rows of "
+            "some folds lack a class, so that only two classes are left and "
+            f"{method} has one value per row. Use method='predict_proba', or fewer "
+            "folds."
         )
     joined = [np.concatenate(folds)[order] for folds in zip(*by_fold, strict=True)]
     if as_table:
@@ -268,8 +273,8 @@ def _align(
     method: str,
     as_table: bool,
 ) -> NDArray:
-    """A column for each class of all rows, or that of the greater of two classes."""
-    if is_unlearned:  # its classes were not known
+    """A column for each class of all rows, or the column of the second of two."""
+    if is_unlearned:  # the fit did not know its classes
         share = 1 / len(everywhere)
         value = np.log(share) if method == "predict_log_proba" else share
         columns = () if as_table else (len(everywhere),)

@@ -1,7 +1,7 @@
 """How tasks share layers.
 
-The `sharing` parameter of `MultiTaskNetClassifier` takes one of these objects, or the
-name of one: "hard" for `HardSharing`, "none" for `NoSharing`.
+The `sharing` parameter of the estimators takes one of these objects, or its name:
+"hard" for `HardSharing`, "none" for `NoSharing`.
 """
 
 from skmtl.sharing._hard import HardSharing, NoSharing

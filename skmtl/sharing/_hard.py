@@ -1,4 +1,4 @@
-"""The two ends of the axis: one trunk for all tasks, or a trunk for each."""
+"""The two extremes of sharing: one trunk for all tasks, or one for each task."""
 
 import torch
 from sklearn.base import BaseEstimator
@@ -7,14 +7,14 @@ from skmtl._network import Architecture, TrunkAndHeads
 
 
 class HardSharing(BaseEstimator):
-    """All tasks share one trunk; each has a head of its own.
+    """One trunk that all tasks share, and a separate head for each task.
 
-    Hard parameter sharing [1]_: what the tasks have in common is learned once, from
-    the labels of all of them.
+    With hard parameter sharing [1]_, what the tasks have in common is learned once,
+    from the labels of all of them.
 
     See Also
     --------
-    NoSharing : A network per task, to compare with.
+    NoSharing : A separate network for each task, to compare with.
 
     References
     ----------
@@ -23,7 +23,7 @@ class HardSharing(BaseEstimator):
 
     Examples
     --------
-    The object and its name mean the same:
+    The object and the name "hard" mean the same:
 
     >>> from skmtl import MultiTaskNetClassifier
     >>> from skmtl.sharing import HardSharing
@@ -46,17 +46,17 @@ class HardSharing(BaseEstimator):
         Returns
         -------
         network : torch.nn.Module
-            With `encode`, `decode` and `groups`.
+            A network with `encode`, `decode` and `groups`.
         """
         return TrunkAndHeads(architecture, 1, generator)
 
 
 class NoSharing(BaseEstimator):
-    """No layer is shared: each task has a trunk and a head of its own.
+    """A separate network for each task: no layer is shared.
 
-    The separate networks that a joint one is compared with, each of the same size,
-    trained together in one pass. They see the same batches; a row without a label for
-    a task does not enter that task's gradient.
+    Use it to compare a joint network with separate networks of the same size. The
+    networks are trained together and read the same batches, but a row without a label
+    for a task does not enter that task's gradient.
 
     See Also
     --------
@@ -64,8 +64,8 @@ class NoSharing(BaseEstimator):
 
     Examples
     --------
-    Parameters of one task's network do not depend on the number of tasks, so three
-    tasks have three times as many, and each of the members too:
+    The network of a task has the same size whatever the number of tasks. Two members
+    for each of three tasks have six times its 21 parameters:
 
     >>> import numpy as np
     >>> from skmtl import MultiTaskNetClassifier
@@ -90,6 +90,6 @@ class NoSharing(BaseEstimator):
         Returns
         -------
         network : torch.nn.Module
-            With `encode`, `decode` and `groups`.
+            A network with `encode`, `decode` and `groups`.
         """
         return TrunkAndHeads(architecture, len(architecture.outputs), generator)

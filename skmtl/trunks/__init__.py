@@ -1,21 +1,23 @@
-"""Trunks of your own: pictures, modules with weights, and how long they are frozen.
+"""Trunks of your own: for images, with pretrained weights, frozen or not.
 
-The `trunk` parameter of `MultiTaskNetClassifier` takes
+The `trunk` parameter of the estimators takes
 
-- a spec such as :class:`ConvTrunk`, whose `build(input_shape, generator)` makes a
-  `torch.nn.Module`;
-- any callable `trunk(input_shape, generator)` that makes one, so a class or a
-  `functools.partial`;
-- or a module itself, which is copied: a backbone whose weights are to be used.
+- a spec such as :class:`ConvTrunk`, with a method `build(input_shape, generator)` that
+  returns a `torch.nn.Module`;
+- any callable `trunk(input_shape, generator)` that returns a module, such as a class or
+  a `functools.partial`;
+- a module, which is copied: use it for a backbone with pretrained weights.
 
 `input_shape` is the shape of one row of `X`, `(n_features,)` for a table. The module
-gets float32 rows `(batch, *input_shape)`, numbers of uint8 divided by 255, and must
-give `(batch, width)`. It is built once for each member, and with `sharing="none"` for
-each task. What it draws at random, when it is built and in training, is decided by the
-estimator's `random_state`: `torch.nn.Dropout` is replaced by one with a generator of
-its own; a module that draws from torch's global generator in training is run with that
-generator seeded from ours and put back, under a lock, so that fits in several threads
-wait for one another.
+reads float32 rows of shape `(batch, *input_shape)`, with uint8 values divided by 255.
+It must return features of shape `(batch, width)`. It is built once for each member and,
+with `sharing="none"`, for each task.
+
+The estimator's `random_state` determines all random numbers, both when the module is
+built and during training. `torch.nn.Dropout` is replaced by a version with its own
+generator. If a module draws from torch's global generator during training, this
+generator is seeded for the step and restored afterwards. A lock protects it, so fits in
+several threads take turns.
 """
 
 from skmtl.trunks._conv import ConvTrunk

@@ -1,4 +1,4 @@
-"""A small convolutional trunk for pictures."""
+"""A small convolutional trunk for images."""
 
 import math
 from numbers import Integral, Real
@@ -11,26 +11,28 @@ from torch import Tensor, nn
 
 
 class ConvTrunk(BaseEstimator):
-    """A small convolutional network for pictures of digits' size to 64 x 64 on a CPU.
+    """A small convolutional network for images up to 64 x 64 pixels, on a CPU.
 
-    Stages of convolution, normalisation, ReLU and max pooling, one per entry of
-    `channels`; then the mean and the largest value of each channel over the picture, so
-    that an object is found wherever it lies. Group normalisation [1]_ looks at one
-    picture alone: what a picture gets does not depend on the rest of its batch.
+    Each entry of `channels` adds a stage of convolution, normalisation, ReLU and max
+    pooling. The features are the mean and the largest value of each channel over the
+    image, so that the network finds an object wherever it is. Group normalisation [1]_
+    uses a single image, so the features of an image do not depend on the rest of its
+    batch.
 
     Parameters
     ----------
     channels : array-like of int, default=(32, 64, 128)
-        Channels of each stage.
+        Number of channels of each stage.
     kernel_size : int, default=3
-        Side of the convolutions' kernels, odd; the picture keeps its size.
+        Side length of the convolution kernels. It must be odd, so that the image keeps
+        its size.
     pool_size : int, default=2
-        Factor by which each stage shrinks the picture, 1 for none.
+        Factor by which each stage shrinks the image; 1 for no pooling.
     dropout : float, default=0.2
-        Rate at which the features that the heads read are dropped in training.
+        Rate at which the features that the heads read are dropped during training.
     input_shape : tuple of int or None, default=None
-        Where rows of `X` are flat, the shape of a picture: (channels, height, width) or
-        (height, width). Not needed where `X` has the axes itself.
+        The shape of an image, (channels, height, width) or (height, width), if the rows
+        of `X` are flat. Not needed if `X` has these axes.
 
     See Also
     --------
@@ -43,8 +45,8 @@ class ConvTrunk(BaseEstimator):
 
     Examples
     --------
-    scikit-learn's digits are flat rows of 64 numbers from 0 to 16. Two tasks: is it
-    odd, is it at least 5?
+    scikit-learn's digits are flat rows of 64 numbers from 0 to 16. The two tasks are
+    whether a digit is odd, and whether it is at least 5:
 
     >>> from sklearn.datasets import load_digits
     >>> from skmtl import MultiTaskNetClassifier
@@ -102,11 +104,11 @@ class ConvTrunk(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is not legal, or rows of this shape are no pictures.
+            If a parameter is invalid, or rows of this shape are not images.
         """
         self._validate_params()
         self._check_sizes()
-        shape = self._picture_shape(input_shape)
+        shape = self._image_shape(input_shape)
         stages: list[nn.Module] = []
         in_channels = shape[0]
         for out_channels in self.channels:
@@ -115,7 +117,7 @@ class ConvTrunk(BaseEstimator):
                 out_channels,
                 self.kernel_size,
                 padding=self.kernel_size // 2,
-                bias=False,  # the normalisation has one
+                bias=False,  # the normalisation layer has one
             )
             nn.init.kaiming_normal_(
                 convolution.weight, nonlinearity="relu", generator=generator
@@ -133,26 +135,26 @@ class ConvTrunk(BaseEstimator):
         ):
             raise ValueError(
                 "channels of ConvTrunk must be integers of at least 1, one per stage; "
-                f"got {self.channels!r}. Pass for instance (32, 64)."
+                f"got {self.channels!r}. Pass a tuple such as (32, 64)."
             )
         if self.kernel_size % 2 == 0:
             raise ValueError(
-                "kernel_size of ConvTrunk must be odd, so that a picture keeps its "
+                "kernel_size of ConvTrunk must be odd, so that an image keeps its "
                 f"size; got {self.kernel_size}. Use {self.kernel_size + 1}."
             )
 
-    def _picture_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    def _image_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
         """(channels, height, width)."""
         shape = input_shape if self.input_shape is None else tuple(self.input_shape)
         if len(shape) == 2:  # one channel
             shape = (1, *shape)
         if len(shape) != 3 or math.prod(shape) != math.prod(input_shape):
             raise ValueError(
-                "ConvTrunk must get pictures, rows of shape (channels, height, width) "
-                f"or (height, width), or flat ones and input_shape; got rows of shape "
-                f"{input_shape} and input_shape={self.input_shape!r}. Pass the shape "
-                "of a picture, for instance ConvTrunk(input_shape=(1, 8, 8)) for 64 "
-                "columns."
+                "ConvTrunk must get images: rows of shape (channels, height, width) or "
+                f"(height, width), or flat rows and a matching input_shape; got rows "
+                f"of shape {input_shape} and input_shape={self.input_shape!r}. Pass "
+                "the shape of an image, for example ConvTrunk(input_shape=(1, 8, 8)) "
+                "for 64 columns."
             )
         return shape[0], shape[1], shape[2]
 
@@ -164,7 +166,7 @@ def _stage(convolution: nn.Conv2d, pool_size: int) -> nn.Module:
         nn.GroupNorm(math.gcd(8, n_channels), n_channels),
         nn.ReLU(inplace=True),
     ]
-    if pool_size > 1:  # a side that is too short becomes 1
+    if pool_size > 1:  # a side that is too short shrinks to 1
         layers.append(nn.MaxPool2d(pool_size, ceil_mode=True))
     return nn.Sequential(*layers)
 

@@ -1,4 +1,4 @@
-"""A schedule of freezing."""
+"""A schedule that freezes the trunk for the first epochs."""
 
 from numbers import Integral, Real
 from typing import ClassVar
@@ -8,18 +8,18 @@ from sklearn.utils._param_validation import Interval
 
 
 class UnfreezeAfter(BaseEstimator):
-    """The trunk is frozen for some epochs, then trained too, with smaller steps.
+    """Freeze the trunk for the first epochs, then train it with smaller steps.
 
-    New heads begin at random and would at first pull a trunk that has already learned
-    away from what it knows. So the heads learn first [1]_. The schedule of the step
-    size runs over all epochs, frozen or not.
+    New heads start with random weights, and their first gradients would spoil a trunk
+    that is already trained. So the heads are trained first [1]_. The step-size schedule
+    runs over all epochs, frozen or not.
 
     Parameters
     ----------
     n_epochs : int, default=10
-        Epochs that train the heads alone.
+        Number of epochs that train only the heads.
     step_factor : float, default=0.1
-        Factor on the steps of the trunk in the later epochs.
+        Factor on the step size of the trunk in the later epochs.
 
     See Also
     --------
@@ -28,12 +28,12 @@ class UnfreezeAfter(BaseEstimator):
     References
     ----------
     .. [1] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text
-       Classification", ACL 2018, section 3.3; there the layers are released one by one.
+       Classification", ACL 2018, section 3.3. There, layers are unfrozen one by one.
        :arxiv:`1801.06146`
 
     Examples
     --------
-    Of twelve epochs the first eight train the heads of the new tasks alone:
+    The first eight of twelve epochs train only the head of the new task:
 
     >>> import numpy as np
     >>> from sklearn.frozen import FrozenEstimator

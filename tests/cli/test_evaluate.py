@@ -86,7 +86,7 @@ def test_compare(run, train, tmp_path, quick):
     words = ["compare", train, "--tasks", "tox *", "--id", "id", *models]
     code, shown, errors = run(*words, *quick, "--out", out)
     assert (code, errors) == (0, "")
-    for word in ("joint against forest", "seconds of all fits", "tox b", "mean"):
+    for word in ("joint against forest", "total fit time (s)", "tox b", "mean"):
         assert word in shown
     scores = pd.read_csv(out, index_col="task")
     assert list(scores) == ["n_labelled", "joint", "forest"]
@@ -110,8 +110,8 @@ def test_a_report_is_of_a_model_or_of_tasks(run, model, train, tmp_path):
         code, _, errors = run(*words, *typed)
         assert (code, len(errors.splitlines())) == (2, 1)
         assert (
-            f"--model brings its tasks, its columns and its settings, but {typed[0]}"
-            in errors
+            "--model already defines the tasks, the columns and the settings, but "
+            f"{typed[0]}" in errors
         )
     assert not out.exists()
 
@@ -136,7 +136,7 @@ def test_one_task_is_compared(run, train, quick):
     code, shown, errors = run(*words)
     assert (code, errors) == (0, "")
     assert "network against forest" in shown
-    assert "no interval (it takes three splits" in shown
+    assert "no interval (it needs three splits" in shown
     assert "nan" not in shown
     code, _, errors = run(*words, "--model", "separate")
     assert (code, len(errors.splitlines())) == (2, 1)
@@ -164,7 +164,7 @@ def test_further_text_that_is_missing(run, model, train, tmp_path):
     frame.to_csv(path, index=False)
     code, _, errors = run("evaluate", model, path)
     assert code == 1
-    assert "type --missing" in errors
+    assert "add --missing" in errors
     assert run("evaluate", model, path, "--missing", "-", "--out", out)[::2] == (0, "")
     expected = tmp_path / "e.csv"
     run("evaluate", model, train, "--out", expected)

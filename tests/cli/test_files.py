@@ -49,7 +49,7 @@ def test_numbers_with_commas(tmp_path, run):
     decided = decide(Source(path, decimal=","), Choices(["y"]))
     assert decided.X.to_pydict() == {"x": [1.5, -500.0], "z": ["a,5", "1"]}
     decided = decide(Source(path), Choices(["y"]))
-    assert "numbers with commas: --decimal ," in decided.rows[1].note
+    assert "numbers with commas: add --decimal ," in decided.rows[1].note
     words = ["fit", path, "--tasks", "y", "--out", tmp_path / "m", "--decimal", "x"]
     code, _, errors = run(*words)
     assert code == 2
@@ -89,7 +89,7 @@ def test_one_column_may_have_blanks(tmp_path):
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"a,a\n1,2\n", "several of 'a'"),
+        (b"a,a\n1,2\n", "several are called 'a'"),
         (b"a,b\n1,2\n\n3\n", "line 4: each row must have 2 values.*has 1"),
         (b'a,b\n"x\ny",2\n3,4,5\n', "line 4.*has 3"),
         (b'a,b\n1,"2\n3,4\n', "a quote must be closed"),

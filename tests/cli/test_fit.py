@@ -1,4 +1,4 @@
-"""skmtl fit: what is decided, what is fitted, what is refused."""
+"""skmtl fit: what it decides, what it fits, what is an error."""
 
 import signal
 
@@ -107,8 +107,8 @@ def test_text_that_differs_in_each_row_is_dropped_with_a_word(run, tmp_path, qui
     words = ["fit", path, "--tasks", "y", "--out", out, *quick]
     code, shown, _ = run(*words)
     assert code == 0
-    assert "text, 40 different; keep it: --categorical smiles" in shown
-    assert "numbers but for 'unclear': --missing unclear?" in shown
+    assert "text, 40 different; to keep it: --categorical smiles" in shown
+    assert "numbers except for 'unclear': --missing unclear?" in shown
     assert load_model(out)[1].features == {"dose": "category", "x": "number"}
     run(*words, "--categorical", "smiles", "--missing", "unclear", "--force")
     features = load_model(out)[1].features
@@ -164,7 +164,7 @@ def test_settings_of_a_file_and_of_options(run, train, tmp_path):
         (["--drop", "sizes"], ["--drop", "'size'"]),
         (["--classes", "colour"], ["--categorical"]),
         (["--categorical", "tox a"], ["--classes"]),
-        (["--drop", "tox *"], ["must leave a task"]),
+        (["--drop", "tox *"], ["must leave at least one task"]),
         (["--id", "tox a"], ["--tasks or by --id"]),
         (["--classes", "tox a", "--numbers", "tox a"], ["both"]),
         (["--encoding", "utf-99"], ["utf-99"]),

@@ -1,4 +1,4 @@
-"""skmtl predict: what is written, in blocks, and what is refused."""
+"""skmtl predict: what it writes, block by block, and what is an error."""
 
 import gzip
 import os
@@ -147,7 +147,7 @@ def test_fingerprints_are_sparse(run, tmp_path, quick, monkeypatch):
         code, _, errors = run(*command, model, new)
         assert code == 1
         assert "line 52: the model reads a sparse matrix" in errors
-        assert "'bit 0' is blank" in errors
+        assert "'bit 0' is empty" in errors
     code, shown, _ = run(*words, "--force", "--set", "input_encoding=piecewise")
     assert code == 0
     assert "sparse matrix" not in shown
@@ -253,7 +253,7 @@ def test_ids(run, model, train, table, tmp_path):
     read_csv(train).drop(columns="id").to_csv(without, index=False)
     code, _, errors = run("predict", model, without, "--out", out, "--force")
     assert code == 0
-    assert "'id' is not there" in errors
+    assert "no id column 'id'" in errors
     assert next(iter(read_csv(out))) == "tox a"
 
 
@@ -265,7 +265,7 @@ def test_an_id_that_is_also_predicted_is_refused(run, model, train, tmp_path):
         words = ["predict", model, train, "--out", out, "--id", "id", "--id", name]
         code, _, errors = run(*words, "--quiet")
         assert (code, len(errors.splitlines())) == (1, 1)
-        assert f"two {name!r}: an id and what is predicted" in errors
+        assert f"two would be called {name!r}: an id and a column of" in errors
     assert not out.exists()
 
 
@@ -293,7 +293,7 @@ def test_unknown_categories_are_counted_over_blocks(
     n = text.count(",red,") + text.count(",blue,")
     code, _, errors = run("predict", model, train, "--out", tmp_path / "p.csv")
     assert (code, len(errors.splitlines())) == (0, 1)
-    assert f"'colour' has categories that training has not seen, in {n} of 90" in errors
+    assert f"'colour' has categories not seen in training in {n} of 90" in errors
     assert "'Red'" in errors
     assert "'Blue'" in errors
 

@@ -263,7 +263,7 @@ def test_a_mark_that_stands_nowhere_is_a_warning(decided, capsys):
     assert capsys.readouterr().err == ""
     decided(columns, missing=["-99", "-98"])
     error = capsys.readouterr().err
-    assert error.startswith("Warning: --missing -98 stands nowhere")
+    assert error.startswith("Warning: --missing -98 has no effect: no cell of")
     assert "-99" not in error
 
 
@@ -277,7 +277,7 @@ def test_numbers_as_long_as_ids_are_dropped_with_a_word(decided, is_parquet):
     columns = {"h": LONG, "x": np.arange(20) / 2}
     got = decided(columns, is_parquet=is_parquet)
     assert list(got.plan.features) == ["x"]
-    assert "as those of ids; keep it: --categorical h" in note_of(got, "h")
+    assert "numbers as long as ids; to keep it: --categorical h" in note_of(got, "h")
     got = decided(columns, is_parquet=is_parquet, numbers=["h"])
     assert got.X["h"].to_pylist() == [float(h) for h in LONG]
     got = decided(columns, is_parquet=is_parquet, categorical=["h"])
@@ -311,7 +311,7 @@ def test_the_index_of_pandas_is_dropped_with_a_word(tmp_path):
         source = Source(tmp_path / file)
         got = decide(source, Choices(["t"]))
         assert list(got.plan.features) == ["x"]
-        assert "index of pandas; keep it: --numbers" in note_of(got, name)
+        assert "pandas index; to keep it: --numbers" in note_of(got, name)
         got = decide(source, Choices(["t"], numbers=[name]))
         assert set(got.plan.features) == {"x", name}
     frame.reset_index().to_csv(tmp_path / "f.csv", index=False)

@@ -240,7 +240,7 @@ def test_a_killed_fit_goes_on_from_its_checkpoint(problem, in_blocks, tmp_path):
     whole = classifier(**(settings | {"checkpoint_dir": None})).fit(blocks, Y)
     assert_same_parameters(resumed, whole)
     other = in_blocks(X + 1, "other")
-    with pytest.raises(ValueError, match="other values of: X, y or the weights"):
+    with pytest.raises(ValueError, match="a different X, y or sample_weight"):
         classifier(**settings).fit(other, Y)
 
 
@@ -300,7 +300,7 @@ def test_rows_that_become_fewer(problem, in_blocks, small_buffers):
             return Y[rows] if self.n_read < 12 else np.full_like(Y[rows], np.nan)
 
     clf = classifier(max_iter=5)
-    with pytest.raises(ValueError, match="must give the same rows each time"):
+    with pytest.raises(ValueError, match="must have the same rows each time"):
         clf.fit(in_blocks(X), Changing())
     assert not hasattr(clf, "network_")
 

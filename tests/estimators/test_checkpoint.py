@@ -187,14 +187,14 @@ def test_other_random_numbers_are_another_fit(problem, tmp_path):
 
     first = seeded(3).fit(*problem)
     assert_same_parameters(seeded(3).fit(*problem), first)
-    with pytest.raises(ValueError, match=r"other values of: random_state"):
+    with pytest.raises(ValueError, match=r"a different random_state"):
         seeded(4).fit(*problem)
 
 
 def test_random_numbers_that_cannot_be_written_are_refused(problem, tmp_path):
     rng = np.random.RandomState(np.random.PCG64(0))
     clf = made("adam", checkpoint_dir=tmp_path, random_state=rng)
-    with pytest.raises(ValueError, match="MT19937; got one on PCG64"):
+    with pytest.raises(ValueError, match="MT19937 generator; got one with a PCG64"):
         clf.fit(*problem)
 
 
@@ -221,7 +221,7 @@ def change_of(name, X, Y):
     return {
         "alpha": ({"alpha": 1.0}, X, Y, None),
         "max_iter": ({"max_iter": 11}, X, Y, None),
-        "X, y or the weights": ({}, X + 1, Y, None),
+        "X, y or sample_weight": ({}, X + 1, Y, None),
         "rows": ({}, X[:-1], Y[:-1], None),
         "labels": ({}, X, np.where(np.isnan(Y), 1, Y), None),
         "weights": ({}, X, Y, weight),
@@ -229,7 +229,7 @@ def change_of(name, X, Y):
 
 
 @pytest.mark.parametrize(
-    "name", ["alpha", "max_iter", "X, y or the weights", "rows", "labels", "weights"]
+    "name", ["alpha", "max_iter", "X, y or sample_weight", "rows", "labels", "weights"]
 )
 def test_a_checkpoint_of_another_fit_is_refused(problem, tmp_path, name):
     X, Y = problem
@@ -237,8 +237,8 @@ def test_a_checkpoint_of_another_fit_is_refused(problem, tmp_path, name):
     before = (tmp_path / "fit.safetensors").read_bytes()
     changes, *data = change_of(name, X, Y)
     clf = made("adam", checkpoint_dir=tmp_path, **changes)
-    named = name if name in ("alpha", "max_iter") else "X, y or the weights"
-    with pytest.raises(ValueError, match=rf"other values of: .*{named}.*Delete it"):
+    named = name if name in ("alpha", "max_iter") else "X, y or sample_weight"
+    with pytest.raises(ValueError, match=rf"a different .*{named}.*Delete it"):
         clf.fit(*data)
     assert not hasattr(clf, "network_")
     assert (tmp_path / "fit.safetensors").read_bytes() == before
@@ -248,7 +248,9 @@ def test_a_folder_in_which_a_fit_is_at_work_is_refused(problem, tmp_path):
     other = made("adam", checkpoint_dir=tmp_path)
 
     def fit_other():
-        with pytest.raises(ValueError, match=r"another fit is at work in .*a folder"):
+        with pytest.raises(
+            ValueError, match=r"another fit is using .*a separate folder"
+        ):
             other.fit(*problem)
 
     clf = made("adam", checkpoint_dir=tmp_path).set_callbacks(AtEpoch(3, fit_other))
@@ -268,7 +270,7 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
         raise error("no locks here")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
-    message = "cannot be locked: no locks here. See to it"
+    message = "cannot be locked: no locks here. Make sure"
     with pytest.warns(UserWarning, match=message) as seen:
         clf = made("adam", checkpoint_dir=tmp_path).fit(*problem)
     assert seen[0].filename == __file__
@@ -296,7 +298,7 @@ def test_layers_without_parameters_tell_fits_apart(problem, tmp_path):
         for activation in (nn.Tanh, nn.ReLU)
     )
     fit_and_fail(clone(tanh), *problem, 3)
-    with pytest.raises(ValueError, match="other values of: the network"):
+    with pytest.raises(ValueError, match="a different initial network"):
         relu.fit(*problem)
     expected = made("adam", trunk=trunk_with(nn.Tanh)).fit(*problem)
     assert_same_parameters(tanh.fit(*problem), expected)
@@ -318,7 +320,7 @@ def test_a_checkpoint_of_other_sparse_rows_is_refused(problem, tmp_path):
     fit_and_fail(made("adam", checkpoint_dir=tmp_path), X, Y, 3)
     other = X.copy()
     other.indices = 4 - other.indices
-    with pytest.raises(ValueError, match="X, y or the weights"):
+    with pytest.raises(ValueError, match="X, y or sample_weight"):
         made("adam", checkpoint_dir=tmp_path).fit(other, Y)
     expected = made("adam").fit(X, Y)
     assert_same_parameters(made("adam", checkpoint_dir=tmp_path).fit(X, Y), expected)

@@ -308,7 +308,9 @@ def test_labels_of_another_kind_are_no_silent_error(problem):
     X, Y = problem
     clf = classifier().fit(X, Y)
     text = np.where(np.isnan(Y), None, Y.astype(str).astype(object))
-    with pytest.raises(ValueError, match=r"'task_0' must be of the kind.*text beside"):
+    with pytest.raises(
+        ValueError, match=r"'task_0' must be of the same type.*mixes text"
+    ):
         clf.score(X, text)
 
 
@@ -552,7 +554,7 @@ def test_warm_start_goes_on_with_the_network(problem):
     assert clf.loss_ < first[-1]
     with pytest.raises(ValueError, match="among its classes"):
         clf.fit(X, np.full(Y.shape, 2))
-    with pytest.raises(ValueError, match="must stay what it is"):
+    with pytest.raises(ValueError, match="must describe the fitted network"):
         clf.set_params(hidden_layer_sizes=(7,)).fit(X, Y)
     assert clf.n_iter_ == 30
 
@@ -569,7 +571,7 @@ def test_going_on_with_another_network_is_refused(problem, method):
         clf = classifier(warm_start=True)
         getattr(clf, method)(X, Y)
         clf.set_params(**change)
-        with pytest.raises(ValueError, match="must stay what it is"):
+        with pytest.raises(ValueError, match="must describe the fitted network"):
             getattr(clf, method)(X, Y)
 
 
@@ -661,7 +663,7 @@ def test_partial_fit_takes_all_classes_at_the_first_call():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"early_stopping": True}, "no rows to hold out"),
+        ({"early_stopping": True}, "cannot hold out rows"),
         ({"task_weight": "balanced"}, "task_weight is 'balanced'"),
         ({"class_weight": "balanced"}, "class_weight is 'balanced'"),
         ({"class_weight": {"task_0": "balanced"}}, "class_weight is 'balanced'"),
@@ -749,15 +751,15 @@ def frame_of(kind):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(90, 4))
     raw = (X[:, :3] + 0.3 * rng.normal(size=(90, 3)) > 0).astype(float)
-    hole = rng.random(raw.shape) < 0.3
+    removed = rng.random(raw.shape) < 0.3
     if kind == "NaN":
-        Y = pd.DataFrame(np.where(hole, np.nan, raw), columns=list("abc"))
+        Y = pd.DataFrame(np.where(removed, np.nan, raw), columns=list("abc"))
     elif kind == "Int64":
-        Y = pd.DataFrame(raw, columns=list("abc")).astype("Int64").mask(hole)
+        Y = pd.DataFrame(raw, columns=list("abc")).astype("Int64").mask(removed)
         assert (Y.dtypes == "Int64").all()
     else:
         text = np.where(raw > 0, "yes", "no").astype(object)
-        text[hole] = None
+        text[removed] = None
         Y = pd.DataFrame(text, columns=list("abc"), dtype=object)
         assert Y.iloc[:, 0].isna().any()
     return X, Y
@@ -885,9 +887,9 @@ def test_a_second_fit_without_labels_is_refused(problem):
     ("y", "message"),
     [
         (None, "y is None"),
-        ([[0, 1], [1]], "rows of the same length"),
-        (np.ones((60, 2)), "shape that it had in fit"),
-        (np.ones(60), "shape that it had in fit"),
+        ([[0, 1], [1]], "must have the same length"),
+        (np.ones((60, 2)), "same shape as in fit"),
+        (np.ones(60), "same shape as in fit"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_also_without_labels_of_a_task(

@@ -102,7 +102,7 @@ def test_whole_numbers_are_what_the_user_says():
     ("types", "match"),
     [
         ({"color": "class"}, r"no type for \['mass', 'ripe', 'price'\]"),
-        (TYPES | {"size": "number"}, r"one for \['size'\]"),
+        (TYPES | {"size": "number"}, r"other keys \['size'\]"),
         (TYPES | {"mass": "numeric"}, r"'class' or 'number'; got \['numeric'\]"),
         (TYPES | {"color": "number"}, "task 'color' must be numbers"),
     ],
@@ -118,7 +118,7 @@ def test_class_weight_is_for_classes(fruit):
     balanced = net(class_weight="balanced").fit(X, Y)
     by_name = net(class_weight=dict.fromkeys(("color", "ripe"), "balanced")).fit(X, Y)
     assert_array_equal(balanced.predict(X), by_name.predict(X))
-    with pytest.raises(ValueError, match="'mass', whose values are numbers"):
+    with pytest.raises(ValueError, match="'mass', which is numeric"):
         net(class_weight={"mass": "balanced"}).fit(X, Y)
 
 

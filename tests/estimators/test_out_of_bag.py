@@ -124,6 +124,13 @@ def test_what_trains_on_forgets_what_was_out_of_bag(problem):
     assert not hasattr(clf.drop_tasks("task_0"), "oob_score_")
 
 
+def test_members_with_a_trunk_of_the_user_leave_no_rows_out_by_themselves():
+    X, Y = problem()
+    clf = classifier(trunk=ConvTrunk((4,)), n_members=4, max_iter=1)
+    clf.fit(X.reshape(300, 1, 2, 2), Y)
+    assert not hasattr(clf, "oob_score_")
+
+
 @pytest.mark.parametrize("changes", [{"n_members": 1}, {"trunk": ConvTrunk((4,))}])
 def test_what_cannot_leave_rows_out_says_so(changes):
     X, Y = problem()

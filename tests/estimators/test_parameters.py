@@ -34,8 +34,8 @@ from skmtl.trunks import ConvTrunk, UnfreezeAfter
         ({"device": "tpu"}, "device must be 'auto'"),
         ({"device": "cuda:x"}, "device must be 'auto'"),
         ({"device": "cpu:1"}, "device must be 'auto'"),
-        ({"device": "cuda:99"}, "torch sees"),
-        ({"sharing": HardSharing}, r"Make an object of it: HardSharing\(\)"),
+        ({"device": "cuda:99"}, "torch finds"),
+        ({"sharing": HardSharing}, r"Pass an object: HardSharing\(\)"),
         ({"task_weight": [1, 1e40, 2]}, "fit float32"),
     ],
 )
@@ -356,7 +356,7 @@ def test_dropout_goes_down_where_the_labels_are_nearly_certain():
     rate = auto.network_.architecture.dropout
     same = classifier(dropout=rate, **settings).fit(X, Y)
     assert auto.loss_ < 0.8 * same.loss_
-    # Where the labels are noise, nothing is explained, and dropout stays.
+    # If the labels are noise, nothing is explained, and dropout stays.
     noise = rng.integers(2, size=(4000, 2)).astype(float)
     auto, same = (
         classifier(dropout=d, **settings | {"max_iter": 1}).fit(X, noise)

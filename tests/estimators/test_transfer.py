@@ -167,7 +167,7 @@ def test_what_cannot_be_taken_over_is_refused(problem):
     alone = FrozenEstimator(fitted(problem, sharing="none"))
     refuses("has one for each of 3.*sharing='hard'", pretrained=alone)
     bare = FrozenEstimator(fitted(problem, hidden_layer_sizes=()))
-    refuses("must have a trunk to take over", pretrained=bare)
+    refuses("must have a trunk, but", pretrained=bare)
     frozen = FrozenEstimator(many)
     for change in (
         {"hidden_layer_sizes": (7,)},
@@ -177,7 +177,7 @@ def test_what_cannot_be_taken_over_is_refused(problem):
         {"trunk": WithStatistics},
     ):
         (name,) = change
-        refuses(f"what {name} asks for", pretrained=frozen, **change)
+        refuses(f"must match {name}, which asks for", pretrained=frozen, **change)
 
 
 def test_a_trunk_of_another_width_is_refused(problem):
@@ -185,9 +185,9 @@ def test_a_trunk_of_another_width_is_refused(problem):
         return lambda shape, generator: WithStatistics(shape, generator, width)
 
     many = fitted(problem, trunk=factory(4))
-    with pytest.raises(ValueError, match=r"must have the width .* 4; got 5"):
+    with pytest.raises(ValueError, match=r"must have the same width .* 4; got 5"):
         on_trunk_of(many, trunk=factory(5)).fit(*problem)
-    with pytest.raises(ValueError, match=r"must have the width .* 4; got 5"):
+    with pytest.raises(ValueError, match=r"must have the same width .* 4; got 5"):
         many.set_params(trunk=factory(5)).add_tasks(*few_rows(problem))
     assert many.n_outputs_ == 3
 
@@ -195,7 +195,7 @@ def test_a_trunk_of_another_width_is_refused(problem):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"freeze": 2}, "at most the number of the trunk's layers, 1; got 2"),
+        ({"freeze": 2}, "at most the number of layers of the trunk, 1; got 2"),
         ({"freeze": -1}, "The 'freeze' parameter"),
         ({"freeze": "heads"}, "The 'freeze' parameter"),
         ({"freeze": True}, "got True. Use 'trunk' for all layers"),
@@ -241,7 +241,7 @@ def test_partial_fit_begins_with_the_trunk_and_keeps_it_frozen(problem):
     for _ in range(2):
         few.partial_fit(*few_rows(problem))
     assert_same_state(state_of(many.network_.trunk), state_of(few.network_.trunk))
-    with pytest.raises(ValueError, match="knows no schedule"):
+    with pytest.raises(ValueError, match="cannot follow a schedule"):
         on_trunk_of(many, freeze=UnfreezeAfter(2)).partial_fit(*problem)
 
 
@@ -346,7 +346,7 @@ def test_names_of_new_tasks(problem):
     clf.add_tasks(X, pd.Series(Y[:, 2], name="later"))
     names = ["a", "b", "task_3", "task_4", "task_5", "later"]
     assert clf.task_names_.tolist() == names
-    with pytest.raises(ValueError, match=r"has \['b'\] already.*drop_tasks"):
+    with pytest.raises(ValueError, match=r"already has \['b'\].*drop_tasks"):
         clf.add_tasks(X, pd.DataFrame({"b": Y[:, 0]}))
     assert clf.task_names_.tolist() == names
     table = pd.DataFrame(np.hstack([Y, Y]), columns=names)
@@ -377,7 +377,7 @@ def test_weights_of_tasks(problem):
     named = fitted(problem, task_weight={"task_0": 2.0})
     named.set_params(task_weight={"task_0": 2.0, "new": 3.0}).add_tasks(X, y_new)
     by_position = fitted(problem, task_weight=[1, 2, 3])
-    with pytest.raises(ValueError, match="mapping by name for a network of other"):
+    with pytest.raises(ValueError, match="dict by task name for a network with other"):
         by_position.add_tasks(X, y_new)
 
 
@@ -423,7 +423,7 @@ def test_bad_new_tasks_leave_the_estimator_as_it_was(problem, X, y_new, message)
 
 def test_a_changed_network_takes_no_tasks(problem):
     clf = fitted(problem).set_params(hidden_layer_sizes=(5,))
-    with pytest.raises(ValueError, match="must stay what it is"):
+    with pytest.raises(ValueError, match="must describe the fitted network"):
         clf.add_tasks(*few_rows(problem))
 
 
@@ -431,7 +431,7 @@ def test_a_changed_network_takes_no_tasks(problem):
 def test_a_changed_network_drops_no_tasks(problem, before, after):
     clf = fitted(problem, sharing=before).set_params(sharing=after)
     expected = clf.predict_proba(problem[0])
-    with pytest.raises(ValueError, match="must stay what it is"):
+    with pytest.raises(ValueError, match="must describe the fitted network"):
         clf.drop_tasks("task_0")
     assert_array_equal(clf.predict_proba(problem[0]), expected)
 
@@ -440,9 +440,11 @@ def test_dropping_what_is_not_there_or_all_is_refused(problem):
     clf = fitted(problem)
     with pytest.raises(ValueError, match=r"got \['nobody'\].*task_names_"):
         clf.drop_tasks(["task_0", "nobody"])
-    with pytest.raises(ValueError, match="At least one task must be left"):
+    with pytest.raises(ValueError, match="At least one task must remain"):
         clf.drop_tasks(clf.task_names_)
-    with pytest.raises(ValueError, match="a name of a task or a list of them; got 0"):
+    with pytest.raises(
+        ValueError, match="the name of a task or a list of names; got 0"
+    ):
         clf.drop_tasks(0)
     assert clf.n_outputs_ == 3
 

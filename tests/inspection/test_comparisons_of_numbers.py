@@ -200,9 +200,7 @@ def test_values_that_are_too_few_to_score_are_named(mixed):
     rows = np.arange(60)
     settings = {"cv": [(rows[:30], rows[30:])], "n_repeats": 1, "random_state": 0}
     with (
-        pytest.warns(
-            UserWarning, match=r"r2 .* 1 of 2 tasks .*single one.*\['task_1'\]"
-        ),
+        pytest.warns(UserWarning, match=r"r2 .* 1 of 2 tasks .*only one.*\['task_1'\]"),
         pytest.warns(
             UndefinedMetricWarning,
             match=r"roc_auc_ovr .* 1 of 1 tasks .*one class.*\['task_0'\]",
@@ -496,7 +494,7 @@ def test_results_of_numbers_are_drawn(request, kind):
     net = regressor() if kind == "numbers" else mixed_net()
     metric = "r2" if kind == "numbers" else "roc_auc_ovr and r2"
     display = TransferGainDisplay.from_estimator(net, X, Y, **ONCE)
-    assert display.ax_.get_xlabel() == f"gain in {metric} of joint training"
+    assert display.ax_.get_xlabel() == f"gain in {metric} from joint training"
     display = CapacityCurveDisplay.from_estimator(net, X, Y, sizes=[2, 4], cv=2)
     assert metric in display.ax_.get_ylabel()
     display = LabelCurveDisplay.from_estimator(
@@ -507,5 +505,5 @@ def test_results_of_numbers_are_drawn(request, kind):
     net.set_params(early_stopping=True).fit(X, Y)
     display = TrainingCurveDisplay.from_estimator(net, per_task=True)
     labels = {line.get_label() for line in display.axes_[1].lines}
-    assert {"task_0", "task_1", "task_2", "mean of the tasks"} <= labels
+    assert {"task_0", "task_1", "task_2", "mean over tasks"} <= labels
     display.figure_.draw_without_rendering()

@@ -285,7 +285,7 @@ def test_a_network_without_shared_layers_is_refused(problem):
     [
         ("none such", {}, "task must be a name"),
         ("task_0", {"n_labels": [5, 1000]}, "n_labels must be whole numbers"),
-        ("task_0", {"n_labels": [1]}, "at least the classes of the task, 2"),
+        ("task_0", {"n_labels": [1]}, "at least 2 labels, the number of classes"),
         ("task_0", {"n_labels": [0]}, "n_labels must be whole numbers"),
         ("task_0", {"n_labels": []}, "n_labels must be whole numbers"),
         ("task_0", {"n_labels": [2.5]}, "n_labels must be whole numbers"),

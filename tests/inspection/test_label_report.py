@@ -75,7 +75,7 @@ def test_in_a_notebook_it_is_a_table_with_remarks(labels, is_frame):
     assert "<half>" not in html
     for name in ("&lt;half&gt;", "a &amp; b"):
         assert f"<th>{name}</th>" in html
-    assert "<li>1 of 5 tasks have labels of one class: [&#x27;a &amp; b" in html
+    assert "<li>1 of 5 tasks have labels of one class only: [&#x27;a &amp; b" in html
     assert html.count("<li>") == len(repr(report).splitlines()) - 7
     assert "mathjax_ignore" in html  # or $text$ is a formula
 
@@ -225,7 +225,7 @@ def test_classes_beside_numbers_have_the_rows_of_reports_of_their_own(labels, nu
     assert report.constant_tasks == ["constant", "one value"]
     assert report.rare_tasks == ["rare", "few"]
     text = repr(report)
-    assert "have labels of one class: ['constant']" in text
+    assert "have labels of one class only: ['constant']" in text
     assert "have one value only: ['one value']" in text
     assert "have a class with fewer than 5 labels: ['rare']" in text
     assert "have fewer than 5 values: ['few']" in text
@@ -270,8 +270,8 @@ def test_whole_numbers_are_classes_unless_they_are_many():
 @pytest.mark.parametrize(
     ("task_types", "message"),
     [
-        ("number", "task_types must be a mapping"),
-        ({"colour": "class"}, r"one for \['colour'\], which are not tasks"),
+        ("number", "task_types must map"),
+        ({"colour": "class"}, r"other keys \['colour'\]. Correct"),
         ({"mass": "text"}, "must be 'class' or 'number'; got"),
         ({"mass": "class"}, "Labels of task 'mass' must be classes"),
     ],

@@ -71,7 +71,7 @@ def test_the_forest_is_that_of_scikit_learn_on_the_observed_rows(problem):
     assert_allclose(result.mean_scores()["forest"], table["forest"].mean())
     assert min(result.seconds.values()) > 0
     assert "joint against forest: mean gain" in repr(result)
-    assert "<p>seconds of all fits: joint" in result._repr_html_()
+    assert "<p>total time of the fits: joint" in result._repr_html_()
 
 
 @needs_lightgbm
@@ -224,7 +224,7 @@ def test_a_task_that_cannot_be_scored_everywhere_is_named(problem):
     ["forest", ["separate"], ["joint", "joint"], ["joint", "svm"], ["network"]],
 )
 def test_models_that_there_are_not(problem, models):
-    with pytest.raises(ValueError, match=r"models must be names among \['joint'"):
+    with pytest.raises(ValueError, match=r"models must be names from \['joint'"):
         compare_models(quick(), *problem, models=models)
 
 

@@ -233,7 +233,7 @@ def test_a_task_without_labels_is_said_and_stands_alone():
     with (
         pytest.warns(UserWarning, match="have no observed label"),
         pytest.warns(
-            UserWarning, match=r"400 rows looked at: \['task_1'\].*NaN. Drop"
+            UserWarning, match=r"400 measured rows: \['task_1'\].*NaN. Drop"
         ) as seen,
     ):
         found = task_affinity(small_network(32, random_state=0), X, Y)
@@ -267,7 +267,7 @@ def test_labels_that_were_not_looked_at_are_a_matter_of_max_samples():
     X, Y = two_kinds(0)
     Y = np.where(np.eye(400, 6), Y, np.nan)  # a label per task, in rows of their own
     with (
-        pytest.warns(UserWarning, match=r"4 rows looked at.*Use a larger max_samples"),
+        pytest.warns(UserWarning, match=r"4 measured rows.*Use a larger max_samples"),
         pytest.warns(UserWarning, match="6 of 6 tasks have labels of one class only"),
     ):
         task_affinity(small_network(8, max_iter=1), X, Y, max_samples=4, random_state=0)
@@ -279,7 +279,7 @@ def test_labels_that_were_not_looked_at_are_a_matter_of_max_samples():
         (small_network(8, sharing="none"), {}, "sharing='none'"),
         (small_network(), {}, "Use a hidden layer"),
         (small_network(8, max_iter=0), {}, "max_iter of at least 1"),
-        (StandardScaler(), {}, "must be an estimator of skmtl"),
+        (StandardScaler(), {}, "must be a skmtl estimator"),
         (small_network(8, alpha=-1), {}, "The 'alpha' parameter"),
         (small_network(8, max_iter="few"), {}, "The 'max_iter' parameter"),
         (small_network(8), {"n_snapshots": 0}, "n_snapshots"),

@@ -46,7 +46,7 @@ def test_losses_of_the_tasks_and_their_mean(problem, per_task):
     display = TrainingCurveDisplay.from_estimator(model, per_task=per_task)
     _, ax = display.axes_
     lines = {line.get_label(): line.get_ydata() for line in ax.lines}
-    assert_allclose(lines["mean of the tasks"], -np.array(network.validation_scores_))
+    assert_allclose(lines["mean over tasks"], -np.array(network.validation_scores_))
     assert ("task_0" in lines) == per_task
     assert "task_2" not in lines
     best = int(np.argmax(network.validation_scores_))
@@ -63,7 +63,7 @@ def test_tasks_keep_their_curves(problem, tmp_path):
     for network in (clf, skmtl.load(tmp_path / "model")):
         _, ax = TrainingCurveDisplay.from_estimator(network, per_task=True).axes_
         lines = {line.get_label(): line.get_ydata() for line in ax.lines}
-        assert set(lines) >= {"task_1", "task_2", "mean of the tasks"}
+        assert set(lines) >= {"task_1", "task_2", "mean over tasks"}
         assert not set(lines) & {"task_0", "new"}
         assert_allclose(lines["task_1"], scores["task_1"])
         assert_allclose(lines["task_2"], scores["task_2"])

@@ -206,7 +206,7 @@ def test_types_that_y_does_not_show_are_given(predictions):
         logp=Y["logp"].mul(10).round(),
         colour=Y["colour"].map({"blue": 2, "green": 3, "red": 4}),
     )
-    with pytest.raises(ValueError, match=r"\['logp', 'colour'\]. Name the type"):
+    with pytest.raises(ValueError, match=r"\['logp', 'colour'\]. Set the type"):
         multitask_score(BOTH, counts, y_pred)
     found = multitask_score(BOTH, counts, y_pred, average=None, task_types=TYPES)
     assert_allclose(found[[0, 2, 3]], expected[[0, 2, 3]])
@@ -239,7 +239,7 @@ def test_classes_are_those_of_an_estimator_or_by_name(predictions):
     ):
         found = multitask_score(metric, Y, y_pred, average=None, classes=classes)
         assert found[2] == pytest.approx(expected)
-    with pytest.raises(ValueError, match="one array per task of y_true, 4; got 2"):
+    with pytest.raises(ValueError, match="each of the 4 tasks of y_true; got 2"):
         multitask_score(metric, Y, y_pred, classes=[[0, 1], colours])
 
 
@@ -265,18 +265,18 @@ def test_undefined_tasks_are_named_by_metric(predictions):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"metric": "r2"}, r"r2 is a metric of numbers.*\['colour'\].*If only some"),
+        ({"metric": "r2"}, r"r2 is a regression metric.*\['colour'\].*If only some"),
         (
             {"metric": "accuracy"},
-            r"accuracy is a metric of classes.*\['logp', 'mass'\]",
+            r"accuracy is a classification metric.*\['logp', 'mass'\]",
         ),
         ({"metric": {}}, r"keys of metric must be 'class' and 'number'.*got \[\]"),
         ({"metric": {"number": "r2", "text": "accuracy"}}, "'class' and 'number', or"),
         ({"metric": {"class": "r2"}}, r"metric\['class'\] must be .* got 'r2'"),
         ({"metric": {"number": "f1"}}, r"metric\['number'\] must be .* got 'f1'"),
         ({"average": "micro"}, "roc_auc_ovr and r2 is computed from numbers"),
-        ({"multi_class": "ovo"}, "Arguments must belong to one metric"),
-        ({"task_types": {"toxic": "class"}}, "must name each task of y once"),
+        ({"multi_class": "ovo"}, "Keyword arguments must belong to a single metric"),
+        ({"task_types": {"toxic": "class"}}, "must have a type for each task of y"),
         ({"task_types": dict.fromkeys(NAMES, "text")}, "'class' or 'number'; got"),
         ({"y_pred": np.ones((150, 3))}, "an entry or a column for each of the 4 tasks"),
         ({"y_pred": [np.ones((150, 2))] * 3}, "an entry or a column for each of the 4"),
@@ -309,7 +309,7 @@ def test_polars_and_numpy_mean_the_same(predictions):
 def test_a_missing_prediction_is_an_error(predictions, wrong):
     Y, y_pred, _ = predictions
     y_pred[wrong][5] = np.nan
-    with pytest.raises(ValueError, match=rf"must be complete.*'{NAMES[wrong]}'"):
+    with pytest.raises(ValueError, match=rf"missing predictions.*'{NAMES[wrong]}'"):
         multitask_score(BOTH, Y, y_pred)
 
 
@@ -373,7 +373,7 @@ def test_types_are_those_of_fit_whatever_a_part_looks_like(problem):
     assert_allclose(scorer.score_tasks(fitted, X, Y), expected)
     array = Y.to_numpy()  # without names
     assert_allclose(scorer.score_tasks(fitted, X, array), expected)
-    with pytest.raises(ValueError, match=r"tasks of fit, 4; got 3"):
+    with pytest.raises(ValueError, match=r"the 4 tasks of fit; got 3"):
         scorer(fitted, X, array[:, :3])
     with pytest.raises(ValueError, match="in the same order"):
         scorer(fitted, X, Y[NAMES[::-1]])
@@ -383,7 +383,7 @@ def test_types_are_those_of_fit_whatever_a_part_looks_like(problem):
 def test_one_metric_is_not_for_both_types(problem, metric):
     X, Y = problem
     fitted = net().fit(X, Y)
-    with pytest.raises(ValueError, match=rf"got {metric} alone. Pass a mapping"):
+    with pytest.raises(ValueError, match=rf"got only {metric}. Pass a mapping"):
         multitask_scorer(metric)(fitted, X, Y)
 
 
@@ -420,7 +420,7 @@ def test_losses_of_a_mapping_have_the_right_sign(problem):
 
 def test_arguments_for_one_metric_are_refused_beside_a_mapping():
     for kwargs in ({"response_method": "predict"}, {"greater_is_better": True}):
-        with pytest.raises(ValueError, match=r"are for one metric.*make_scorer"):
+        with pytest.raises(ValueError, match=r"belong to a single metric.*make_scorer"):
             multitask_scorer(BOTH, **kwargs)
     with pytest.raises(ValueError, match="r2 is computed from numbers"):
         multitask_scorer(BOTH, average="micro")

@@ -120,7 +120,7 @@ def test_constant_tasks_do_not_spoil_the_report():
     assert report.loc["same", "accuracy"] == 1
     undefined = ["roc_auc", "log_loss", "brier", "ece", "f1", "mcc"]
     assert report.loc["same", undefined].isna().all()
-    # Where both classes have .5, the first is predicted, as the classifier does.
+    # If both classes have 0.5, the first is predicted, as the classifier does.
     assert report.loc["other", "accuracy"] == 1
     assert report.loc["other"].notna().all()
 
@@ -150,7 +150,7 @@ def test_without_pandas_it_is_a_dict_that_prints_as_a_table(problem, monkeypatch
 def test_labels_are_no_probabilities(kind):
     y_true = np.array([[0, np.nan], [1, 1], [1, 0]])
     labels = np.array([[0, 1], [1, 1], [0, 0]]).astype(kind)
-    with pytest.raises(ValueError, match="must be probabilities, but holds whole"):
+    with pytest.raises(ValueError, match="must be probabilities, but it contains"):
         multitask_report(y_true, labels)
     multitask_report(y_true, labels.astype(float))
 
@@ -201,9 +201,9 @@ def test_thresholds_decide_their_tasks_only(problem):
 @pytest.mark.parametrize(
     ("thresholds", "message"),
     [
-        ({"txt": 0.2}, r"of the tasks .*got \['txt'\] too. Correct the names"),
-        ({"three": 0.2}, r"of binary tasks; got one for \['three'\]. Leave"),
-        ([0.1, 0.2, 0.3], r"of binary tasks; got one for \['three'\]. Leave"),
+        ({"txt": 0.2}, r"name the tasks .*got also \['txt'\]. Correct the names"),
+        ({"three": 0.2}, r"for binary tasks; got one for \['three'\]. Leave"),
+        ([0.1, 0.2, 0.3], r"for binary tasks; got one for \['three'\]. Leave"),
         ([0.1, 0.2], r"each of the 3 tasks; got shape \(2,\). Use NaN"),
         (0.5, r"each of the 3 tasks; got shape \(\). Use NaN"),
     ],
@@ -284,7 +284,7 @@ def test_swapped_arguments_are_refused():
 def test_floats_that_are_labels_are_not_silently_probabilities():
     rng = np.random.default_rng(0)
     Y = rng.integers(0, 2, (20, 2)).astype(float)
-    with pytest.warns(UserWarning, match="no values but 0 and 1"):
+    with pytest.warns(UserWarning, match="all values are 0 or 1"):
         multitask_report(Y, rng.integers(0, 2, (20, 2)).astype(float))
 
 

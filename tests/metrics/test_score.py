@@ -59,9 +59,9 @@ def multiclass_problem(seed=0, n_samples=60, n_classes=(3, 4)):
     return Y, P
 
 
-def with_holes(Y, seed=1, missing=0.4):
-    hole = np.random.default_rng(seed).random(Y.shape) < missing
-    return np.where(hole, np.nan, Y.astype(float)), ~hole
+def with_missing(Y, seed=1, missing=0.4):
+    removed = np.random.default_rng(seed).random(Y.shape) < missing
+    return np.where(removed, np.nan, Y.astype(float)), ~removed
 
 
 def takes_scores(name):
@@ -80,10 +80,10 @@ SCORERS = [n for n in get_scorer_names() if n not in NOT_FOR_A_COLUMN]
 
 @pytest.mark.filterwarnings("ignore:'k' .2. greater than")  # top_k_accuracy, 2 classes
 @pytest.mark.parametrize("name", SCORERS)
-@pytest.mark.parametrize("holes", [False, True])
-def test_binary_tasks_equal_the_stock_metric_on_observed_rows(name, holes):
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_binary_tasks_equal_the_stock_metric_on_observed_rows(name, is_missing):
     Y, P = binary_problem()
-    Y_true, observed = with_holes(Y) if holes else (Y, np.ones(Y.shape, bool))
+    Y_true, observed = with_missing(Y) if is_missing else (Y, np.ones(Y.shape, bool))
     predictions = P if takes_scores(name) else (P > 0.5).astype(int)
     scores = multitask_score(name, Y_true, predictions, average=None)
     expected = [
@@ -95,10 +95,10 @@ def test_binary_tasks_equal_the_stock_metric_on_observed_rows(name, holes):
 
 
 @pytest.mark.parametrize("name", [n for n in SCORERS if n not in BINARY_ONLY])
-@pytest.mark.parametrize("holes", [False, True])
-def test_multiclass_tasks_equal_the_stock_metric_on_observed_rows(name, holes):
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_multiclass_tasks_equal_the_stock_metric_on_observed_rows(name, is_missing):
     Y, P = multiclass_problem()
-    Y_true, observed = with_holes(Y) if holes else (Y, np.ones(Y.shape, bool))
+    Y_true, observed = with_missing(Y) if is_missing else (Y, np.ones(Y.shape, bool))
     labels = np.column_stack([p.argmax(axis=1) for p in P])
     scores = multitask_score(
         name, Y_true, P if takes_scores(name) else labels, average=None
@@ -127,7 +127,7 @@ def test_binary_metrics_name_the_multiclass_task_that_they_refuse(name):
 @pytest.mark.parametrize("average", ["macro", "weighted", "micro", None])
 def test_order_of_rows_and_tasks_and_unit_weights_change_nothing(name, average):
     Y, P = binary_problem()
-    Y, _ = with_holes(Y)
+    Y, _ = with_missing(Y)
     P = P if takes_scores(name) else (P > 0.5).astype(int)
     expected = multitask_score(name, Y, P, average=average)
     rng = np.random.default_rng(0)
@@ -145,7 +145,7 @@ def test_order_of_rows_and_tasks_and_unit_weights_change_nothing(name, average):
 
 def test_averages_are_what_their_names_say():
     Y, P = binary_problem()
-    Y, observed = with_holes(Y)
+    Y, observed = with_missing(Y)
     Y[:40, 1] = np.nan
     observed[:40, 1] = False
     scores = multitask_score("roc_auc", Y, P, average=None)
@@ -161,7 +161,7 @@ def test_averages_are_what_their_names_say():
 
 def test_weights_reach_the_metric():
     Y, P = binary_problem()
-    Y, observed = with_holes(Y)
+    Y, observed = with_missing(Y)
     weight = np.random.default_rng(0).uniform(0.1, 2, size=Y.shape).astype(np.float32)
     weight[:6] = 0
     scores = multitask_score("roc_auc", Y, P, average=None, sample_weight=weight)
@@ -209,14 +209,14 @@ def test_a_missing_prediction_is_an_error(form):
         "labels": np.where(np.isnan(P), np.nan, P > 0.5),
     }[form]
     metric = "accuracy" if form == "labels" else "roc_auc"
-    with pytest.raises(ValueError, match=r"must be complete.*'task_2'"):
+    with pytest.raises(ValueError, match=r"missing predictions.*'task_2'"):
         multitask_score(metric, Y, y_pred)
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "neg_log_loss", "neg_brier_score"])
 def test_every_form_of_probabilities_means_the_same(name):
     Y, P = binary_problem()
-    Y, _ = with_holes(Y)
+    Y, _ = with_missing(Y)
     pairs = [np.column_stack([1 - p, p]) for p in P.T]
     expected = multitask_score(name, Y, P, average=None)
     frame = pd.DataFrame(Y).astype("Int64")
@@ -237,10 +237,10 @@ def test_every_form_of_probabilities_means_the_same(name):
 @pytest.mark.parametrize("labels", [(1, 2), (-1, 1), ("no", "yes"), (False, True)])
 def test_probabilities_are_those_of_the_greater_class_whatever_its_name(name, labels):
     Y, P = binary_problem()
-    hole = with_holes(Y)[0]
+    incomplete = with_missing(Y)[0]
     renamed = np.array(labels, dtype=object)[Y]
-    renamed[np.isnan(hole)] = None
-    expected = multitask_score(name, hole, P)
+    renamed[np.isnan(incomplete)] = None
+    expected = multitask_score(name, incomplete, P)
     assert multitask_score(name, renamed, P) == pytest.approx(expected)
 
 
@@ -390,7 +390,7 @@ def test_classes_by_name(by):
 
 
 def test_labels_of_another_kind_are_refused():
-    message = "labels of the kind of y_true.*Convert one"
+    message = "same kind of labels as y_true.*Convert one"
     y_true = np.array(["1", "0", None], dtype=object)
     with pytest.raises(ValueError, match=message):
         multitask_score("accuracy", y_true, [1, 0, 1])
@@ -402,19 +402,19 @@ def test_labels_of_another_kind_are_refused():
 )
 def test_a_metric_must_return_a_number(metric):
     labels = np.array([[0, 1], [1, 0], [1, 1]])
-    with pytest.raises(TypeError, match=r"must return a number; got .*Pass another"):
+    with pytest.raises(TypeError, match=r"return a single number; got .*Pass another"):
         multitask_score(metric, labels, labels)
 
 
 @pytest.mark.parametrize("y_pred", [None, []])
 def test_predictions_must_be_there(y_pred):
-    with pytest.raises(ValueError, match="y_pred must be predictions of each row"):
+    with pytest.raises(ValueError, match="y_pred must have a prediction for each row"):
         multitask_score("roc_auc", [[0, 1], [1, 0]], y_pred)
 
 
 def test_classes_by_name_must_be_those_of_all_tasks():
     y = pd.DataFrame({"a": [0, 1], "b": [1, 0]})
-    with pytest.raises(ValueError, match=r"lacks \['b'\]"):
+    with pytest.raises(ValueError, match=r"none for \['b'\]"):
         multitask_score("neg_log_loss", y, y.to_numpy(), classes={"a": [0, 1]})
 
 
@@ -465,10 +465,10 @@ def test_defaults_of_a_function_of_the_users_own_are_left_alone():
 @pytest.mark.parametrize("positive", [None, 0, 1])
 def test_pooled_tasks_have_the_positive_class_of_each(labels, positive):
     Y, P = binary_problem()
-    hole, observed = with_holes(Y)
+    incomplete, observed = with_missing(Y)
     names = np.array(labels, dtype=object)
     Y_true = names[Y]
-    Y_true[np.isnan(hole)] = None
+    Y_true[np.isnan(incomplete)] = None
     predicted = (P > 0.5).astype(int)
     weight = np.random.default_rng(0).uniform(0.5, 2, size=Y.shape).astype(np.float32)
     kwargs = {} if positive is None else {"pos_label": labels[positive]}
@@ -556,7 +556,7 @@ def test_decision_values_of_a_class_that_training_lacked_are_the_lowest():
 
 def test_metric_functions_keep_their_sign_and_take_arguments():
     Y, P = binary_problem()
-    Y, _ = with_holes(Y)
+    Y, _ = with_missing(Y)
     assert multitask_score(log_loss, Y, P) == -multitask_score("neg_log_loss", Y, P)
     labels = (P > 0.5).astype(int)
     assert multitask_score(accuracy_score, Y, labels) == multitask_score(
@@ -602,11 +602,11 @@ def test_one_dimensional_targets():
             {"metric": "accuracy", "y_pred": np.ones((60, 3))},
             "column of labels per task",
         ),
-        ({"classes": [[0, 1]] * 3}, "one array per task of y_true, 4; got 3"),
+        ({"classes": [[0, 1]] * 3}, "each of the 4 tasks of y_true; got 3"),
         ({"task_names": ["a"]}, "each of the 4 tasks"),
         ({"metric": "no such metric"}, "not a valid scoring"),
-        ({"y_pred": {"a": 1}}, r"got dict that.*Pass what predict_proba"),
-        ({"y_pred": np.full((60, 4), "yes")}, r"'yes'.*Pass what predict_proba"),
+        ({"y_pred": {"a": 1}}, r"got a dict that.*output of predict_proba"),
+        ({"y_pred": np.full((60, 4), "yes")}, r"'yes'.*output of predict_proba"),
         ({"y_pred": [np.ones((60, 3))] * 4}, "a column for each of its classes"),
         ({"sample_weight": np.ones(3)}, "sample_weight must have shape"),
     ],
@@ -620,13 +620,13 @@ def test_unusable_arguments_are_refused(change, message):
 
 def test_another_order_of_the_arguments_is_pointed_out():
     Y, P = binary_problem()
-    with pytest.raises(TypeError, match=r"got ndarray. It is the first argument"):
+    with pytest.raises(TypeError, match=r"got ndarray. Pass it as the first argument"):
         multitask_score(Y, P, "roc_auc")
 
 
 def test_multiclass_tasks_are_not_pooled():
     Y, P = multiclass_problem()
-    with pytest.raises(ValueError, match=r"pools tasks of two.*'task_0', 'task_1'"):
+    with pytest.raises(ValueError, match=r"must have two classes.*'task_0', 'task_1'"):
         multitask_score("neg_log_loss", Y, P, average="micro")
 
 
@@ -656,7 +656,7 @@ def test_probabilities_in_place_of_labels_are_named(name, form):
 @pytest.mark.parametrize("name", ["roc_auc", "accuracy", "neg_log_loss"])
 def test_swapped_arguments_are_named(name):
     Y, P = complete_problem()
-    with pytest.raises(ValueError, match=r"'task_2'.*as probabilities are. Are .*swap"):
+    with pytest.raises(ValueError, match=r"'task_2'.*like probabilities. Are .*swap"):
         multitask_score(name, P, Y)
     by_task = [np.column_stack([1 - p, p]) for p in P.T]
     with pytest.raises(ValueError, match=r"y_true .* array per task.*swapped\?"):

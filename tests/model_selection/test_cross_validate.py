@@ -201,7 +201,7 @@ def test_several_numbers_are_refused_where_there_is_room_for_one(
     problem, name, scoring
 ):
     function, _, settings = FUNCTIONS[name]
-    message = rf"{name} must give one number .*Pass one metric.*cross_validate"
+    message = rf"{name} must return one number .*Pass one metric.*cross_validate"
     with pytest.raises(ValueError, match=message):
         function(quick(), *problem, scoring=scoring, **settings)
 
@@ -209,7 +209,7 @@ def test_several_numbers_are_refused_where_there_is_room_for_one(
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_metrics_of_two_classes_are_refused_for_more(mixed_problem, name):
     function, _, settings = FUNCTIONS[name]
-    with pytest.raises(ValueError, match=r"'roc_auc' scores must have two classes"):
+    with pytest.raises(ValueError, match=r"'roc_auc' can only score tasks with two"):
         function(quick(), *mixed_problem, scoring="roc_auc", **settings)
 
 

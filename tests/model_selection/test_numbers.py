@@ -204,7 +204,7 @@ def test_ties_are_legal():
 
 def test_more_folds_than_numbers_are_refused():
     y = np.array([0.5, np.nan, 1.5, 2.5])
-    with pytest.raises(ValueError, match=r"n_splits=4 cannot .*numbers.* has 3. Use"):
+    with pytest.raises(ValueError, match=r"numeric task .*n_splits=4 .* has 3. Use"):
         next(MultiTaskStratifiedKFold(4).split(y, y))
     with pytest.raises(ValueError, match="contains infinity in task 'task_0'"):
         next(MultiTaskStratifiedKFold(2).split(y, [0.5, np.inf, 1.5, 2.5]))
@@ -400,7 +400,7 @@ def test_types_that_are_given_reach_the_folds():
     types = {"colour": "class", "logp": "number", "toxic": "class", "mass": "number"}
     net = MultiTaskNet(task_types=types, **SETTINGS)
     assert cross_val_predict(net, X, Y).shape == Y.shape
-    with pytest.raises(ValueError, match=r"\['mass'\]. Name the type"):
+    with pytest.raises(ValueError, match=r"\['mass'\]. Set the type"):
         cross_val_predict(MultiTaskNet(**SETTINGS), X, Y)
 
 
@@ -441,6 +441,6 @@ def test_a_fold_without_labels_of_a_class_beside_numbers():
 @pytest.mark.parametrize("kind", [MultiTaskNet, MultiTaskNetRegressor])
 def test_numbers_have_no_probabilities(kind):
     X, Y = fit_problem()
-    message = "method='predict_proba' needs a task of classes.*Use method='predict'"
+    message = "method='predict_proba' needs a classification task.*Use method='predict'"
     with pytest.raises(ValueError, match=message):
         cross_val_predict(kind(**SETTINGS), X, Y, method="predict_proba")

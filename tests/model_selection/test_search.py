@@ -503,15 +503,15 @@ def test_groups_that_a_number_of_folds_ignores(problem):
     [
         (
             "roc_auc",
-            r"'roc_auc' scores must have two .*\['task_0', 'task_2'\] have more",
+            r"'roc_auc' can only score .*\['task_0', 'task_2'\] have more",
         ),
-        (["accuracy", "f1"], "'f1' scores must have two classes.*'f1_macro'"),
-        ({"class": "precision"}, "'precision' scores must have two classes"),
+        (["accuracy", "f1"], "'f1' can only score tasks with two classes.*'f1_macro'"),
+        ({"class": "precision"}, "'precision' can only score tasks with two"),
         (multitask_scorer("roc_auc", tasks="task_2"), r"tasks \['task_2'\] have more"),
         ({"number": "r2"}, "type 'class' must be given"),
         (
             {"auc": multitask_scorer("roc_auc_ovr", per_task=True), "log": "accuracy"},
-            r"must give one number, but those named \['auc'\] have per_task=True",
+            r"must return one number, but the scorers \['auc'\] have per_task=True",
         ),
         (["accuracy", "accuracy"], "Duplicate elements"),
         ({}, "empty dict"),
@@ -542,7 +542,7 @@ def test_metrics_for_any_number_of_classes(mixed_problem, scoring):
 def test_one_metric_for_classes_and_numbers_is_refused(both_types):
     types = {"active": "class", "dose": "number"}
     net = MultiTaskNet(task_types=types)
-    with pytest.raises(ValueError, match=r"must be given to score \['dose'\]; got acc"):
+    with pytest.raises(ValueError, match=r"to score \['dose'\]; got only accuracy"):
         GridSearchCV(net, ALPHAS, cv=2, scoring="accuracy").fit(*both_types)
 
 

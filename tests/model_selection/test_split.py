@@ -155,7 +155,7 @@ def test_classes_rarer_than_the_folds_are_named():
         folds = list(MultiTaskStratifiedKFold(5).split(Y, Y))
     assert record[0].filename == __file__
     assert len(folds) == 5
-    with pytest.raises(ValueError, match=r"n_splits=9 cannot be greater.* has 8"):
+    with pytest.raises(ValueError, match=r"must have n_splits=9 labels.* has 8"):
         next(MultiTaskStratifiedKFold(9).split(Y[1:17], Y[["common"]][1:17]))
 
 
@@ -192,7 +192,7 @@ def test_held_out_rows_leave_every_task_labels_on_both_sides(seed):
 
 
 def test_tasks_of_two_labels_have_one_on_each_side():
-    # So many that no stratification by shares could see to it.
+    # So many that no stratification by shares could ensure it.
     rng = np.random.default_rng(0)
     codes = np.full((400, 60), -1)
     codes[:, 0] = rng.integers(2, size=400)
@@ -358,7 +358,7 @@ def test_groups_of_any_kind_and_unusable_groups():
         assert [test.tolist() for _, test in cv.split(Y, Y, column)] == numbers
     with pytest.raises(ValueError, match="1 of 300 are missing"):
         next(cv.split(Y, Y, [None, *by_name[1:].tolist()]))
-    with pytest.raises(ValueError, match="groups must be given"):
+    with pytest.raises(ValueError, match=r"groups must be an array .* it is None"):
         next(cv.split(Y, Y))
     with pytest.raises(ValueError, match="number of groups, 2"):
         next(cv.split(Y, Y, groups=np.arange(len(Y)) % 2))
@@ -431,5 +431,5 @@ def test_train_test_split_takes_every_container():
     alone = multitask_train_test_split(X, stratify=Y, test_size=0.2, random_state=0)
     assert np.array_equal(alone[1], X_test)
     assert len(multitask_train_test_split(X, Y)[1]) == 50
-    with pytest.raises(ValueError, match=r"pass X and Y, or stratify=Y; got 1"):
+    with pytest.raises(ValueError, match=r"got 1 .* Pass X and Y, or stratify=Y"):
         multitask_train_test_split(X)

@@ -178,11 +178,11 @@ def test_costs_alone_move_the_threshold_of_honest_probabilities():
 @pytest.mark.parametrize(
     ("scoring", "words"),
     [
-        ("roc_auc", "must be computed from predicted labels"),
-        ("r2", "must be computed from predicted labels"),
-        ({"toxic": "f1"}, r"lacks \['soluble'\]"),
-        ({"toxic": "f1", "soluble": "f1", "other": "f1"}, r"has \['other'\]"),
-        ({"toxic": {"tp": 1}, "soluble": {"hit": 1}}, "keys among"),
+        ("roc_auc", "must be a metric of predicted labels"),
+        ("r2", "must be a metric of predicted labels"),
+        ({"toxic": "f1"}, r"without the keys \['soluble'\]"),
+        ({"toxic": "f1", "soluble": "f1", "other": "f1"}, r"unknown keys \['other'\]"),
+        ({"toxic": {"tp": 1}, "soluble": {"hit": 1}}, "keys from"),
     ],
 )
 def test_objectives_that_cannot_be_are_refused(rare, scoring, words):
@@ -470,7 +470,7 @@ def test_groups_are_kept_together(rare):
 )
 def test_thresholds_that_cannot_be_are_refused(rare, thresholds):
     tuned = MultiTaskTunedThresholdClassifierCV(network(), thresholds=thresholds)
-    with pytest.raises(ValueError, match="thresholds must be a number of thresholds"):
+    with pytest.raises(ValueError, match="thresholds must be an integer"):
         tuned.fit(*rare)
 
 
@@ -484,7 +484,7 @@ def test_an_objective_without_a_number_names_the_task(rare, scoring):
 def test_numbers_alone_are_refused(rare):
     X, _ = rare
     net = MultiTaskNet((4,), max_iter=1, random_state=0)
-    with pytest.raises(ValueError, match="all tasks of y are numbers"):
+    with pytest.raises(ValueError, match="all tasks are numeric"):
         MultiTaskTunedThresholdClassifierCV(net).fit(X, X[:, :2])
 
 

@@ -199,7 +199,7 @@ def test_folds_whose_decision_values_differ_in_form_are_refused():
     y = np.array([0, 1] * 9 + [2, 2])
     cv = [(np.arange(10), np.arange(10, 20)), (np.arange(10, 20), np.arange(10))]
     options = {"cv": cv, "method": "decision_function"}
-    with pytest.raises(ValueError, match="same form in all folds"):
+    with pytest.raises(ValueError, match="same shape in all folds"):
         cross_val_predict(LogisticRegression(), X, y, **options)
 
 

@@ -155,7 +155,7 @@ def test_labels_that_are_missing_in_whole_parts_and_weights_of_0(problem):
     assert clf.score(array, Y, weight) == clf.score(X, Y, weight)
     with pytest.raises(ValueError, match="must have an observed label to score"):
         clf.score(array, np.full_like(Y, np.nan))
-    with pytest.raises(ValueError, match="y must have the shape"):
+    with pytest.raises(ValueError, match="y must have the same shape"):
         clf.score(array, Y[:, :2])
     with pytest.raises(ValueError, match="target y is None"):
         clf.score(array, None)

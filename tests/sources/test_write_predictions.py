@@ -152,7 +152,7 @@ def test_a_file_of_x_is_not_overwritten(clf, parquet, monkeypatch):
 
 
 def test_a_file_in_the_folder_of_x_is_warned_of(clf, parquet):
-    with pytest.warns(UserWarning, match=r"folder of the files of X.*another folder"):
+    with pytest.warns(UserWarning, match=r"folder with the files of X.*another folder"):
         skmtl.write_predictions(clf, ds.dataset(parquet), parquet / "p.parquet")
     # Beside a single file there need be no others.
     X = ds.dataset(parquet / "0.parquet")
@@ -163,9 +163,9 @@ def test_a_file_in_the_folder_of_x_is_warned_of(clf, parquet):
     ("settings", "message"),
     [
         ({"ids": "q"}, r"ids must name columns of X.*got \['q'\]"),
-        ({"ids": [1]}, "ids must be a name"),
+        ({"ids": [1]}, "ids must be the name"),
         ({"ids": ["id", "id"]}, "ids must name each column once"),
-        ({"ids": "y"}, r"different names.*two \['y'\].*Rename the id"),
+        ({"ids": "y"}, r"different names.*two would be called \['y'\].*Rename the id"),
         ({"method": "transform"}, "method must be one of 'all'"),
         ({"path": "p.txt"}, r"path must end with .parquet"),
     ],
@@ -191,9 +191,9 @@ def test_estimators_that_have_none(table, parquet, out):
         skmtl.write_predictions(forest, X, out)
     reg = skmtl.MultiTaskNetRegressor(max_iter=1, n_members=1, oob_score=False)
     reg.fit(table[NUMBERS], table["id"])
-    with pytest.raises(ValueError, match="all tasks are numbers"):
+    with pytest.raises(ValueError, match="all tasks are numeric"):
         skmtl.write_predictions(reg, X, out, method="predict_proba")
-    with pytest.raises(ValueError, match="ids need an X whose columns have names"):
+    with pytest.raises(ValueError, match="X must have column names"):
         skmtl.write_predictions(reg, table[NUMBERS].to_numpy(), out, ids="id")
 
 

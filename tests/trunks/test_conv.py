@@ -79,7 +79,7 @@ def test_bad_settings_are_refused(settings, message):
 
 
 def test_flat_rows_need_the_shape_of_a_picture():
-    with pytest.raises(ValueError, match=r"for instance ConvTrunk\(input_shape"):
+    with pytest.raises(ValueError, match=r"for example ConvTrunk\(input_shape"):
         built((64,))
 
 

@@ -214,13 +214,13 @@ def test_lazy_modules_know_their_input_after_the_dry_run(problem):
         (lambda shape, generator: nn.Linear(4, 3), r"rows of shape \(5,\).*it raised"),
         (
             lambda shape, generator: nn.Unflatten(1, (5, 1)),
-            r"gave \(2, 5, 1\).*Flatten",
+            r"got shape \(2, 5, 1\).*Flatten",
         ),
         (lambda shape, generator: nn.RNN(5, 3), "got an object of type tuple"),
-        (lambda shape, generator: nn.Linear(5, 0), r"gave \(2, 0\)"),
+        (lambda shape, generator: nn.Linear(5, 0), r"got shape \(2, 0\)"),
         (lambda shape, generator: "text", "made an object of type str"),
-        (lambda shape: nn.Linear(5, 3), r"from \(input_shape, generator\)"),
-        (ConvTrunk, r"Make an object of it: ConvTrunk\(\)"),
+        (lambda shape: nn.Linear(5, 3), r"callable trunk\(input_shape, generator\)"),
+        (ConvTrunk, r"Pass an object: ConvTrunk\(\)"),
         ("conv", "The 'trunk' parameter"),
     ],
 )
@@ -314,7 +314,7 @@ def test_an_output_without_gradient_is_an_error(problem):
         def forward(self, x):
             return super().forward(x).detach()
 
-    with pytest.raises(ValueError, match="torch sees no gradient"):
+    with pytest.raises(ValueError, match="it has no gradient"):
         classifier(trunk=Detached).fit(*problem)
     classifier(trunk=Detached, freeze="trunk", max_iter=2).fit(*problem)
 
