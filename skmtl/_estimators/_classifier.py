@@ -115,7 +115,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         4 members), so that `oob_prediction_` has predictions for rows that the member
         was not trained on. Members then differ more, and training is faster. "auto" is
         True for four or more members on 100 to 5,000 labelled rows, unless
-        `early_stopping` or `trunk` is used. `partial_fit`, `add_tasks` and warm starts ignore it.
+        `early_stopping` or `trunk` is used. `partial_fit`, `add_tasks` and warm starts
+        ignore it.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many labels it has. A dict maps task names to factors; tasks that it
