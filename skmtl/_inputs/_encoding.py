@@ -237,7 +237,7 @@ def _position(knots: NDArray, values: NDArray) -> NDArray:
         return np.zeros(len(values))
     below = np.searchsorted(knots, values, side="right") - 1
     below = below.clip(0, len(knots) - 2)
-    # np.interp divides to a slope, which is infinite in the narrowest bins.
+    # A quotient: np.interp computes a slope, which is infinite in the narrowest bins.
     filled = (values - knots[below]) / (knots[below + 1] - knots[below])
     return below + filled.clip(0.0, 1.0)
 
