@@ -64,7 +64,7 @@ class CategoricalColumns:
     first_slot: NDArray  # (n_columns,)
     slot_row: NDArray  # (n_slots,)
     row_column: NDArray  # (n_rows,)
-    row_share: NDArray  # (n_rows,) share of the training rows in this category
+    row_share: NDArray  # (n_rows,) weighted share among training rows with a category
 
 
 @dataclass(frozen=True, eq=False)
