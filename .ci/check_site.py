@@ -9,6 +9,7 @@ page first. SCREENSHOTS is a folder for images of all pages.
 
 import functools
 import http.server
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -130,7 +131,8 @@ def main(folder, screenshots=None):
     home = serve(folder)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu"],
         )
         page = browser.new_page()
         page.on(

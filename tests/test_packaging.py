@@ -18,9 +18,10 @@ VERSION = re.escape(skmtl.__version__)
     [
         ("CITATION.cff", rf'^version: {VERSION}\ndate-released: "\d{{4}}-\d\d-\d\d"$'),
         ("CHANGELOG.md", rf"^## {VERSION} - \d{{4}}-\d\d-\d\d$"),
+        ("docs/_static/versions.js", rf'^const versions = \["{VERSION}"'),
     ],
 )
-def test_every_file_names_the_version_and_its_date(file, line):
+def test_every_file_names_the_version(file, line):
     assert re.search(line, (ROOT / file).read_text(), re.M)
 
 
