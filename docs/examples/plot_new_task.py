@@ -8,10 +8,11 @@ for the new question on the existing trunk. The trunk and the old heads are not 
 again, so the predictions of the old tasks do not change.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import RocCurveDisplay, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from skmtl import MultiTaskNetClassifier
@@ -43,6 +44,19 @@ alone = MultiTaskNetClassifier(random_state=0).fit(X.loc[judged], large[judged])
 added_auc = roc_auc_score(large[test], after[test, -1])
 alone_auc = roc_auc_score(large[test], alone.predict_proba(X.loc[test])[:, 1])
 print(f"ROC AUC on the shared trunk {added_auc:.3f}, alone {alone_auc:.3f}")
+
+# %%
+# The curves of the two on the test images:
+
+ax = plt.figure(figsize=(4, 4)).add_subplot()
+for name, p in [
+    ("on the shared trunk", after[test, -1]),
+    ("alone", alone.predict_proba(X.loc[test])[:, 1]),
+]:
+    RocCurveDisplay.from_predictions(large[test], p, name=name, ax=ax)
+ax.set(title="New task with 60 labels", xlabel="false positive rate")
+ax.set(ylabel="true positive rate")
+plt.show()
 
 # %%
 # ``drop_tasks`` removes tasks. The others keep their order and their predictions.
