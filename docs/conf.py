@@ -65,10 +65,12 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "ignore_pattern": "raw_tables|serve",  # a folder of data sets, a server
-    "within_subsection_order": "gallery_order.position",
+    "within_subsection_order": "gallery.position",
     "backreferences_dir": "api/generated/examples",
     "doc_module": ("skmtl",),
     "show_signature": False,
+    "reset_modules": ("matplotlib", "seaborn", "gallery.raise_warnings"),
+    "reset_modules_order": "both",
     "write_computation_times": False,
     "min_reported_time": 1e9,  # the seconds of this machine say nothing to readers
 }

@@ -48,6 +48,20 @@ def declared_task_types(estimator: Any) -> TaskTypes | None:
     return types
 
 
+def calibrated_tasks(estimator: Any) -> set[int]:
+    """Positions of the tasks whose probabilities a layer of the estimator calibrates.
+
+    A task with too few labels has no calibrator.
+    """
+    return {
+        position
+        for layer in _nested(estimator)
+        for pair in getattr(layer, "calibrated_classifiers_", ())
+        for position, calibrator in enumerate(getattr(pair, "calibrators", ()))
+        if calibrator is not None
+    }
+
+
 def _nested(estimator: Any) -> Iterator[Any]:
     """The estimator, the one that it wraps, and so on."""
     yield estimator

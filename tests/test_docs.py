@@ -49,7 +49,7 @@ def test_every_module_is_in_the_contents_of_the_api():
 
 
 def test_every_example_has_a_place_in_the_gallery():
-    order = (DOCS / "_ext" / "gallery_order.py").read_text()
+    order = (DOCS / "_ext" / "gallery.py").read_text()
     files = {path.name for path in (DOCS / "examples").glob("plot_*.py")}
     assert set(re.findall(r"plot_\w+\.py", order)) == files
 

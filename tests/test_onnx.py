@@ -720,9 +720,32 @@ def test_options_that_skl2onnx_does_not_know(problem, path):
 def test_steps_that_skl2onnx_does_not_know(problem, path):
     pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
     X, Y = problem
-    model = make_pipeline(SplineTransformer(), classifier()).fit(X, Y)
-    with pytest.raises(ValueError, match="skl2onnx must be able to convert the steps"):
+    steps = (StandardScaler(), SplineTransformer(), MinMaxScaler())
+    model = make_pipeline(*steps, classifier()).fit(X, Y)
+    message = (
+        r"skl2onnx must be able to convert the steps before.* cannot convert step "
+        r"'splinetransformer' \(SplineTransformer\): .*export only the last step"
+    )
+    with pytest.raises(ValueError, match=message):
         skmtl.to_onnx(model, path)
+
+
+@pytest.mark.parametrize("n_rows", [0, 10])
+def test_steps_of_skrub(path, n_rows):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
+    skrub = pytest.importorskip("skrub", reason="skrub is not installed")
+    X, Y = table()
+    X = X[["small", "text"]].astype({"text": object})
+    network = MultiTaskNetClassifier((8,), **SMALL)
+    model = skrub.tabular_pipeline(network).fit(X, Y)  # its names are a list
+    with pytest.raises(
+        ValueError, match=r"step 'tablevectorizer' \(TableV.*pipeline\[-1\]"
+    ) as error:
+        skmtl.to_onnx(model, path, X[:n_rows] if n_rows else None)
+    assert ("pass some rows of X" in str(error.value)) != bool(n_rows)
+    with pytest.raises(ValueError, match=r"in the same order; got \['text', 'small'\]"):
+        skmtl.to_onnx(model, path, X[["text", "small"]])
+    assert not path.exists()
 
 
 def test_names_of_columns_and_outputs_must_differ(path):

@@ -8,6 +8,7 @@ import pytest
 from _estimators import small_network
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -343,6 +344,22 @@ def test_a_threshold_is_scored_on_rows_that_did_not_choose_it():
         tasks.append(TaskHeldOut(str(t), t, np.array([0, 1]), y, p, y, fold))
     table = table_of_thresholds(tasks)
     assert abs(table["balanced_accuracy_at_threshold"].mean() - 0.5) < 0.03
+
+
+def test_what_is_calibrated_and_still_off_need_not_be_calibrated_again():
+    X = np.random.default_rng(0).normal(size=(600, 3))
+    Y = pd.DataFrame(X > 0, columns=["done", "rare", "good"]).astype(float)
+    is_extra = (Y["rare"] == 1) & (Y["rare"].cumsum() > 3)
+    calibrated = MultiTaskCalibratedClassifierCV(quick(), cv=2)
+    with pytest.warns(UserWarning, match="rare"):  # has no calibrator
+        calibrated.fit(X, Y.assign(rare=Y["rare"].mask(is_extra)))
+    for model in [calibrated, FrozenEstimator(calibrated)]:
+        html = small_report(model, X, 1 - Y, cv="prefit").html
+        assert "done and good are calibrated and on average still off" in html
+        assert "Calibrate the probabilities of rare before" in html
+    html = small_report(quick().fit(X, Y), X, 1 - Y, cv="prefit").html
+    assert "still off" not in html
+    assert "Calibrate the probabilities of done, rare and good before" in html
 
 
 def test_names_of_the_columns_of_a_sparse_matrix():

@@ -16,6 +16,9 @@ from _estimators import classifier
 from fastapi.testclient import TestClient
 
 import skmtl
+from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl.calibration import MultiTaskCalibratedClassifierCV
+from skmtl.model_selection import MultiTaskTunedThresholdClassifierCV
 
 DOCS = Path(__file__).parents[1] / "docs"
 SERVER = DOCS / "examples" / "serve.py"
@@ -58,13 +61,26 @@ def expected_answers(model, rows):
     p = p if isinstance(p, list) else [np.stack([1 - q, q], axis=1) for q in p.T]
     return [
         {
-            task: dict(zip(map(str, classes), p_task[i].tolist(), strict=True))
-            for task, classes, p_task in zip(
-                clf.task_names_, clf.classes_, p, strict=True
-            )
+            task: {
+                "prediction": str(clf.predict(X)[i, k]),
+                "probabilities": dict(
+                    zip(map(str, clf.classes_[k]), p[k][i].tolist(), strict=True)
+                ),
+            }
+            for k, task in enumerate(clf.task_names_)
         }
         for i in range(len(rows))
     ]
+
+
+def answers_of(model, path, monkeypatch):
+    """What the server answers for two patients with this model."""
+    skmtl.save(model, path)
+    monkeypatch.setenv("MODEL", str(path))
+    with TestClient(runpy.run_path(str(SERVER))["app"]) as client:
+        answer = client.post("/predict", json=[PATIENT, PATIENT | {"age": 20}])
+    assert answer.status_code == 200
+    return answer.json()
 
 
 def test_answers_are_the_probabilities_of_the_model(client, model):
@@ -78,23 +94,84 @@ def test_answers_are_the_probabilities_of_the_model(client, model):
     answer = client.post("/predict", json=rows)
     assert answer.status_code == 200
     assert answer.json() == expected_answers(model, rows)
-    assert set(answer.json()[0]["stage"]) == {"early", "middle", "late"}
+    stages = set(answer.json()[0]["stage"]["probabilities"])
+    assert stages == {"early", "middle", "late"}
     for row, together in zip(rows, answer.json(), strict=True):
         alone = client.post("/predict", json=[row]).json()[0]
-        for task, p in together.items():
-            assert alone[task] == pytest.approx(p, abs=1e-6)
+        for task, of_task in together.items():
+            p = of_task["probabilities"]
+            assert alone[task]["probabilities"] == pytest.approx(p, abs=1e-6)
 
 
 def test_the_probabilities_of_binary_tasks_have_both_classes(
     patients, tmp_path, monkeypatch
 ):
     X, Y = patients
-    skmtl.save(classifier(max_iter=5).fit(X, Y[["fever"]]), tmp_path / "model")
-    monkeypatch.setenv("MODEL", str(tmp_path / "model"))
-    with TestClient(runpy.run_path(str(SERVER))["app"]) as client:
-        answer = client.post("/predict", json=[PATIENT]).json()
-    assert answer == expected_answers(tmp_path / "model", [PATIENT])
-    assert list(answer[0]["fever"]) == ["False", "True"]
+    clf = classifier(max_iter=5).fit(X, Y[["fever"]])
+    answers = answers_of(clf, tmp_path / "model", monkeypatch)
+    rows = [PATIENT, PATIENT | {"age": 20}]
+    assert answers == expected_answers(tmp_path / "model", rows)
+    assert list(answers[0]["fever"]["probabilities"]) == ["False", "True"]
+
+
+NETWORK = {"n_members": 1, "max_iter": 5, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MultiTaskNet(**NETWORK),
+        MultiTaskTunedThresholdClassifierCV(MultiTaskNet(**NETWORK), cv=2),
+        MultiTaskCalibratedClassifierCV(MultiTaskNet(**NETWORK), cv=2),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_numbers_have_a_prediction_only(estimator, patients, tmp_path, monkeypatch):
+    X, Y = patients
+    estimator = estimator.fit(X, Y.assign(days=X["age"] / 7))
+    answers = answers_of(estimator, tmp_path / "model", monkeypatch)
+    rows = pd.DataFrame([PATIENT, PATIENT | {"age": 20}])
+    for answer, (fever, stage, days) in zip(
+        answers, estimator.predict(rows), strict=True
+    ):
+        assert answer["days"] == {"prediction": pytest.approx(days, rel=1e-5)}
+        assert answer["fever"]["prediction"] == str(fever)
+        assert answer["stage"]["prediction"] == stage
+        assert sum(answer["stage"]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_predictions_apply_tuned_thresholds(patients, tmp_path, monkeypatch):
+    X, Y = patients
+    tuned = MultiTaskTunedThresholdClassifierCV(MultiTaskNetClassifier(**NETWORK), cv=2)
+    tuned = tuned.fit(X, Y)
+    tuned.best_thresholds_["fever"] = 0.999
+    answers = answers_of(tuned, tmp_path / "model", monkeypatch)
+    assert [answer["fever"]["prediction"] for answer in answers] == ["False"] * 2
+    assert answers[0]["fever"]["probabilities"]["True"] > 0.5
+
+
+@pytest.mark.parametrize("estimator", [MultiTaskNet, MultiTaskNetRegressor])
+@pytest.mark.parametrize("is_table", [True, False])
+def test_numbers_alone(estimator, is_table, patients, tmp_path, monkeypatch):
+    X, _ = patients
+    y = X["age"].rename("days") / 7
+    net = estimator(**NETWORK).fit(X, y.to_frame() if is_table else y)
+    answers = answers_of(net, tmp_path / "model", monkeypatch)
+    rows = pd.DataFrame([PATIENT, PATIENT | {"age": 20}])
+    expected = net.predict(rows).ravel()
+    found = [answer["days"]["prediction"] for answer in answers]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_single_column_of_classes(patients, tmp_path, monkeypatch):
+    X, _ = patients
+    clf = MultiTaskNetClassifier(**NETWORK).fit(X, X["age"].gt(55).rename("old"))
+    answers = answers_of(clf, tmp_path / "model", monkeypatch)
+    p = clf.predict_proba(pd.DataFrame([PATIENT]))[0]
+    assert answers[0]["old"] == {
+        "prediction": "True",
+        "probabilities": pytest.approx({"False": p[0], "True": p[1]}, abs=1e-6),
+    }
 
 
 @pytest.mark.parametrize(
@@ -194,7 +271,10 @@ def test_no_pandas_is_needed(model):
     answer, predictions = json.loads(done.stdout)
     expected = expected_answers(model, rows)
     assert answer == expected
-    tasks = [[list(row[task].values()) for row in expected] for task in expected[0]]
+    tasks = [
+        [list(row[task]["probabilities"].values()) for row in expected]
+        for task in expected[0]
+    ]
     assert predictions == [tasks] * 3
 
 
@@ -208,6 +288,11 @@ def test_the_request_on_the_page_is_answered_in_the_form_shown(client):
     answer = client.post("/predict", json=rows).json()
     assert len(answer) == len(shown)
     for ours, theirs in zip(answer, shown, strict=True):
-        assert {task: list(p) for task, p in ours.items()} == {
-            task: list(p) for task, p in theirs.items()
-        }
+        assert form_of(ours) == form_of(theirs)
+
+
+def form_of(answer):
+    return {
+        task: (list(of_task), list(of_task["probabilities"]))
+        for task, of_task in answer.items()
+    }

@@ -2,8 +2,9 @@
 
     MODEL=model.safetensors uvicorn serve:app
 
-`POST /predict` takes a list of patients and returns the probability of every class of
-every task. The model was fitted on the columns of `Patient`, in that order.
+`POST /predict` takes a list of patients and returns, for each task, the prediction and,
+if the task has classes, their probabilities. The model was fitted on the columns of
+`Patient`, in that order.
 """
 
 import os
@@ -29,6 +30,13 @@ class Patient(BaseModel):
     dose: float | None
     ward: str | None  # a ward that `fit` has not seen is fine
     smokes: bool | None
+
+
+class Answer(BaseModel):
+    """The prediction for one task: a class, as text, or a number."""
+
+    prediction: str | float
+    probabilities: dict[str, float] | None = None  # None: the task is a number
 
 
 COLUMNS = list(Patient.model_fields)
@@ -63,24 +71,53 @@ def explain(request, error):
     return JSONResponse({"detail": detail}, status_code=422)
 
 
+def classes_and_probabilities(model, X):
+    """Return the two for each task, or a pair of None for a number."""
+    if not hasattr(model, "predict_proba"):  # all tasks are numbers
+        return [(None, None) for _ in model.task_names_]
+    classes, probabilities = model.classes_, model.predict_proba(X)
+    if not isinstance(classes, list):  # fitted on a single column
+        return [(classes, probabilities)]
+    if not isinstance(probabilities, list):  # all tasks are binary: P(second class)
+        probabilities = [np.stack([1 - p, p], axis=1) for p in probabilities.T]
+    return zip(classes, probabilities, strict=True)
+
+
+def answers_for_task(predicted, classes, probabilities):
+    """Return one answer for each row."""
+    if classes is None:
+        return [Answer(prediction=float(number)) for number in predicted]
+    names = {label: str(label) for label in classes}
+    return [
+        Answer(
+            prediction=names[label],
+            probabilities=dict(zip(names.values(), row, strict=True)),
+        )
+        for label, row in zip(predicted, probabilities.tolist(), strict=True)
+    ]
+
+
 # Not `async`: FastAPI calls it in a thread of its own, so that requests do not wait
 # for one another. Predictions are safe in several threads.
-@app.post("/predict")
+@app.post("/predict", response_model_exclude_none=True)
 def predict(
     patients: Annotated[list[Patient], Field(min_length=1, max_length=1_000)],
     request: Request,
-) -> list[dict[str, dict[str, float]]]:
-    """Return, for each patient, the probabilities of the classes of each task."""
+) -> list[dict[str, Answer]]:
+    """Return the answers for each patient, with the names of the tasks as keys."""
     model = request.app.state.model
     rows = [[getattr(patient, name) for name in COLUMNS] for patient in patients]
-    probabilities = model.predict_proba(np.array(rows, dtype=object))
-    if not isinstance(probabilities, list):  # all tasks are binary: P(second class)
-        probabilities = [np.stack([1 - p, p], axis=1) for p in probabilities.T]
+    X = np.array(rows, dtype=object)
+    predictions = model.predict(X).reshape(len(X), -1)  # applies tuned thresholds
     answers = [{} for _ in patients]
-    for task, classes, p in zip(
-        model.task_names_, model.classes_, probabilities, strict=True
+    for task, predicted, (classes, probabilities) in zip(
+        model.task_names_,
+        predictions.T,
+        classes_and_probabilities(model, X),
+        strict=True,
     ):
-        names = [str(label) for label in classes]
-        for answer, row in zip(answers, p.tolist(), strict=True):
-            answer[task] = dict(zip(names, row, strict=True))
+        for answer, one in zip(
+            answers, answers_for_task(predicted, classes, probabilities), strict=True
+        ):
+            answer[task] = one
     return answers

@@ -192,13 +192,14 @@ def _command(help: str, *examples: str) -> Callable:
 _LEARN = (
     "All columns other than tasks, ids and dropped columns are features: text is read "
     "as categories, ISO dates as days, empty cells as missing values. An empty cell in "
-    "a task is a missing label."
+    "a task is a missing label. Text that differs in most rows, such as names or "
+    "SMILES, is left out; for molecules, add fingerprints as columns."
 )
 
 
 @_command(
     f"Learn from a table and write a model.\n\n{_LEARN}",
-    'fit train.csv --tasks "tox *" --id smiles --out model.skmtl',
+    'fit train.csv --tasks "tox *" --id id --out model.skmtl',
     "fit train.parquet --tasks age --numbers age --out model.skmtl",
     "fit train.csv --tasks died --set max_iter=50 --out model.skmtl",
 )
@@ -274,7 +275,9 @@ def predict(
 
 
 @_command(
-    "Score a model on rows with labels, task by task.",
+    "Score a model on rows with labels, task by task.\n\nUse rows that were not in the "
+    "training table. If there is only one table, use skmtl compare or skmtl report "
+    "--tasks, which cross-validate.",
     "evaluate model.skmtl test.csv",
     "evaluate model.skmtl test.csv --out scores.csv",
 )
@@ -307,7 +310,7 @@ def evaluate(
     "Compare a joint network with separate networks, forests and LightGBM.\n\nAll "
     "models are cross-validated on the same folds. LightGBM takes part if it is "
     f"installed. {_LEARN}",
-    'compare train.csv --tasks "tox *" --id smiles',
+    'compare train.csv --tasks "tox *" --id id',
     "compare train.csv --tasks died --model joint --model forest",
 )
 def compare(
@@ -363,7 +366,7 @@ def compare(
     "Write an HTML report: labels, scores with intervals, curves, importances.\n\n"
     "With --model, the report is about a fitted model, scored on rows that it has not "
     f"seen. {_LEARN}",
-    'report train.csv --tasks "tox *" --id smiles --out report.html',
+    'report train.csv --tasks "tox *" --id id --out report.html',
     "report test.csv --model model.skmtl --out report.html",
 )
 def report(

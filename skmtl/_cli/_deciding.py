@@ -47,6 +47,8 @@ _GREATEST_COUNT = 255
 # Largest root mean square of a column. The largest found in count fingerprints is 8
 # (1,024 bits, 50,000 molecules); ages have about 50.
 _GREATEST_SIZE = 10.0
+# Columns named in --categorical lead to a warning from this share of distinct values.
+_SHARE_TO_WARN = 0.9
 # Names that pandas gives to an index that becomes a column.
 _NAMES_OF_INDEX = ("index", "level_0")
 
@@ -85,6 +87,26 @@ class Decided:
     X: Any  # a table, or a sparse matrix
     y: pa.Table
     n_rows: int
+
+    def check_has_features(self, source: Source) -> None:
+        """Raise, and name the columns that were left out, if no feature remains."""
+        if self.plan.features:
+            return
+        left_out = [row for row in self.rows if row.read_as == "dropped" and row.name]
+        but = "all columns are tasks or ids."
+        if left_out:
+            reasons = [f"{r.name!r} ({r.note.partition(';')[0]})" for r in left_out[:8]]
+            more = f" and {len(left_out) - 8:,} more" if len(left_out) > 8 else ""
+            but = f"these columns were left out: {', '.join(reasons)}{more}."
+        texts = [row.name for row in left_out if row.note.startswith("text, ")]
+        todo = (
+            f"Compute features from {listed(texts)} and add them as columns, for "
+            "example fingerprints from SMILES."
+            if texts
+            else "Make --tasks narrower, or keep a column with --categorical or "
+            "--numbers."
+        )
+        raise Failure(f"{source.path} must have at least one feature, but {but} {todo}")
 
 
 @dataclass(frozen=True)
@@ -226,12 +248,6 @@ class _Reader:
         n_nameless = self.source.names.count("")
         if n_nameless:
             rows.append(Row("", "dropped", 0.0, f"{n_nameless} without a name"))
-        if not features:
-            raise Failure(
-                f"{self.source.path} must have at least one feature, but all columns "
-                "are tasks, ids or dropped. Make --tasks narrower, or keep a column "
-                "with --categorical or --numbers."
-            )
         is_sparse = self.may_be_sparse and _are_mostly_zeros(features, X)
         plan = Plan(features, labels, tuple(roles.ids), self.missing, is_sparse)
         columns = as_sparse(X.values()) if is_sparse else pa.table(X)
@@ -277,6 +293,13 @@ class _Reader:
         categories = values._replace(array=as_categories(values), is_text=True)
         different = f"{n_different(categories):,} different"
         if is_categorical:
+            if is_different_in_most_rows(categories, _SHARE_TO_WARN):
+                warn(
+                    f"Column {name!r} has a different category in nearly every row "
+                    f"({different}), so new rows have categories that the network does "
+                    f"not know. Leave {quoted(name)} out of --categorical, and compute "
+                    "features from it, for example fingerprints from SMILES."
+                )
             return "category", different
         hint = _hint_of_marks(values)
         if not is_different_in_most_rows(categories):

@@ -28,6 +28,7 @@ def read_to_learn(
     decided = decide(source, choices)
     if not quiet:
         show_decisions(decided, source, to_errors)
+    decided.check_has_features(source)
     return decided
 
 
@@ -84,6 +85,8 @@ def show_decisions(decided: Decided, source: Source, to_errors: bool) -> None:
         n_text_columns=3,
         to_errors=to_errors,
     )
+    if not plan.features:  # which is an error
+        return
     counts = [(decided.n_rows, "row"), (len(plan.tasks), "task")]
     counts.append((len(plan.features), "column"))
     shown_counts = [f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts]

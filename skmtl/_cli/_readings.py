@@ -184,11 +184,11 @@ def n_different(values: Values) -> int:
     return int(pc.count_distinct(values.array).as_py())
 
 
-def is_different_in_most_rows(values: Values) -> bool:
+def is_different_in_most_rows(values: Values, share: float = _SHARE_DIFFERENT) -> bool:
     """Whether there are too many categories to learn from."""
     n_known = len(values.array) - values.n_missing
     n = n_different(values)
-    return n > _FEWEST_DIFFERENT and n > _SHARE_DIFFERENT * n_known
+    return n > _FEWEST_DIFFERENT and n > share * n_known
 
 
 def odd_ones_among_numbers(values: Values) -> list[str]:

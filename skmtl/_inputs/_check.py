@@ -29,9 +29,12 @@ _TEXT_ADVICE = (
     "stored as text to numbers."
 )
 _TIME_ADVICE = (
-    "Convert times to numbers, for example (X[column] - X[column].min()).dt.days."
+    "Convert times to numbers, for example to days since a fixed date: "
+    "(X[column] - pd.Timestamp('2020-01-01')).dt.days."
 )
-_DAYS_OF_ARRAY = "(X - X.min()) / np.timedelta64(1, 'D')"
+_DAYS_OF_ARRAY = (
+    "(X.astype('M8[s]') - np.datetime64('2020-01-01')) / np.timedelta64(1, 'D')"
+)
 # Code of a category that was not in the first call.
 UNKNOWN = -1
 
@@ -134,9 +137,10 @@ def _refuse_times(X: Any) -> None:
     """Raise for times, which numpy would convert to numbers in some unit."""
     kind = getattr(getattr(X, "dtype", None), "kind", "")
     if kind in ("m", "M"):
+        days = _DAYS_OF_ARRAY if kind == "M" else "X / np.timedelta64(1, 'D')"
         raise ValueError(
             f"X must be numeric; got {X.dtype}. Convert times to numbers, for example "
-            f"{_DAYS_OF_ARRAY}, or pass a DataFrame."
+            f"to days: {days}."
         )
 
 

@@ -102,7 +102,7 @@ def inputs_of_networks(
 
 
 def inputs_of_table(
-    graph: Graph, X: Any, n_features: int, names: NDArray | None
+    graph: Graph, X: Any, n_features: int, names: Sequence[str] | NDArray | None
 ) -> Rows:
     """Add inputs with the types of the columns of `X`; numbers if X is None."""
     are_text = [False] * n_features
@@ -114,11 +114,14 @@ def inputs_of_table(
     return Rows(graph, graph.input("X", np.float64, (n_features,)))
 
 
-def _columns_of(X: Any, n_features: int, names: NDArray | None) -> list[Any]:
+def _columns_of(
+    X: Any, n_features: int, names: Sequence[str] | NDArray | None
+) -> list[Any]:
+    """Return the columns of X; skrub's names of them are a list."""
     X = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(X, nw.DataFrame):
         columns: list[Any] = [X[:, j] for j in range(X.shape[1])]
-        is_other = names is not None and X.columns != names.tolist()
+        is_other = names is not None and X.columns != list(names)
     else:
         columns, is_other = list(np.asarray(X, dtype=object).T), False
     if is_other or len(columns) != n_features:
@@ -141,7 +144,7 @@ def inputs_of_columns(
     return Rows(graph, None, columns, are_text)
 
 
-def column_names(names: NDArray | None, n_features: int) -> list[str]:
+def column_names(names: Sequence[str] | NDArray | None, n_features: int) -> list[str]:
     """Return the names of X, or numbered names as in scikit-learn."""
     if names is None:
         return [f"x{j}" for j in range(n_features)]

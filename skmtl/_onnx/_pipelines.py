@@ -114,12 +114,32 @@ def _converted_or_error(steps: list[Any], inputs: _Inputs) -> Any:
     try:
         return _converted(steps, inputs, FloatTensorType)
     except Exception as error:
+        name, step, reason = _first_failure(steps, inputs, error)
+        hint = ""
+        if not any(inputs.are_text):
+            hint = (
+                "If columns contain text, pass some rows of X: to_onnx(estimator, "
+                "path, X). "
+            )
         raise ValueError(
-            "skl2onnx must be able to convert the steps before the network, but raised "
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0]} If columns "
-            "contain text, pass some rows of X: to_onnx(estimator, path, X). If "
-            "skl2onnx does not support a step, export only the last step."
+            "skl2onnx must be able to convert the steps before the network; it cannot "
+            f"convert step {name!r} ({type(step).__name__}): {type(reason).__name__}: "
+            f"{str(reason).strip().partition(chr(10))[0]} "
+            f"{hint}If skl2onnx does not support the step, export only the last "
+            "step, pipeline[-1], and apply the other steps yourself."
         ) from error
+
+
+def _first_failure(
+    steps: list[Any], inputs: _Inputs, error: Exception
+) -> tuple[str, Any, Exception]:
+    """Return the first step up to which the conversion fails, and its error."""
+    for end in range(1, len(steps)):
+        try:
+            _converted(steps[:end], inputs, FloatTensorType)
+        except Exception as reason:
+            return *steps[end - 1], reason
+    return *steps[-1], error
 
 
 def _converted(steps: list[Any], inputs: _Inputs, of_numbers: Any) -> Any:

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import indexable
 
 from skmtl._files import replaced
+from skmtl._predictions import calibrated_tasks
 from skmtl._report._context import (
     comparison_section,
     curves_section,
@@ -304,7 +305,8 @@ def _page(
     f = findings
     n_tasks = len(f.tasks)
     own = type(estimator).__name__
-    is_tuned = hasattr(f.held_out.folds[0].estimator, "best_thresholds_")
+    fitted = f.held_out.folds[0].estimator
+    is_tuned = hasattr(fitted, "best_thresholds_")
     what = "one task" if n_tasks == 1 else f"{n_tasks} tasks"
     return {
         "title": title or f"{own}, {what}",
@@ -315,7 +317,13 @@ def _page(
         "figures": key_figures(f.labels, f.scores, f.is_number),
         "sentences": sentences(f.tasks, f.scores, f.comparison),
         "advice": advice(
-            f.tasks, f.labels, f.scores, f.thresholds, f.comparison, is_tuned
+            f.tasks,
+            f.labels,
+            f.scores,
+            f.thresholds,
+            f.comparison,
+            is_tuned,
+            calibrated_tasks(fitted),
         ),
         "held_out": _how_held_out(f),
         "labels": labels_section(f),

@@ -190,6 +190,7 @@ def advice(
     thresholds: dict[str, NDArray],
     comparison: ModelComparison | None,
     is_tuned: bool,
+    calibrated: set[int],
 ) -> list[str]:
     """Return what to do next, the most useful advice first."""
     found = _about_models(comparison)
@@ -211,17 +212,30 @@ def advice(
         )
     ece = scores.get("ece", np.empty(0))
     far = [
-        task.name
+        task
         for task, error in zip(tasks, ece, strict=False)
         if error > _MUCH_ECE and len(task.y) >= _ENOUGH_FOR_ECE
     ]
-    if far:
+    return (found + _about_calibration(far, calibrated))[:4]
+
+
+def _about_calibration(far: list[TaskHeldOut], calibrated: set[int]) -> list[str]:
+    raw = [task.name for task in far if task.position not in calibrated]
+    corrected = [task.name for task in far if task.position in calibrated]
+    found = []
+    if raw:
         found.append(
-            f"Calibrate the probabilities of {names_in_words(far)} before you rely on "
+            f"Calibrate the probabilities of {names_in_words(raw)} before you rely on "
             "them (MultiTaskCalibratedClassifierCV): on average, they are off by more "
             f"than {_MUCH_ECE:.2f}."
         )
-    return found[:4]
+    if corrected:
+        found.append(
+            f"The probabilities of {names_in_words(corrected)} are calibrated and on "
+            f"average still off by more than {_MUCH_ECE:.2f}. Calibrate them on rows "
+            "that resemble the held-out rows, or do not rely on them."
+        )
+    return found
 
 
 def _about_models(comparison: ModelComparison | None) -> list[str]:

@@ -105,14 +105,37 @@ def test_text_that_differs_in_each_row_is_dropped_with_a_word(run, tmp_path, qui
     )
     out = tmp_path / "m.skmtl"
     words = ["fit", path, "--tasks", "y", "--out", out, *quick]
-    code, shown, _ = run(*words)
-    assert code == 0
+    code, shown, errors = run(*words)
+    assert (code, errors) == (0, "")
     assert "text, 40 different; to keep it: --categorical smiles" in shown
     assert "numbers except for 'unclear': --missing unclear?" in shown
     assert load_model(out)[1].features == {"dose": "category", "x": "number"}
-    run(*words, "--categorical", "smiles", "--missing", "unclear", "--force")
+    options = ["--categorical", "smiles", "--missing", "unclear", "--force"]
+    errors = run(*words, *options)[2]
+    assert errors.startswith("Warning: Column 'smiles' has a different category")
     features = load_model(out)[1].features
     assert features == {"smiles": "category", "dose": "number", "x": "number"}
+
+
+def test_without_features_the_error_names_what_was_left_out(run, tmp_path, quick):
+    n = 40
+    columns = {"smiles": [f"C{'C' * i}" for i in range(n)], "y": [0, 1] * (n // 2)}
+    out = tmp_path / "m.skmtl"
+    path = write(tmp_path / "t.csv", **columns, empty=[None] * n)
+    words = ["fit", path, "--tasks", "y", "--out", out, *quick]
+    code, shown, errors = run(*words)
+    assert code == 1
+    assert "text, 40 different" in shown  # the table comes before the error
+    assert "training on" not in shown
+    assert "left out: 'smiles' (text, 40 different), 'empty' (no values)" in errors
+    assert "fingerprints from SMILES" in errors
+    assert len(errors.splitlines()) == 1
+    assert not out.exists()
+    code, _, errors = run(*words, "--drop", "smiles")
+    assert (code, "'smiles' (--drop)" in errors) == (1, True)
+    assert "Make --tasks narrower" in errors
+    _, _, errors = run(*words, "--id", "smiles", "--id", "empty", "--quiet")
+    assert "but all columns are tasks or ids. Make --tasks narrower" in errors
 
 
 def test_nothing_but_blanks_is_missing_if_asked(run, tmp_path, quick):
