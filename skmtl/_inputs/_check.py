@@ -288,7 +288,8 @@ def _find_categorical(X: Any, categorical_features: Any) -> list[int]:
     """Return the positions of the categorical columns."""
     names = list(X.columns) if isinstance(X, nw.DataFrame) else []
     if isinstance(categorical_features, str):  # "from_dtype"
-        return [j for j, name in enumerate(names) if _is_category(X.schema[name])]
+        schema = X.schema if names else {}  # narwhals makes it anew at each call
+        return [j for j, name in enumerate(names) if _is_category(schema[name])]
     given = np.asarray([] if categorical_features is None else categorical_features)
     if given.size == 0:
         return []

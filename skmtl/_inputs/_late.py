@@ -156,10 +156,10 @@ def _categories_of_dtype(X: Any, j: int) -> NDArray | None:
     """Return declared categories; pyarrow and a polars Categorical declare none."""
     if not isinstance(X, nw.DataFrame):
         return None
-    dtype: Any = X.schema[X.columns[j]]
     if X.implementation.is_pandas_like():
-        dtype = X[:, j].to_native().dtype
-        return dtype.categories.to_numpy() if hasattr(dtype, "categories") else None
+        native = X[:, j].to_native().dtype
+        return native.categories.to_numpy() if hasattr(native, "categories") else None
+    dtype = X[:, j].dtype
     if isinstance(dtype, nw.Enum):
         return np.array(list(dtype.categories), dtype=object)
     return None
