@@ -147,7 +147,7 @@ def main(folder, screenshots=None):
             "console",
             lambda message: (
                 faults.append((page.url, f"console: {message.text}"))
-                if message.type in ("error", "warning")
+                if message.type == "error"
                 else None
             ),
         )
