@@ -76,7 +76,9 @@ def look(page, address, screenshots):
     """What is wrong with one page, its headings and its links."""
     faults = []
     page.goto(address, wait_until="load")
-    page.wait_for_function("!window.MathJax || window.MathJax.startup?.document")
+    page.wait_for_function(
+        "!window.MathJax || window.MathJax.startup?.document", timeout=60_000
+    )
     for screen, (width, height) in SCREENS.items():
         page.set_viewport_size({"width": width, "height": height})
         for theme in ("light", "dark"):
@@ -118,11 +120,10 @@ class Anchors(dict):
 
 def first_result(page, home, words):
     page.goto(f"{home}/search.html?q={words.replace(' ', '+')}")
-    page.wait_for_selector(".search-summary, #search-results > p", timeout=10_000)
-    page.wait_for_timeout(500)
-    return page.evaluate(
-        "document.querySelector('#search-results li a')?.href ?? location.href"
-    )
+    # The best result is listed first.
+    first = "#search-results li a"
+    page.wait_for_selector(first, state="attached", timeout=60_000)
+    return page.evaluate("path => document.querySelector(path).href", first)
 
 
 def main(folder, screenshots=None):
