@@ -62,7 +62,7 @@ LINKS = """() => ({
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
-        """Say nothing: what is missing shows in the console of the page."""
+        """Print nothing: a missing file is an error in the console of the page."""
 
 
 def serve(folder):
@@ -73,7 +73,7 @@ def serve(folder):
 
 
 def look(page, address, screenshots):
-    """What is wrong with one page, its headings and its links."""
+    """Return the faults of a page, the ids of its elements and its links."""
     faults = []
     page.goto(address, wait_until="load")
     page.wait_for_function(
@@ -98,24 +98,33 @@ def look(page, address, screenshots):
     return faults, set(found["ids"]), found["links"]
 
 
-def broken_links(home, anchors, links):
+def watch(page, home, faults):
+    """Add requests to other hosts and errors of scripts to the faults."""
+
+    def on_request(request):
+        if not request.url.startswith((home, "data:", "blob:")):
+            faults.append((page.url, f"asks for {request.url}"))
+
+    def on_console(message):
+        if message.type == "error":
+            faults.append((page.url, f"console: {message.text}"))
+
+    page.on("request", on_request)
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: faults.append((page.url, f"error: {error}")))
+
+
+def broken_links(home, folder, anchors, links):
     for address, targets in links.items():
         for target in sorted(set(targets)):
             if not target.startswith(home):
                 continue
             path, anchor = urldefrag(target)
             if path not in anchors:
-                if not (anchors.folder / unquote(urlsplit(path).path[1:])).is_file():
+                if not (folder / unquote(urlsplit(path).path[1:])).is_file():
                     yield address, f"broken link: {target}"
             elif anchor and unquote(anchor) not in anchors[path]:
                 yield address, f"no such heading: {target}"
-
-
-class Anchors(dict):
-    """The headings of each page that was opened."""
-
-    def __init__(self, folder):
-        self.folder = folder
 
 
 def first_result(page, home, words):
@@ -136,31 +145,15 @@ def main(folder, screenshots=None):
             args=["--no-sandbox", "--disable-gpu"],
         )
         page = browser.new_page()
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((home, "data:", "blob:"))
-                else faults.append((page.url, f"asks for {request.url}"))
-            ),
-        )
-        page.on(
-            "console",
-            lambda message: (
-                faults.append((page.url, f"console: {message.text}"))
-                if message.type == "error"
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: faults.append((page.url, f"error: {error}")))
-        anchors, links = Anchors(folder), {}
+        watch(page, home, faults)
+        anchors, links = {}, {}  # of each page
         for path in sorted(folder.rglob("*.html")):
             if "_static" in path.parts:
                 continue
             address = f"{home}/{path.relative_to(folder).as_posix()}"
             wrong, anchors[address], links[address] = look(page, address, screenshots)
             faults += [(address, fault) for fault in wrong]
-        faults += broken_links(home, anchors, links)
+        faults += broken_links(home, folder, anchors, links)
         for words, right in SEARCHES.items():
             first = first_result(page, home, words)
             if not first.removeprefix(f"{home}/").startswith(right):

@@ -31,10 +31,10 @@ extensions = [
     "link_names",
 ]
 templates_path = ["_templates"]
-# What is inherited from scikit-learn points to its glossary.
+# Docstrings inherited from scikit-learn refer to terms of its glossary.
 suppress_warnings = ["ref.term"]
 exclude_patterns = ["_build", "examples", "**.ipynb", "auto_examples/*.json"]
-# Two names that are one where the case of file names does not count.
+# Some file systems do not tell Report.html from report.html.
 autosummary_filename_map = {"skmtl.Report": "skmtl.Report_class"}
 default_role = "literal"  # one backtick, as in the docstrings
 extlinks = {
@@ -72,7 +72,7 @@ sphinx_gallery_conf = {
     "reset_modules": ("matplotlib", "seaborn", "gallery.raise_warnings"),
     "reset_modules_order": "both",
     "write_computation_times": False,
-    "min_reported_time": 1e9,  # the seconds of this machine say nothing to readers
+    "min_reported_time": 1e9,  # do not show the seconds of the build machine
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -98,9 +98,9 @@ html_show_sourcelink = False
 
 
 def tidy(app, page, source):
-    """Where a page names the file of an example, link to what it shows.
+    """Turn links to the file of an example into links to its page in the gallery.
 
-    A code block that runs as a test ends with an empty line, which nobody needs to see.
+    Also drop the empty line at the end of code blocks, which only the tests need.
     """
     examples = r"\(\.\./examples/(plot_\w+)\.py\)"
     text = re.sub(examples, r"(../auto_examples/\1.rst)", source[0])
@@ -108,7 +108,7 @@ def tidy(app, page, source):
 
 
 def draw_charts(app):
-    """Beside the tables of the benchmarks, from the same numbers."""
+    """Draw the charts of the benchmark pages from their numbers."""
     _charts.draw(DOCS / "benchmarks" / "charts")
 
 

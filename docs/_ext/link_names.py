@@ -1,26 +1,20 @@
 """Link every name in code font that is a public name, here or in another inventory."""
 
 import importlib
+from functools import cache
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 
-MODULES = [
-    "skmtl",
-    "skmtl.metrics",
-    "skmtl.model_selection",
-    "skmtl.calibration",
-    "skmtl.inspection",
-    "skmtl.datasets",
-    "skmtl.sharing",
-    "skmtl.trunks",
-]
+API = Path(__file__).parents[1] / "api"  # a page per module
 
 
+@cache
 def own_names():
-    """What may stand in the text, and the full name that it links to."""
+    """Names as they may stand in a text, and the full name that each links to."""
     names = {}
-    for module in MODULES:
+    for module in sorted(page.stem for page in API.glob("skmtl*.rst")):
         for name in importlib.import_module(module).__all__:
             full = f"{module}.{name}"
             if not name.startswith("__"):
@@ -42,7 +36,7 @@ def names_of_others(inventories):
 
 def link_names(app, doctree):
     others = names_of_others(app.env.intersphinx_named_inventory)
-    names = others | app.env.temp_data.setdefault("own_names", own_names())
+    names = others | own_names()
     for literal in list(doctree.findall(nodes.literal)):
         full = names.get(literal.astext().removesuffix("()"))
         if full is None or inside_a_link(literal):

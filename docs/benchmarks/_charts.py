@@ -485,28 +485,20 @@ SCORES_OF_UNSEEN = {
     "log loss": "log_loss",
     "MCC at 0.5": "mcc",
 }
-MODELS_OF_UNSEEN = {
-    "skmtl": ("blue", "o", True),
-    "forest": ("green", "^", True),
-    "LightGBM": ("orange", "D", False),
-    "ridge or logistic": ("purple", "s", False),
-}
 
 
 def mean_ranks_of_unseen():
     """A row per score, a column per model: 1 is the best of four."""
-    renamed = {"lightgbm": "LightGBM", "ridge": "ridge or logistic"}
-    numeric = records("regression_unseen").replace({"model": renamed})
-    classes = records("accuracy_unseen").replace(
-        {"model": {"logistic": renamed["ridge"]}}
-    )
+    numeric = records("regression_unseen")
+    linear = {"LightGBM": "lightgbm", "logistic": "ridge"}
+    classes = records("accuracy_unseen").replace({"model": linear})
     ranks = {}
     for label, metric in SCORES_OF_UNSEEN.items():
         results = numeric if metric == "r2" else classes
         share = "removed" if metric == "r2" else "fraction"
         means = results.pivot_table(metric, ["set", share], "model").dropna()
         ranks[label] = means.rank(axis=1, ascending=metric == "log_loss").mean()
-    return pd.DataFrame(ranks).T[[*MODELS_OF_UNSEEN]]
+    return pd.DataFrame(ranks).T
 
 
 def unseen(colour):
@@ -516,12 +508,13 @@ def unseen(colour):
     places = np.arange(len(ranks))
     handles = [
         dots(ax, ranks[model], places, colour[shade], marker, is_filled)
-        for model, (shade, marker, is_filled) in MODELS_OF_UNSEEN.items()
+        for model, (shade, marker, is_filled) in REGRESSORS.items()
     ]
     rows_from_above(ax, ranks.index)
     ax.set(xlabel="mean rank of four models (1 is best)", xlim=(0.9, 4.1))
     ax.set_xticks([1, 2, 3, 4])
-    legend_above(fig, handles, [*MODELS_OF_UNSEEN], 4)
+    labels = ["skmtl", "forest", "LightGBM", "ridge or logistic"]
+    legend_above(fig, handles, labels, 4)
     return fig
 
 

@@ -1,5 +1,6 @@
 """Shared by the benchmarks: data sets, preprocessing, and files of results."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -109,6 +110,19 @@ def read_results(file):
     """Read a dict from each line."""
     lines = file.read_text().splitlines() if file.exists() else []
     return [json.loads(line) for line in lines]
+
+
+def print_or_run_seeds(description, n_seeds, print_tables, keys, cells, run):
+    """``print_or_run`` as a program with the options --seeds and --table.
+
+    ``cells(n_seeds)`` gives the cells.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--seeds", type=int, default=n_seeds)
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    print_or_run(options, print_tables, keys, cells(options.seeds), run)
 
 
 def print_or_run(options, print_tables, keys, cells, run):

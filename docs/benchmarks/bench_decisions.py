@@ -11,16 +11,14 @@ rows only. Each cell (set, share of labels removed, seed, model) is a line of th
 Finished cells are not run again. Everything runs on one thread.
 """
 
-import argparse
 import os
 import time
-from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-from _data import load_raw, print_or_run, rows_of
+from _data import load_raw, print_or_run_seeds, rows_of
 
 from skmtl import MultiTaskNetClassifier
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
@@ -124,10 +122,5 @@ def print_tables(results):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
     keys = ["set", "share", "seed", "model"]
-    print_or_run(options, print_tables, keys, cells(options.seeds), run)
+    print_or_run_seeds(__doc__, 3, print_tables, keys, cells, run)

@@ -12,17 +12,15 @@ removing, seed, model) is a line of the file; the script measures the missing on
 All on one thread.
 """
 
-import argparse
 import os
 import time
-from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pandas as pd
 import torch
-from _data import load_raw, print_or_run, rows_of
+from _data import load_raw, print_or_run_seeds, rows_of
 from sklearn.ensemble import RandomForestClassifier
 
 from skmtl import MultiTaskNetClassifier
@@ -152,10 +150,5 @@ def print_tables(results):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
     keys = ["set", "removed", "seed", "model"]
-    print_or_run(options, print_tables, keys, cells(options.seeds), run)
+    print_or_run_seeds(__doc__, 5, print_tables, keys, cells, run)

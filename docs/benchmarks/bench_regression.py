@@ -242,8 +242,9 @@ def print_tables(results):
         ranks = own.rank(axis=1, ascending=False).mean()
         print(f"\nmean rank in R2, {name}, {len(own)} cells")
         print(ranks.round(2).to_markdown())
-    gaussian = results[results.model == "skmtl, gaussian"].groupby(keys, sort=False)
-    print(f"\n{gaussian[['coverage', 'nll_gain']].mean().round(3).to_markdown()}")
+    if "coverage" in results:
+        gaussian = results[results.model == "skmtl, gaussian"].groupby(keys, sort=False)
+        print(f"\n{gaussian[['coverage', 'nll_gain']].mean().round(3).to_markdown()}")
 
 
 def main():
