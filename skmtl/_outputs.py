@@ -142,6 +142,7 @@ class Number:
 
     n_logits: ClassVar[int] = 1
     is_bounded: ClassVar[bool] = True
+    predicts_mean: ClassVar[bool] = True  # the first logit is the mean of the number
     # The mean loss of the best constant, for numbers of mean 0 and deviation 1.
     constant_loss: ClassVar[float] = 0.5
 
@@ -178,6 +179,7 @@ class AbsoluteError(Number):
     """The absolute error, which predicts medians."""
 
     order: ClassVar[tuple[int, int]] = (1, 1)
+    predicts_mean: ClassVar[bool] = False
     constant_loss: ClassVar[float] = math.sqrt(2 / math.pi)  # of normal numbers
 
     def losses(self, z: Tensor, labels: Labels) -> Tensor:
@@ -394,6 +396,16 @@ def moments(logits: Tensor, group: OutputGroup) -> Tensor:
     mean = means.mean(0)
     spread = (means - mean).square().mean(0)
     return torch.stack([mean, variances.mean(0), spread], dim=-1)
+
+
+def predicted_means(logits: Tensor, group: OutputGroup) -> Tensor | None:
+    """(n_members, batch, tasks of the group): the logits that are means, as a view.
+
+    None if no logit of the group is the mean of a number.
+    """
+    if not isinstance(group.kind, Number) or not group.kind.predicts_mean:
+        return None
+    return logits[..., group.columns][..., :: group.kind.n_logits]
 
 
 def most_likely(logits: Tensor, group: OutputGroup) -> Tensor:

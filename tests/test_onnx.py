@@ -424,6 +424,39 @@ def test_classes_beside_numbers(path):
     assert types == net.task_types_
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "gaussian"])
+@pytest.mark.parametrize("kind", ["table", "numbers", "categories", "plain"])
+def test_ridge_part(path, loss, kind):
+    rng = np.random.default_rng(0)
+    X, Y = table(200)
+    X["tail"] = np.exp(2 * rng.normal(size=200))
+    settings = SMALL | {"loss": loss, "oob_score": True, "n_members": 4}
+    if kind == "plain":
+        settings["input_encoding"] = "none"
+    if kind in ("numbers", "plain"):
+        X = X[["count", "tail"]].to_numpy() / 10
+    if kind == "categories":
+        X = X[["text", "code"]]
+        number = X["text"].cat.codes + rng.normal(size=200) / 10
+    else:
+        number = X["tail"] if kind == "table" else X[:, 1]
+    Y = pd.DataFrame({"number": number, "class": Y["a"].to_numpy()})
+    types = {"number": "number", "class": "class"}
+    net = MultiTaskNet((8,), task_types=types, **settings).fit(X, Y)
+    assert net.ridge_share_ > 0
+    new = X.copy()
+    if kind == "table":
+        new.loc[:5, "tail"] = np.nan
+        new.loc[6, "tail"] = 1e30
+    if kind in ("table", "categories"):
+        new["text"] = new["text"].cat.add_categories("unheard of")
+        new.loc[3:9, "text"] = "unheard of"
+    _, outputs = assert_same(net, path, new)
+    if loss == "gaussian":
+        std = net.predict(new, return_std=True)[1][:, 0]
+        assert_allclose(outputs["number.std"], std, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["support2_mixed", "tox21"])
 def test_real_tables(load_real, path, name):
     X, Y, _ = load_real(name)

@@ -29,7 +29,11 @@ from skmtl._estimators._scales import transformers_of
 from skmtl._estimators._scores import mean_of_main_tasks, score_tasks
 from skmtl._estimators._trainable import TrainableNet, restored_on_error
 from skmtl._estimators._training_set import make_training_set
-from skmtl._estimators._transfer import network_for, weights_of_tasks
+from skmtl._estimators._transfer import (
+    network_for,
+    take_ridge_part,
+    weights_of_tasks,
+)
 from skmtl._inputs import check_inputs, warn_of_late_categories, warn_of_row_order
 from skmtl._outputs import Gaussian, OutputGroup, most_likely, probabilities_or_moments
 from skmtl._sources import is_source
@@ -221,6 +225,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         network = network_for(self, outputs_of(self, tasks))
         for task, fitted_task in enumerate(kept):
             network.take_task(task, self.network_, int(fitted_task))
+        take_ridge_part(network, self.network_, kept)
         self._set_tasks(tasks, network, self._is_labelled[kept], kept)
         return self
 

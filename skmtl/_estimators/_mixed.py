@@ -81,6 +81,11 @@ class MultiTaskNet(BaseMultiTaskNet):
         inverted in prediction, as in `sklearn.compose.TransformedTargetRegressor`. An
         example is `FunctionTransformer(np.log1p, np.expm1)`. Each task gets a clone. A
         dict maps task names to transformers, for some of the tasks.
+    ridge : {"auto", "none"}, default="auto"
+        With "auto", predictions of numeric tasks are averaged with those of a ridge
+        regression for each task, if members leave out rows (see `oob_score`) and
+        out-of-bag predictions show that this helps. `ridge_share_` says how much the
+        regressions count. With "none", only the network predicts.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
         which also reads missing values and categories, and "none" for sparse `X`.
@@ -180,9 +185,13 @@ class MultiTaskNet(BaseMultiTaskNet):
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module
-        The trained network. Its outputs are logits and standardised numbers.
+        The trained network, without the ridge regressions. Its outputs are logits and
+        standardised numbers.
     n_iter_ : int
         Number of epochs run.
+    ridge_share_ : float
+        Weight of the ridge regressions in the average (see `ridge`), 0 without them.
+        Tasks with a `transformer`, and tasks that were added later, have none.
     oob_score_ : float
         Mean over the (main) tasks of the accuracy or the R2 of `oob_prediction_` on the
         observed labels. Exists only after a `fit` that left out rows (see `oob_score`).
@@ -250,6 +259,7 @@ class MultiTaskNet(BaseMultiTaskNet):
         task_types="auto",
         loss="squared_error",
         transformer=None,
+        ridge="auto",
         input_encoding="auto",
         n_bins="auto",
         categorical_features="from_dtype",

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from skmtl._estimators._parameters import with_own_trunk
 from skmtl._inputs import InputColumns
-from skmtl._network import Architecture, TrunkAndHeads, describe, without_memory
+from skmtl._network import (
+    Architecture,
+    RidgePart,
+    TrunkAndHeads,
+    describe,
+    without_memory,
+)
 from skmtl._rows import as_tensor
 from skmtl.sharing import HardSharing, NoSharing
 from skmtl.trunks import ConvTrunk
@@ -67,6 +73,10 @@ def build_from_state(
         )
     with without_memory():
         network = _SPECS[architecture.sharing].build(architecture, torch.Generator())
+        if any(name.startswith("ridge_part.") for name in state.arrays):
+            network.ridge_part = RidgePart(
+                network.columns, architecture.n_features, len(architecture.outputs)
+            )
     expected = {
         name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()
     }

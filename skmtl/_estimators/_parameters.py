@@ -94,6 +94,7 @@ CLASS_CONSTRAINTS: dict[str, list] = {
 }
 NUMBER_CONSTRAINTS: dict[str, list] = {
     "loss": [StrOptions(set(NUMBER_KINDS))],
+    "ridge": [StrOptions({"auto", "none"})],
     "transformer": [HasMethods(["fit", "transform", "inverse_transform"]), dict, None],
 }
 

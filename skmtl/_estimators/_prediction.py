@@ -118,9 +118,14 @@ def predict_groups(
         if not is_labelled[task]
     ]
 
+    # A sharing spec of the user's own builds other networks.
+    part = getattr(network, "ridge_part", None)
+
     def by_group(x: Any) -> list[Tensor]:
         logits = _check_finite(network(x))
         logits[..., without] = 0.0
+        if part is not None:
+            part.add_to(logits, x, network.columns, network.groups)
         return [function(logits, group) for group in network.groups]
 
     return map_rows(network, X, by_group)

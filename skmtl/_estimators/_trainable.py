@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_consistent_length
 from skmtl._estimators._checkpoint import checkpoint_of
 from skmtl._estimators._chunks import Calls
 from skmtl._estimators._epochs import EpochReports
+from skmtl._estimators._fit_ridge import fit_ridge_part
 from skmtl._estimators._fitting import Training, prepare, seeded_generator
 from skmtl._estimators._joint_fit import (
     check_alone,
@@ -40,7 +41,13 @@ from skmtl._estimators._training_set import (
     TrainingSet,
     make_training_set,
 )
-from skmtl._estimators._transfer import network_for, pretrained_estimator, take_columns
+from skmtl._estimators._transfer import (
+    network_for,
+    pretrained_estimator,
+    ridge_share,
+    take_columns,
+    take_ridge_part,
+)
 from skmtl._inputs import (
     InputColumns,
     check_inputs,
@@ -97,6 +104,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     class_weight: Any = None
     loss: str = "squared_error"
     transformer: Any = None
+    ridge: str = "none"
 
     def _output_kind(self, target: Classes | Numbers) -> OutputKind:
         if isinstance(target, Classes):
@@ -400,6 +408,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             joined.take_task(task, source, source_task)
         is_labelled = np.concatenate([self._is_labelled, training_set.is_labelled])
         fitted_tasks = np.r_[: self._tasks.n_tasks, np.full(new.n_tasks, -1)]
+        take_ridge_part(joined, fitted, fitted_tasks)
         self._set_tasks(tasks, joined, is_labelled, fitted_tasks)
 
     def _main_tasks_among(self, new: Tasks, tasks: Tasks) -> tuple[int, ...] | None:
@@ -446,6 +455,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             self._is_labelled,
             probabilities_or_moments,
         )
+        if self.ridge == "auto":
+            outputs = self._add_ridge_part(training_set, index, outputs)
         tasks, codes = training_set.tasks, training_set.counted
         if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
             self._tasks = training_set.with_deviation_factors(outputs)
@@ -469,6 +480,17 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
                 "cross-validation."
             )
         self.oob_prediction_ = self._in_form_of_prediction(outputs)
+
+    def _add_ridge_part(
+        self, training_set: TrainingSet, index: NDArray, outputs: list[NDArray]
+    ) -> list[NDArray]:
+        """Add the ridge part if it helps; returns the outputs that include it."""
+        fitted = fit_ridge_part(self.network_, training_set, index, outputs)
+        if fitted is None:
+            return outputs
+        self.network_.ridge_part, outputs = fitted
+        self.ridge_share_ = ridge_share(self.network_)
+        return outputs
 
     def _set_fitted(
         self,
@@ -509,13 +531,16 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
     ) -> dict[str, Any]:
         """The attributes that describe the tasks."""
-        return {
+        attributes = {
             "_tasks": tasks,
             "_is_labelled": is_labelled,
             "task_names_": tasks.names.copy(),
             "n_outputs_": tasks.n_tasks,
             "network_": network,
         }
+        if "ridge" in self._get_param_names():
+            attributes["ridge_share_"] = ridge_share(network)
+        return attributes
 
     def _labelled_so_far(
         self, training_set: AnyTrainingSet, continues: bool

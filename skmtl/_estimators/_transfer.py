@@ -103,6 +103,21 @@ def network_for(estimator: Any, outputs: tuple[OutputKind, ...]) -> TrunkAndHead
     return network.to(fitted.like.device)
 
 
+def take_ridge_part(
+    network: TrunkAndHeads, fitted: TrunkAndHeads, fitted_tasks: NDArray
+) -> None:
+    """Take over the ridge part; `fitted_tasks` are positions, -1 for new tasks."""
+    part = getattr(fitted, "ridge_part", None)
+    if part is not None:
+        network.ridge_part = part.of_tasks(fitted_tasks.tolist())
+
+
+def ridge_share(network: Any) -> float:
+    """The share of the ridge part in predictions of numeric tasks."""
+    part = getattr(network, "ridge_part", None)
+    return 0.0 if part is None else 1.0 - float(part.share.min())
+
+
 def weights_of_tasks(
     weight: Any, parameter: str, names: NDArray, others: NDArray
 ) -> Any:

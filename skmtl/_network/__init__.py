@@ -6,6 +6,7 @@ from skmtl._network._dropout import DropoutStock
 from skmtl._network._module_trunk import ModuleTrunk, build_module_trunk
 from skmtl._network._network import Architecture, NetworkPass, Tape, TrunkAndHeads
 from skmtl._network._products import without_derivatives
+from skmtl._network._ridge_part import RidgePart
 from skmtl._network._specs import describe, without_addresses
 from skmtl._network._stacks import ACTIVATIONS
 
@@ -17,6 +18,7 @@ __all__ = [
     "ModuleTrunk",
     "NetworkPass",
     "Positions",
+    "RidgePart",
     "SparseRows",
     "Tape",
     "TrunkAndHeads",

@@ -12,6 +12,7 @@ from skmtl._network._banks import SparseRows, as_many, one_or_many
 from skmtl._network._columns import ColumnEncoder, EncodedRows, Features, Positions
 from skmtl._network._dropout import DropoutStock, apply_dropout
 from skmtl._network._module_trunk import ModulePass, ModuleTrunk
+from skmtl._network._ridge_part import RidgePart
 from skmtl._network._stacks import BankStack, Record, StackPass
 from skmtl._outputs import OutputKind, output_groups
 
@@ -84,6 +85,8 @@ class TrunkAndHeads(nn.Module):
                 encoding=None if self.has_trunk else architecture.encoding,
             )
             self.heads.append(head)
+        # Only predictions use it, not the training.
+        self.ridge_part: RidgePart | None = None
 
     @property
     def has_trunk(self) -> bool:

@@ -14,6 +14,7 @@ from skmtl._network._stacks import BankStack
 from skmtl._onnx._graph import Graph
 from skmtl._onnx._inputs import Rows
 from skmtl._onnx._modules import module_trunk
+from skmtl._outputs import Number
 
 FLOAT = np.float32
 _SQRT_HALF = FLOAT(np.sqrt(0.5))
@@ -45,13 +46,14 @@ def logits_of(graph: Graph, estimator: Any, rows: Rows) -> str:
         if rows.has_numbers:
             numbers = graph.without_nan(rows.numbers(None, np.float64))
             refused = graph.cast(graph.zero_or_nan(numbers, 1), FLOAT)
-    if network.has_trunk:
-        x = _trunk(graph, network, x)
+    features = _trunk(graph, network, x) if network.has_trunk else x
     blocks = [
-        _head(graph, network, group.tasks, cast(BankStack, head), x)
+        _head(graph, network, group.tasks, cast(BankStack, head), features)
         for group, head in zip(network.groups, network.heads, strict=True)
     ]
     logits = graph.concat(blocks, axis=2)
+    if network.ridge_part is not None:
+        logits = _with_ridge_part(graph, network, rows, x, logits)
     if refused is not None:
         logits = graph("Add", logits, refused)
     return graph("Add", logits, graph.zero_or_nan(logits, 0, 2))
@@ -259,3 +261,63 @@ def _banks_first(graph: Graph, layer: Any, x: str) -> str:
     rows_first = x if n_inputs == 1 else graph.swapped(x)
     banks = graph.reshape(rows_first, 0, n_inputs * n_readers, out_features)
     return graph.swapped(banks)
+
+
+# The ridge part -----------------------------------------------------------------------
+
+
+def _with_ridge_part(
+    graph: Graph, network: Any, rows: Rows, x: Input, logits: str
+) -> str:
+    """Do the same as `RidgePart.add_to`."""
+    part = network.ridge_part
+    n_logits = sum(len(g.tasks) * g.kind.n_logits for g in network.groups)
+    # Of each logit: the task whose number it predicts, -1 if it is no such logit.
+    task = np.full(n_logits, -1)
+    for group in network.groups:
+        if isinstance(group.kind, Number) and group.kind.predicts_mean:
+            task[group.columns][:: group.kind.n_logits] = group.tasks
+    is_mean = task >= 0
+    share = np.where(is_mean, _array(part.share)[task], 1.0)
+    weight = np.where(is_mean, _array(part.weight)[:, task], 0.0)
+    bias = np.where(is_mean, _array(part.bias)[task], 0.0)
+    inputs, weight = _inputs_of_line(graph, network, rows, x, weight)
+    line = graph("Add", graph("MatMul", inputs, weight), bias)
+    own = graph("Mul", logits, share.astype(FLOAT))
+    return graph("Add", own, graph.cast(line, FLOAT))
+
+
+def _inputs_of_line(
+    graph: Graph, network: Any, rows: Rows, x: Input, weight: NDArray
+) -> tuple[str, NDArray]:
+    """Return the inputs (n, n_inputs) in float64, and their weights.
+
+    As in `_affine_of_columns`, categories without a row have inputs of their own.
+    """
+    part, encoder = network.ridge_part, network.columns
+    parts = []
+    scale = _array(part.scale)
+    if len(scale):
+        positions = None if encoder is None else _array(encoder.numeric)
+        numbers = rows.numbers(positions, np.float64)
+        missing = graph("IsNaN", numbers)
+        scaled = graph("Div", graph.without_nan(numbers), scale)
+        z = graph("Sub", scaled, _array(part.center) / scale)
+        z = graph("Min", graph("Max", z, _array(part.low)), _array(part.high))
+        known = graph.cast(graph("Not", missing), np.float64)
+        parts.append(graph("Mul", z, known))
+        if encoder is not None and len(encoder.missing):
+            indicators = graph.take(missing, _array(encoder.missing), axis=1)
+            parts.append(graph.cast(indicators, np.float64))
+    if encoder is not None and encoder.n_indicators:
+        assert isinstance(x, Encoded)
+        row_column = x.categorical.row_column
+        table = weight[-len(row_column) :]
+        means = np.zeros((len(x.categorical.positions), weight.shape[1]))
+        np.add.at(means, row_column, x.categorical.row_share[:, None] * table)
+        first = encoder.n_inputs - encoder.n_indicators
+        width = len(row_column) + len(means)
+        indicators = graph.take(x.numbers, first + np.arange(width), axis=1)
+        parts.append(graph.cast(indicators, np.float64))
+        weight = np.concatenate([weight, means])
+    return graph.concat(parts, 1), weight

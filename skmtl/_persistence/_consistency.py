@@ -25,7 +25,7 @@ from skmtl._inputs import (
     InputColumns,
     NumericColumns,
 )
-from skmtl._network import ACTIVATIONS, Architecture, TrunkAndHeads
+from skmtl._network import ACTIVATIONS, Architecture, RidgePart, TrunkAndHeads
 from skmtl._outputs import Binary, OutputKind
 from skmtl._targets import Classes, Numbers, Tasks
 from skmtl._training import Freeze, SolverState
@@ -61,6 +61,7 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
         all(bool(t.isfinite().all()) for t in network.state_dict().values()),
         "the parameters of the network must be finite",
     )
+    _check_ridge_part(network.ridge_part)
     if solver_state is None:
         return
     require(
@@ -88,6 +89,13 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
     size = (generator.get_state().numel(),)
     _check_array(solver_state.generator, np.uint8, size, "the generator's state")
     generator.set_state(torch.from_numpy(solver_state.generator))
+
+
+def _check_ridge_part(ridge: RidgePart | None) -> None:
+    if ridge is not None:
+        is_share = (ridge.share >= 0) & (ridge.share <= 1)
+        require(bool(is_share.all()), "the share of the network must be from 0 to 1")
+        require(bool((ridge.scale > 0).all()), "the scale of a column must be positive")
 
 
 def _check_freeze(freeze: Any, n_layers: int) -> None:

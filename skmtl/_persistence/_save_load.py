@@ -88,7 +88,13 @@ _OPTIONAL = (
     "oob_prediction_",
 )
 # Attributes that are derived from the tasks.
-_DERIVED = ("task_names_", "classes_", "task_types_", "n_outputs_")
+_DERIVED = (
+    "task_names_",
+    "classes_",
+    "task_types_",
+    "n_outputs_",
+    "ridge_share_",
+)
 _RECORDS: dict[str, Any] = {
     record.__name__: record
     for record in (
