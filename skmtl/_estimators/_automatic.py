@@ -68,7 +68,7 @@ def n_bins(data: LabelledData) -> int:
 def dropout(data: LabelledData) -> float:
     """Less if the labels carry more information, and so can train more units.
 
-    This is the rate at the start of the fit; see `drops_less`.
+    This is the rate at the start of the fit; see `follows_loss`.
     """
     doublings = math.log2(data.nats / 15_000)
     rate = min(0.5, max(0.2, 0.5 - 0.1 * doublings))
@@ -77,14 +77,22 @@ def dropout(data: LabelledData) -> float:
     return round(rate, 3)
 
 
-def drops_less(data: LabelledData) -> bool:
-    """Whether dropout falls with the training loss.
+def follows_loss(data: LabelledData) -> bool:
+    """Whether dropout falls, and perhaps the steps grow, with the training loss.
 
-    It does if the loss shows how much is left to learn, and not how much was memorised.
+    They do if the loss shows how much is left to learn, not how much was memorised.
     Numbers are hard to memorise: their noise differs from row to row.
     """
     has_many_rows = data.n_rows >= max(4_000, 100 * data.n_features)
     return (has_many_rows or data.number_share > 0.5) and not data.is_sparse
+
+
+def raises_steps(data: LabelledData) -> bool:
+    """Whether the learning rate of "adam" rises as the loss falls, see `follows_loss`.
+
+    Steps for numbers are larger from the start.
+    """
+    return data.number_share <= 0.5
 
 
 def input_dropout(data: LabelledData) -> float:

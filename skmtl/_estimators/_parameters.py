@@ -100,7 +100,15 @@ NUMBER_CONSTRAINTS: dict[str, list] = {
 
 
 # Fields of a plan that are not parameters.
-_CHOSEN = ("constant_loss", "is_log_density", "main_tasks", "schedule", "last_loss")
+_CHOSEN = (
+    "constant_loss",
+    "is_log_density",
+    "lowers_dropout",
+    "raises_steps",
+    "main_tasks",
+    "schedule",
+    "last_loss",
+)
 # Parameters of the network that can be "auto". Once a network is built, "auto" stands
 # for the values that it was built with.
 _OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
@@ -266,9 +274,12 @@ def training_plan(
         _scale_by_loss(plan, data, network, int(plan["batch_size"]))
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
-    if estimator.dropout == "auto" and _automatic.drops_less(data):
+    if _automatic.follows_loss(data):
         plan["constant_loss"] = data.total_loss
         plan["is_log_density"] = data.is_log_density
+        plan["lowers_dropout"] = estimator.dropout == "auto"
+        is_auto = estimator.learning_rate_init == "auto" and plan["solver"] == "adam"
+        plan["raises_steps"] = is_auto and _automatic.raises_steps(data)
     if plan["max_iter"] == "auto":
         plan["max_iter"] = _automatic.n_epochs(data, plan["batch_size"])
     return TrainingPlan(**plan)

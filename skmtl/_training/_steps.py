@@ -31,6 +31,8 @@ from skmtl._world import World
 
 # Fraction of a cosine schedule's steps over which the learning rate rises from 0.
 WARM_UP = 0.1
+# Largest factor on the learning rate as the loss falls.
+MAX_STEP_FACTOR = 4.0
 
 
 class Freeze(NamedTuple):
@@ -59,10 +61,13 @@ class TrainingPlan:
     beta_2: float
     epsilon: float
     freeze: Freeze
-    # The loss of the best constant prediction, if dropout falls with the loss, and
-    # whether a loss can be negative, as the logarithm of a density.
+    # The loss of the best constant prediction, if the loss shows how much is left to
+    # learn, and whether it can be negative, as the logarithm of a density. Whether
+    # dropout then falls with the loss, and the learning rate rises.
     constant_loss: float | None = None
     is_log_density: bool = False
+    lowers_dropout: bool = False
+    raises_steps: bool = False
     # Positions of the tasks whose validation scores count; None for all.
     main_tasks: tuple[int, ...] | None = None
     # If this run is one of several: the part of the schedule that it covers, and the
@@ -106,7 +111,7 @@ class Steps:
         self.world = world
         self.dropout_generator = dropout_generator
         self.dropout = DropoutStock(dropout_generator)
-        self._dropout_share = 1.0
+        self._dropout_share = self._step_factor = 1.0
         self.like = network.like
         self.n_frozen_layers = plan.freeze.n_layers
         self.flat = FlatParameters(parameter_groups(network, plan.freeze))
@@ -144,7 +149,7 @@ class Steps:
             self.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
         if last_loss is not None:
-            self._adapt_dropout(last_loss)
+            self._follow(last_loss)
         if self.world is not None:
             self._set_batch_size(self.world.share_of(plan.batch_size, n_rows))
         n_batches = -(-n_rows // self.batch_size)
@@ -160,13 +165,22 @@ class Steps:
         self._loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
         self._weight = 0.0
 
-    def _adapt_dropout(self, loss: float) -> None:
-        """Scale dropout by the share of the constant loss that is left."""
-        if self.plan.constant_loss:
-            share = loss / self.plan.constant_loss
-            if self.plan.is_log_density:  # for a normal: the unexplained variance
-                share = math.exp(min(share, 1.0) - 1.0)
-            share = min(1.0, share)
+    def _follow(self, loss: float) -> None:
+        """Adapt dropout and steps to the share of the constant loss that is left.
+
+        If little is left, the labels are nearly certain: larger steps do no harm, and
+        reach the large weights that such labels need.
+        """
+        plan = self.plan
+        if not plan.constant_loss:
+            return
+        share = loss / plan.constant_loss
+        if plan.is_log_density:  # for a normal: the unexplained variance
+            share = math.exp(min(share, 1.0) - 1.0)
+        share = min(1.0, share)
+        if plan.raises_steps:
+            self._step_factor = 1.0 / max(share, 1.0 / MAX_STEP_FACTOR)
+        if plan.lowers_dropout:
             self.network_pass.scale_dropout(share)
             if share != self._dropout_share:
                 self._dropout_share = share
@@ -186,7 +200,7 @@ class Steps:
             self._loss += block_loss
             self._weight += block_weight
             if self.has_all_tasks:
-                self._adapt_dropout(float(block_loss) / block_weight)
+                self._follow(float(block_loss) / block_weight)
 
     def end_epoch(self) -> float:
         """The mean loss of the epoch, with the L2 penalty."""
@@ -262,7 +276,7 @@ class Steps:
         """Take a step with the gradients of a batch, summed over all processes."""
         if self.world is not None:
             weight = self._sum_over_processes(self.world, weight)
-        self.solver.step(step, self.plan.alpha / weight)
+        self.solver.step(step * self._step_factor, self.plan.alpha / weight)
 
     def _sum_over_processes(self, world: World, weight: float) -> float:
         """Turn gradients of sums into those of the mean; returns the total weight."""

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from _estimators import assert_same_parameters, classifier, parameters_of
@@ -190,6 +192,34 @@ def test_the_automatic_step_is_that_of_the_given_solver(problem, solver):
         for rate in (step, "auto")
     )
     assert_same_parameters(given, automatic)
+
+
+@pytest.mark.parametrize("n_rows", [4000, 3999])
+def test_the_automatic_step_grows_as_the_loss_of_a_large_table_falls(n_rows):
+    X = np.random.default_rng(0).normal(size=(n_rows, 3))
+    Y = X[:, :2] > 0
+    automatic, given = (
+        classifier(alpha=0, learning_rate_init=step).partial_fit(X, Y)
+        for step in ("auto", 0.002)
+    )
+    share = given.loss_ / constant_loss(Y)
+    assert 0.25 < share < 0.95
+    factor = 1 / share if n_rows == 4000 else 1
+    given.set_params(learning_rate_init=0.002 * factor)
+    assert_close_parameters(automatic.partial_fit(X, Y), given.partial_fit(X, Y))
+
+
+def test_the_automatic_step_grows_at_most_fourfold():
+    X = np.random.default_rng(0).normal(size=(4000, 1))
+    Y = X > 0
+    automatic = classifier(alpha=0, learning_rate_init="auto")
+    for _ in range(40):
+        automatic.partial_fit(X, Y)
+    assert automatic.loss_ < constant_loss(Y) / 4
+    # Both continue from the same network and solver, with the loss of the last epoch.
+    given = pickle.loads(pickle.dumps(automatic))
+    given.set_params(learning_rate_init=0.008)
+    assert_close_parameters(automatic.partial_fit(X, Y), given.partial_fit(X, Y))
 
 
 def test_weights_count_in_the_loss_that_auto_is_scaled_by():
