@@ -149,7 +149,7 @@ class Steps:
             self.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
         if last_loss is not None:
-            self._follow(last_loss)
+            self._follow(last_loss, is_shared=True)
         if self.world is not None:
             self._set_batch_size(self.world.share_of(plan.batch_size, n_rows))
         n_batches = -(-n_rows // self.batch_size)
@@ -165,11 +165,12 @@ class Steps:
         self._loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
         self._weight = 0.0
 
-    def _follow(self, loss: float) -> None:
+    def _follow(self, loss: float, *, is_shared: bool) -> None:
         """Adapt dropout and steps to the share of the constant loss that is left.
 
         If little is left, the labels are nearly certain: larger steps do no harm, and
-        reach the large weights that such labels need.
+        reach the large weights that such labels need. All processes must take the same
+        steps, so these depend only on a loss that the processes have in common.
         """
         plan = self.plan
         if not plan.constant_loss:
@@ -178,7 +179,7 @@ class Steps:
         if plan.is_log_density:  # for a normal: the unexplained variance
             share = math.exp(min(share, 1.0) - 1.0)
         share = min(1.0, share)
-        if plan.raises_steps:
+        if plan.raises_steps and is_shared:
             self._step_factor = 1.0 / max(share, 1.0 / MAX_STEP_FACTOR)
         if plan.lowers_dropout:
             self.network_pass.scale_dropout(share)
@@ -200,7 +201,8 @@ class Steps:
             self._loss += block_loss
             self._weight += block_weight
             if self.has_all_tasks:
-                self._follow(float(block_loss) / block_weight)
+                loss = float(block_loss) / block_weight
+                self._follow(loss, is_shared=self.world is None)
 
     def end_epoch(self) -> float:
         """The mean loss of the epoch, with the L2 penalty."""
