@@ -43,6 +43,13 @@ class Labels(NamedTuple):
         fields = [field.split(n_rows) for field in self]
         return [Labels(*parts) for parts in zip(*fields, strict=True)]
 
+    def split_tasks(self, n_tasks: list[int], n_logits: int) -> "list[Labels]":
+        """Parts of these numbers of tasks, each with `n_logits` logits."""
+        by_logit = [n_logits * n for n in n_tasks]
+        sizes = by_logit, n_tasks, by_logit
+        fields = [f.split(own, dim=1) for f, own in zip(self, sizes, strict=True)]
+        return [Labels(*parts) for parts in zip(*fields, strict=True)]
+
 
 # The kinds --------------------------------------------------------------------------
 

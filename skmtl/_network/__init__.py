@@ -1,6 +1,7 @@
 """Networks: banks of linear maps, column layers, stacks, trunks and heads."""
 
 from skmtl._network._banks import SparseRows, parameter_device, without_memory
+from skmtl._network._cells import Cells, cells_of_batches
 from skmtl._network._columns import ColumnEncoder, Positions, split_rows
 from skmtl._network._dropout import DropoutStock
 from skmtl._network._module_trunk import ModuleTrunk, build_module_trunk
@@ -13,6 +14,7 @@ from skmtl._network._stacks import ACTIVATIONS
 __all__ = [
     "ACTIVATIONS",
     "Architecture",
+    "Cells",
     "ColumnEncoder",
     "DropoutStock",
     "ModuleTrunk",
@@ -23,6 +25,7 @@ __all__ = [
     "Tape",
     "TrunkAndHeads",
     "build_module_trunk",
+    "cells_of_batches",
     "describe",
     "parameter_device",
     "split_rows",

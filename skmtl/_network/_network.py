@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from skmtl._inputs import ColumnEncoding
-from skmtl._network._banks import SparseRows, as_many, one_or_many
+from skmtl._network._banks import LinearBank, SparseRows, as_many, one_or_many
+from skmtl._network._cells import Cells, CellsPass, CellsRecord
 from skmtl._network._columns import ColumnEncoder, EncodedRows, Features, Positions
 from skmtl._network._dropout import DropoutStock, apply_dropout
 from skmtl._network._module_trunk import ModulePass, ModuleTrunk
@@ -45,7 +46,7 @@ class Tape(NamedTuple):
     """What the layers of a forward pass read and returned."""
 
     trunk: list[Any]
-    heads: list[list[Record]]  # of each group of tasks
+    heads: list[list[Record] | CellsRecord]  # of each group of tasks
 
 
 class TrunkAndHeads(nn.Module):
@@ -94,6 +95,12 @@ class TrunkAndHeads(nn.Module):
         return self.trunk.n_layers > 0
 
     @property
+    def can_skip_heads(self) -> bool:
+        """Whether a `NetworkPass` can compute some cells of the logits only."""
+        has_one_trunk = self.has_trunk and self.n_members * self.n_trunks == 1
+        return has_one_trunk and [head.n_layers for head in self._heads()] == [1]
+
+    @property
     def like(self) -> Tensor:
         """A parameter with the device and precision in which rows are read.
 
@@ -118,7 +125,10 @@ class TrunkAndHeads(nn.Module):
         return n_encoded + sum(stack.units_per_row for stack in self._stacks())
 
     def _stacks(self) -> list[BankStack | ModuleTrunk]:
-        return [self.trunk, *cast(list[BankStack], list(self.heads))]
+        return [self.trunk, *self._heads()]
+
+    def _heads(self) -> list[BankStack]:
+        return cast(list[BankStack], list(self.heads))
 
     def take_trunk(self, source: "TrunkAndHeads") -> None:
         """Start with the trunk of another network, whose tasks all share one trunk."""
@@ -290,7 +300,11 @@ class NetworkPass:
         if network.has_trunk:
             self.trunk = _pass_of(network.trunk, n_frozen_layers)
         self.trains_trunk = self.trunk is not None and not self.trunk.is_frozen
-        self.heads = [StackPass(cast(BankStack, head)) for head in network.heads]
+        self.heads = [StackPass(head) for head in network._heads()]
+        self.cells: CellsPass | None = None
+        if network.can_skip_heads:
+            head = network._heads()[0]
+            self.cells = CellsPass(cast(LinearBank, head.layers[0]))
         self.groups = network.groups
 
     def scale_dropout(self, scale: float) -> None:
@@ -322,12 +336,20 @@ class NetworkPass:
         x: Features,
         generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
+        cells: Cells | None = None,
     ) -> Tensor:
         """The result of `read` -> logits (n_members, batch, n_logits).
 
-        Writes what `backward` needs to the `tape`.
+        Writes what `backward` needs to the `tape`. With `cells`, only these cells of
+        the logits are computed: (1, 1, n_cells).
         """
-        return self.decode(self.encode(x, generator, tape), generator, tape)
+        features = self.encode(x, generator, tape)
+        if cells is None or self.cells is None:
+            return self.decode(features, generator, tape)
+        logits, record = self.cells.forward(cast(Tensor, features), cells)
+        if tape is not None:
+            tape.heads.append(record)
+        return logits.view(1, 1, -1)
 
     def encode(
         self,
@@ -363,23 +385,34 @@ class NetworkPass:
 
     def backward(self, tape: Tape, gradient: Tensor) -> None:
         """Set the parameters' gradients from that of the logits."""
+        record = tape.heads[0]
+        total: Tensor | None
+        if self.cells is not None and isinstance(record, CellsRecord):
+            total = self.cells.backward(record, gradient.flatten())
+        else:
+            total = self._backward_of_heads(tape, gradient)
+        if self.trunk is not None and self.trains_trunk and total is not None:
+            self.trunk.backward(tape.trunk, total, wants_input=False)
+
+    def _backward_of_heads(self, tape: Tape, gradient: Tensor) -> Tensor | None:
         total: Tensor | None = None
         for group, head, records in zip(
             self.groups, self.heads, tape.heads, strict=True
         ):
             block = gradient[..., group.columns] if len(self.heads) > 1 else gradient
             block = self._from_logits(block, head.layers[-1].n_inputs)
-            part = head.backward(records, block, wants_input=self.trains_trunk)
+            part = head.backward(
+                cast(list[Record], records), block, wants_input=self.trains_trunk
+            )
             if part is not None:
                 part = self._written_by(group.tasks, part)
                 total = part if total is None else total + part
-        if self.trunk is not None and self.trains_trunk and total is not None:
-            self.trunk.backward(tape.trunk, total, wants_input=False)
+        return total
 
-    def _reads_all(self, tasks: tuple[int, ...]) -> bool:
+    def _reads_all(self, tasks: Sequence[int]) -> bool:
         return self.trunk is None or self.n_trunks == 1 or len(tasks) == self.n_trunks
 
-    def _read_by(self, tasks: tuple[int, ...], features: Features) -> Features:
+    def _read_by(self, tasks: Sequence[int], features: Features) -> Features:
         """The features that the heads of these tasks read: (inputs, batch, width)."""
         if not isinstance(features, Tensor) or self._reads_all(tasks):
             return features
@@ -388,7 +421,7 @@ class NetworkPass:
         read: Features = one_or_many(by_task.index_select(1, index).flatten(0, 1))
         return read
 
-    def _written_by(self, tasks: tuple[int, ...], gradient: Tensor) -> Tensor:
+    def _written_by(self, tasks: Sequence[int], gradient: Tensor) -> Tensor:
         """The gradient of all features, from that of the features these tasks read."""
         if self._reads_all(tasks):
             return gradient

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._rows import as_tensor
+from skmtl._training._observed import observed_labels
 from skmtl._training._progress import as_tensors
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Steps, TrainingPlan
@@ -66,25 +67,22 @@ class Parts:
         # A single part can be large enough for several of torch's own threads.
         work = plan.batch_size * network.work_per_row
         self.work_per_step = 0.0 if self.is_divided else work
-        if not self.is_divided:
-            self.steps = [self._steps_of_all()]
-        else:
-            self.steps = [self._steps_of(share) for share in self.shares]
-
-    def _steps_of_all(self) -> Steps:
-        generator = self._dropout_generator()
-        return Steps(
-            self.network, self.rows.width, self.plan, generator, world=self.world
-        )
-
-    def _steps_of(self, share: "Share") -> Steps:
-        return Steps(
-            self.network.part(*share),
-            self.rows.width,
-            self.plan,
-            self._dropout_generator(),
-            has_all_tasks=self._has_all_tasks(share),
-        )
+        networks, n_tasks = [network], len(network.architecture.outputs)
+        if self.is_divided:
+            networks = [network.part(*share) for share in self.shares]
+        observed = observed_labels(self.rows, networks[0], plan.batch_size)
+        self.steps = [
+            Steps(
+                own,
+                self.rows.width,
+                plan,
+                self._dropout_generator(),
+                has_all_tasks=len(own.architecture.outputs) == n_tasks,
+                observed=observed,
+                world=world,
+            )
+            for own in networks
+        ]
 
     def _has_all_tasks(self, share: "Share") -> bool:
         return len(share.tasks) == len(self.network.architecture.outputs)

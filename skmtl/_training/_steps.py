@@ -16,9 +16,10 @@ from skmtl._network import (
     TrunkAndHeads,
     split_rows,
 )
-from skmtl._outputs import Labels, logit_gradient, task_losses
+from skmtl._outputs import logit_gradient, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
-from skmtl._training._blocks import read_block
+from skmtl._training._blocks import LabelledBlock, read_block
+from skmtl._training._observed import BatchLabels, ObservedLabels
 from skmtl._training._solvers import (
     Adam,
     FlatParameters,
@@ -102,10 +103,12 @@ class Steps:
         dropout_generator: torch.Generator,
         *,
         has_all_tasks: bool = True,
+        observed: ObservedLabels | None = None,
         world: World | None = None,
     ) -> None:
         self.network = network
         self.has_all_tasks = has_all_tasks
+        self.observed = observed
         self.row_width = row_width
         self.plan = plan
         self.world = world
@@ -122,8 +125,10 @@ class Steps:
     def _set_batch_size(self, batch_size: int) -> None:
         self.batch_size = batch_size
         # Elements of a row in a block: its features, labels (three fields) and logits.
+        # Without the missing labels, there are far fewer.
         n_logits = sum(len(g.tasks) * g.kind.n_logits for g in self.network.groups)
-        width = self.row_width + (3 + self.network.n_members) * n_logits
+        n_fields = 3 + self.network.n_members if self.observed is None else 1
+        width = self.row_width + n_fields * n_logits
         n_batches = CHUNK_ELEMENTS // (width * batch_size)
         self.rows_per_block = batch_size * max(1, n_batches)
         n_inputs = self.row_width
@@ -225,8 +230,8 @@ class Steps:
         Returns the sum of the losses, each before its step, and the sum of the rows'
         weights.
         """
-        groups, batch_size = self.network.groups, self.batch_size
-        block = read_block(data, rows, self.like, groups)
+        batch_size = self.batch_size
+        block, batches = self._read_block(data, rows)
         if block.row_weight is None:
             weights = [float(len(part)) for part in rows.split(batch_size)]
         else:
@@ -234,15 +239,25 @@ class Steps:
         logits = []
         for batch in zip(
             self._read_batches(block.x),
-            block.labels.split(batch_size),
+            batches,
             weights,
             islice(self._step_sizes, len(weights)),
             strict=True,
         ):
             keep_on()
             logits.append(self._step(*batch))
-        losses = task_losses(torch.cat(logits, dim=1), block.labels, groups)
+        every = torch.cat(logits, dim=1 if self.observed is None else 2)
+        losses = task_losses(every, block.labels, self.network.groups)
         return losses.sum(), sum(weights)
+
+    def _read_block(
+        self, data: LabelledRows, rows: Tensor
+    ) -> tuple[LabelledBlock, list[BatchLabels]]:
+        if self.observed is not None:
+            return self.observed.read_block(data, rows, self.like, self.batch_size)
+        block = read_block(data, rows, self.like, self.network.groups)
+        parts = block.labels.split(self.batch_size)
+        return block, [BatchLabels(part, None) for part in parts]
 
     def _read_batches(self, x: Any) -> Iterator[Any]:
         """The first layer's input, batch by batch, computed for several at once."""
@@ -262,10 +277,11 @@ class Steps:
         )
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
-    def _step(self, x: Any, labels: Labels, weight: float, step: float) -> Tensor:
+    def _step(self, x: Any, batch: BatchLabels, weight: float, step: float) -> Tensor:
         """Take a step on a batch of this weight; returns its logits before the step."""
+        labels, cells = batch
         tape = Tape([], [])
-        logits = self.network_pass.forward(x, self.dropout, tape)
+        logits = self.network_pass.forward(x, self.dropout, tape, cells)
         # Members are independent: each descends on its own mean loss.
         gradient = logit_gradient(logits, labels, self.network.groups)
         if self.world is None:
