@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from scipy import sparse
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from skmtl._network._products import (
     affine,
@@ -29,16 +28,21 @@ class SparseRows(NamedTuple):
     values: Tensor  # (n_entries,)
 
 
+_SUM = 0  # a mode of torch.embedding_bag
+
+
 def weighted_sum(table: Tensor, rows: SparseRows) -> Tensor:
     """(n_rows, out) -> (batch, out): the product of a CSR matrix and the table."""
-    return F.embedding_bag(
-        rows.indices,
+    # Not torch.nn's function, whose checks take longer than a small sum.
+    total, *_ = torch.embedding_bag(
         table,
+        rows.indices,
         rows.offsets,
-        mode="sum",
+        mode=_SUM,
         per_sample_weights=rows.values,
         include_last_offset=True,
     )
+    return total
 
 
 def transposed(rows: SparseRows, n_columns: int) -> SparseRows:

@@ -1,5 +1,7 @@
 """Dropout with our own random generators."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -29,14 +31,14 @@ class DropoutStock:
 
     def take(self, x: Tensor, rate: float) -> Tensor | None:
         """As `dropout_factors`."""
+        if rate == 0:
+            return None
         key = x.numel(), rate
         stock = self._factors.setdefault(key, [])
         if not stock:
             many = x.new_empty(1).expand(self.n_steps, x.numel())
             factors = dropout_factors(many, rate, self.generator)
-            if factors is None:
-                return None
-            stock.extend(factors.unbind())
+            stock.extend(cast(Tensor, factors).unbind())
         return stock.pop().view(x.shape)
 
 
