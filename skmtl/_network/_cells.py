@@ -28,9 +28,8 @@ def cells_of_batches(
     """The cells of every `batch_size` rows, from the columns of each row's cells."""
     n_rows, n_cells = len(offsets) - 1, len(columns)
     n_batches = -(-n_rows // batch_size)
-    first_row = np.arange(0, n_rows, batch_size)
-    first_cell = np.append(offsets[first_row], n_cells)
-    sizes = np.diff(first_cell)
+    first = np.append(offsets[:-1:batch_size], offsets[-1])  # cell of each batch
+    sizes = np.diff(first)
     row_in_batch = np.arange(n_rows, dtype=offsets.dtype) % batch_size
     rows = np.repeat(row_in_batch, np.diff(offsets))
     # The columns of the batches lie side by side, so that one pass sorts them all.
@@ -38,31 +37,29 @@ def cells_of_batches(
     shape = n_rows, n_batches * n_columns
     entries = np.arange(n_cells), columns + first_column, offsets
     by_column = sparse.csr_array(entries, shape=shape).tocsc()
-    split_at = first_cell[1:-1]
+    rows_by_column = (by_column.indices % batch_size).astype(offsets.dtype)
+    positions = by_column.data - np.repeat(first[:-1], sizes)
     parts = (
-        np.split(columns, split_at),
-        np.split(rows, split_at),
-        np.split((by_column.indices % batch_size).astype(offsets.dtype), split_at),
-        np.split(by_column.data - np.repeat(first_cell[:-1], sizes), split_at),
+        torch.from_numpy(part).split(sizes.tolist())
+        for part in (columns, rows, rows_by_column, positions)
     )
-    cells = []
-    for i, (own_columns, own_rows, rows_by_column, positions) in enumerate(
-        zip(*map(_tensors, parts), strict=True)
-    ):
-        of_rows = offsets[first_row[i] : first_row[i] + batch_size + 1]
-        of_columns = by_column.indptr[i * n_columns : (i + 1) * n_columns + 1]
-        own_offsets = _tensors([of_rows - first_cell[i], of_columns - first_cell[i]])
-        cells.append(
-            Cells(
-                SparseRows(own_columns, own_offsets[0], own_rows),
-                SparseRows(rows_by_column, own_offsets[1], positions),
-            )
+    of_rows = _offsets(offsets, batch_size, first)
+    of_columns = _offsets(by_column.indptr, n_columns, first)
+    return [
+        Cells(SparseRows(c, row_ends, r), SparseRows(of_column, column_ends, p))
+        for c, r, of_column, p, row_ends, column_ends in zip(
+            *parts, of_rows, of_columns, strict=True
         )
-    return cells
+    ]
 
 
-def _tensors(arrays: list[NDArray]) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
+def _offsets(offsets: NDArray, size: int, first: NDArray) -> list[Tensor]:
+    """The offsets of every `size` rows, from the first cell of the batch."""
+    starts = range(0, len(offsets) - 1, size)
+    return [
+        torch.from_numpy(offsets[start : start + size + 1] - cell)
+        for start, cell in zip(starts, first[:-1].astype(offsets.dtype), strict=True)
+    ]
 
 
 class CellsRecord(NamedTuple):
