@@ -14,8 +14,9 @@ from skmtl._training._blocks import LabelledBlock
 from skmtl._training._training_rows import RowsInMemory, TrainingRows
 
 # Up to this share of observed labels, and from this many multiply-adds of the heads in
-# a batch, only the logits of observed labels are computed. With AVX2, this was faster
-# than matrix products for up to twice this share.
+# a batch, only the logits of observed labels are computed. With AVX2, 100 features and
+# 100 tasks, the heads took 0.6 times as long with 10 % of the labels, and 1.5 times as
+# long with 30 %.
 MAX_SHARE = 0.125
 MIN_WORK = 1_000_000
 # Rows whose labels are counted at once.
