@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from skmtl._inputs import learn_encoding
-from skmtl._network import ACTIVATIONS, ColumnEncoder, SparseRows
+from skmtl._network import ACTIVATIONS, ColumnEncoder, SparseRows, split_with_columns
 from skmtl._network._banks import LinearBank, LinearPass, weighted_sum
 from skmtl._network._columns import ColumnBank, ColumnPass
 from skmtl._network._dropout import apply_dropout
@@ -54,22 +54,42 @@ def test_sparse_rows_give_the_same_values_and_gradients_as_dense_ones():
         assert_allclose(from_sparse, from_dense, atol=1e-14)
 
 
-def test_gradients_of_sparse_rows_forget_the_batch_before():
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_gradients_of_sparse_rows_forget_the_batch_before(precomputed):
     bank = make_bank(1, 2, in_features=50)
     for parameter in bank.parameters():
         parameter.grad = torch.full_like(parameter, np.nan)
     step = LinearPass(bank)
     rng = np.random.default_rng(0)
     # Few columns, others, most of them, none at all, and few again.
-    for density in (0.05, 0.05, 0.9, 0.05, 0.0, 0.05):
+    for density in (0.02, 0.02, 0.9, 0.02, 0.0, 0.02):
         X = sparse.random_array((6, 50), density=density, random_state=rng).tocsr()
         rows = SparseRows(*map(torch.from_numpy, (X.indices, X.indptr, X.data)))
+        if precomputed:
+            (rows,) = split_with_columns(rows, 6, 50)
         gradient = torch.randn(6, 6, dtype=torch.float64)
         with torch.no_grad():
             assert step.backward(rows, gradient, wants_input=False) is None
         expected = X.T @ gradient.numpy()
         assert_allclose(bank.weight.grad[0].flatten(1), expected, atol=1e-14)
         assert_allclose(bank.bias.grad.flatten(), gradient.sum(0), atol=1e-14)
+
+
+@pytest.mark.parametrize("most_columns", [1, 30, 1000])
+def test_batches_know_their_columns(monkeypatch, most_columns):
+    monkeypatch.setattr("skmtl._network._columns.MAX_COLUMNS_AT_ONCE", most_columns)
+    dense = sparse.random_array((17, 12), density=0.3, random_state=0).toarray()
+    dense[4:8] = 0  # a batch without entries
+    X = sparse.csr_array(dense)
+    rows = SparseRows(*map(torch.from_numpy, (X.indices, X.indptr, X.data)))
+    batches = list(split_with_columns(rows, 4, 12))
+    assert [len(batch.offsets) - 1 for batch in batches] == [4, 4, 4, 4, 1]
+    for i, batch in enumerate(batches):
+        indices, offsets, values, _ = batch.columns
+        parts = values.numpy(), indices.numpy(), offsets.numpy()
+        expected = dense[4 * i : 4 * i + 4].T
+        columns = sparse.csr_array(parts, shape=expected.shape)
+        assert_array_equal(columns.toarray(), expected)
 
 
 @pytest.mark.parametrize("activation", ["relu", "logistic"])

@@ -2,7 +2,12 @@
 
 from skmtl._network._banks import SparseRows, parameter_device, without_memory
 from skmtl._network._cells import Cells, cells_of_batches
-from skmtl._network._columns import ColumnEncoder, Positions, split_rows
+from skmtl._network._columns import (
+    ColumnEncoder,
+    Positions,
+    split_rows,
+    split_with_columns,
+)
 from skmtl._network._dropout import DropoutStock
 from skmtl._network._module_trunk import ModuleTrunk, build_module_trunk
 from skmtl._network._network import Architecture, NetworkPass, Tape, TrunkAndHeads
@@ -29,6 +34,7 @@ __all__ = [
     "describe",
     "parameter_device",
     "split_rows",
+    "split_with_columns",
     "without_addresses",
     "without_derivatives",
     "without_memory",

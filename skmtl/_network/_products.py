@@ -55,7 +55,7 @@ def without_derivatives(device: torch.device) -> Iterator[None]:
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(n, k), (k, m), (m,) -> x @ weight + bias."""
     n_outputs = weight.shape[1]
-    if x.numel() * n_outputs >= MIN_WORK and n_outputs > 1 and _can_use_onednn(x):
+    if n_outputs > 1 and _can_use_onednn(x) and x.numel() * n_outputs >= MIN_WORK:
         return _onednn(x, weight, bias)
     if 1 < n_outputs <= NARROW:
         return torch.addmm(bias.unsqueeze(1), weight.T, x.T).T
@@ -108,9 +108,9 @@ def batched_weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
 
 def _is_large(a: Tensor, b: Tensor, min_work: int = MIN_WORK) -> bool:
     return (
-        a.numel() * b.shape[1] >= min_work
+        _can_use_onednn(a)
+        and a.numel() * b.shape[1] >= min_work
         and min(*a.shape, b.shape[1]) > NARROW
-        and _can_use_onednn(a)
     )
 
 

@@ -12,9 +12,11 @@ from torch import Tensor
 from skmtl._network import (
     DropoutStock,
     NetworkPass,
+    SparseRows,
     Tape,
     TrunkAndHeads,
     split_rows,
+    split_with_columns,
 )
 from skmtl._outputs import logit_gradient, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
@@ -233,7 +235,8 @@ class Steps:
         batch_size = self.batch_size
         block, batches = self._read_block(data, rows)
         if block.row_weight is None:
-            weights = [float(len(part)) for part in rows.split(batch_size)]
+            n = len(rows)
+            weights = [float(min(batch_size, n - i)) for i in range(0, n, batch_size)]
         else:
             weights = [float(part.sum()) for part in block.row_weight.split(batch_size)]
         logits = []
@@ -263,7 +266,11 @@ class Steps:
         """The first layer's input, batch by batch, computed for several at once."""
         for part in split_rows(x, self.rows_at_once):
             read = self.network_pass.read(part, self.dropout_generator)
-            yield from split_rows(cast(Any, read), self.batch_size)
+            if isinstance(read, SparseRows) and self.n_frozen_layers == 0:
+                n_columns = self.network.architecture.n_features
+                yield from split_with_columns(read, self.batch_size, n_columns)
+            else:
+                yield from split_rows(cast(Any, read), self.batch_size)
 
     def _penalty(self) -> float:
         """The L2 penalty alpha / 2 * ||W||^2, averaged over the members."""
