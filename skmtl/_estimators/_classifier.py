@@ -138,13 +138,15 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         to it linearly over the first tenth of the steps, then falls along a half cosine
         to 0 at the end of `max_iter` epochs [3]_.
     learning_rate_init : float or "auto", default="auto"
-        The (largest) step size. "auto" is 0.002 for "adam" (0.02 if the whole trunk is
-        frozen), and more for batches of over 200 rows. For "sgd" it depends on the
-        scale of the loss and on the length of sparse rows.
+        The (largest) step size. "auto" is 0.002 for "adam" (0.003 for dense `X` with
+        fewer than 1,000 labelled rows, 0.02 if the whole trunk is frozen), and more for
+        batches of over 200 rows. For "sgd" it depends on the scale of the loss and on
+        the length of sparse rows.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" chooses between
-        50 and 10,000 steps: more for labels that carry more information, and 0.3 times
-        that number for 30,000 labelled rows or more.
+        50 and 10,000 steps: more for labels that carry more information, 0.7 times that
+        number for dense `X` with fewer than 1,000 labelled rows, and 0.3 times for
+        30,000 or more.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
