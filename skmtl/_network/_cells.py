@@ -84,7 +84,7 @@ class CellsPass:
 
     def forward(self, x: Tensor, cells: Cells) -> tuple[Tensor, CellsRecord]:
         """(batch, in) -> (n_cells,), and what `backward` needs."""
-        columns, offsets, rows = cells.by_row
+        columns, offsets, rows, _ = cells.by_row
         weight = self.weight.T.contiguous()
         # The derivative of a weighted sum: products of rows, without copies of them.
         products = torch.ops.aten._embedding_bag_per_sample_weights_backward(
@@ -96,7 +96,7 @@ class CellsPass:
     def backward(self, record: CellsRecord, gradient: Tensor) -> Tensor:
         """Set the parameters' gradients from that of the output; return that of x."""
         x, weight, cells = record
-        (columns, offsets, _), (rows, column_offsets, positions) = cells
+        (columns, offsets, *_), (rows, column_offsets, positions, _) = cells
         self.bias_gradient.zero_().index_add_(0, columns, gradient)
         entries = SparseRows(rows, column_offsets, gradient.index_select(0, positions))
         self.weight_gradient.copy_(weighted_sum(x, entries).T)
