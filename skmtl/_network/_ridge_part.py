@@ -5,6 +5,7 @@ values themselves follows numbers with long tails better. `skmtl._estimators._fi
 fits the regressions.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -109,10 +110,7 @@ class RidgePart(nn.Module):
 
     def of_tasks(self, positions: Sequence[int]) -> "RidgePart":
         """The ridge part of other tasks: those at these positions, -1 for new ones."""
-        part = RidgePart.__new__(RidgePart)
-        nn.Module.__init__(part)
-        for name, own in self.named_buffers():
-            part.register_buffer(name, own.clone())
+        part = copy.deepcopy(self)
         own_tasks = torch.tensor(positions, device=self.share.device)
         is_new = own_tasks < 0
         part.weight = self.weight[:, own_tasks].masked_fill(is_new, 0.0)
