@@ -69,8 +69,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Which layers of the trunk are not trained: none, all, the first n, or all of
         them for the first epochs.
     solver : {"auto", "adam", "sgd"}, default="auto"
-        "auto" is "sgd" for sparse `X` with fewer than 10,000 labelled rows, otherwise
-        "adam".
+        "auto" is "adam".
     alpha : float or "auto", default="auto"
         Strength of the L2 penalty.
     dropout : float or "auto", default="auto"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -204,3 +205,22 @@ def test_classes_may_be_those_of_another_network(fruit):
     other = net(task_types=TYPES).fit(X, Y)
     again = net(task_types=TYPES).partial_fit(X, Y, classes=other.classes_)
     assert again.classes_[0].tolist() == other.classes_[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_numbers", "solver"),
+    [
+        ("squared_error", 1, "sgd"),
+        ("gaussian", 1, "adam"),
+        ("squared_error", 5, "adam"),
+    ],
+)
+def test_the_automatic_solver_of_sparse_rows(loss, n_numbers, solver):
+    rng = np.random.default_rng(0)
+    X = sparse.random(200, 40, density=0.1, random_state=0, format="csr")
+    numbers = rng.normal(size=(200, n_numbers))
+    Y = pd.DataFrame(np.column_stack([numbers, rng.random((200, 3)) < 0.5]))
+    types = {str(t): "number" if t < n_numbers else "class" for t in range(Y.shape[1])}
+    automatic = net(loss=loss, task_types=types).fit(X, Y)
+    expected = net(loss=loss, task_types=types, solver=solver).fit(X, Y)
+    assert_array_equal(automatic.predict(X), expected.predict(X))

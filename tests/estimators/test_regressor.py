@@ -451,3 +451,29 @@ def test_numbers_beyond_float64_and_missing_decimals(numbers):
     y[3] = 10**400
     with pytest.raises(ValueError, match="float64 cannot represent"):
         regressor().fit(X, y)
+
+
+@pytest.mark.parametrize("n_rows", [24, 60])
+def test_deviations_cover_nine_tenths_of_new_rows_even_if_few_were_left_out(n_rows):
+    covered = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n_rows + 500, 2))
+        Y = X[:, [0, 1, 0, 1, 0, 1]] + rng.normal(size=(n_rows + 500, 6))
+        reg = regressor(loss="gaussian", max_iter=100, random_state=seed)
+        reg.fit(X[:n_rows], Y[:n_rows])
+        mean, deviation = reg.predict(X[n_rows:], return_std=True)
+        covered.append(np.abs(Y[n_rows:] - mean) <= 1.645 * deviation)
+    assert 0.9 < np.mean(covered) < 0.99
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "gaussian"])
+def test_the_automatic_solver_of_sparse_rows_is_adam(loss):
+    rng = np.random.default_rng(0)
+    X = sparse.random(200, 40, density=0.1, random_state=0, format="csr")
+    Y = X[:, :2].toarray() + rng.normal(size=(200, 2))
+    automatic = regressor(loss=loss).fit(X, Y)
+    expected = regressor(loss=loss, solver="adam").fit(X, Y)
+    assert_array_equal(automatic.predict(X), expected.predict(X))
+    other = regressor(loss=loss, solver="sgd", learning_rate_init=1e-3).fit(X, Y)
+    assert not np.array_equal(automatic.predict(X), other.predict(X))
