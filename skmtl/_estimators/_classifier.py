@@ -140,8 +140,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     learning_rate_init : float or "auto", default="auto"
         The (largest) step size. "auto" is 0.002 for "adam" (0.003 for dense `X` with
         fewer than 1,000 labelled rows, 0.02 if the whole trunk is frozen), and more for
-        batches of over 200 rows. For "sgd" it depends on the scale of the loss and on
-        the length of sparse rows.
+        batches of over 200 rows. On large dense tables, it rises as the loss falls. For
+        "sgd" it depends on the scale of the loss and on the length of sparse rows.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" chooses between
         50 and 10,000 steps: more for labels that carry more information, 0.7 times that

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skmtl._estimators._prediction import map_rows
 from skmtl._estimators._training_set import TrainingSet
 from skmtl._network import RidgePart, TrunkAndHeads
 from skmtl._outputs import Number
@@ -22,7 +23,7 @@ from skmtl._targets import Numbers
 ALPHAS = np.logspace(-2, 4, 13)
 # The mean of the members has a smaller squared error than the single member that
 # predicts a left-out row: by 5 to 17 % on the data sets for which this was chosen.
-ENSEMBLE_GAIN = 1 / 8
+_ENSEMBLE_GAIN = 1 / 8
 # The part is left out if it lowers the squared error by less than this share.
 _MIN_GAIN = 0.01
 _MIN_VALUES = 5
@@ -108,15 +109,16 @@ def fit_ridge(x: NDArray, y: NDArray, weight: NDArray) -> FittedRidge:
         shrunk = squares / (squares + alpha)
         residual = b - u @ (shrunk * projected)
         divisor = leverage @ (1 - shrunk) + rest
-        left_out = residual / np.maximum(divisor, np.finfo(float).tiny)
-        error = float(np.square(left_out).sum())
-        if error < best_error:
-            best, best_error = (alpha, left_out), error
+        # Nearly 0 if one row has nearly all the weight: nothing predicts it.
+        residual /= np.maximum(divisor, np.finfo(float).eps)
+        error = float(np.square(residual).sum())
+        if best is None or error < best_error:
+            best, best_error = (alpha, residual), error
     assert best is not None
-    alpha, left_out = best
+    alpha, residual = best
     coefficients = to_weight @ (projected / (squares + alpha))
-    residuals = np.divide(left_out, root, out=np.zeros(n_rows), where=root > 0)
-    return FittedRidge(coefficients, y_mean - x_mean @ coefficients, y - residuals)
+    bias = y_mean - x_mean @ coefficients
+    return FittedRidge(coefficients, bias, y - residual / root)
 
 
 def _singular(a: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -141,8 +143,8 @@ def _singular(a: NDArray) -> tuple[NDArray, NDArray, NDArray]:
 def _tasks_with_means(training_set: TrainingSet) -> list[int]:
     """Numeric tasks of which the network predicts the mean, with several values.
 
-    Without a transformer: its inverse, such as an exponential, could turn a line that
-    extrapolates into huge numbers.
+    Tasks with a transformer are left out, because its inverse, such as an exponential,
+    could turn a line that extrapolates into huge numbers.
     """
     pairs = zip(training_set.outputs, training_set.tasks.targets, strict=True)
     return [
@@ -169,11 +171,13 @@ def _inputs(
     like = network.like
     rows = Rows.of(training_set.X, encoded=network.columns is not None)
     with torch.no_grad():
-        x = rows.read(slice(None), like)
+        x = rows.read(as_tensor(index), like)
         assert isinstance(x, torch.Tensor)  # not sparse
         part.to(like.device)
-        part.learn_inputs(x[as_tensor(index).to(like.device)], network.columns)
-        inputs: NDArray = part.inputs(x, network.columns).cpu().numpy()
+        part.learn_inputs(x, network.columns)
+    (inputs,) = map_rows(
+        network, training_set.X, lambda x: [part.inputs(x, network.columns)]
+    )
     return inputs
 
 
@@ -212,7 +216,7 @@ def _share_of_network(
         network += float(weight @ np.square(of_network))
         line += float(weight @ np.square(of_line))
         both += float(weight @ (of_network * of_line))
-    network *= 1 - ENSEMBLE_GAIN
+    network *= 1 - _ENSEMBLE_GAIN
     both = min(both, math.sqrt(network * line))
     share = (line - both) / max(network + line - 2 * both, np.finfo(float).tiny)
     share = min(max(share, 0.0), 1.0)

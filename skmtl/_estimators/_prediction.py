@@ -118,7 +118,8 @@ def predict_groups(
         if not is_labelled[task]
     ]
 
-    # A sharing spec of the user's own builds other networks.
+    # A sharing spec of the user's own builds other networks, and older pickles of
+    # modules lack it.
     part = getattr(network, "ridge_part", None)
 
     def by_group(x: Any) -> list[Tensor]:

@@ -49,7 +49,8 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         With "auto", predictions of numeric tasks are averaged with those of a ridge
         regression for each task, if members leave out rows (see `oob_score`) and
         out-of-bag predictions show that this helps. `ridge_share_` says how much the
-        regressions count. With "none", only the network predicts.
+        regressions count. With "none", a new fit does without them; `partial_fit` and
+        warm starts keep those of the first fit.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
         which also reads missing values and categories, and "none" for sparse `X`.
@@ -146,7 +147,8 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Number of epochs run.
     ridge_share_ : float
         Weight of the ridge regressions in the average (see `ridge`), 0 without them.
-        Tasks with a `transformer`, and tasks that were added later, have none.
+        Tasks with a `transformer` or fewer than five values, and tasks that were added
+        later, have none.
     oob_score_ : float
         Mean over the (main) tasks of the R2 of `oob_prediction_` on the observed
         values. Exists only after a `fit` that left out rows (see `oob_score`).

@@ -304,7 +304,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         self._forget_training()
         if set_out_of_bag is not None:
             set_out_of_bag()
-        reports.finish(fitted_attributes)
+        # The factors on predicted deviations belong to the tasks.
+        reports.finish(lambda: fitted_attributes() | {"_tasks": self._tasks})
         return result
 
     def _warn_if_asked_to_leave_out(self, n_members: int) -> None:

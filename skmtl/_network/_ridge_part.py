@@ -7,6 +7,7 @@ fits the regressions.
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,11 @@ class RidgePart(nn.Module):
         for name, size in sizes.items():
             empty = torch.empty(size, dtype=torch.float64, device=parameter_device())
             self.register_buffer(name, empty)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        # Only the device changes: in another precision, raw columns would be rounded.
+        device = fn(self.share).device
+        return super()._apply(lambda tensor: tensor.to(device), recurse)
 
     def learn_inputs(self, x: Tensor, encoder: ColumnEncoder | None) -> None:
         """Learn from the training rows how numbers are standardised and clipped.
@@ -112,10 +118,10 @@ class RidgePart(nn.Module):
         """The ridge part of other tasks: those at these positions, -1 for new ones."""
         part = copy.deepcopy(self)
         own_tasks = torch.tensor(positions, device=self.share.device)
-        is_new = own_tasks < 0
-        part.weight = self.weight[:, own_tasks].masked_fill(is_new, 0.0)
-        part.bias = self.bias[own_tasks].masked_fill(is_new, 0.0)
-        part.share = self.share[own_tasks].masked_fill(is_new, 1.0)
+        is_new, own_tasks = own_tasks < 0, own_tasks.clamp(min=0)
+        part.weight = self.weight.index_select(1, own_tasks).masked_fill(is_new, 0.0)
+        part.bias = self.bias.index_select(0, own_tasks).masked_fill(is_new, 0.0)
+        part.share = self.share.index_select(0, own_tasks).masked_fill(is_new, 1.0)
         return part
 
 

@@ -52,7 +52,7 @@ def logits_of(graph: Graph, estimator: Any, rows: Rows) -> str:
         for group, head in zip(network.groups, network.heads, strict=True)
     ]
     logits = graph.concat(blocks, axis=2)
-    if network.ridge_part is not None:
+    if getattr(network, "ridge_part", None) is not None:
         logits = _with_ridge_part(graph, network, rows, x, logits)
     if refused is not None:
         logits = graph("Add", logits, refused)

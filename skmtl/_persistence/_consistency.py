@@ -49,6 +49,9 @@ def check_attributes(fitted: dict[str, Any], estimator: BaseMultiTaskNet) -> Non
     require(type(state) is NetworkState, "network_ must be a network")
     _check_architecture(state.architecture, outputs_of(estimator, tasks), n_features)
     _check_own_trunk(state, columns, estimator.trunk)
+    if any(name.startswith("ridge_part.") for name in state.arrays):
+        has_ridge = "ridge" in estimator.get_params(deep=False)
+        require(has_ridge, "only estimators of numbers can have ridge regressions")
     _check_encoding(state.architecture, columns)
     _check_history(fitted, tasks.n_tasks)
     _check_out_of_bag(fitted, tasks, estimator)

@@ -87,7 +87,7 @@ _OPTIONAL = (
     "oob_score_",
     "oob_prediction_",
 )
-# Attributes that are derived from the tasks.
+# Attributes that are derived from the tasks and the network.
 _DERIVED = (
     "task_names_",
     "classes_",

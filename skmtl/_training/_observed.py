@@ -97,13 +97,15 @@ def observed_labels(
 ) -> ObservedLabels | None:
     """The observed labels, if it is worth while to skip the others.
 
-    This depends on the data alone, so that each machine computes the same.
+    This does not depend on the speed of the machine, so that all CPUs compute the same.
     """
     if not isinstance(rows, RowsInMemory) or network.like.device.type != "cpu":
         return None
     codes = rows.data.codes
     work = batch_size * sum(p.numel() for p in network.heads.parameters())
     if not network.can_skip_heads or work < MIN_WORK:
+        return None
+    if codes.shape[1] != len(network.architecture.outputs):  # a part of the tasks
         return None
     n_labels = sum(
         int((codes.index_select(0, index) >= 0).sum())

@@ -156,7 +156,7 @@ class Steps:
             self.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
         if last_loss is not None:
-            self._follow(last_loss, is_shared=True)
+            self._adapt_to_loss(last_loss, is_of_all_processes=True)
         if self.world is not None:
             self._set_batch_size(self.world.share_of(plan.batch_size, n_rows))
         n_batches = -(-n_rows // self.batch_size)
@@ -172,7 +172,7 @@ class Steps:
         self._loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
         self._weight = 0.0
 
-    def _follow(self, loss: float, *, is_shared: bool) -> None:
+    def _adapt_to_loss(self, loss: float, *, is_of_all_processes: bool) -> None:
         """Adapt dropout and steps to the share of the constant loss that is left.
 
         If little is left, the labels are nearly certain: larger steps do no harm, and
@@ -186,7 +186,7 @@ class Steps:
         if plan.is_log_density:  # for a normal: the unexplained variance
             share = math.exp(min(share, 1.0) - 1.0)
         share = min(1.0, share)
-        if plan.raises_steps and is_shared:
+        if plan.raises_steps and is_of_all_processes:
             self._step_factor = 1.0 / max(share, 1.0 / MAX_STEP_FACTOR)
         if plan.lowers_dropout:
             self.network_pass.scale_dropout(share)
@@ -209,7 +209,7 @@ class Steps:
             self._weight += block_weight
             if self.has_all_tasks:
                 loss = float(block_loss) / block_weight
-                self._follow(loss, is_shared=self.world is None)
+                self._adapt_to_loss(loss, is_of_all_processes=self.world is None)
 
     def end_epoch(self) -> float:
         """The mean loss of the epoch, with the L2 penalty."""

@@ -80,6 +80,16 @@ def test_left_out_rows_are_predicted_as_by_a_ridge_regression_without_them(
     assert found.bias == pytest.approx(expected.intercept_)
 
 
+def test_a_row_with_nearly_all_the_weight():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(20, 2))
+    weight = np.full(20, 1e-18)
+    weight[0] = 20.0
+    found = fit_ridge(x, x[:, 0] + rng.normal(size=20), weight)
+    assert np.isfinite(found.left_out).all()
+    assert np.isfinite(found.weight).all()
+
+
 def test_repeated_columns_and_columns_that_do_not_vary():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(50, 3))
@@ -118,11 +128,11 @@ def test_the_prediction_is_the_average_with_ridge_regressions():
 
 def test_it_helps_where_numbers_have_long_tails():
     X, Y = linear_problem()
-    with_path = regressor().fit(X, Y)
+    with_ridge = regressor().fit(X, Y)
     without = regressor(ridge="none").fit(X, Y)
-    assert with_path.ridge_share_ > 0.5
-    assert with_path.score(X, Y) > without.score(X, Y)
-    assert with_path.oob_score_ > without.oob_score_ + 0.1
+    assert with_ridge.ridge_share_ > 0.5
+    assert with_ridge.score(X, Y) > without.score(X, Y)
+    assert with_ridge.oob_score_ > without.oob_score_ + 0.1
     assert without.ridge_share_ == 0
 
 
@@ -228,7 +238,9 @@ def test_units_of_columns_and_tasks_do_not_matter(unit):
 def test_plain_input_without_encoding():
     X, Y = linear_problem()
     reg = regressor(input_encoding="none").fit(X / 10, Y)
-    assert np.isfinite(reg.predict(X / 10)).all()
+    assert reg.ridge_share_ > 0
+    alone = network_alone(reg).predict(X / 10)
+    assert not np.allclose(reg.predict(X / 10), alone)
 
 
 # The life of an estimator ------------------------------------------------------------
@@ -251,6 +263,16 @@ def test_it_survives_pickle_save_and_clone(tmp_path):
             strict=True,
         ):
             assert_array_equal(one, other)
+
+
+def test_a_network_that_is_converted_and_back_predicts_the_same():
+    X, Y = linear_problem()
+    reg = regressor().fit(X, Y)
+    expected = reg.predict(X)
+    reg.network_.double()
+    assert_allclose(reg.predict(X), expected, rtol=1e-4, atol=1e-4)
+    reg.network_.float()
+    assert_array_equal(pickle.loads(pickle.dumps(reg)).predict(X), expected)
 
 
 def test_a_file_with_an_impossible_share_is_refused(tmp_path):
