@@ -33,9 +33,9 @@ BATCH = 20
 SAME_BATCHES = {"shuffle": False, "batch_size": BATCH, "max_iter": 4}
 
 
-def half_of_each_batch(rank):
+def half_of_each_batch(rank, n_rows):
     """So that the batches of two processes are those of one."""
-    return np.arange(len(X)).reshape(-1, 2, BATCH // 2)[:, rank].ravel()
+    return np.arange(n_rows).reshape(-1, 2, BATCH // 2)[:, rank].ravel()
 
 
 def raw_table():
@@ -59,6 +59,9 @@ def equal_fits():
     numbers[np.isnan(numbers).all(axis=1), 0] = 99.0
     clf = classifier(**SAME_BATCHES)
     balanced = classifier(**SAME_BATCHES, class_weight="balanced")
+    # On so many rows, the learning rate rises as the loss falls.
+    rising = classifier(**SAME_BATCHES, learning_rate_init="auto")
+    many_rows = (np.tile(part, (17, 1)) for part in (X, Y))
     return {
         "classes": (clf, X, Y, None),
         "weights": (clf, X, Y, WEIGHT),
@@ -69,6 +72,7 @@ def equal_fits():
         "sparse": (clf, sparse.csr_array(np.where(X > 1, X, 0)), Y, None),
         "members": (classifier(**SAME_BATCHES, **members), X, Y, None),
         "separate": (classifier(**SAME_BATCHES, sharing="none"), X, Y, None),
+        "rising": (rising, *many_rows, None),
     }
 
 
@@ -77,9 +81,9 @@ def rows_of(table, index):
 
 
 def equal(rank):
-    index = half_of_each_batch(rank)
     found = {}
     for name, (estimator, X, y, weight) in equal_fits().items():
+        index = half_of_each_batch(rank, X.shape[0])
         weight = None if weight is None else weight[index]
         estimator.fit(rows_of(X, index), rows_of(y, index), weight)
         found[name] = describe(estimator)
@@ -219,7 +223,7 @@ def killed(rank):
 
 def checkpoints(rank):
     """A fit that goes on from the first process's checkpoint, and a whole one."""
-    index = half_of_each_batch(rank)
+    index = half_of_each_batch(rank, len(X))
     folder = Path(sys.argv[1]) / "checkpoint"
     settings = {"dropout": 0.3, "input_dropout": 0.1, "max_iter": 6, "batch_size": 20}
 
