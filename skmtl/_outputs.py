@@ -61,6 +61,7 @@ class Binary:
     n_logits: ClassVar[int] = 1
     n_classes: ClassVar[int] = 2
     is_bounded: ClassVar[bool] = True  # whether the loss is never negative
+    predicts_mean: ClassVar[bool] = False  # whether the first logit is a number's mean
     order: ClassVar[tuple[int, int]] = (0, 2)
 
     def weigh(
@@ -97,6 +98,7 @@ class Multiclass:
     n_classes: int
 
     is_bounded: ClassVar[bool] = True
+    predicts_mean: ClassVar[bool] = False
 
     @property
     def n_logits(self) -> int:
@@ -149,7 +151,7 @@ class Number:
 
     n_logits: ClassVar[int] = 1
     is_bounded: ClassVar[bool] = True
-    predicts_mean: ClassVar[bool] = True  # the first logit is the mean of the number
+    predicts_mean: ClassVar[bool] = True
     # The mean loss of the best constant, for numbers of mean 0 and deviation 1.
     constant_loss: ClassVar[float] = 0.5
 
@@ -410,7 +412,7 @@ def predicted_means(logits: Tensor, group: OutputGroup) -> Tensor | None:
 
     None if no logit of the group is the mean of a number.
     """
-    if not isinstance(group.kind, Number) or not group.kind.predicts_mean:
+    if not group.kind.predicts_mean:
         return None
     return logits[..., group.columns][..., :: group.kind.n_logits]
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from skmtl._estimators._prediction import map_rows
 from skmtl._estimators._training_set import TrainingSet
 from skmtl._network import RidgePart, TrunkAndHeads
-from skmtl._outputs import Number
 from skmtl._rows import Rows, as_tensor
 from skmtl._targets import Numbers
 
@@ -150,8 +149,7 @@ def _tasks_with_means(training_set: TrainingSet) -> list[int]:
     return [
         t
         for t, (kind, target) in enumerate(pairs)
-        if isinstance(kind, Number)
-        and kind.predicts_mean
+        if kind.predicts_mean
         and isinstance(target, Numbers)
         and target.scale > 0
         and target.transformer is None

@@ -14,7 +14,6 @@ from skmtl._network._stacks import BankStack
 from skmtl._onnx._graph import Graph
 from skmtl._onnx._inputs import Rows
 from skmtl._onnx._modules import module_trunk
-from skmtl._outputs import Number
 
 FLOAT = np.float32
 _SQRT_HALF = FLOAT(np.sqrt(0.5))
@@ -235,10 +234,9 @@ def _affine(graph: Graph, layer: Any, x: Input) -> str:
 
 def _affine_of_columns(graph: Graph, x: Encoded, weight: NDArray, bias: NDArray) -> str:
     """Read a raw table; a category without a row adds the mean of its column."""
-    row_column = x.categorical.row_column
-    numbers, table = np.split(weight, [len(weight) - len(row_column)])
-    means = np.zeros((len(x.categorical.positions), weight.shape[1]))
-    np.add.at(means, row_column, x.categorical.row_share[:, None] * table)
+    n_rows = len(x.categorical.row_column)
+    numbers, table = np.split(weight, [len(weight) - n_rows])
+    means = _column_means(x.categorical, table)
     table = np.concatenate([table, means.astype(FLOAT)])
     if x.indices is None:
         numbers = np.concatenate([numbers, table])
@@ -251,6 +249,13 @@ def _affine_of_columns(graph: Graph, x: Encoded, weight: NDArray, bias: NDArray)
             index = graph.take(x.indices, k, axis=1)
             out = graph("Add", out, graph("Gather", name, index, axis=0))
     return out
+
+
+def _column_means(categorical: CategoricalColumns, table: NDArray) -> NDArray:
+    """Return the mean row of each column's part of a table of categories."""
+    means = np.zeros((len(categorical.positions), table.shape[1]))
+    np.add.at(means, categorical.row_column, categorical.row_share[:, None] * table)
+    return means
 
 
 def _banks_first(graph: Graph, layer: Any, x: str) -> str:
@@ -275,7 +280,7 @@ def _with_ridge_part(
     # Of each logit: the task whose number it predicts, -1 if it is no such logit.
     task = np.full(n_logits, -1)
     for group in network.groups:
-        if isinstance(group.kind, Number) and group.kind.predicts_mean:
+        if group.kind.predicts_mean:
             task[group.columns][:: group.kind.n_logits] = group.tasks
     is_mean = task >= 0
     share = np.where(is_mean, _array(part.share)[task], 1.0)
@@ -311,12 +316,9 @@ def _inputs_of_line(
             parts.append(graph.cast(indicators, np.float64))
     if encoder is not None and encoder.n_indicators:
         assert isinstance(x, Encoded)
-        row_column = x.categorical.row_column
-        table = weight[-len(row_column) :]
-        means = np.zeros((len(x.categorical.positions), weight.shape[1]))
-        np.add.at(means, row_column, x.categorical.row_share[:, None] * table)
+        means = _column_means(x.categorical, weight[-encoder.n_indicators :])
         first = encoder.n_inputs - encoder.n_indicators
-        width = len(row_column) + len(means)
+        width = encoder.n_indicators + len(means)
         indicators = graph.take(x.numbers, first + np.arange(width), axis=1)
         parts.append(graph.cast(indicators, np.float64))
         weight = np.concatenate([weight, means])

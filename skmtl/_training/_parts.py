@@ -84,9 +84,6 @@ class Parts:
             for own in networks
         ]
 
-    def _has_all_tasks(self, share: "Share") -> bool:
-        return len(share.tasks) == len(self.network.architecture.outputs)
-
     def _shares(self) -> list["Share"]:
         """Members and tasks of each part, which do not depend on the machine."""
         network, n_members = self.network, self.network.n_members
@@ -196,7 +193,7 @@ class Parts:
 
     def _run_part(self, part: int, piece: Piece, workers: Workers) -> None:
         data, steps = piece.data, self.steps[part]
-        if self.shares and not self._has_all_tasks(self.shares[part]):
+        if not steps.has_all_tasks:
             data = data.of_tasks(self.shares[part].tasks)
         with without_derivatives(self.like.device):
             steps.run(data, piece.rows_of(part), workers.keep_on)
