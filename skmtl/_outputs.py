@@ -61,7 +61,9 @@ class Binary:
     n_logits: ClassVar[int] = 1
     n_classes: ClassVar[int] = 2
     is_bounded: ClassVar[bool] = True  # whether the loss is never negative
+    predicts_classes: ClassVar[bool] = True
     predicts_mean: ClassVar[bool] = False  # whether the first logit is a number's mean
+    max_curvature: ClassVar[float] = 0.25  # of the loss of a label, in the logits
     order: ClassVar[tuple[int, int]] = (0, 2)
 
     def weigh(
@@ -90,6 +92,16 @@ class Binary:
     def log_probabilities(self, z: Tensor) -> Tensor:
         return torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], dim=-1)
 
+    def logits(self, log_p: Tensor) -> Tensor:
+        """The inverse of `log_probabilities`."""
+        return log_p[..., 1] - log_p[..., 0]
+
+    def constant_logits(self, labels: Labels) -> Tensor:
+        """(n_logits,): those of the class frequencies, with half a label more each."""
+        positive = -labels.pull.sum(0)
+        negative = labels.weights.sum(0) - positive
+        return (positive + 0.5).log() - (negative + 0.5).log()
+
 
 @dataclass(frozen=True)
 class Multiclass:
@@ -98,7 +110,9 @@ class Multiclass:
     n_classes: int
 
     is_bounded: ClassVar[bool] = True
+    predicts_classes: ClassVar[bool] = True
     predicts_mean: ClassVar[bool] = False
+    max_curvature: ClassVar[float] = 0.5  # Boehning 1992, section 2
 
     @property
     def n_logits(self) -> int:
@@ -135,6 +149,12 @@ class Multiclass:
     def log_probabilities(self, z: Tensor) -> Tensor:
         return self._over_classes(torch.log_softmax, z)
 
+    def logits(self, log_p: Tensor) -> Tensor:
+        return log_p.flatten(2)
+
+    def constant_logits(self, labels: Labels) -> Tensor:
+        return (0.5 - labels.pull.sum(0)).log()
+
     def _over_classes(
         self, function: Callable[[Tensor, int], Tensor], z: Tensor
     ) -> Tensor:
@@ -151,6 +171,7 @@ class Number:
 
     n_logits: ClassVar[int] = 1
     is_bounded: ClassVar[bool] = True
+    predicts_classes: ClassVar[bool] = False
     predicts_mean: ClassVar[bool] = True
     # The mean loss of the best constant, for numbers of mean 0 and deviation 1.
     constant_loss: ClassVar[float] = 0.5
@@ -301,18 +322,27 @@ def weigh_labels(
     `weight_table` is (n_tasks, 1 + n_classes). Its first column, for code -1, is 0.
     `sample_weight` is (batch, 1) or (batch, n_tasks).
     """
-    parts = []
-    for group in groups:
-        if len(groups) == 1:
-            parts.append(group.kind.weigh(targets, weight_table, sample_weight))
-            continue
-        tasks = torch.tensor(group.tasks, device=targets.codes.device)
-        own = sample_weight
-        if own is not None and own.shape[1] > 1:
-            own = own.index_select(1, tasks)
-        of_group = targets.of_tasks(tasks)
-        parts.append(group.kind.weigh(of_group, weight_table[tasks], own))
+    if len(groups) == 1:
+        return groups[0].kind.weigh(targets, weight_table, sample_weight)
+    parts = [
+        weigh_labels_of_group(targets, weight_table, sample_weight, group)
+        for group in groups
+    ]
     return Labels(*map(_side_by_side, zip(*parts, strict=True)))
+
+
+def weigh_labels_of_group(
+    targets: Targets,
+    weight_table: Tensor,
+    sample_weight: Tensor | None,
+    group: OutputGroup,
+) -> Labels:
+    """The part of `weigh_labels` for the tasks of a group."""
+    tasks = torch.tensor(group.tasks, device=targets.codes.device)
+    if sample_weight is not None and sample_weight.shape[1] > 1:
+        sample_weight = sample_weight.index_select(1, tasks)
+    of_group = targets.of_tasks(tasks)
+    return group.kind.weigh(of_group, weight_table[tasks], sample_weight)
 
 
 def task_losses(logits: Tensor, labels: Labels, groups: list[OutputGroup]) -> Tensor:
@@ -415,6 +445,25 @@ def predicted_means(logits: Tensor, group: OutputGroup) -> Tensor | None:
     if not group.kind.predicts_mean:
         return None
     return logits[..., group.columns][..., :: group.kind.n_logits]
+
+
+def average_logits(
+    logits: Tensor, other: Tensor, share: Tensor, group: OutputGroup
+) -> None:
+    """Average the probabilities of each member with those of other logits, in place.
+
+    `other` is (batch, n_logits of the group). `share` (n_tasks,) is the weight of the
+    members' probabilities; tasks with a share of 1 keep their logits.
+    """
+    kind: Any = group.kind
+    own = logits[..., group.columns]
+    share = share[list(group.tasks)].unsqueeze(1)
+    log_p = torch.logaddexp(
+        kind.log_probabilities(own.double()) + share.log(),
+        kind.log_probabilities(other.double().unsqueeze(0)) + (1 - share).log(),
+    )
+    is_own = (share == 1).repeat(1, kind.n_logits).flatten()
+    own.copy_(torch.where(is_own, own, kind.logits(log_p).to(own.dtype)))
 
 
 def most_likely(logits: Tensor, group: OutputGroup) -> Tensor:

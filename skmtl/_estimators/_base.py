@@ -31,7 +31,7 @@ from skmtl._estimators._trainable import TrainableNet, restored_on_error
 from skmtl._estimators._training_set import make_training_set
 from skmtl._estimators._transfer import (
     network_for,
-    take_ridge_part,
+    take_linear_parts,
     weights_of_tasks,
 )
 from skmtl._inputs import check_inputs, warn_of_late_categories, warn_of_row_order
@@ -225,7 +225,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         network = network_for(self, outputs_of(self, tasks))
         for task, fitted_task in enumerate(kept):
             network.take_task(task, self.network_, int(fitted_task))
-        take_ridge_part(network, self.network_, kept)
+        take_linear_parts(network, self.network_, kept)
         self._set_tasks(tasks, network, self._is_labelled[kept], kept)
         return self
 

@@ -52,6 +52,12 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     activation : str, default="relu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu", "gelu"
         or "silu".
+    logistic : {"auto", "none"}, default="auto"
+        With "auto", probabilities of the classes are averaged with those of a logistic
+        regression for each task, if members leave out rows (see `oob_score`) and
+        out-of-bag predictions show that this helps. `logistic_share_` says how much the
+        regressions count. With "none", a new fit does without them; `partial_fit` and
+        warm starts keep those of the first fit.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. With "piecewise" it learns a
         piecewise-linear function of each numeric column, and separate weights for
@@ -197,10 +203,14 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module
-        The trained network. `encode` maps input to the trunk's features, and `decode`
-        maps features to logits.
+        The trained network, without the logistic regressions. `encode` maps input to
+        the trunk's features, and `decode` maps features to logits.
     n_iter_ : int
         Number of epochs run.
+    logistic_share_ : float
+        Weight of the logistic regressions in the average (see `logistic`), 0 without
+        them. Tasks with fewer than five labels, and tasks that were added later, have
+        none.
     oob_score_ : float
         Mean over the (main) tasks of the accuracy of `oob_prediction_` on the observed
         labels. Exists only after a `fit` that left out rows (see `oob_score`), until
@@ -284,6 +294,7 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         head_hidden_layer_sizes=(),
         activation="relu",
         *,
+        logistic="auto",
         input_encoding="auto",
         n_bins="auto",
         categorical_features="from_dtype",

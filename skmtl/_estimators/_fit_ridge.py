@@ -53,9 +53,7 @@ def fit_ridge_part(
     tasks = _tasks_with_means(training_set)
     if not tasks or training_set.is_sparse:
         return None
-    part = RidgePart(
-        network.columns, training_set.n_features, training_set.tasks.n_tasks
-    )
+    part = RidgePart(network.columns, training_set.n_features, network.groups)
     observed = {t: index[training_set.counted[index, t] >= 0] for t in tasks}
     observed = {t: rows for t, rows in observed.items() if len(rows) >= _MIN_VALUES}
     is_empty = len(part.weight) == 0 or not observed
@@ -69,9 +67,7 @@ def fit_ridge_part(
     share = _share_of_network(training_set, observed, ridges, out_of_bag)
     if share is None:
         return None
-    part.weight.zero_()
-    part.bias.zero_()
-    part.share.fill_(1.0)
+    part.clear()
     moments = list(out_of_bag)
     for t, rows in observed.items():
         ridge = ridges[t]

@@ -87,6 +87,12 @@ class MultiTaskNet(BaseMultiTaskNet):
         out-of-bag predictions show that this helps. `ridge_share_` says how much the
         regressions count. With "none", a new fit does without them; `partial_fit` and
         warm starts keep those of the first fit.
+    logistic : {"auto", "none"}, default="auto"
+        With "auto", probabilities of classes are averaged with those of a logistic
+        regression for each task, if members leave out rows (see `oob_score`) and
+        out-of-bag predictions show that this helps. `logistic_share_` says how much the
+        regressions count. With "none", a new fit does without them; `partial_fit` and
+        warm starts keep those of the first fit.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
         which also reads missing values and categories, and "none" for sparse `X`.
@@ -186,14 +192,18 @@ class MultiTaskNet(BaseMultiTaskNet):
     n_outputs_ : int
         Number of tasks.
     network_ : torch.nn.Module
-        The trained network, without the ridge regressions. Its outputs are logits and
-        standardised numbers.
+        The trained network, without the ridge and logistic regressions. Its outputs are
+        logits and standardised numbers.
     n_iter_ : int
         Number of epochs run.
     ridge_share_ : float
         Weight of the ridge regressions in the average (see `ridge`), 0 without them.
         Tasks with a `transformer` or fewer than five values, and tasks that were added
         later, have none.
+    logistic_share_ : float
+        Weight of the logistic regressions in the average (see `logistic`), 0 without
+        them. Tasks with fewer than five labels, and tasks that were added later, have
+        none.
     oob_score_ : float
         Mean over the (main) tasks of the accuracy or the R2 of `oob_prediction_` on the
         observed labels. Exists only after a `fit` that left out rows (see `oob_score`).
@@ -262,6 +272,7 @@ class MultiTaskNet(BaseMultiTaskNet):
         loss="squared_error",
         transformer=None,
         ridge="auto",
+        logistic="auto",
         input_encoding="auto",
         n_bins="auto",
         categorical_features="from_dtype",

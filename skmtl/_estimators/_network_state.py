@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from skmtl._estimators._parameters import with_own_trunk
 from skmtl._inputs import InputColumns
 from skmtl._network import (
+    LINEAR_PARTS,
     Architecture,
-    RidgePart,
     TrunkAndHeads,
     describe,
     without_memory,
@@ -73,10 +73,11 @@ def build_from_state(
         )
     with without_memory():
         network = _SPECS[architecture.sharing].build(architecture, torch.Generator())
-        if any(name.startswith("ridge_part.") for name in state.arrays):
-            network.ridge_part = RidgePart(
-                network.columns, architecture.n_features, len(architecture.outputs)
-            )
+        for name, make in LINEAR_PARTS.items():
+            if any(array.startswith(f"{name}_part.") for array in state.arrays):
+                n_features = architecture.n_features
+                part = make(network.columns, n_features, network.groups)
+                setattr(network, f"{name}_part", part)
     expected = {
         name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()
     }

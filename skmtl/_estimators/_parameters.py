@@ -91,6 +91,7 @@ SHARED_CONSTRAINTS: dict[str, list] = {
 CLASS_CONSTRAINTS: dict[str, list] = {
     # A list, as forests take it, raises an error later, when task names are known.
     "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    "logistic": [StrOptions({"auto", "none"})],
 }
 NUMBER_CONSTRAINTS: dict[str, list] = {
     "loss": [StrOptions(set(NUMBER_KINDS))],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from skmtl._network import TrunkAndHeads, without_derivatives
+from skmtl._network import TrunkAndHeads, linear_parts, without_derivatives
 from skmtl._outputs import OutputGroup
 from skmtl._rows import Rows
 from skmtl._training import Workers, chunk_size, iter_chunks, thread_limit
@@ -118,14 +118,12 @@ def predict_groups(
         if not is_labelled[task]
     ]
 
-    # A sharing spec of the user's own builds other networks, and older pickles of
-    # modules lack it.
-    part = getattr(network, "ridge_part", None)
+    parts = linear_parts(network)
 
     def by_group(x: Any) -> list[Tensor]:
         logits = _check_finite(network(x))
         logits[..., without] = 0.0
-        if part is not None:
+        for part in parts:
             part.add_to(logits, x, network.columns, network.groups)
         return [function(logits, group) for group in network.groups]
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_consistent_length
 from skmtl._estimators._checkpoint import checkpoint_of
 from skmtl._estimators._chunks import Calls
 from skmtl._estimators._epochs import EpochReports
+from skmtl._estimators._fit_logistic import fit_logistic_part
 from skmtl._estimators._fit_ridge import fit_ridge_part
 from skmtl._estimators._fitting import Training, prepare, seeded_generator
 from skmtl._estimators._joint_fit import (
@@ -42,11 +43,11 @@ from skmtl._estimators._training_set import (
     make_training_set,
 )
 from skmtl._estimators._transfer import (
+    linear_share,
     network_for,
     pretrained_estimator,
-    ridge_share,
     take_columns,
-    take_ridge_part,
+    take_linear_parts,
 )
 from skmtl._inputs import (
     InputColumns,
@@ -58,7 +59,7 @@ from skmtl._inputs import (
 )
 from skmtl._interrupts import catches_interrupts
 from skmtl._messages import warn
-from skmtl._network import TrunkAndHeads
+from skmtl._network import LINEAR_PARTS, TrunkAndHeads
 from skmtl._outputs import (
     NUMBER_KINDS,
     Gaussian,
@@ -105,6 +106,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     loss: str = "squared_error"
     transformer: Any = None
     ridge: str = "none"
+    logistic: str = "none"
 
     def _output_kind(self, target: Classes | Numbers) -> OutputKind:
         if isinstance(target, Classes):
@@ -409,7 +411,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             joined.take_task(task, source, source_task)
         is_labelled = np.concatenate([self._is_labelled, training_set.is_labelled])
         fitted_tasks = np.r_[: self._tasks.n_tasks, np.full(new.n_tasks, -1)]
-        take_ridge_part(joined, fitted, fitted_tasks)
+        take_linear_parts(joined, fitted, fitted_tasks)
         self._set_tasks(tasks, joined, is_labelled, fitted_tasks)
 
     def _main_tasks_among(self, new: Tasks, tasks: Tasks) -> tuple[int, ...] | None:
@@ -456,8 +458,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             self._is_labelled,
             probabilities_or_moments,
         )
-        if self.ridge == "auto":
-            outputs = self._add_ridge_part(training_set, index, outputs)
+        outputs = self._add_linear_parts(training_set, index, left_out_by, outputs)
         tasks, codes = training_set.tasks, training_set.counted
         if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
             self._tasks = training_set.with_deviation_factors(outputs)
@@ -482,15 +483,27 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             )
         self.oob_prediction_ = self._in_form_of_prediction(outputs)
 
-    def _add_ridge_part(
-        self, training_set: TrainingSet, index: NDArray, outputs: list[NDArray]
+    def _add_linear_parts(
+        self,
+        training_set: TrainingSet,
+        index: NDArray,
+        left_out_by: NDArray,
+        outputs: list[NDArray],
     ) -> list[NDArray]:
-        """Add the ridge part if it helps; returns the outputs that include it."""
-        fitted = fit_ridge_part(self.network_, training_set, index, outputs)
-        if fitted is None:
-            return outputs
-        self.network_.ridge_part, outputs = fitted
-        self.ridge_share_ = ridge_share(self.network_)
+        """Add the linear parts that help; returns the outputs that include them."""
+        network: TrunkAndHeads = self.network_
+        if self.ridge == "auto":
+            ridge = fit_ridge_part(network, training_set, index, outputs)
+            if ridge is not None:
+                network.ridge_part, outputs = ridge
+                self.ridge_share_ = linear_share(network, "ridge")
+        if self.logistic == "auto":
+            logistic = fit_logistic_part(
+                network, training_set, index, left_out_by, outputs
+            )
+            if logistic is not None:
+                network.logistic_part, outputs = logistic
+                self.logistic_share_ = linear_share(network, "logistic")
         return outputs
 
     def _set_fitted(
@@ -539,8 +552,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             "n_outputs_": tasks.n_tasks,
             "network_": network,
         }
-        if "ridge" in self._get_param_names():
-            attributes["ridge_share_"] = ridge_share(network)
+        for name in set(LINEAR_PARTS).intersection(self._get_param_names()):
+            attributes[f"{name}_share_"] = linear_share(network, name)
         return attributes
 
     def _labelled_so_far(

@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skmtl._estimators._parameters import sharing_spec
 from skmtl._messages import shorten
-from skmtl._network import Architecture, ModuleTrunk, TrunkAndHeads
+from skmtl._network import LINEAR_PARTS, Architecture, ModuleTrunk, TrunkAndHeads
 from skmtl._outputs import OutputKind
 from skmtl._weights import weights_by_name
 
@@ -103,18 +103,21 @@ def network_for(estimator: Any, outputs: tuple[OutputKind, ...]) -> TrunkAndHead
     return network.to(fitted.like.device)
 
 
-def take_ridge_part(
+def take_linear_parts(
     network: TrunkAndHeads, fitted: TrunkAndHeads, fitted_tasks: NDArray
 ) -> None:
-    """Take over the ridge part; `fitted_tasks` are positions, -1 for new tasks."""
-    part = getattr(fitted, "ridge_part", None)
-    if part is not None:
-        network.ridge_part = part.of_tasks(fitted_tasks.tolist())
+    """Take over the linear parts; `fitted_tasks` are positions, -1 for new tasks."""
+    positions = fitted_tasks.tolist()
+    for name in LINEAR_PARTS:
+        part = getattr(fitted, f"{name}_part", None)
+        if part is not None:
+            part = part.of_tasks(positions, fitted.groups, network.groups)
+            setattr(network, f"{name}_part", part)
 
 
-def ridge_share(network: Any) -> float:
-    """The share of the ridge part in predictions of numeric tasks."""
-    part = getattr(network, "ridge_part", None)
+def linear_share(network: Any, name: str) -> float:
+    """The share in predictions of the linear part of this name."""
+    part = getattr(network, f"{name}_part", None)
     return 0.0 if part is None else 1.0 - float(part.share.min())
 
 

@@ -12,8 +12,8 @@ from skmtl._network._banks import LinearBank, SparseRows, as_many, one_or_many
 from skmtl._network._cells import Cells, CellsPass, CellsRecord
 from skmtl._network._columns import ColumnEncoder, EncodedRows, Features, Positions
 from skmtl._network._dropout import DropoutStock, apply_dropout
+from skmtl._network._linear_parts import LogisticPart, RidgePart
 from skmtl._network._module_trunk import ModulePass, ModuleTrunk
-from skmtl._network._ridge_part import RidgePart
 from skmtl._network._stacks import BankStack, Record, StackPass
 from skmtl._outputs import OutputKind, output_groups
 
@@ -86,8 +86,9 @@ class TrunkAndHeads(nn.Module):
                 encoding=None if self.has_trunk else architecture.encoding,
             )
             self.heads.append(head)
-        # Only predictions use it, not the training.
+        # Only predictions use them, not the training.
         self.ridge_part: RidgePart | None = None
+        self.logistic_part: LogisticPart | None = None
 
     @property
     def has_trunk(self) -> bool:

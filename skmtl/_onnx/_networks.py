@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skmtl._inputs import FIRST_CODE_SLOT, MISSING_SLOT, CategoricalColumns
 from skmtl._inputs._sample import UNKNOWN_SLOT
 from skmtl._network import ModuleTrunk, TrunkAndHeads
+from skmtl._network._linear_parts import LinearPart
 from skmtl._network._stacks import BankStack
 from skmtl._onnx._graph import Graph
 from skmtl._onnx._inputs import Rows
@@ -31,8 +32,15 @@ ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
 }
 
 
-def logits_of(graph: Graph, estimator: Any, rows: Rows) -> str:
-    """Return (n_members, n, n_logits); NaN for rows for which `predict` raises."""
+class NetworkOutputs(NamedTuple):
+    """What a network and its linear parts give for each row."""
+
+    logits: str  # (n_members, n, n_logits); NaN for rows for which `predict` raises
+    lines: str | None  # (1, n, n_logits) in float64, of the logistic part
+
+
+def outputs_of(graph: Graph, estimator: Any, rows: Rows) -> NetworkOutputs:
+    """Return the outputs of a fitted network."""
     network = estimator.network_
     _check_network(network)
     x: Input
@@ -55,7 +63,8 @@ def logits_of(graph: Graph, estimator: Any, rows: Rows) -> str:
         logits = _with_ridge_part(graph, network, rows, x, logits)
     if refused is not None:
         logits = graph("Add", logits, refused)
-    return graph("Add", logits, graph.zero_or_nan(logits, 0, 2))
+    logits = graph("Add", logits, graph.zero_or_nan(logits, 0, 2))
+    return NetworkOutputs(logits, _lines_of_logistic_part(graph, network, rows, x))
 
 
 def _check_network(network: Any) -> None:
@@ -268,7 +277,7 @@ def _banks_first(graph: Graph, layer: Any, x: str) -> str:
     return graph.swapped(banks)
 
 
-# The ridge part -----------------------------------------------------------------------
+# The linear parts ---------------------------------------------------------------------
 
 
 def _with_ridge_part(
@@ -286,20 +295,49 @@ def _with_ridge_part(
     share = np.where(is_mean, _array(part.share)[task], 1.0)
     weight = np.where(is_mean, _array(part.weight)[:, task], 0.0)
     bias = np.where(is_mean, _array(part.bias)[task], 0.0)
-    inputs, weight = _inputs_of_line(graph, network, rows, x, weight)
-    line = graph("Add", graph("MatMul", inputs, weight), bias)
+    line = _line(graph, network, part, rows, x, (weight, bias))
     own = graph("Mul", logits, share.astype(FLOAT))
     return graph("Add", own, graph.cast(line, FLOAT))
 
 
+def _lines_of_logistic_part(
+    graph: Graph, network: Any, rows: Rows, x: Input
+) -> str | None:
+    part = getattr(network, "logistic_part", None)
+    if part is None:
+        return None
+    coefficients = _array(part.weight), _array(part.bias)
+    line = _line(graph, network, part, rows, x, coefficients)
+    return graph("Unsqueeze", line, np.array([0]))
+
+
+def _line(
+    graph: Graph,
+    network: Any,
+    part: LinearPart,
+    rows: Rows,
+    x: Input,
+    coefficients: tuple[NDArray, NDArray],
+) -> str:
+    """Do the same as `LinearPart.line`, with these weights and biases."""
+    weight, bias = coefficients
+    inputs, weight = _inputs_of_line(graph, network, part, rows, x, weight)
+    return graph("Add", graph("MatMul", inputs, weight), bias)
+
+
 def _inputs_of_line(
-    graph: Graph, network: Any, rows: Rows, x: Input, weight: NDArray
+    graph: Graph,
+    network: Any,
+    part: LinearPart,
+    rows: Rows,
+    x: Input,
+    weight: NDArray,
 ) -> tuple[str, NDArray]:
     """Return the inputs (n, n_inputs) in float64, and their weights.
 
     As in `_affine_of_columns`, categories without a row have inputs of their own.
     """
-    part, encoder = network.ridge_part, network.columns
+    encoder = network.columns
     parts = []
     scale = _array(part.scale)
     if len(scale):

@@ -15,7 +15,7 @@ from sklearn.preprocessing import (
 
 from skmtl._onnx._graph import Graph
 from skmtl._onnx._inputs import Rows
-from skmtl._onnx._networks import logits_of
+from skmtl._onnx._networks import outputs_of
 from skmtl._outputs import Binary, Gaussian, Number, OutputGroup
 from skmtl._targets import Numbers
 
@@ -33,12 +33,16 @@ class Prediction(NamedTuple):
 def predictions_of(graph: Graph, estimator: Any, rows: Rows) -> list[Prediction]:
     """Return a prediction for each task of a fitted network."""
     network, targets = estimator.network_, estimator._tasks.targets
-    logits = _with_unlabelled(graph, logits_of(graph, estimator, rows), estimator)
+    logits, lines = outputs_of(graph, estimator, rows)
+    logits = _with_unlabelled(graph, logits, estimator)
     by_task: dict[int, Prediction] = {}
     for group in network.groups:
         z = graph.cast(_columns(graph, logits, group, network), np.float64)
         is_number = isinstance(group.kind, Number)
-        values = _moments(graph, z, group) if is_number else _classes(graph, z, group)
+        if is_number:
+            values = _moments(graph, z, group)
+        else:
+            values = [_classes(graph, z, lines, network, group)]
         for i, task in enumerate(group.tasks):
             own = [graph.take(value, i, axis=1) for value in values]
             if is_number:
@@ -68,14 +72,27 @@ def _columns(graph: Graph, logits: str, group: OutputGroup, network: Any) -> str
     return graph.take(logits, columns, axis=2)
 
 
-def _classes(graph: Graph, z: str, group: OutputGroup) -> list[str]:
+def _classes(
+    graph: Graph, z: str, lines: str | None, network: Any, group: OutputGroup
+) -> str:
+    """Return (n, tasks of the group, n_classes), with the logistic part if any."""
+    own = _probabilities(graph, z, group)
+    if lines is None:
+        return own
+    line = _probabilities(graph, _columns(graph, lines, group, network), group)
+    share = network.logistic_part.share[list(group.tasks)].unsqueeze(1).cpu().numpy()
+    parts = graph("Mul", own, share), graph("Mul", line, 1 - share)
+    return graph("Add", *parts)
+
+
+def _probabilities(graph: Graph, z: str, group: OutputGroup) -> str:
     """Return (n, tasks of the group, n_classes): the mean over the members."""
     if isinstance(group.kind, Binary):
         p = [graph("Sigmoid", graph("Neg", z)), graph("Sigmoid", z)]
         means = [_mean(graph, part) for part in p]
-        return [graph.stack(means, axis=2)]
+        return graph.stack(means, axis=2)
     shape = 0, 0, len(group.tasks), group.kind.n_logits
-    return [_mean(graph, graph("Softmax", graph.reshape(z, *shape), axis=3))]
+    return _mean(graph, graph("Softmax", graph.reshape(z, *shape), axis=3))
 
 
 def _moments(graph: Graph, z: str, group: OutputGroup) -> list[str]:

@@ -25,7 +25,15 @@ from skmtl._inputs import (
     InputColumns,
     NumericColumns,
 )
-from skmtl._network import ACTIVATIONS, Architecture, RidgePart, TrunkAndHeads
+from skmtl._network import (
+    ACTIVATIONS,
+    LINEAR_PARTS,
+    Architecture,
+    LogisticPart,
+    RidgePart,
+    TrunkAndHeads,
+    linear_parts,
+)
 from skmtl._outputs import Binary, OutputKind
 from skmtl._targets import Classes, Numbers, Tasks
 from skmtl._training import Freeze, SolverState
@@ -49,9 +57,10 @@ def check_attributes(fitted: dict[str, Any], estimator: BaseMultiTaskNet) -> Non
     require(type(state) is NetworkState, "network_ must be a network")
     _check_architecture(state.architecture, outputs_of(estimator, tasks), n_features)
     _check_own_trunk(state, columns, estimator.trunk)
-    if any(name.startswith("ridge_part.") for name in state.arrays):
-        has_ridge = "ridge" in estimator.get_params(deep=False)
-        require(has_ridge, "only estimators of numbers can have ridge regressions")
+    for name in LINEAR_PARTS:
+        if any(array.startswith(f"{name}_part.") for array in state.arrays):
+            has_parameter = name in estimator.get_params(deep=False)
+            require(has_parameter, f"only estimators with {name}= have such models")
     _check_encoding(state.architecture, columns)
     _check_history(fitted, tasks.n_tasks)
     _check_out_of_bag(fitted, tasks, estimator)
@@ -64,7 +73,8 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
         all(bool(t.isfinite().all()) for t in network.state_dict().values()),
         "the parameters of the network must be finite",
     )
-    _check_ridge_part(network.ridge_part)
+    for linear_part in linear_parts(network):
+        _check_linear_part(linear_part)
     if solver_state is None:
         return
     require(
@@ -94,11 +104,10 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
     generator.set_state(torch.from_numpy(solver_state.generator))
 
 
-def _check_ridge_part(ridge: RidgePart | None) -> None:
-    if ridge is not None:
-        is_share = (ridge.share >= 0) & (ridge.share <= 1)
-        require(bool(is_share.all()), "the share of the network must be from 0 to 1")
-        require(bool((ridge.scale > 0).all()), "the scale of a column must be positive")
+def _check_linear_part(part: RidgePart | LogisticPart) -> None:
+    is_share = (part.share >= 0) & (part.share <= 1)
+    require(bool(is_share.all()), "the share of the network must be from 0 to 1")
+    require(bool((part.scale > 0).all()), "the scale of a column must be positive")
 
 
 def _check_freeze(freeze: Any, n_layers: int) -> None:

@@ -94,6 +94,7 @@ _DERIVED = (
     "task_types_",
     "n_outputs_",
     "ridge_share_",
+    "logistic_share_",
 )
 _RECORDS: dict[str, Any] = {
     record.__name__: record

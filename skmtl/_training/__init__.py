@@ -1,6 +1,7 @@
 """Training: the loop, its steps and solvers, threads, and states to resume from."""
 
 from skmtl._training._blocks import read_block
+from skmtl._training._logistic import N_FOLDS, Inputs, fit_logistic
 from skmtl._training._loop import (
     TrainingResult,
     TrainingState,
@@ -17,8 +18,10 @@ from skmtl._training._threads import Workers, thread_limit
 from skmtl._training._training_rows import Piece, RowsInMemory, TrainingRows
 
 __all__ = [
+    "N_FOLDS",
     "Epoch",
     "Freeze",
+    "Inputs",
     "Piece",
     "RowsInMemory",
     "SolverState",
@@ -30,6 +33,7 @@ __all__ = [
     "Workers",
     "best_validation_score",
     "chunk_size",
+    "fit_logistic",
     "iter_chunks",
     "mean_score",
     "mean_task_losses",
