@@ -457,6 +457,36 @@ def test_ridge_part(path, loss, kind):
         assert_allclose(outputs["number.std"], std, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["table", "categories", "plain", "sparse"])
+def test_logistic_part(path, kind):
+    rng = np.random.default_rng(0)
+    X, _ = table(200)
+    X["tail"] = np.exp(rng.normal(size=200))
+    settings = SMALL | {"oob_score": True, "n_members": 4}
+    z = X["tail"] + X["text"].cat.codes + rng.logistic(size=200) / 3
+    Y = pd.DataFrame({"two": (z > 2) * 1, "three": np.digitize(z, [1.5, 2.5])})
+    Y["more"] = Y["two"].where(rng.random(200) < 0.8)
+    Y["number"] = X["tail"]
+    if kind == "categories":
+        X = X[["text", "code"]]
+    if kind in ("plain", "sparse"):
+        settings["input_encoding"] = "none"
+        X = X[["count", "tail"]].to_numpy() / 10
+    types = dict.fromkeys(["two", "three", "more"], "class") | {"number": "number"}
+    net = MultiTaskNet((8,), task_types=types, **settings)
+    net.fit(sparse.csr_array(X) if kind == "sparse" else X, Y)
+    assert net.logistic_share_ > 0
+    net.drop_tasks("more")
+    new = X.copy()
+    if kind == "table":
+        new.loc[:5, "tail"] = np.nan
+        new.loc[6, "tail"] = 1e30
+    if kind in ("table", "categories"):
+        new["text"] = new["text"].cat.add_categories("unheard of")
+        new.loc[3:9, "text"] = "unheard of"
+    assert_same(net, path, new)
+
+
 @pytest.mark.parametrize("name", ["support2_mixed", "tox21"])
 def test_real_tables(load_real, path, name):
     X, Y, _ = load_real(name)

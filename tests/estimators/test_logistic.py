@@ -1,0 +1,404 @@
+"""The logistic part of classes: logistic regressions beside the network."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+import skmtl
+from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl._network import SparseRows
+from skmtl._outputs import Binary, Labels, Multiclass
+from skmtl._training import N_FOLDS, Inputs, fit_logistic
+
+SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0}
+
+
+def classifier(**changes):
+    return MultiTaskNetClassifier(**(SETTINGS | changes))
+
+
+def linear_problem(n=200, n_classes=2, seed=0):
+    """Classes that follow noisy sums of many columns; a third of the labels missing."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 20))
+    z = X @ rng.normal(size=(20, 3)) / 2 + rng.logistic(size=(n, 3))
+    cuts = np.linspace(0, 1, n_classes + 1)[1:-1]
+    Y = np.column_stack([np.searchsorted(np.quantile(c, cuts), c) for c in z.T]) * 1.0
+    Y[rng.random(Y.shape) < 1 / 3] = np.nan
+    return X, Y
+
+
+def network_alone(fitted):
+    """The same estimator without its logistic part."""
+    alone = pickle.loads(pickle.dumps(fitted))
+    alone.network_.logistic_part = None
+    return alone
+
+
+# The regressions ----------------------------------------------------------------------
+
+
+def labels_of(codes, kind, weights=None):
+    """Labels of tasks of one kind, as the loss reads them."""
+    codes = torch.as_tensor(codes)
+    weights = torch.ones(codes.shape) if weights is None else torch.as_tensor(weights)
+    weights = weights * (codes >= 0)
+    if isinstance(kind, Binary):
+        targets = (codes == 1).float()
+        return Labels(targets, weights, -weights * targets)
+    is_class = codes.unsqueeze(2) == torch.arange(kind.n_classes)
+    pull = -weights.unsqueeze(2) * is_class
+    return Labels(is_class.float().flatten(1), weights, pull.flatten(1))
+
+
+def problem(kind, n=120, n_tasks=2, seed=0):
+    rng = np.random.default_rng(seed)
+    x = torch.from_numpy(rng.normal(size=(n, 4)).astype(np.float32))
+    codes = rng.integers(-1, kind.n_classes, size=(n, n_tasks))
+    noisy = x[:, 0].numpy() + rng.logistic(size=n) > 0
+    codes[:, 0] = np.where(codes[:, 0] < 0, -1, noisy)
+    fold = torch.from_numpy(rng.integers(-1, N_FOLDS, size=n))
+    return x, codes, fold
+
+
+every_kind = pytest.mark.parametrize("kind", [Binary(), Multiclass(3)], ids=str)
+
+
+@every_kind
+def test_with_much_data_they_are_those_of_scikit_learn(kind):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 3)).astype(np.float32)
+    z = x @ rng.normal(size=(3, kind.n_classes)) + rng.gumbel(size=(4000, 1))
+    z += rng.gumbel(size=z.shape)
+    codes = z.argmax(axis=1)
+    fold = np.arange(4000) % N_FOLDS
+    labels = labels_of(codes[:, None], kind)
+    inputs = Inputs.of(torch.from_numpy(x), 3)
+    found = fit_logistic(inputs, labels, kind, torch.from_numpy(fold))
+    expected = cross_val_predict(
+        LogisticRegression(C=np.inf),
+        x,
+        codes,
+        cv=PredefinedSplit(fold),
+        method="predict_proba",
+    )
+    p = kind.probabilities(found.left_out.unsqueeze(0))[0, :, 0].numpy()
+    assert_allclose(p, expected, atol=0.02)
+    lines = inputs.lines(found.coefficients)
+    p = kind.probabilities(lines.unsqueeze(0))[0, :, 0].numpy()
+    assert_allclose(p, expected, atol=0.05)
+
+
+def test_left_out_rows_are_not_fitted():
+    x, codes, fold = problem(Binary(), n=400)
+    inputs = Inputs.of(x, 4)
+    before = fit_logistic(inputs, labels_of(codes, Binary()), Binary(), fold)
+    is_own = fold.numpy() == 1
+    row = np.flatnonzero(is_own & (codes[:, 0] >= 0))[0]
+    codes[row, 0] = 1 - codes[row, 0]
+    after = fit_logistic(inputs, labels_of(codes, Binary()), Binary(), fold)
+    assert torch.equal(after.left_out[is_own], before.left_out[is_own])
+    is_other = (fold.numpy() >= 0) & ~is_own
+    assert (after.left_out[is_other, 0] != before.left_out[is_other, 0]).all()
+
+
+@every_kind
+def test_rows_without_labels_do_not_count(kind):
+    x, codes, fold = problem(kind)
+    found = fit_logistic(Inputs.of(x, 4), labels_of(codes, kind), kind, fold)
+    more = torch.cat([x, 100 * x])
+    codes = np.concatenate([codes, np.full_like(codes, -1)])
+    same = fit_logistic(
+        Inputs.of(more, 4), labels_of(codes, kind), kind, torch.cat([fold, fold])
+    )
+    assert_allclose(same.coefficients, found.coefficients, rtol=1e-4, atol=1e-5)
+
+
+@every_kind
+def test_weights_of_two_are_doubled_rows(kind):
+    x, codes, fold = problem(kind)
+    twice = fit_logistic(
+        Inputs.of(torch.cat([x, x]), 4),
+        labels_of(np.concatenate([codes, codes]), kind),
+        kind,
+        torch.cat([fold, fold]),
+    )
+    labels = labels_of(codes, kind, np.full(codes.shape, 2.0, dtype=np.float32))
+    heavy = fit_logistic(Inputs.of(x, 4), labels, kind, fold)
+    assert_allclose(heavy.coefficients, twice.coefficients, rtol=1e-4, atol=1e-5)
+
+
+@every_kind
+def test_sparse_rows_give_the_same(kind):
+    x, codes, fold = problem(kind)
+    x[x.abs() < 0.7] = 0
+    rows = sparse.csr_array(x.numpy())
+    parts = [torch.from_numpy(p) for p in (rows.indices, rows.indptr, rows.data)]
+    labels = labels_of(codes, kind)
+    found = fit_logistic(Inputs.of(SparseRows(*parts), 4), labels, kind, fold)
+    dense = fit_logistic(Inputs.of(x, 4), labels, kind, fold)
+    assert_allclose(found.coefficients, dense.coefficients, rtol=1e-3, atol=1e-4)
+    assert_allclose(found.left_out, dense.left_out, rtol=1e-3, atol=1e-4)
+
+
+# The average --------------------------------------------------------------------------
+
+
+def standardised(X, Y):
+    """By the rows with a label."""
+    labelled = X[~np.isnan(Y).all(axis=1)]
+    return (X - labelled.mean(axis=0)) / labelled.std(axis=0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("n_members", [4, 6])
+def test_probabilities_are_the_average_with_logistic_regressions(n_classes, n_members):
+    X, Y = linear_problem(n_classes=n_classes)
+    clf = classifier(n_members=n_members, oob_score=True).fit(X, Y)
+    share, part = clf.logistic_share_, clf.network_.logistic_part
+    assert 0 < share <= 0.5
+    z = standardised(X, Y) @ part.weight.numpy() + part.bias.numpy()
+    own, found = network_alone(clf).predict_proba(X), clf.predict_proba(X)
+    if n_classes == 2:
+        assert_allclose(found, (1 - share) * own + share * expit(z), atol=1e-6)
+        return
+    for t, line in enumerate(np.split(z, 3, axis=1)):
+        p = (1 - share) * own[t] + share * softmax(line, axis=1)
+        assert_allclose(found[t], p, atol=1e-6)
+        assert_allclose(found[t].sum(axis=1), 1, rtol=1e-12)
+
+
+def test_all_predictions_are_those_of_the_average():
+    X, Y = linear_problem(n_classes=3)
+    clf = classifier().fit(X, Y)
+    p = clf.predict_proba(X)
+    assert clf.logistic_share_ > 0
+    assert_array_equal(clf.predict(X), np.stack([part.argmax(axis=1) for part in p], 1))
+    for one, other in zip(clf.predict_log_proba(X), p, strict=True):
+        assert_allclose(np.exp(one), other, rtol=1e-6)
+    # The features of the trunk are the network's alone.
+    assert_array_equal(clf.transform(X), network_alone(clf).transform(X))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_it_helps_where_classes_are_linear_and_labels_are_few(n_classes):
+    X, Y = linear_problem(1200, n_classes)
+    (X, new), (Y, truth) = np.split(X, [200]), np.split(Y, [200])
+    losses = []
+    for logistic in ("auto", "none"):
+        clf = classifier(logistic=logistic, max_iter="auto").fit(X, Y)
+        p = clf.predict_proba(new)
+        p = p.T if n_classes == 2 else p
+        observed = [~np.isnan(y) for y in truth.T]
+        pairs = zip(truth.T, p, observed, strict=True)
+        losses.append(np.mean([log_loss(y[is_], own[is_]) for y, own, is_ in pairs]))
+    assert losses[0] < losses[1]
+    assert clf.logistic_share_ == 0
+
+
+def test_it_is_left_out_where_nothing_is_linear():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(400, 2))
+    Y = np.column_stack([np.abs(X[:, 0]) > 0.5, np.abs(X[:, 1]) > 0.4]) * 1.0
+    settings = {"hidden_layer_sizes": (64,), "max_iter": "auto"}
+    clf = classifier(**settings).fit(X, Y)
+    assert clf.logistic_share_ == 0
+    assert clf.network_.logistic_part is None
+    without = classifier(**settings, logistic="none").fit(X, Y)
+    assert_array_equal(clf.predict_proba(X), without.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_members": 1}, {"oob_score": False}, {"early_stopping": True}],
+    ids=str,
+)
+def test_it_needs_rows_that_were_left_out(settings):
+    assert classifier(**settings).fit(*linear_problem()).logistic_share_ == 0
+
+
+def test_out_of_bag_predictions_include_it():
+    X, Y = linear_problem()
+    X, Y = np.r_[X, X[:9]], np.r_[Y, np.full((9, 3), np.nan)]
+    clf = classifier().fit(X, Y)
+    without = classifier(logistic="none").fit(X, Y)
+    share, part = clf.logistic_share_, clf.network_.logistic_part
+    assert share > 0
+    p = (clf.oob_prediction_ - (1 - share) * without.oob_prediction_) / share
+    assert ((p > 0) & (p < 1)).all()
+    z = standardised(X, Y) @ part.weight.numpy() + part.bias.numpy()
+    # Rows without labels are predicted by all folds, the others by the one without.
+    is_labelled = ~np.isnan(Y).all(axis=1)
+    assert_allclose(p[~is_labelled], expit(z[~is_labelled]), rtol=1e-6)
+    assert not np.isclose(p[is_labelled], expit(z[is_labelled])).any(axis=1).all()
+    own, fitted = p[is_labelled], expit(z[is_labelled])
+    y = Y[is_labelled]
+    known = ~np.isnan(y)
+    assert log_loss(y[known], own[known]) > log_loss(y[known], fitted[known])
+
+
+def test_tasks_with_few_labels_are_predicted_by_the_network_alone():
+    X, Y = linear_problem()
+    Y[:, 0] = np.nan
+    Y[:4, 0] = [0, 1, 0, 1]
+    clf = classifier().fit(X, Y)
+    assert clf.logistic_share_ > 0
+    alone = network_alone(clf).predict_proba(X)
+    assert_array_equal(clf.predict_proba(X)[:, 0], alone[:, 0])
+    assert not np.array_equal(clf.predict_proba(X)[:, 1], alone[:, 1])
+
+
+def test_class_and_sample_weights_count_in_both():
+    X, Y = linear_problem()
+    weights = {f"task_{t}": {0: 1.0, 1: 30.0} for t in range(3)}
+    clf = classifier().fit(X, Y)
+    heavy = classifier(class_weight=weights).fit(X, Y)
+    assert heavy.logistic_share_ > 0
+    bias = [est.network_.logistic_part.bias.numpy() for est in (clf, heavy)]
+    assert_allclose(bias[1] - bias[0], np.log(30), atol=1.0)
+    by_label = np.where(Y == 1, 30.0, 1.0)
+    same = classifier().fit(X, Y, sample_weight=by_label)
+    assert_allclose(same.network_.logistic_part.bias.numpy(), bias[1], rtol=0.2)
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_the_number_of_threads_does_not_matter(n_threads):
+    X, Y = linear_problem()
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for n in (1, n_threads):
+            torch.set_num_threads(n)
+            results.append(classifier().fit(X, Y).predict_proba(X))
+    finally:
+        torch.set_num_threads(before)
+    assert_array_equal(*results)
+
+
+# Inputs -------------------------------------------------------------------------------
+
+
+def test_sparse_rows():
+    X, Y = linear_problem()
+    X = np.where(np.abs(X) > 0.5, X, 0)
+    clf = classifier().fit(sparse.csr_array(X), Y)
+    share, part = clf.logistic_share_, clf.network_.logistic_part
+    assert share > 0
+    own = network_alone(clf).predict_proba(sparse.csr_array(X))
+    scaled = X / np.abs(X[~np.isnan(Y).all(axis=1)]).max(axis=0)
+    z = scaled @ part.weight.numpy() + part.bias.numpy()
+    found = clf.predict_proba(sparse.csr_array(X))
+    assert_allclose(found, (1 - share) * own + share * expit(z), atol=1e-6)
+
+
+def test_raw_tables_with_missing_numbers_and_categories():
+    X, Y = linear_problem()
+    table = pd.DataFrame(X).add_prefix("x")
+    table["group"] = pd.Categorical(np.where(X[:, 0] > 0, "a", "b"))
+    table.loc[::3, "x1"] = np.nan
+    clf = classifier().fit(table, Y)
+    assert clf.logistic_share_ > 0
+    new = table.head(4).copy()
+    new["group"] = pd.Categorical([None, "unheard of", "a", "b"])
+    new.loc[0, "x0"] = 1e30
+    p = clf.predict_proba(new)
+    assert ((p > 0) & (p < 1)).all()
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30, 1e300])
+def test_units_of_columns_do_not_matter(unit):
+    X, Y = linear_problem()
+    expected, found = classifier().fit(X, Y), classifier().fit(X * unit, Y)
+    assert found.logistic_share_ == pytest.approx(expected.logistic_share_, rel=1e-3)
+    assert_allclose(found.predict_proba(X * unit), expected.predict_proba(X), rtol=0.01)
+
+
+# The life of an estimator -------------------------------------------------------------
+
+
+def test_it_survives_pickle_save_and_clone(tmp_path):
+    X, Y = linear_problem()
+    clf = classifier().fit(X, Y)
+    assert clf.logistic_share_ > 0
+    skmtl.save(clf, tmp_path / "model.safetensors")
+    for same in (
+        pickle.loads(pickle.dumps(clf)),
+        skmtl.load(tmp_path / "model.safetensors"),
+        clone(clf).fit(X, Y),
+    ):
+        assert same.logistic_share_ == clf.logistic_share_
+        assert_array_equal(same.predict_proba(X), clf.predict_proba(X))
+
+
+def test_a_file_of_an_estimator_without_such_models_is_refused(tmp_path):
+    X, Y = linear_problem()
+    reg = MultiTaskNetRegressor(**SETTINGS).fit(X, X[:, :3])
+    reg.network_.ridge_part = None
+    reg.network_.logistic_part = classifier().fit(X, Y).network_.logistic_part
+    with pytest.raises(ValueError, match="only estimators with logistic= have such"):
+        skmtl.save(reg, tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_tasks_that_are_added_and_dropped(n_classes):
+    X, Y = linear_problem(n_classes=n_classes)
+    clf = classifier().fit(X, Y)
+    before = clf.predict_proba(X)
+    before = before.T if n_classes == 2 else before
+    clf.add_tasks(
+        X, pd.DataFrame({"new": (X[:, 0] > 0) * 1, "three": np.arange(200) % 3})
+    )
+    found = clf.predict_proba(X)
+    alone = network_alone(clf).predict_proba(X)
+    for t in range(3):
+        p = found[t][:, 1] if n_classes == 2 else found[t]
+        assert_allclose(p, before[t], rtol=1e-5)
+    for t in (3, 4):
+        assert_array_equal(found[t], alone[t])
+    clf.drop_tasks(["task_0", "new", "three"])
+    found = clf.predict_proba(X)
+    found = found.T if n_classes == 2 else found
+    for t in range(2):
+        assert_allclose(found[t], before[t + 1], rtol=1e-5)
+    assert clf.logistic_share_ > 0
+
+
+def test_continued_training_keeps_it():
+    X, Y = linear_problem()
+    clf = classifier().fit(X, Y)
+    share, part = clf.logistic_share_, clf.network_.logistic_part.weight.clone()
+    clf.partial_fit(X, Y)
+    assert clf.logistic_share_ == share
+    assert torch.equal(clf.network_.logistic_part.weight, part)
+    clf.set_params(warm_start=True).fit(X, Y)
+    assert clf.logistic_share_ == share
+    # A new fit starts without it.
+    clf.set_params(warm_start=False, logistic="none").fit(X, Y)
+    assert clf.logistic_share_ == 0
+
+
+def test_numbers_beside_classes():
+    X, Y = linear_problem()
+    table = pd.DataFrame({"number": np.exp(X[:, 0]), "a": Y[:, 0], "b": Y[:, 1]})
+    types = {"number": "number", "a": "class", "b": "class"}
+    net = MultiTaskNet(**SETTINGS, task_types=types).fit(X, table)
+    assert net.ridge_share_ > 0
+    assert net.logistic_share_ > 0
+    for settings, changed in (({"ridge": "none"}, 0), ({"logistic": "none"}, 1)):
+        one = MultiTaskNet(**SETTINGS, task_types=types, **settings).fit(X, table)
+        assert (one.ridge_share_ == 0) == (changed == 0)
+        assert (one.logistic_share_ == 0) == (changed == 1)
+        is_same = np.array_equal(one.predict(X)[:, 0], net.predict(X)[:, 0])
+        assert is_same == (changed == 1)
+        pairs = zip(one.predict_proba(X)[1:], net.predict_proba(X)[1:], strict=True)
+        assert all(np.array_equal(*pair) for pair in pairs) == (changed == 0)
