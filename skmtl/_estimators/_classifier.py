@@ -56,8 +56,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         With "auto", probabilities of the classes are averaged with those of a logistic
         regression for each task, if members leave out rows (see `oob_score`) and
         out-of-bag predictions show that this helps. `logistic_share_` says how much the
-        regressions count. With "none", a new fit does without them; `partial_fit` and
-        warm starts keep those of the first fit.
+        regressions count. `partial_fit` and warm starts keep them as they are. With
+        "none", there are none, and continued training removes those of earlier fits.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. With "piecewise" it learns a
         piecewise-linear function of each numeric column, and separate weights for

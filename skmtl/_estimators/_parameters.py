@@ -19,6 +19,7 @@ from skmtl._estimators._training_set import AnyTrainingSet, Measures
 from skmtl._inputs import ColumnEncoding, InputColumns
 from skmtl._network import (
     ACTIVATIONS,
+    LINEAR_PARTS,
     Architecture,
     TrunkAndHeads,
     build_module_trunk,
@@ -214,10 +215,17 @@ def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
 
 
 def copy_network(estimator: Any) -> TrunkAndHeads:
-    """A copy of the fitted network, to continue with."""
+    """A copy of the fitted network, to continue with.
+
+    It keeps the linear parts, except those that the estimator no longer asks for.
+    """
     device = _check_device(estimator.device)
     check_unchanged(estimator)
-    return copy.deepcopy(estimator.network_).to(device)
+    network: TrunkAndHeads = copy.deepcopy(estimator.network_).to(device)
+    for name in LINEAR_PARTS:
+        if getattr(estimator, name) == "none" and hasattr(network, f"{name}_part"):
+            setattr(network, f"{name}_part", None)
+    return network
 
 
 def check_unchanged(estimator: Any) -> None:

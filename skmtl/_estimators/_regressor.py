@@ -49,8 +49,8 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         With "auto", predictions of numeric tasks are averaged with those of a ridge
         regression for each task, if members leave out rows (see `oob_score`) and
         out-of-bag predictions show that this helps. `ridge_share_` says how much the
-        regressions count. With "none", a new fit does without them; `partial_fit` and
-        warm starts keep those of the first fit.
+        regressions count. `partial_fit` and warm starts keep them as they are. With
+        "none", there are none, and continued training removes those of earlier fits.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
         which also reads missing values and categories, and "none" for sparse `X`.

@@ -382,8 +382,11 @@ def test_continued_training_keeps_it():
     assert torch.equal(clf.network_.logistic_part.weight, part)
     clf.set_params(warm_start=True).fit(X, Y)
     assert clf.logistic_share_ == share
-    # A new fit starts without it.
-    clf.set_params(warm_start=False, logistic="none").fit(X, Y)
+    # It goes where the estimator no longer asks for it.
+    clf.set_params(logistic="none").partial_fit(X, Y)
+    assert clf.logistic_share_ == 0
+    assert clf.network_.logistic_part is None
+    clf.set_params(warm_start=False).fit(X, Y)
     assert clf.logistic_share_ == 0
 
 

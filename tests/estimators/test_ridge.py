@@ -307,8 +307,11 @@ def test_continued_training_keeps_it():
     assert not np.allclose(reg.predict(X) - alone, line)
     reg.set_params(warm_start=True).fit(X, Y)
     assert reg.ridge_share_ == share
-    # A new fit starts without it.
-    reg.set_params(warm_start=False, ridge="none").fit(X, Y)
+    # It goes where the estimator no longer asks for it.
+    reg.set_params(ridge="none").partial_fit(X, Y)
+    assert reg.ridge_share_ == 0
+    assert reg.network_.ridge_part is None
+    reg.set_params(warm_start=False).fit(X, Y)
     assert reg.ridge_share_ == 0
 
 
