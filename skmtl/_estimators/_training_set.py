@@ -37,6 +37,8 @@ from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
 
 # 90 % of the draws of a normal distribution lie within this many deviations.
 _NINETY_PERCENT = 1.6448536269514722
+# One of fewer residuals would have to be larger than all of them.
+_FEWEST_RESIDUALS = 9
 # Up to this many rows, the rows that members leave out are stratified by class. That
 # takes 20 microseconds per row.
 _ROWS_TO_STRATIFY = 20_000
@@ -163,10 +165,11 @@ class TrainingSet:
             declared=self.columns.declared,
         )
 
-    def strata(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+    def strata(self, rows: NDArray, n_parts: int = 1) -> tuple[NDArray, NDArray]:
         """Codes (n_rows, n_tasks) to stratify by, and how many each task has.
 
-        Numbers are binned by their ranks; missing labels are -1.
+        Numbers are binned by their ranks, if possible so that each bin has a value for
+        each of `n_parts` parts; missing labels are -1.
         """
         codes, n_codes = self.counted[rows], self.tasks.n_codes
         if self.data.numbers is None:
@@ -175,8 +178,9 @@ class TrainingSet:
         for t in np.flatnonzero(self.tasks.are_numbers):
             values = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
             values[codes[:, t] < 0] = np.nan
-            codes[:, t] = as_codes_by_rank(values)
-            n_codes[t] = N_STRATA
+            n_values = int(np.count_nonzero(codes[:, t] >= 0))
+            n_strata = min(max(n_values // n_parts, 1), N_STRATA)
+            codes[:, t], n_codes[t] = as_codes_by_rank(values, n_strata), n_strata
         return codes, n_codes
 
     def digest(self) -> str:
@@ -213,20 +217,25 @@ class TrainingSet:
         row out; NaN for other rows. At least 90 % of the residuals of new rows lie
         within 1.645 deviations, if they come from the same distribution (split
         conformal prediction, Lei et al. 2018, section 2.2). The plain quantile of few
-        residuals would be too small.
+        residuals would be too small. Tasks with too few for this share one factor, from
+        the residuals of all tasks.
         """
         assert self.data.numbers is not None
         targets = list(self.tasks.targets)
+        ratios: dict[int, NDArray] = {}
         for t, target in enumerate(targets):
-            if isinstance(target, Numbers):
+            if isinstance(target, Numbers) and target.scale > 0:
                 mean, variance, _ = moments[t].T
                 rows = (self.counted[:, t] >= 0) & ~np.isnan(mean)
                 z = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
-                ratio = np.abs(z - mean[rows]) / np.sqrt(variance[rows])
-                if len(ratio):
-                    rank = min(math.ceil(0.9 * (len(ratio) + 1)), len(ratio))
-                    factor = float(np.sort(ratio)[rank - 1]) / _NINETY_PERCENT
-                    targets[t] = replace(target, deviation_factor=factor)
+                ratios[t] = np.abs(z - mean[rows]) / np.sqrt(variance[rows])
+        of_all = np.concatenate([np.empty(0), *ratios.values()])
+        for t, own in ratios.items():
+            ratio, target = own if len(own) >= _FEWEST_RESIDUALS else of_all, targets[t]
+            if len(ratio) and isinstance(target, Numbers):
+                rank = min(math.ceil(0.9 * (len(ratio) + 1)), len(ratio))
+                factor = float(np.sort(ratio)[rank - 1]) / _NINETY_PERCENT
+                targets[t] = replace(target, deviation_factor=factor)
         return replace(self.tasks, targets=targets)
 
     def hold_out(
@@ -249,11 +258,11 @@ class TrainingSet:
     ) -> NDArray:
         """(n_samples,): the member that leaves out each of these rows, else -1.
 
-        Rows of a class with fewer labels than members are not left out, so that every
-        member sees the class.
+        Rows of a class, or a numeric task, with fewer labels than members are not left
+        out, so that every member sees one.
         """
         left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
-        pairs = pairs_of(*self.strata(rows))
+        pairs = pairs_of(*self.strata(rows, n_members))
         counts = np.bincount(pairs[pairs >= 0])
         is_rare = (counts < n_members)[pairs] & (pairs >= 0)
         spare = np.flatnonzero(~is_rare.any(axis=1))

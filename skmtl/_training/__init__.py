@@ -1,7 +1,7 @@
 """Training: the loop, its steps and solvers, threads, and states to resume from."""
 
 from skmtl._training._blocks import read_block
-from skmtl._training._logistic import N_FOLDS, Inputs, fit_logistic
+from skmtl._training._logistic import Inputs, fit_logistic
 from skmtl._training._loop import (
     TrainingResult,
     TrainingState,
@@ -18,7 +18,6 @@ from skmtl._training._threads import Workers, thread_limit
 from skmtl._training._training_rows import Piece, RowsInMemory, TrainingRows
 
 __all__ = [
-    "N_FOLDS",
     "Epoch",
     "Freeze",
     "Inputs",

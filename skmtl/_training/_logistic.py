@@ -12,7 +12,6 @@ from torch import Tensor
 from skmtl._network import SparseRows, transposed, weighted_sum
 from skmtl._outputs import Labels, OutputKind
 
-N_FOLDS = 4
 MAX_STEPS = 200
 _POWER_STEPS = 20
 # The power iteration finds a slightly smaller eigenvalue.
@@ -62,7 +61,7 @@ def fit_logistic(
 ) -> FittedLogistic:
     """Fit the tasks of one kind of classes.
 
-    `fold` (n_rows,) is below `N_FOLDS`, or -1 for rows that are never left out. The
+    `fold` (n_rows,) counts from 0, and is -1 for rows that are never left out. The
     result is the mean over the folds, after the step at which the loss of the left-out
     rows, summed over the tasks, is smallest. Gradient descent that stops early acts as
     an L2 penalty (Yao, Rosasco & Caponnetto 2007). It has the momentum of Beck &
@@ -71,7 +70,8 @@ def fit_logistic(
     """
     any_kind: Any = kind
     weights = labels.weights
-    is_kept = (fold != torch.arange(N_FOLDS).unsqueeze(1)).to(weights.dtype)
+    folds = torch.arange(int(fold.max()) + 1)
+    is_kept = (fold != folds.unsqueeze(1)).to(weights.dtype)
     of_left_out = _masked(labels, (fold >= 0).to(weights.dtype))
     biases = [any_kind.constant_logits(_masked(labels, kept)) for kept in is_kept]
     bias = torch.stack(biases).unsqueeze(0)

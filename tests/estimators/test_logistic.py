@@ -18,7 +18,7 @@ import skmtl
 from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl._network import SparseRows
 from skmtl._outputs import Binary, Labels, Multiclass
-from skmtl._training import N_FOLDS, Inputs, fit_logistic
+from skmtl._training import Inputs, fit_logistic
 
 SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0}
 
@@ -67,7 +67,7 @@ def problem(kind, n=120, n_tasks=2, seed=0):
     codes = rng.integers(-1, kind.n_classes, size=(n, n_tasks))
     noisy = x[:, 0].numpy() + rng.logistic(size=n) > 0
     codes[:, 0] = np.where(codes[:, 0] < 0, -1, noisy)
-    fold = torch.from_numpy(rng.integers(-1, N_FOLDS, size=n))
+    fold = torch.from_numpy(rng.integers(-1, 4, size=n))
     return x, codes, fold
 
 
@@ -81,7 +81,7 @@ def test_with_much_data_they_are_those_of_scikit_learn(kind):
     z = x @ rng.normal(size=(3, kind.n_classes)) + rng.gumbel(size=(4000, 1))
     z += rng.gumbel(size=z.shape)
     codes = z.argmax(axis=1)
-    fold = np.arange(4000) % N_FOLDS
+    fold = np.arange(4000) % 4
     labels = labels_of(codes[:, None], kind)
     inputs = Inputs.of(torch.from_numpy(x), 3)
     found = fit_logistic(inputs, labels, kind, torch.from_numpy(fold))

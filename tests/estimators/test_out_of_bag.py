@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 
 import skmtl
-from skmtl import MultiTaskNetClassifier
+from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl.trunks import ConvTrunk
 
 
@@ -44,7 +44,7 @@ def left_out_by(clf, X, row):
 @pytest.mark.parametrize("n_members", [2, 3, 4])
 def test_each_row_is_predicted_by_one_member_and_each_leaves_out_its_share(n_members):
     X, Y = problem()
-    clf = cross_fitted(n_members).fit(X, Y)
+    clf = cross_fitted(n_members, logistic="none").fit(X, Y)
     assert clf.oob_prediction_.shape == (300, 3)
     has_label = ~np.isnan(Y).all(axis=1)
     labelled = np.flatnonzero(has_label)
@@ -98,6 +98,35 @@ def test_a_row_of_a_rare_class_is_left_out_by_nobody():
     clf = cross_fitted().fit(X, Y)
     missing = np.flatnonzero(np.isnan(clf.oob_prediction_).any(axis=1))
     assert_array_equal(missing, [0, 1, 2])
+
+
+def test_rows_of_a_numeric_task_with_few_values_are_left_out_too():
+    X, _ = problem()
+    Y = np.full((300, 3), np.nan)
+    Y[:, 0] = X[:, 0]
+    Y[:6, 1] = X[:6, 1]
+    Y[10:13, 2] = X[10:13, 2]  # fewer than members
+    reg = MultiTaskNetRegressor((8,), n_members=4, max_iter=2, oob_score=True)
+    reg.fit(X, Y)
+    missing = np.flatnonzero(np.isnan(reg.oob_prediction_).any(axis=1))
+    assert_array_equal(missing, [10, 11, 12])
+
+
+def test_deviations_of_tasks_with_few_values_cover_new_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(700, 5))
+    clean = X @ rng.normal(size=(5, 80)) / 2
+    Y = clean + rng.normal(size=clean.shape)
+    few = np.full((200, 80), np.nan)
+    for t in range(80):
+        rows = rng.choice(200, 4, replace=False)
+        few[rows, t] = Y[rows, t]
+    reg = MultiTaskNetRegressor((64,), loss="gaussian", max_iter=100, random_state=0)
+    mean, std = reg.fit(X[:200], few).predict(X[200:], return_std=True)
+    covered = (np.abs(Y[200:] - mean) <= 1.645 * std).mean(axis=0)
+    # The largest of a task's own four residuals would cover 0.88 and 0.40.
+    assert 0.9 < covered.mean() < 0.97
+    assert np.quantile(covered, 0.02) > 0.55
 
 
 def test_auto_leaves_rows_out_with_four_members_on_tables_of_some_size():
