@@ -121,16 +121,17 @@ class TrainingSet:
     def _constant_losses(
         self, rows: NDArray, mean_weight: float
     ) -> tuple[float, float]:
-        sample_weight = self.data.sample_weight
-        totals = label_totals(
-            self.counted,
-            None if sample_weight is None else sample_weight.numpy(),
-            self.tasks.n_codes,
-            rows,
-        )
-        totals = totals * self.data.weight_table.numpy()[:, 1:]
+        totals = self._totals_of(rows) * self.data.weight_table.numpy()[:, 1:]
         weight = max(1, len(rows)) * mean_weight
         return constant_losses(totals, weight, self.tasks, self.outputs)
+
+    def _totals_of(self, rows: NDArray) -> NDArray:
+        """The part of `totals` of these rows, which have labels."""
+        if len(rows) == len(self.rows()):
+            return self.totals
+        weight = self.data.sample_weight
+        given = None if weight is None else weight.numpy()
+        return label_totals(self.counted, given, self.tasks.n_codes, rows)
 
     def mean_weight(self, rows: NDArray) -> float:
         """The mean weight of these rows."""
