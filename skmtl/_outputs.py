@@ -51,6 +51,11 @@ class Labels(NamedTuple):
         return [Labels(*parts) for parts in zip(*fields, strict=True)]
 
 
+def _smoothing(labels: Labels) -> Tensor:
+    """(n_tasks,): a little weight for each class, so that none has a frequency of 0."""
+    return (1e-3 * labels.weights.sum(0)).clamp(min=1e-30)
+
+
 # The kinds --------------------------------------------------------------------------
 
 
@@ -93,14 +98,14 @@ class Binary:
         return torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], dim=-1)
 
     def logits(self, log_p: Tensor) -> Tensor:
-        """The inverse of `log_probabilities`."""
+        """Logits with these log-probabilities."""
         return log_p[..., 1] - log_p[..., 0]
 
     def constant_logits(self, labels: Labels) -> Tensor:
-        """(n_logits,): those of the class frequencies, with half a label more each."""
-        positive = -labels.pull.sum(0)
+        """(n_logits,): those of the class frequencies."""
+        positive, little = -labels.pull.sum(0), _smoothing(labels)
         negative = labels.weights.sum(0) - positive
-        return (positive + 0.5).log() - (negative + 0.5).log()
+        return (positive + little).log() - (negative + little).log()
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,9 @@ class Multiclass:
         return log_p.flatten(2)
 
     def constant_logits(self, labels: Labels) -> Tensor:
-        return (0.5 - labels.pull.sum(0)).log()
+        little = _smoothing(labels).repeat_interleave(self.n_classes)
+        log_weights = (little - labels.pull.sum(0)).log().view(-1, self.n_classes)
+        return log_weights.log_softmax(1).flatten()
 
     def _over_classes(
         self, function: Callable[[Tensor, int], Tensor], z: Tensor

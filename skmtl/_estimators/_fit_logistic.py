@@ -32,8 +32,10 @@ _CAUTION = 0.5
 # The part is left out if it lowers the log loss by less than this share.
 _MIN_GAIN = 0.01
 _MIN_LABELS = 5
-# Multiply-adds of a step, for all tasks and folds.
+# Multiply-adds of a step, for all tasks and folds; the loss of a logit takes as long as
+# 50 of them.
 _MAX_WORK = 4e8
+_WORK_PER_LOGIT = 50
 
 
 def fit_logistic_part(
@@ -62,7 +64,8 @@ def fit_logistic_part(
     with without_derivatives(network.like.device), thread_limit(0):
         inputs = _inputs(part, network, training_set, index)
         n_logits = sum(len(group.tasks) * group.kind.n_logits for group in groups)
-        if not 0 < inputs.n_entries * n_logits * _N_FOLDS <= _MAX_WORK:
+        per_logit = inputs.n_entries + _WORK_PER_LOGIT * len(index)
+        if inputs.n_entries == 0 or per_logit * n_logits * _N_FOLDS > _MAX_WORK:
             return None
         for group in groups:
             labels = _labels(training_set, index, group)
@@ -107,8 +110,8 @@ def _inputs(
     x: Any = rows.read(as_tensor(index), network.like)
     part.learn_inputs(x, network.columns)
     if isinstance(x, SparseRows):
-        scale = part.scale.to(x.values).index_select(0, x.indices)
-        values = (x.values / scale).cpu()
+        scale = part.scale.index_select(0, x.indices)
+        values = (x.values / scale).float().cpu()
         x = SparseRows(x.indices.cpu(), x.offsets.cpu(), values)
     else:
         x = part.inputs(x, network.columns).float().cpu()
@@ -137,9 +140,9 @@ def _share_of_network(
     lines: dict[int, NDArray],
     out_of_bag: Sequence[NDArray],
 ) -> float | None:
-    """The share of the network, for all tasks: that of the smallest log loss, and more.
+    """The share of the network, for all tasks; None if it alone is about as good.
 
-    None if the network alone is about as good.
+    It is halfway between that with the smallest log loss and 1.
     """
     parts = []
     for task, weight in weights.items():

@@ -125,6 +125,7 @@ def predict_groups(
         logits[..., without] = 0.0
         for part in parts:
             part.add_to(logits, x, network.columns, network.groups)
+            _check_finite(logits)
         return [function(logits, group) for group in network.groups]
 
     return map_rows(network, X, by_group)

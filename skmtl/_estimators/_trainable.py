@@ -552,8 +552,10 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             "n_outputs_": tasks.n_tasks,
             "network_": network,
         }
-        for name in set(LINEAR_PARTS).intersection(self._get_param_names()):
-            attributes[f"{name}_share_"] = linear_share(network, name)
+        parameters = self._get_param_names()
+        for name in LINEAR_PARTS:
+            if name in parameters:
+                attributes[f"{name}_share_"] = linear_share(network, name)
         return attributes
 
     def _labelled_so_far(

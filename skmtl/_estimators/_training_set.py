@@ -37,7 +37,7 @@ from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
 
 # 90 % of the draws of a normal distribution lie within this many deviations.
 _NINETY_PERCENT = 1.6448536269514722
-# One of fewer residuals would have to be larger than all of them.
+# Of fewer residuals, even the largest covers fewer than 90 % of new ones.
 _FEWEST_RESIDUALS = 9
 # Up to this many rows, the rows that members leave out are stratified by class. That
 # takes 20 microseconds per row.
@@ -169,8 +169,8 @@ class TrainingSet:
     def strata(self, rows: NDArray, n_parts: int = 1) -> tuple[NDArray, NDArray]:
         """Codes (n_rows, n_tasks) to stratify by, and how many each task has.
 
-        Numbers are binned by their ranks, if possible so that each bin has a value for
-        each of `n_parts` parts; missing labels are -1.
+        Numbers are binned by their ranks, into bins of at least `n_parts` values if
+        possible; missing labels are -1.
         """
         codes, n_codes = self.counted[rows], self.tasks.n_codes
         if self.data.numbers is None:
@@ -219,7 +219,7 @@ class TrainingSet:
         within 1.645 deviations, if they come from the same distribution (split
         conformal prediction, Lei et al. 2018, section 2.2). The plain quantile of few
         residuals would be too small. Tasks with too few for this share one factor, from
-        the residuals of all tasks.
+        the residuals of these tasks together.
         """
         assert self.data.numbers is not None
         targets = list(self.tasks.targets)
@@ -230,9 +230,10 @@ class TrainingSet:
                 rows = (self.counted[:, t] >= 0) & ~np.isnan(mean)
                 z = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
                 ratios[t] = np.abs(z - mean[rows]) / np.sqrt(variance[rows])
-        of_all = np.concatenate([np.empty(0), *ratios.values()])
+        few = [own for own in ratios.values() if len(own) < _FEWEST_RESIDUALS]
         for t, own in ratios.items():
-            ratio, target = own if len(own) >= _FEWEST_RESIDUALS else of_all, targets[t]
+            is_enough, target = len(own) >= _FEWEST_RESIDUALS, targets[t]
+            ratio = own if is_enough else np.concatenate(few)
             if len(ratio) and isinstance(target, Numbers):
                 rank = min(math.ceil(0.9 * (len(ratio) + 1)), len(ratio))
                 factor = float(np.sort(ratio)[rank - 1]) / _NINETY_PERCENT
@@ -259,8 +260,8 @@ class TrainingSet:
     ) -> NDArray:
         """(n_samples,): the member that leaves out each of these rows, else -1.
 
-        Rows of a class, or a numeric task, with fewer labels than members are not left
-        out, so that every member sees one.
+        If a class or a numeric task has fewer labels than there are members, nobody
+        leaves out their rows, so that every member is trained on them.
         """
         left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
         pairs = pairs_of(*self.strata(rows, n_members))

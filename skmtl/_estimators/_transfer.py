@@ -112,7 +112,8 @@ def take_linear_parts(
         part = getattr(fitted, f"{name}_part", None)
         if part is not None:
             part = part.of_tasks(positions, fitted.groups, network.groups)
-            setattr(network, f"{name}_part", part)
+            if (part.share < 1).any():
+                setattr(network, f"{name}_part", part)
 
 
 def linear_share(network: Any, name: str) -> float:

@@ -16,15 +16,13 @@ from skmtl._network._banks import SparseRows, parameter_device, weighted_sum
 from skmtl._network._columns import ColumnEncoder
 from skmtl._outputs import OutputGroup, average_logits, predicted_means
 
-_LARGEST = torch.finfo(torch.float64).max
-
 
 class LinearPart(nn.Module):
     """Linear functions of the columns: inputs @ weight + bias.
 
     The inputs of dense rows are standardised numbers, indicators of missing numbers
-    and, if there are few of them, indicators of categories. Sparse columns are divided
-    by their largest absolute value in training.
+    and, if there are few of them, indicators of categories. Those of sparse rows are
+    divided by the largest absolute value of a column in training.
     """
 
     # float64, since raw columns can have any scale.
@@ -77,11 +75,11 @@ class LinearPart(nn.Module):
     ) -> None:
         """Learn from the training rows how numbers are scaled and clipped.
 
-        Numbers of dense rows are clipped where they are farther away from the range of
-        a column in training than the width of this range.
+        Numbers are clipped where they are farther away from the range of a column in
+        training than the width of this range.
         """
         if isinstance(x, SparseRows):
-            self._learn_scales(x)
+            self._learn_from_sparse(x)
             return
         numbers = _numbers(x, encoder)
         is_missing = numbers.isnan()
@@ -97,22 +95,25 @@ class LinearPart(nn.Module):
         z = self._standardised(numbers).nan_to_num(0.0)
         # A column that does not vary gives 0, for any new number too.
         z.mul_(deviation > 0)
-        low, high = z.amin(0), z.amax(0)
-        self.low, self.high = low - (high - low), high + (high - low)
+        self._clip_outside(z.amin(0), z.amax(0))
 
-    def _learn_scales(self, x: SparseRows) -> None:
-        largest = torch.zeros_like(self.scale)
-        sizes = x.values.abs().to(largest.dtype)
-        largest.scatter_reduce_(0, x.indices.long(), sizes, "amax")
-        self.center.zero_()
+    def _learn_from_sparse(self, x: SparseRows) -> None:
+        column, values = x.indices.long(), x.values.to(self.scale.dtype)
+        zero = torch.zeros_like(self.scale)
+        low = zero.scatter_reduce(0, column, values, "amin")
+        high = zero.scatter_reduce(0, column, values, "amax")
+        largest = torch.maximum(-low, high)
+        self.center = zero
         self.scale = torch.where(largest > 0, largest, 1.0)
-        self.low.fill_(-_LARGEST)
-        self.high.fill_(_LARGEST)
+        self._clip_outside(low / self.scale, high / self.scale)
+
+    def _clip_outside(self, low: Tensor, high: Tensor) -> None:
+        self.low, self.high = low - (high - low), high + (high - low)
 
     def inputs(self, x: Tensor, encoder: ColumnEncoder | None) -> Tensor:
         """(batch, n_features) -> (batch, n_inputs); a missing number gives 0."""
         numbers = _numbers(x, encoder)
-        z = self._standardised(numbers).clamp(self.low, self.high)
+        z = self._clipped(numbers)
         parts = [z.nan_to_num(0.0)]
         if encoder is not None:
             parts.append(numbers.isnan()[:, encoder.missing].to(z))
@@ -121,18 +122,29 @@ class LinearPart(nn.Module):
                 parts.append(encoded[:, -encoder.n_indicators :].to(z))
         return torch.cat(parts, dim=1)
 
-    def _standardised(self, numbers: Tensor) -> Tensor:
+    def _standardised(
+        self, numbers: Tensor, columns: Tensor | slice = slice(None)
+    ) -> Tensor:
+        scale = self.scale[columns]
         # Divide before taking the difference, which could overflow.
-        return numbers / self.scale - self.center / self.scale
+        return numbers / scale - self.center[columns] / scale
+
+    def _clipped(
+        self, numbers: Tensor, columns: Tensor | slice = slice(None)
+    ) -> Tensor:
+        z = self._standardised(numbers, columns)
+        return z.clamp(self.low[columns], self.high[columns])
 
     def line(self, x: Tensor | SparseRows, encoder: ColumnEncoder | None) -> Tensor:
         """Rows of X -> (batch, n_outputs)."""
         if not isinstance(x, SparseRows):
             return self.inputs(x, encoder) @ self.weight + self.bias
-        by_column = self.weight / self.scale.unsqueeze(1)
-        values = x.values.to(by_column.dtype)
-        constant = self.bias - self.center @ by_column
-        return weighted_sum(by_column, x._replace(values=values)) + constant
+        # What the entries add to a row of zeros.
+        zero = self._clipped(torch.zeros_like(self.scale))
+        column = x.indices.long()
+        z = self._clipped(x.values.to(zero.dtype), column) - zero[column]
+        rows = x._replace(values=z)
+        return weighted_sum(self.weight, rows) + (zero @ self.weight + self.bias)
 
     def _of_tasks(self, positions: Sequence[int], columns: Sequence[int]) -> Any:
         """A copy for other tasks and outputs; -1 stands for new ones."""

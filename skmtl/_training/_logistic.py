@@ -53,7 +53,7 @@ class FittedLogistic(NamedTuple):
     """Logistic regressions, and their logits for rows that were left out."""
 
     coefficients: Tensor  # (1 + n_inputs, n_logits), with the biases first
-    left_out: Tensor  # (n_rows, n_logits); not meant for rows that no fold has
+    left_out: Tensor  # (n_rows, n_logits); rows in no fold are predicted by the first
 
 
 def fit_logistic(
@@ -89,7 +89,7 @@ def fit_logistic(
         loss = float(any_kind.losses(left_out.unsqueeze(0), of_left_out).sum())
         if best is None or loss < least:
             best, best_step, least = FittedLogistic(ahead.mean(1), left_out), step, loss
-        elif step > 1.1 * best_step + 10:  # the loss has one minimum
+        elif step > 1.1 * best_step + 10:  # the loss hardly ever falls again
             break
         slope = any_kind.gradient(lines.transpose(0, 1), labels)
         slope = slope.mul_(is_kept.unsqueeze(2)).transpose(0, 1)

@@ -16,8 +16,10 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 import skmtl
 from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl._estimators import _fit_logistic
 from skmtl._network import SparseRows
 from skmtl._outputs import Binary, Labels, Multiclass
+from skmtl._rows import Rows
 from skmtl._training import Inputs, fit_logistic
 
 SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0}
@@ -139,6 +141,15 @@ def test_weights_of_two_are_doubled_rows(kind):
 
 
 @every_kind
+def test_the_scale_of_weights_does_not_matter(kind):
+    x, codes, fold = problem(kind)
+    found = fit_logistic(Inputs.of(x, 4), labels_of(codes, kind), kind, fold)
+    small = labels_of(codes, kind, np.full(codes.shape, 1e-6, dtype=np.float32))
+    same = fit_logistic(Inputs.of(x, 4), small, kind, fold)
+    assert_allclose(same.coefficients, found.coefficients, rtol=1e-3, atol=1e-4)
+
+
+@every_kind
 def test_sparse_rows_give_the_same(kind):
     x, codes, fold = problem(kind)
     x[x.abs() < 0.7] = 0
@@ -247,6 +258,39 @@ def test_out_of_bag_predictions_include_it():
     assert log_loss(y[known], own[known]) > log_loss(y[known], fitted[known])
 
 
+@pytest.mark.parametrize("n_members", [4, 6])
+def test_the_share_is_half_of_the_one_with_the_smallest_log_loss(n_members):
+    X, Y = linear_problem()
+    clf = classifier(n_members=n_members, oob_score=True).fit(X, Y)
+    without = clone(clf).set_params(logistic="none").fit(X, Y)
+    share, network = clf.logistic_share_, without.oob_prediction_
+    line = (clf.oob_prediction_ - (1 - share) * network) / share
+    known = ~np.isnan(Y)
+
+    def loss(weight):
+        return log_loss(Y[known], ((1 - weight) * network + weight * line)[known])
+
+    grid = np.linspace(0, 1, 201)
+    best = grid[np.argmin([loss(weight) for weight in grid])]
+    assert share == pytest.approx(best / 2, abs=0.005)
+    assert loss(share) < 0.99 * loss(0)
+
+
+def test_a_small_gain_is_not_worth_it(monkeypatch):
+    X, Y = linear_problem()
+    monkeypatch.setattr(_fit_logistic, "_MIN_GAIN", 0.5)
+    assert classifier().fit(X, Y).logistic_share_ == 0
+
+
+def test_tables_that_would_take_long_have_none(monkeypatch):
+    X, Y = linear_problem()
+    # 200 rows of 20 columns, of which nearly all have a label, 3 tasks and 4 folds.
+    monkeypatch.setattr(_fit_logistic, "_MAX_WORK", 150 * (20 + 50) * 12)
+    assert classifier().fit(X, Y).logistic_share_ == 0
+    monkeypatch.setattr(_fit_logistic, "_MAX_WORK", 200 * (20 + 50) * 12)
+    assert classifier().fit(X, Y).logistic_share_ > 0
+
+
 def test_tasks_with_few_labels_are_predicted_by_the_network_alone():
     X, Y = linear_problem()
     Y[:, 0] = np.nan
@@ -299,6 +343,32 @@ def test_sparse_rows():
     z = scaled @ part.weight.numpy() + part.bias.numpy()
     found = clf.predict_proba(sparse.csr_array(X))
     assert_allclose(found, (1 - share) * own + share * expit(z), atol=1e-6)
+
+
+@pytest.mark.parametrize("fitted_on", ["dense", "sparse"])
+def test_dense_and_sparse_rows_are_predicted_alike(fitted_on):
+    """Also far outside the training rows, where numbers are clipped."""
+    X, Y = linear_problem()
+    X = np.where(np.abs(X) > 0.5, X + 0.3, 0)
+    given = sparse.csr_array(X) if fitted_on == "sparse" else X
+    new = X[:50].copy()
+    new[::2] *= 10
+    new[0, 0] = 1e6
+    for part in ("logistic", "ridge"):
+        if part == "logistic":
+            est = classifier(input_encoding="none").fit(given, Y)
+            assert est.logistic_share_ > 0
+        elif fitted_on == "sparse":
+            continue  # has no ridge regressions
+        else:
+            est = MultiTaskNetRegressor(**SETTINGS, input_encoding="none")
+            est.fit(given, X[:, :3])
+            assert est.ridge_share_ > 0
+        line = getattr(est.network_, f"{part}_part").line
+        rows = Rows.of(sparse.csr_array(new), encoded=False)
+        found = line(rows.read(slice(None), torch.zeros(())), None)
+        dense = line(torch.from_numpy(new), None)
+        assert_allclose(found, dense, rtol=1e-5, atol=1e-5)
 
 
 def test_raw_tables_with_missing_numbers_and_categories():
@@ -371,6 +441,24 @@ def test_tasks_that_are_added_and_dropped(n_classes):
     for t in range(2):
         assert_allclose(found[t], before[t + 1], rtol=1e-5)
     assert clf.logistic_share_ > 0
+
+
+def test_it_goes_with_the_last_task_of_classes():
+    X, Y = linear_problem()
+    table = pd.DataFrame({"number": X[:, 0] ** 2, "a": Y[:, 0], "b": Y[:, 1]})
+    types = {"number": "number", "a": "class", "b": "class"}
+    net = MultiTaskNet(**SETTINGS, task_types=types).fit(X, table)
+    assert net.logistic_share_ > 0
+    net.drop_tasks(["a", "b"])
+    assert net.network_.logistic_part is None
+
+
+def test_a_line_that_overflows_is_refused():
+    X, Y = linear_problem()
+    clf = classifier().fit(X, Y)
+    clf.network_.logistic_part.weight.fill_(1e308)
+    with pytest.raises(ValueError, match="output must be finite"):
+        clf.predict_proba(X)
 
 
 def test_continued_training_keeps_it():

@@ -129,6 +129,19 @@ def test_deviations_of_tasks_with_few_values_cover_new_rows():
     assert np.quantile(covered, 0.02) > 0.55
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_an_easy_task_does_not_shrink_the_deviations_of_a_hard_one(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(1200, 5))
+    easy = X @ rng.normal(size=5)
+    hard = X @ rng.normal(size=5) / 2 + rng.normal(size=1200)
+    Y = np.full((200, 2), np.nan)
+    Y[:, 0], Y[:8, 1] = easy[:200], hard[:8]
+    reg = MultiTaskNetRegressor((64,), loss="gaussian", max_iter=60, random_state=seed)
+    mean, std = reg.fit(X[:200], Y).predict(X[200:], return_std=True)
+    assert np.mean(np.abs(hard[200:] - mean[:, 1]) <= 1.645 * std[:, 1]) > 0.6
+
+
 def test_auto_leaves_rows_out_with_four_members_on_tables_of_some_size():
     X, Y = problem()
     for settings, leaves_out in [
