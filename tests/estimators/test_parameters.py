@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 import skmtl
+from skmtl import MultiTaskNetClassifier
 from skmtl.sharing import HardSharing
 from skmtl.trunks import ConvTrunk, UnfreezeAfter
 
@@ -220,6 +221,20 @@ def test_the_automatic_step_grows_at_most_fourfold():
     given = pickle.loads(pickle.dumps(automatic))
     given.set_params(learning_rate_init=0.008)
     assert_close_parameters(automatic.partial_fit(X, Y), given.partial_fit(X, Y))
+
+
+@pytest.mark.parametrize("n_rows", [4999, 5000])
+def test_many_sparse_rows_get_two_members_and_more_steps(n_rows):
+    X = np.eye(5)[np.arange(n_rows) % 5]
+    Y = np.column_stack([np.arange(n_rows) % 2, np.arange(n_rows) % 3 == 0])
+    settings = {"hidden_layer_sizes": (2,), "input_encoding": "none"}
+    dense = MultiTaskNetClassifier(**settings).fit(X, Y)
+    on_sparse = MultiTaskNetClassifier(**settings).fit(sparse.csr_array(X), Y)
+    is_many = n_rows == 5000
+    assert dense.network_.n_members == (1 if is_many else 4)
+    assert on_sparse.network_.n_members == (2 if is_many else 4)
+    ratio = on_sparse.n_iter_ / dense.n_iter_
+    assert ratio == pytest.approx(1.6 if is_many else 1, abs=0.05)
 
 
 def test_weights_count_in_the_loss_that_auto_is_scaled_by():
