@@ -46,7 +46,7 @@ def n_members(data: LabelledData) -> int:
     """
     if data.n_rows < _rows_of_several(data):
         return 2 if data.has_own_trunk else 4
-    return 1 if data.n_rows < MANY_ROWS and not data.is_sparse else 2
+    return 2 if data.n_rows >= MANY_ROWS or _has_many_sparse_rows(data) else 1
 
 
 def leaves_out(data: LabelledData, n_members: int) -> bool:
@@ -133,6 +133,12 @@ def _is_small_and_dense(data: LabelledData) -> bool:
     return is_dense and data.n_rows < FEW_ROWS
 
 
+def _has_many_sparse_rows(data: LabelledData) -> bool:
+    """Whether rows are many and sparse, and the fit is not long in any case."""
+    is_many = data.n_rows >= _ROWS_OF_SEVERAL and data.nats < 200_000
+    return data.is_sparse and is_many
+
+
 def batch_size(data: LabelledData) -> int:
     """A twentieth of the rows of a small table, so that an epoch has several steps."""
     if data.n_rows >= MANY_ROWS:
@@ -154,7 +160,7 @@ def n_epochs(data: LabelledData, batch_size: int) -> int:
     steps = min(max(400 * (data.nats / 1_500) ** 0.4, fewest), 10_000)
     if data.n_rows >= MANY_ROWS:
         steps *= 0.3
-    if data.is_sparse and data.n_rows >= _ROWS_OF_SEVERAL:
+    if _has_many_sparse_rows(data):
         steps *= 1.6
     if _is_small_and_dense(data):
         steps *= 0.7 + 0.3 * data.number_share

@@ -115,7 +115,7 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         Number of networks whose predicted probabilities are averaged. Members differ in
         their initial weights, in their dropout and, with `oob_score`, in their rows.
         "auto" is 4 for fewer than 5,000 labelled rows (2 with a `trunk`) and with
-        `oob_score=True`, 1 for fewer than 30,000 of dense `X`, and otherwise 2.
+        `oob_score=True`, and otherwise 1 or 2: see the guide.
     oob_score : bool or "auto", default="auto"
         Whether each member leaves out its share of the labelled rows (a quarter, with
         4 members), so that `oob_prediction_` has predictions for rows that the member
@@ -151,7 +151,7 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" chooses between
         50 and 10,000 steps: more for labels that carry more information, 0.7 times that
-        number for dense `X` with fewer than 1,000 labelled rows, 1.6 times for sparse
+        number for dense `X` with fewer than 1,000 labelled rows, more for sparse
         `X` with 5,000 or more, and 0.3 times for 30,000 or more.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
