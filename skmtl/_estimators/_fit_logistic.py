@@ -86,16 +86,12 @@ def fit_logistic_part(
     if share is None:
         return None
     part.share[list(weights)] = share
-    (of_all,) = map_rows(
-        network, training_set.X, lambda x: [part.line(x, network.columns)]
-    )
+    new = _predictions(part, network, training_set)
     averages = list(out_of_bag)
-    for group in groups:
-        of_group = _probabilities(torch.from_numpy(of_all[:, group.columns]), group)
-        for task in weights.keys() & of_group.keys():
-            line = of_group[task]
-            line[index[fold >= 0]] = lines[task][fold >= 0]
-            averages[task] = share * averages[task] + (1 - share) * line
+    for task in weights:
+        line = new[task]
+        line[index[fold >= 0]] = lines[task][fold >= 0]
+        averages[task] = share * averages[task] + (1 - share) * line
     return part, averages
 
 
@@ -132,6 +128,21 @@ def _probabilities(lines: Tensor, group: OutputGroup) -> dict[int, NDArray]:
     kind: Any = group.kind
     p = kind.probabilities(lines.double().unsqueeze(0))[0].numpy()
     return {task: p[:, i] for i, task in enumerate(group.tasks)}
+
+
+def _predictions(
+    part: LogisticPart, network: TrunkAndHeads, training_set: TrainingSet
+) -> dict[int, NDArray]:
+    """(n_samples, n_classes) for each task, as for new rows."""
+    (lines,) = map_rows(
+        network, training_set.X, lambda x: [part.line(x, network.columns)]
+    )
+    result: dict[int, NDArray] = {}
+    for group in network.groups:
+        if group.kind.predicts_classes:
+            own = torch.from_numpy(lines[:, group.columns])
+            result |= _probabilities(own, group)
+    return result
 
 
 def _share_of_network(
