@@ -18,6 +18,8 @@ from scipy.special import rel_entr
 from torch import Tensor
 from torch.nn import functional as F
 
+from skmtl._targets import is_binary
+
 
 class Targets(NamedTuple):
     """The labels of some rows and tasks."""
@@ -279,7 +281,7 @@ NUMBER_KINDS: dict[str, OutputKind] = {
 
 def kind_of_classes(n_classes: int) -> OutputKind:
     """The output kind of a task with this number of classes."""
-    return Binary() if n_classes == Binary.n_classes else Multiclass(n_classes)
+    return Binary() if is_binary(n_classes) else Multiclass(n_classes)
 
 
 def constant_loss(totals: NDArray, outputs: Sequence[OutputKind]) -> float:

@@ -22,6 +22,7 @@ from skmtl._predictions import looks_like_numbers
 from skmtl._targets import (
     Column,
     finite_numbers,
+    is_binary,
     read_columns,
     task_names,
     tidy_labels,
@@ -455,7 +456,11 @@ class TaskClassifier(ClassifierMixin, _TaskView):
         """A column for each class."""
         n_classes = len(self.classes_)
         if p.ndim == 1:  # probabilities of the second of two classes
-            p = np.column_stack([complement(p), p]) if n_classes == 2 else p[:, None]
+            p = (
+                np.column_stack([complement(p), p])
+                if is_binary(n_classes)
+                else p[:, None]
+            )
         if p.shape[1] != n_classes:
             raise ValueError(
                 f"Probabilities of task {self.task!r} must have a column for each of "

@@ -29,12 +29,12 @@ LAYERS = {
     "_sampling": 0,
     "_tables": 0,
     "_world": 0,
-    "_outputs": 1,
     "_sources": 1,
     "_targets": 1,
     "datasets": 1,
     "trunks": 1,
     "_inputs": 2,
+    "_outputs": 2,
     "_predictions": 2,
     "_weights": 2,
     "_network": 3,
@@ -120,6 +120,12 @@ def test_arrows_point_down(path):
 
 def test_every_module_has_a_layer():
     assert {unit_of(path) for path in MODULES} <= set(LAYERS)
+
+
+def test_one_place_says_which_tasks_have_two_classes():
+    asks = re.compile(r"(n_classes|n_codes|len\([\w.]*(classes|counts)\S*\)) [!=]= 2\b")
+    found = [path.name for path in MODULES if asks.search(path.read_text())]
+    assert found == ["_tasks.py"]
 
 
 def test_modules_that_load_no_torch():

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmtl._onnx._graph import Graph
+from skmtl._targets import is_binary
 from skmtl.calibration._calibrators import _EPS, _LEAST, Calibrator
 
 ZERO, ONE = np.float64(0), np.float64(1)
@@ -40,12 +41,12 @@ def calibrated(graph: Graph, p: str, calibrator: Calibrator, n_classes: int) -> 
         scores = graph("Log", graph("Add", p, np.float64(_LEAST)))
         beta = np.float64(calibrator.parts[0].beta_)
         return graph("Softmax", graph("Mul", scores, beta), axis=1)
-    positions = [1] if n_classes == 2 else range(n_classes)
+    positions = [1] if is_binary(n_classes) else range(n_classes)
     columns = [
         _part(graph, graph.take(p, c, axis=1), part, calibrator.method)
         for c, part in zip(positions, calibrator.parts, strict=True)
     ]
-    if n_classes == 2:
+    if is_binary(n_classes):
         return graph.stack([graph("Sub", ONE, columns[0]), columns[0]], axis=1)
     table = graph.stack(columns, axis=1)
     total = graph.sum(table, 1)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._estimators import BaseMultiTaskNet
 from skmtl._persistence._consistency import check_tasks, require
 from skmtl._predictions import fitted_network
-from skmtl._targets import Tasks
+from skmtl._targets import Tasks, is_binary
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
 from skmtl.calibration._calibrated import CalibratedClassifier
 from skmtl.calibration._calibrators import Calibrator, Method
@@ -248,7 +248,7 @@ def _check_calibrator(calibrator: Any, tasks: Tasks, t: int) -> None:
     is_one = type(calibrator) is Calibrator and not tasks.are_numbers[t]
     require(is_one, "only tasks with classes may have a calibrator")
     n_classes = len(tasks.classes[t])
-    is_single = n_classes == 2 or calibrator.method == "temperature"
+    is_single = is_binary(n_classes) or calibrator.method == "temperature"
     n_parts = 1 if is_single else n_classes
     require(
         len(calibrator.parts) == n_parts,
@@ -260,7 +260,7 @@ def _check_thresholds(fitted: dict[str, Any], tasks: Tasks) -> None:
     binary = [
         str(tasks.names[t])
         for t in np.flatnonzero(~tasks.are_numbers)
-        if len(tasks.classes[t]) == 2
+        if is_binary(len(tasks.classes[t]))
     ]
     for name in ("best_thresholds_", "best_scores_"):
         values = fitted[name]

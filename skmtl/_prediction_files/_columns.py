@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from skmtl._predictions import fitted_network, fitted_tasks, probabilities_by_task
-from skmtl._targets import Tasks
+from skmtl._targets import Tasks, is_binary
 
 METHODS = ("all", "predict", "predict_proba")
 
@@ -42,7 +42,7 @@ def _probability_columns(
     probabilities: NDArray, t: int, tasks: Tasks
 ) -> list[tuple[str, Any]]:
     classes = tasks.classes[t].tolist()
-    shown = classes[1:] if len(classes) == 2 else classes
+    shown = classes[1:] if is_binary(len(classes)) else classes
     columns: list[tuple[str, Any]] = []
     for label in shown:
         of_label = np.ascontiguousarray(probabilities[:, classes.index(label)])

@@ -31,6 +31,7 @@ from skmtl._report._tables import (
     html_table,
     three_digits,
 )
+from skmtl._targets import is_binary
 from skmtl.inspection import LabelReport, ModelComparison
 
 _MOST_HEAT_ROWS = 20
@@ -98,9 +99,9 @@ def _label_row(
     if counts is not None and classes is not None:
         last = MOST_CLASSES - 1
         sizes = [(int(n), min(code, last)) for code, n in enumerate(counts)]
-        if are_binary and len(counts) == 2:
+        if are_binary and is_binary(len(counts)):
             sizes = [(int(counts[1]), 0), (int(counts[0]), "faint")]
-        if len(counts) == 2 and n_labelled:
+        if is_binary(len(counts)) and n_labelled:
             share = 100 * counts[1] / n_labelled
             text += f", {share:.1f} % {_name_of_positive(classes[1])}"
         pairs = zip(classes[:8], counts[:8], strict=True)
@@ -315,7 +316,7 @@ def _card(task: TaskHeldOut, score: float) -> dict[str, Any]:
     if task.classes is None:
         text += f", R2 {cell(score)}"
     else:
-        if len(task.classes) == 2 and len(task.y):
+        if is_binary(len(task.classes)) and len(task.y):
             share = 100 * np.mean(task.y == 1)
             text += f", {share:.1f} % {_name_of_positive(task.classes[1])}"
         text += f", ROC AUC {cell(score)}"

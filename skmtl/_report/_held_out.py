@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from skmtl._predictions import fitted_network
-from skmtl._targets import Encoded, Tasks, encode
+from skmtl._targets import Encoded, Tasks, encode, is_binary
 from skmtl.inspection._comparison import (
     check_scoring,
     encode_for,
@@ -45,7 +45,7 @@ class TaskHeldOut(NamedTuple):
     @property
     def is_binary(self) -> bool:
         """Whether there are two classes, and both were observed."""
-        is_two = self.classes is not None and len(self.classes) == 2
+        is_two = self.classes is not None and is_binary(len(self.classes))
         return is_two and self.varies
 
     @property

@@ -17,6 +17,7 @@ from sklearn.metrics import (
 )
 
 from skmtl._report._held_out import TaskHeldOut
+from skmtl._targets import is_binary
 from skmtl.metrics import expected_calibration_error
 from skmtl.metrics._metric import resolve_metric, score_task
 from skmtl.metrics._task import Task
@@ -63,7 +64,9 @@ def _scores_of_classes(task: TaskHeldOut) -> dict[str, float]:
     labels, of_p = _with_labels(task), _with_probabilities(task)
     has_two = task.varies and len(task.classes) > 1
     recall = {"average": "macro", "labels": np.unique(labels.y)}
-    share = np.mean(task.y == 1) if len(task.classes) == 2 and len(task.y) else np.nan
+    share = (
+        np.mean(task.y == 1) if is_binary(len(task.classes)) and len(task.y) else np.nan
+    )
     return {
         "share_positive": float(share),
         "average_precision": _score(average_precision_score, of_p),
@@ -88,7 +91,7 @@ def _scores_of_numbers(task: TaskHeldOut) -> dict[str, float]:
 def _with_probabilities(task: TaskHeldOut) -> Task:
     assert task.classes is not None
     assert task.p is not None
-    p = task.p[:, 1] if len(task.classes) == 2 else task.p
+    p = task.p[:, 1] if is_binary(len(task.classes)) else task.p
     y = task.classes[task.y]
     return Task(task.name, task.position, y, p, "scores", task.classes, None)
 

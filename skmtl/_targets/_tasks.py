@@ -18,6 +18,11 @@ _MIN_LABELS_TO_DOUBT = 21
 _MANY_WHOLE_NUMBERS = 30
 
 
+def is_binary(n_classes: int) -> bool:
+    """Whether a task with this number of classes needs one probability only."""
+    return n_classes == 2
+
+
 @dataclass(frozen=True, eq=False)
 class Classes:
     """A task with classes."""

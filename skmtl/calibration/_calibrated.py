@@ -15,7 +15,7 @@ from skmtl._predictions import (
     guess_task_types,
 )
 from skmtl._sources import check_not_in_blocks
-from skmtl._targets import Tasks, encode
+from skmtl._targets import Tasks, encode, is_binary
 from skmtl.calibration._calibrators import Calibrator, fit_calibrator
 from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
 from skmtl.model_selection._out_of_fold import (
@@ -324,7 +324,7 @@ def _in_form_of(given: Any, by_task: list[Any], tasks: Tasks) -> Any:
         return by_task[0]
     # If the training rows of a fold lack a class, `given` may be a table although the
     # task has more than two classes in all.
-    is_table = not isinstance(given, list) and (tasks.n_codes == 2).all()
+    is_table = not isinstance(given, list) and all(map(is_binary, tasks.n_codes))
     return np.column_stack([p[:, 1] for p in by_task]) if is_table else by_task
 
 

@@ -8,6 +8,7 @@ from scipy.special import logit
 from sklearn.calibration import _SigmoidCalibration, _TemperatureScaling
 from sklearn.isotonic import IsotonicRegression
 
+from skmtl._targets import is_binary
 from skmtl.model_selection._out_of_fold import TaskOutOfFold
 
 Method = Literal["sigmoid", "isotonic", "temperature"]
@@ -50,7 +51,7 @@ def fit_calibrator(task: TaskOutOfFold, method: Method) -> Calibrator:
     if method == "isotonic":
         make = _isotonic
     n_classes = len(task.classes)
-    positions = [1] if n_classes == 2 else range(n_classes)
+    positions = [1] if is_binary(n_classes) else range(n_classes)
     parts = [
         make().fit(scores[:, c], (task.codes == c).astype(float), task.weights)
         for c in positions

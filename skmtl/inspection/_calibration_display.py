@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from skmtl._targets import is_binary
 from skmtl.inspection._curves_display import (
     COLOUR,
     CurvesDisplay,
@@ -140,7 +141,7 @@ class MultiTaskCalibrationDisplay(CurvesDisplay):
         ax.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="0.6")
         style = {"color": COLOUR, "marker": "o", "markersize": 4}
         lines: list[Any] = ax.plot(self.prob_pred[t], self.prob_true[t], **style)
-        if len(self.class_counts[t]) == 2:
+        if is_binary(len(self.class_counts[t])):
             name_positive_class(ax, lines, self.class_counts[t])
         return lines
 

@@ -10,7 +10,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from skmtl._messages import shorten, warn
 from skmtl._predictions import entries_of, fitted_network, named_task_types
-from skmtl._targets import Tasks, read_columns, without_labels
+from skmtl._targets import Tasks, is_binary, read_columns, without_labels
 from skmtl.inspection._panels import (
     are_named,
     columns_of_grid,
@@ -254,7 +254,7 @@ class CurvesDisplay:
     def _n_labels(self, t: int) -> str:
         """The number of labels in words, with the positives of a binary task."""
         counts = list(self.class_counts[t].values())
-        if len(counts) == 2:
+        if is_binary(len(counts)):
             return f"{counts[1]:,} of {sum(counts):,} positive"
         return f"{sum(counts):,} labels"
 
@@ -268,10 +268,10 @@ class CurvesDisplay:
         **style: Any,
     ) -> list[Any]:
         """Draw a curve for each class, thin ones if there are several."""
-        is_binary = len(self.class_counts[t]) == 2
-        style |= {"color": COLOUR} if is_binary else {"linewidth": 1}
+        is_two = is_binary(len(self.class_counts[t]))
+        style |= {"color": COLOUR} if is_two else {"linewidth": 1}
         lines = [ax.plot(x[label], y[label], **style)[0] for label in x]
-        if is_binary:
+        if is_two:
             name_positive_class(ax, lines, self.class_counts[t])
         elif len(lines) <= _MOST_CLASSES:
             names = zip(drawn_names(x), scores.values(), strict=True)

@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.utils.metaestimators import available_if
 
 from skmtl._inputs import check_inputs
-from skmtl._targets import check_labelled, classes_attribute, decode, encode
+from skmtl._targets import check_labelled, classes_attribute, decode, encode, is_binary
 
 # The names of the models; "lightgbm" must be installed.
 KINDS = ("forest", "lightgbm")
@@ -113,7 +113,7 @@ class SeparateModels(BaseEstimator):
         outputs, tasks = self._outputs(X), self._tasks
         if tasks.is_1d:
             return outputs[0]
-        if (tasks.n_codes == 2).all():
+        if all(map(is_binary, tasks.n_codes)):
             return np.column_stack([p[:, 1] for p in outputs])
         return [
             None if is_number else p

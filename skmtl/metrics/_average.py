@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmtl._messages import shorten
+from skmtl._targets import is_binary
 from skmtl.metrics._by_type import Metrics, warn_undefined
 from skmtl.metrics._metric import Metric, positive_label, score_task
 from skmtl.metrics._task import Task
@@ -56,7 +57,7 @@ def _cannot_pool_numbers(name: str) -> ValueError:
 
 
 def _pool(metric: Metric, tasks: list[Task]) -> Task:
-    others = [task.name for task in tasks if len(task.classes) != 2]
+    others = [task.name for task in tasks if not is_binary(len(task.classes))]
     if others:
         raise ValueError(
             "average='micro' pools the labels of all tasks, so each must have two "

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.multiclass import type_of_target
 
 from skmtl._messages import shorten
-from skmtl._targets import read_columns
+from skmtl._targets import is_binary, read_columns
 
 
 class ReliabilityBins(NamedTuple):
@@ -228,4 +228,4 @@ def _of_greater_class(y_prob: NDArray, classes: NDArray) -> NDArray:
             f"for the second of two classes; got {n_columns} column(s) and the "
             f"classes {shorten(classes.tolist())}. Pass all classes as labels."
         )
-    return y_prob.reshape(len(y_prob), -1)[:, -1] if len(classes) == 2 else y_prob
+    return y_prob.reshape(len(y_prob), -1)[:, -1] if is_binary(len(classes)) else y_prob

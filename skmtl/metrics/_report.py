@@ -23,7 +23,7 @@ from sklearn.metrics import (
 from skmtl._messages import shorten, warn
 from skmtl._predictions import entries_of, guess_task_types, named_task_types
 from skmtl._tables import as_table
-from skmtl._targets import TaskTypes, read_columns
+from skmtl._targets import TaskTypes, is_binary, read_columns
 from skmtl.metrics._by_type import (
     Metrics,
     refuse_swapped,
@@ -268,7 +268,7 @@ def _thresholds_by_task(thresholds: Any, tasks: list[Task]) -> NDArray:
     wrong = [
         task.name
         for task, value in zip(tasks, values, strict=True)
-        if not np.isnan(value) and len(task.classes) != 2
+        if not np.isnan(value) and not is_binary(len(task.classes))
     ]
     if wrong:
         raise ValueError(
@@ -329,7 +329,7 @@ def _decide(task: Task, threshold: float) -> Task:
 def _balanced_accuracy_f1_and_mcc(task: Task) -> tuple[float, float, float]:
     """Compute the three metrics of predicted labels."""
     f1: dict[str, Any] = {"average": "macro", "zero_division": np.nan}
-    if len(task.classes) == 2:
+    if is_binary(len(task.classes)):
         f1 |= {"average": "binary", "pos_label": task.classes[1]}
     elif len(task.classes) < 2:
         return np.nan, np.nan, np.nan
@@ -364,7 +364,7 @@ def _scores(
 
 
 def _share_positive(task: Task) -> float:
-    if len(task.classes) != 2 or len(task.y) == 0:
+    if not is_binary(len(task.classes)) or len(task.y) == 0:
         return np.nan
     return float(np.average(task.y == task.classes[1], weights=task.weight))
 

@@ -24,6 +24,7 @@ from skmtl._targets import (
     TaskTypes,
     check_same_names,
     encode,
+    is_binary,
     must_be_numbers,
     named_tasks,
     read_columns,
@@ -378,7 +379,7 @@ def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDAr
     lowest = min(part.min(initial=0.0), 0.0)  # 0 for probabilities
     aligned = np.full((len(part), len(classes)), lowest, dtype=part.dtype)
     aligned[:, np.searchsorted(classes, columns)] = part.reshape(len(part), n_columns)
-    return aligned[:, 1] if len(classes) == 2 else aligned
+    return aligned[:, 1] if is_binary(len(classes)) else aligned
 
 
 def _observed_classes(tasks: Tasks, codes: NDArray, t: int) -> NDArray:

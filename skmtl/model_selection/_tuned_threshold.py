@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._messages import shorten, warn
 from skmtl._predictions import probabilities_by_task
 from skmtl._sources import check_not_in_blocks
+from skmtl._targets import is_binary
 from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
 from skmtl.model_selection._out_of_fold import (
     FitParams,
@@ -281,7 +282,9 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         self, out_of_fold: OutOfFold, thresholds: int | NDArray
     ) -> tuple[dict[str, Tuned], list[str]]:
         """The thresholds tried for each tunable task; the names of all binary tasks."""
-        tasks = [task for _, task in out_of_fold.by_task() if len(task.classes) == 2]
+        tasks = [
+            task for _, task in out_of_fold.by_task() if is_binary(len(task.classes))
+        ]
         names = [task.name for task in tasks]
         objectives = objectives_by_task(self.scoring, names)
         is_tuned = {task.name: task.can_be_tuned() for task in tasks}

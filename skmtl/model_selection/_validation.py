@@ -20,7 +20,7 @@ from skmtl._predictions import (
     tasks_at,
 )
 from skmtl._sources import check_not_in_blocks
-from skmtl._targets import Tasks, TaskTypes, decode, encode
+from skmtl._targets import Tasks, TaskTypes, decode, encode, is_binary
 from skmtl.model_selection._split import as_splitter
 
 Method = Literal["predict", "predict_proba", "predict_log_proba", "decision_function"]
@@ -241,7 +241,7 @@ def _join_scores(
         for fold in parts
         if not isinstance(fold.predictions, list)
     )
-    as_table = not is_single and gives_tables and (tasks.n_codes == 2).all()
+    as_table = not is_single and gives_tables and all(map(is_binary, tasks.n_codes))
     by_fold = []
     for fold in parts:
         by_task = zip(
