@@ -160,8 +160,9 @@ def check_clear(unclear: list[str]) -> None:
         raise ValueError(
             "With task_types='auto', text, booleans, categories and 0 and 1 are "
             "classes, and numbers with decimals are numbers, but y has other whole "
-            f"numbers in tasks {shorten(unclear)}. Set the type of each task to "
-            f"'class' or 'number', for example task_types={example!r}."
+            f"numbers in tasks {shorten(unclear)}. Set the type of each task of y, not "
+            "only of these, to 'class' or 'number', for example with "
+            f"task_types={example!r} and the other tasks."
         )
 
 
@@ -170,7 +171,9 @@ def guess_type(column: Column) -> bool | None:
     values = plain_numbers(column)
     if values is None or np.isin(values, (0, 1)).all():  # also true without labels
         return False
-    return True if must_be_numbers(column) else None
+    # Infinity is refused as a number.
+    is_number = must_be_numbers(column) or bool(np.isinf(values).any())
+    return True if is_number else None
 
 
 def _as_given(task_types: Mapping[str, str], names: NDArray) -> NDArray:

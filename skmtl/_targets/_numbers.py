@@ -173,7 +173,10 @@ def plain_numbers(column: Column) -> NDArray | None:
             return None
         values = np.array(given)
         if values.dtype.kind == "O":  # Decimal, Fraction, integers larger than int64
-            values = values.astype(np.float64)
+            try:
+                values = values.astype(np.float64)
+            except OverflowError:  # too large, and so refused like infinity
+                values = np.full(len(values), np.inf)
     is_plain = column.categories is None and values.dtype.kind in "iuf"
     return values if is_plain else None
 

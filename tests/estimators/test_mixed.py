@@ -224,3 +224,18 @@ def test_the_automatic_solver_of_sparse_rows(loss, n_numbers, solver):
     automatic = net(loss=loss, task_types=types).fit(X, Y)
     expected = net(loss=loss, task_types=types, solver=solver).fit(X, Y)
     assert_array_equal(automatic.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([np.inf, 1.0, 2.0, 3.0], "infinity in task"),
+        ([10**400, 1, 2, 3], "one that float64 cannot represent"),
+        ([5, 1, 2, 3], "the type of each task of y, not only of these"),
+    ],
+    ids=str,
+)
+def test_numbers_whose_type_is_not_clear(values, message):
+    y = pd.DataFrame({"odd": np.array(values, dtype=object), "plain": [0.5, 1.5, 2, 3]})
+    with pytest.raises(ValueError, match=message):
+        MultiTaskNet(max_iter=1).fit(np.eye(4), y)
