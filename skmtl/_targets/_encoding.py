@@ -171,7 +171,7 @@ def guess_type(column: Column) -> bool | None:
     values = plain_numbers(column)
     if values is None or np.isin(values, (0, 1)).all():  # also true without labels
         return False
-    # Infinity is refused as a number.
+    # Reading numbers raises an error for infinity.
     is_number = must_be_numbers(column) or bool(np.isinf(values).any())
     return True if is_number else None
 
