@@ -125,6 +125,7 @@ def predict_groups(
         logits[..., without] = 0.0
         for part in parts:
             part.add_to(logits, x, network.columns, network.groups)
+        if parts:
             _check_finite(logits)
         return [function(logits, group) for group in network.groups]
 

@@ -38,10 +38,11 @@ class LinearPart(nn.Module):
         self,
         encoder: ColumnEncoder | None,
         n_features: int,
-        n_outputs: int,
-        n_tasks: int,
+        groups: Sequence[OutputGroup],
     ) -> None:
         super().__init__()
+        n_tasks = sum(len(group.tasks) for group in groups)
+        n_outputs = sum(map(len, self._outputs_of_tasks(groups).values()))
         n_numbers = n_features if encoder is None else len(encoder.numeric)
         n_inputs = n_numbers
         if encoder is not None:
@@ -146,11 +147,40 @@ class LinearPart(nn.Module):
         rows = x._replace(values=z)
         return weighted_sum(self.weight, rows) + (zero @ self.weight + self.bias)
 
-    def _of_tasks(self, positions: Sequence[int], columns: Sequence[int]) -> Any:
-        """A copy for other tasks and outputs; -1 stands for new ones."""
+    def add_to(
+        self,
+        logits: Tensor,
+        x: Tensor | SparseRows,
+        encoder: ColumnEncoder | None,
+        groups: Sequence[OutputGroup],
+    ) -> None:
+        """Replace the network's outputs by those of the average, in place."""
+        line = self.line(x, encoder)
+        for group in groups:
+            self._add_line(logits, line, group)
+
+    def _add_line(self, logits: Tensor, line: Tensor, group: OutputGroup) -> None:
+        raise NotImplementedError
+
+    def _outputs_of_tasks(self, groups: Sequence[OutputGroup]) -> dict[int, list[int]]:
+        """The outputs of each task, by their positions."""
+        raise NotImplementedError
+
+    def of_tasks(
+        self,
+        positions: Sequence[int],
+        groups: Sequence[OutputGroup],
+        new_groups: Sequence[OutputGroup],
+    ) -> Any:
+        """The part for other tasks: those at these positions, -1 for new ones."""
+        outputs = self._outputs_of_tasks(groups)
+        columns: dict[int, int] = {}
+        for task, new in self._outputs_of_tasks(new_groups).items():
+            fitted = outputs.get(positions[task], [-1] * len(new))
+            columns |= dict(zip(new, fitted, strict=True))
         part = copy.deepcopy(self)
         own_tasks, is_new_task = self._chosen(positions)
-        own_columns, is_new_column = self._chosen(columns)
+        own_columns, is_new_column = self._chosen([columns[i] for i in sorted(columns)])
         part.share = self.share[own_tasks].masked_fill(is_new_task, 1.0)
         part.weight = self.weight[:, own_columns].masked_fill(is_new_column, 0.0)
         part.bias = self.bias[own_columns].masked_fill(is_new_column, 0.0)
@@ -167,39 +197,14 @@ class RidgePart(LinearPart):
     All numbers are on the standardised scales of the tasks.
     """
 
-    def __init__(
-        self,
-        encoder: ColumnEncoder | None,
-        n_features: int,
-        groups: Sequence[OutputGroup],
-    ) -> None:
-        n_tasks = sum(len(group.tasks) for group in groups)
-        super().__init__(encoder, n_features, n_tasks, n_tasks)
+    def _add_line(self, logits: Tensor, line: Tensor, group: OutputGroup) -> None:
+        means = predicted_means(logits, group)
+        if means is not None:
+            tasks = list(group.tasks)
+            means.mul_(self.share[tasks]).add_(line[:, tasks])
 
-    def add_to(
-        self,
-        logits: Tensor,
-        x: Tensor | SparseRows,
-        encoder: ColumnEncoder | None,
-        groups: Sequence[OutputGroup],
-    ) -> None:
-        """Replace the network's predictions of numbers by the average, in place."""
-        line = self.line(x, encoder)
-        for group in groups:
-            means = predicted_means(logits, group)
-            if means is not None:
-                tasks = list(group.tasks)
-                means.mul_(self.share[tasks]).add_(line[:, tasks])
-
-    def of_tasks(
-        self,
-        positions: Sequence[int],
-        groups: Sequence[OutputGroup],
-        new_groups: Sequence[OutputGroup],
-    ) -> "RidgePart":
-        """The part for other tasks: those at these positions, -1 for new ones."""
-        part: RidgePart = self._of_tasks(positions, positions)
-        return part
+    def _outputs_of_tasks(self, groups: Sequence[OutputGroup]) -> dict[int, list[int]]:
+        return {task: [task] for group in groups for task in group.tasks}
 
 
 class LogisticPart(LinearPart):
@@ -209,46 +214,18 @@ class LogisticPart(LinearPart):
     used.
     """
 
-    def __init__(
-        self,
-        encoder: ColumnEncoder | None,
-        n_features: int,
-        groups: Sequence[OutputGroup],
-    ) -> None:
-        n_tasks = sum(len(group.tasks) for group in groups)
-        super().__init__(encoder, n_features, groups[-1].columns.stop, n_tasks)
+    def _add_line(self, logits: Tensor, line: Tensor, group: OutputGroup) -> None:
+        if group.kind.predicts_classes:
+            average_logits(logits, line[:, group.columns], self.share, group)
 
-    def add_to(
-        self,
-        logits: Tensor,
-        x: Tensor | SparseRows,
-        encoder: ColumnEncoder | None,
-        groups: Sequence[OutputGroup],
-    ) -> None:
-        """Replace the network's logits of classes by those of the average, in place."""
-        line = self.line(x, encoder)
+    def _outputs_of_tasks(self, groups: Sequence[OutputGroup]) -> dict[int, list[int]]:
+        outputs = {}
         for group in groups:
-            if group.kind.predicts_classes:
-                own = line[:, group.columns]
-                average_logits(logits, own, self.share, group)
-
-    def of_tasks(
-        self,
-        positions: Sequence[int],
-        groups: Sequence[OutputGroup],
-        new_groups: Sequence[OutputGroup],
-    ) -> "LogisticPart":
-        """The part for other tasks: those at these positions, -1 for new ones."""
-        columns = _columns_of_tasks(groups)
-        chosen = []
-        for group in new_groups:
-            for task in group.tasks:
-                fitted_task = positions[task]
-                is_new = fitted_task < 0
-                n_logits = group.kind.n_logits
-                chosen += [-1] * n_logits if is_new else columns[fitted_task]
-        part: LogisticPart = self._of_tasks(positions, chosen)
-        return part
+            n_logits = group.kind.n_logits
+            for i, task in enumerate(group.tasks):
+                first = group.columns.start + i * n_logits
+                outputs[task] = list(range(first, first + n_logits))
+        return outputs
 
 
 def linear_parts(network: Any) -> list[RidgePart | LogisticPart]:
@@ -264,16 +241,6 @@ LINEAR_PARTS: dict[str, type[RidgePart | LogisticPart]] = {
     "ridge": RidgePart,
     "logistic": LogisticPart,
 }
-
-
-def _columns_of_tasks(groups: Sequence[OutputGroup]) -> dict[int, list[int]]:
-    columns = {}
-    for group in groups:
-        n_logits = group.kind.n_logits
-        for i, task in enumerate(group.tasks):
-            first = group.columns.start + i * n_logits
-            columns[task] = list(range(first, first + n_logits))
-    return columns
 
 
 def _numbers(x: Tensor, encoder: ColumnEncoder | None) -> Tensor:
