@@ -518,26 +518,6 @@ def test_copies_predict_the_same(problem, sharing, tmp_path):
     assert not hasattr(clone(clf), "network_")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_model_fitted_on_a_gpu_is_read_without_one(problem, tmp_path):
-    import subprocess
-    import sys
-
-    X, Y = problem
-    clf = classifier(device="cuda").fit(X, Y)
-    assert next(clf.network_.parameters()).is_cuda
-    joblib.dump((clf, X, clf.predict_proba(X)), tmp_path / "clf.joblib")
-    program = (
-        "import joblib, numpy as np, sys; clf, X, p = joblib.load(sys.argv[1]); "
-        "assert np.allclose(clf.predict_proba(X), p, atol=1e-5)"
-    )
-    subprocess.run(
-        [sys.executable, "-c", program, tmp_path / "clf.joblib"],
-        check=True,
-        env={"CUDA_VISIBLE_DEVICES": ""},
-    )
-
-
 # Going on -------------------------------------------------------------------------
 
 
