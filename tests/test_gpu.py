@@ -40,7 +40,7 @@ NUMBERS = rng.normal(size=(N_ROWS, 6))
 TABLE = pd.DataFrame(NUMBERS).add_prefix("x").mask(rng.random(NUMBERS.shape) < 0.1)
 TABLE["kind"] = pd.Categorical(rng.choice(["a", "b", "c"], N_ROWS))
 SPARSE = sparse.random(N_ROWS, 50, 0.1, "csr", rng=rng)
-PICTURES = rng.normal(size=(N_ROWS, 3, 6, 5)).astype(np.float32)
+IMAGES = rng.normal(size=(N_ROWS, 3, 6, 5)).astype(np.float32)
 SCORES = NUMBERS @ rng.normal(size=(6, 4)) + rng.normal(size=(N_ROWS, 4))
 is_missing = rng.random(SCORES.shape) < 0.3
 LABELS = np.where(is_missing, np.nan, SCORES > 0)
@@ -74,7 +74,7 @@ CASES = {
     "weights": (MultiTaskNetClassifier(class_weight="balanced"), NUMBERS, LABELS),
     "validated": (MultiTaskNetClassifier(early_stopping=True), NUMBERS, LABELS),
     "frozen": (MultiTaskNetClassifier(freeze=UnfreezeAfter(2)), NUMBERS, LABELS),
-    "pictures": (MultiTaskNetClassifier(trunk=ConvTrunk((4,))), PICTURES, LABELS),
+    "images": (MultiTaskNetClassifier(trunk=ConvTrunk((4,))), IMAGES, LABELS),
     "numbers": (MultiTaskNetRegressor(), TABLE, SCORES),
     "medians": (MultiTaskNetRegressor(loss="absolute_error"), NUMBERS, SCORES),
     "deviations": (MultiTaskNetRegressor(loss="gaussian", **MEMBERS), TABLE, SCORES),
@@ -146,7 +146,7 @@ def test_defaults_predict_as_well_as_on_the_cpu(case):
 def test_modules_with_statistics_and_dropout(module):
     settings = PLAIN | {"trunk": module, "hidden_layer_sizes": ()}
     one, other = (MultiTaskNetClassifier(**settings) for _ in range(2))
-    assert_same_parameters(one.fit(PICTURES, LABELS), other.fit(PICTURES, LABELS))
+    assert_same_parameters(one.fit(IMAGES, LABELS), other.fit(IMAGES, LABELS))
     assert is_on_gpu(one)
 
 

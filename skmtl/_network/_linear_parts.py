@@ -6,6 +6,7 @@ values themselves follows numbers with long tails better, and needs fewer labels
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -156,6 +157,8 @@ class LinearPart(nn.Module):
     ) -> None:
         """Replace the network's outputs by those of the average, in place."""
         line = self.line(x, encoder)
+        # An infinite line would pass as a probability of 0 or 1.
+        line.masked_fill_(line.isinf(), math.nan)
         for group in groups:
             self._add_line(logits, line, group)
 

@@ -77,7 +77,8 @@ def test_without_an_epoch_the_features_are_those_of_the_trunk_taken_over(
     n_trunks = 2 if sharing == "none" else 1
     members = np.split(many.transform(X), many.n_members, axis=1)
     expected = [features for features in members for _ in range(n_trunks)]
-    assert_array_equal(few.transform(X), np.hstack(expected))
+    # How a processor rounds can depend on the number of trunks.
+    assert_allclose(few.transform(X), np.hstack(expected), rtol=1e-4, atol=1e-6)
 
 
 @every_setting
