@@ -298,6 +298,27 @@ def constant_loss(totals: NDArray, outputs: Sequence[OutputKind]) -> float:
     return loss
 
 
+# Of equal frequencies, relative to those of the classes.
+_EQUAL_SHARE = 0.02
+
+
+def frequency_logits(
+    weights: NDArray, outputs: Sequence[OutputKind]
+) -> dict[int, Tensor]:
+    """The logits (n_logits,) that predict the class frequencies, by task with classes.
+
+    `weights` of the labels are (n_tasks, most codes). The frequencies are drawn a
+    little towards equal ones, since the labels of a first batch may be few.
+    """
+    logits = {}
+    for task, kind in enumerate(outputs):
+        if isinstance(kind, Binary | Multiclass):
+            own = torch.from_numpy(weights[task, : kind.n_classes])
+            p = own / own.sum().clamp(min=1e-30) + _EQUAL_SHARE / kind.n_classes
+            logits[task] = kind.logits(p.log().view(1, 1, 1, -1)).flatten()
+    return logits
+
+
 # Groups of tasks of one kind ---------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from skmtl._estimators._training_set import AnyTrainingSet, TrainingSet
 from skmtl._estimators._transfer import pretrained_estimator, take_trunk
 from skmtl._inputs import ColumnEncoding
 from skmtl._network import Architecture, TrunkAndHeads
+from skmtl._outputs import frequency_logits
 from skmtl._rows import as_tensor
 from skmtl._training import TrainingPlan, TrainingRows
 from skmtl._world import World
@@ -76,13 +77,15 @@ def prepare(
     if estimator.early_stopping:
         fraction = float(estimator.validation_fraction)
         index, held_out = training_set.hold_out(fraction, rng, main_tasks)
-    data = labelled_data(estimator, training_set, training_set.measures(index))
+    measures = training_set.measures(index)
+    data = labelled_data(estimator, training_set, measures)
     if calls is not None:
         data = calls.labelled_data(data)
     network, plan = build(
         estimator,
         training_set,
         data,
+        measures.class_totals,
         generator,
         lambda n_bins: training_set.learn_encoding(index, n_bins, rng),
         continues=continues,
@@ -98,6 +101,7 @@ def build(
     estimator: Any,
     training_set: AnyTrainingSet,
     data: LabelledData,
+    class_totals: NDArray,
     generator: torch.Generator,
     learn_encoding: Callable[[int], ColumnEncoding | None],
     *,
@@ -128,6 +132,9 @@ def build(
         freeze=estimator.freeze if freeze is None else freeze,
         main_tasks=main_tasks,
     )
+    # SGD would learn less from rare classes, since its steps follow the gradients.
+    if not continues and plan.solver == "adam":
+        network.set_output_biases(frequency_logits(class_totals, training_set.outputs))
     return network, plan
 
 

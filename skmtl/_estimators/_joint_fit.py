@@ -91,11 +91,13 @@ def prepare_jointly(
     main_tasks = main_tasks_of(estimator, training_set.tasks)
     if estimator.early_stopping:
         training_set.check_sides(main_tasks)
-    data = labelled_data(estimator, training_set, training_set.measures())
+    measures = training_set.measures()
+    data = labelled_data(estimator, training_set, measures)
     network, plan = build(
         estimator,
         training_set,
         data,
+        measures.class_totals,
         generator,
         training_set.learn_encoding,
         continues=continues,

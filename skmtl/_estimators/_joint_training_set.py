@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmtl._estimators._scales import standardised
-from skmtl._estimators._training_set import Measures, constant_losses, described
+from skmtl._estimators._training_set import Measures, described, measures_of
 from skmtl._inputs import (
     ColumnEncoding,
     ColumnSample,
@@ -84,15 +84,10 @@ class JointTrainingSet:
     def measures(self) -> Measures:
         """The measures of the training rows."""
         n_rows, weight, squares = self.sums.tolist()
-        total, of_numbers = constant_losses(
-            self.totals_by_side[:, :, 0] * self.table[:, 1:],
-            weight if n_rows else 1.0,
-            self.tasks,
-            self.outputs,
-        )
         mean_weight = weight / n_rows if n_rows else 1.0
         row_norm = squares / max(1.0, n_rows)
-        return Measures(int(n_rows), total, of_numbers, mean_weight, row_norm)
+        totals = self.totals_by_side[:, :, 0]
+        return measures_of(self, totals, self.table, int(n_rows), mean_weight, row_norm)
 
     def learn_encoding(self, n_bins: int) -> ColumnEncoding | None:
         """What the input layer learns of the columns; None without an encoding."""

@@ -106,6 +106,7 @@ _CHOSEN = (
     "constant_loss",
     "is_log_density",
     "lowers_dropout",
+    "ends_dropout",
     "raises_steps",
     "main_tasks",
     "schedule",
@@ -287,6 +288,7 @@ def training_plan(
         plan["constant_loss"] = data.total_loss
         plan["is_log_density"] = data.is_log_density
         plan["lowers_dropout"] = estimator.dropout == "auto"
+        plan["ends_dropout"] = _automatic.ends_dropout(data)
         is_auto = estimator.learning_rate_init == "auto" and plan["solver"] == "adam"
         plan["raises_steps"] = is_auto and _automatic.raises_steps(data)
     if plan["max_iter"] == "auto":

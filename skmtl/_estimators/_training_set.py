@@ -54,6 +54,7 @@ class Measures(NamedTuple):
     loss_of_numbers: float  # the part of the numeric tasks
     mean_weight: float  # of a row
     row_norm: float  # mean squared length of a sparse row, else 0
+    class_totals: NDArray  # (n_tasks, most codes): weights of the labels in the loss
 
 
 class AnyTrainingSet(Protocol):
@@ -114,16 +115,14 @@ class TrainingSet:
 
     def measures(self, rows: NDArray) -> Measures:
         """The measures of these rows."""
-        mean_weight = self.mean_weight(rows)
-        total, of_numbers = self._constant_losses(rows, mean_weight)
-        return Measures(len(rows), total, of_numbers, mean_weight, self.row_norm())
-
-    def _constant_losses(
-        self, rows: NDArray, mean_weight: float
-    ) -> tuple[float, float]:
-        totals = self._totals_of(rows) * self.data.weight_table.numpy()[:, 1:]
-        weight = max(1, len(rows)) * mean_weight
-        return constant_losses(totals, weight, self.tasks, self.outputs)
+        return measures_of(
+            self,
+            self._totals_of(rows),
+            self.data.weight_table.numpy(),
+            len(rows),
+            self.mean_weight(rows),
+            self.row_norm(),
+        )
 
     def _totals_of(self, rows: NDArray) -> NDArray:
         """The part of `totals` of these rows, which have labels."""
@@ -313,19 +312,25 @@ def described(tasks: Tasks) -> list:
     ]
 
 
-def constant_losses(
-    totals: NDArray, weight: float, tasks: Tasks, outputs: tuple[OutputKind, ...]
-) -> tuple[float, float]:
-    """The loss J of the best prediction that is the same for all rows.
-
-    For classes this prediction is their frequencies, and J is their entropy in nats,
-    summed over the labels of a row. Returns the loss of all tasks, and the part of the
-    numeric tasks. `totals` are the weights of the labels, `weight` that of the rows.
-    """
-    of_numbers = totals * tasks.are_numbers[:, None]
-    return (
-        constant_loss(totals, outputs) / weight,
+def measures_of(
+    training_set: AnyTrainingSet,
+    totals: NDArray,
+    table: NDArray,
+    n_rows: int,
+    mean_weight: float,
+    row_norm: float,
+) -> Measures:
+    """The measures of rows with these weights of labels and of rows."""
+    outputs, weight = training_set.outputs, max(1, n_rows) * mean_weight
+    weighted = totals * table[:, 1:]
+    of_numbers = weighted * training_set.tasks.are_numbers[:, None]
+    return Measures(
+        n_rows,
+        constant_loss(weighted, outputs) / weight,
         constant_loss(of_numbers, outputs) / weight,
+        mean_weight,
+        row_norm,
+        weighted,
     )
 
 

@@ -1,6 +1,6 @@
 """The network: trunks that read the input, and heads that read the trunks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 
@@ -153,6 +153,12 @@ class TrunkAndHeads(nn.Module):
         if self.n_trunks > 1 or task == len(self.architecture.outputs) - 1:
             banks, source_banks = self._trunks_of(task), source._trunks_of(source_task)
             self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
+
+    def set_output_biases(self, biases: Mapping[int, Tensor]) -> None:
+        """Set the biases (n_logits,) of the last layer of the heads of some tasks."""
+        for task, bias in biases.items():
+            head, banks = self._banks_of(task)
+            head.set_output_biases(banks, bias)
 
     @property
     def can_be_divided(self) -> bool:

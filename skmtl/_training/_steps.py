@@ -36,6 +36,8 @@ from skmtl._world import World
 WARM_UP = 0.1
 # Largest factor on the learning rate as the loss falls.
 MAX_STEP_FACTOR = 4.0
+# Shares of the constant loss from which on dropout is left out, or has its full rate.
+NO_DROPOUT, FULL_DROPOUT = 0.2, 0.5
 
 
 class Freeze(NamedTuple):
@@ -66,10 +68,11 @@ class TrainingPlan:
     freeze: Freeze
     # The loss of the best constant prediction, if the loss shows how much is left to
     # learn, and whether it can be negative, as the logarithm of a density. Whether
-    # dropout then falls with the loss, and the learning rate rises.
+    # dropout then falls with the loss, and to 0, and the learning rate rises.
     constant_loss: float | None = None
     is_log_density: bool = False
     lowers_dropout: bool = False
+    ends_dropout: bool = False
     raises_steps: bool = False
     # Positions of the tasks whose validation scores count; None for all.
     main_tasks: tuple[int, ...] | None = None
@@ -189,7 +192,8 @@ class Steps:
         if plan.raises_steps and is_of_all_processes:
             self._step_factor = 1.0 / max(share, 1.0 / MAX_STEP_FACTOR)
         if plan.lowers_dropout:
-            self.network_pass.scale_dropout(share)
+            end = _dropout_left(share) if plan.ends_dropout else 1.0
+            self.network_pass.scale_dropout(share * end)
             if share != self._dropout_share:
                 self._dropout_share = share
                 self.dropout.forget()
@@ -313,6 +317,11 @@ class Steps:
         for gradient, part in zip(gradients, total[:-1].split(sizes), strict=True):
             torch.div(part, weight, out=gradient)
         return weight
+
+
+def _dropout_left(share: float) -> float:
+    """The part of dropout that is left at this share of the constant loss."""
+    return min(max((share - NO_DROPOUT) / (FULL_DROPOUT - NO_DROPOUT), 0.0), 1.0)
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
