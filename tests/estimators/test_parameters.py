@@ -5,6 +5,7 @@ import pytest
 from _estimators import assert_same_parameters, classifier, parameters_of
 from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.metrics import log_loss
 
 import skmtl
 from skmtl import MultiTaskNetClassifier
@@ -409,6 +410,42 @@ def test_dropout_goes_down_where_the_labels_are_nearly_certain():
         for d in ("auto", rate)
     )
     assert_same_parameters(auto, same)
+
+
+def test_dropout_ends_where_the_labels_are_certain():
+    X = np.random.default_rng(0).normal(size=(4000, 4))
+    Y = (X[:, :2] > 0).astype(float)
+    settings = {"hidden_layer_sizes": (32,), "learning_rate_init": 0.01, "alpha": 0.0}
+    clf = classifier(dropout="auto", input_dropout=0.1, **settings)
+    for _ in range(20):
+        clf.partial_fit(X, Y, n_calls=21)
+    # A step on all rows: its loss is that of the predictions before it.
+    expected = 2 * log_loss(Y.ravel(), clf.predict_proba(X).ravel())
+    clf.set_params(batch_size=4000).partial_fit(X, Y, n_calls=21)
+    assert_allclose(clf.loss_, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_members": 3}, {"sharing": "none"}])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_adam_starts_at_the_class_frequencies(settings, class_weight):
+    # Without hidden layers, the outputs of a row of zeros are the biases.
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    Y = np.full((100, 2), np.nan)
+    Y[:80, 0] = np.arange(80) < 4
+    Y[20:, 1] = np.repeat([0, 1, 2], [48, 24, 8])
+    weight = np.where(np.arange(100) < 4, 3.0, 1.0)
+    plain = {"hidden_layer_sizes": (), "input_encoding": "none", "max_iter": 0}
+    plain |= {"class_weight": class_weight} | settings
+    start = classifier(solver="adam", **plain)
+    p = start.fit(X, Y, sample_weight=weight).predict_proba(np.zeros((1, 3)))
+    rare = 12 / 88 if class_weight is None else 0.5
+    three = np.array([0.6, 0.3, 0.1] if class_weight is None else [1 / 3] * 3)
+    # A fiftieth of equal frequencies is mixed in.
+    assert_allclose(p[0][0, 1], (rare + 0.01) / 1.02, rtol=1e-6)
+    assert_allclose(p[1][0], (three + 0.02 / 3) / 1.02, rtol=1e-6)
+    # SGD starts at random: its steps follow the gradients, which would be smaller.
+    other = classifier(solver="sgd", **plain).fit(X, Y, sample_weight=weight)
+    assert abs(other.predict_proba(np.zeros((1, 3)))[0][0, 1] - 0.5) > 0.01
 
 
 # Parameters of parameters ---------------------------------------------------------
