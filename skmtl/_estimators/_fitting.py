@@ -134,7 +134,9 @@ def build(
     )
     # SGD would learn less from rare classes, since its steps follow the gradients.
     if not continues and plan.solver == "adam":
-        network.set_output_biases(frequency_logits(class_totals, training_set.outputs))
+        logits = frequency_logits(class_totals, training_set.outputs)
+        # Half of them: on few labels, less is learned from a start at the frequencies.
+        network.set_output_biases({task: 0.5 * own for task, own in logits.items()})
     return network, plan
 
 

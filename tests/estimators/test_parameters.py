@@ -427,7 +427,7 @@ def test_dropout_ends_where_the_labels_are_certain():
 
 @pytest.mark.parametrize("settings", [{}, {"n_members": 3}, {"sharing": "none"}])
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_adam_starts_at_the_class_frequencies(settings, class_weight):
+def test_adam_starts_halfway_to_the_class_frequencies(settings, class_weight):
     # Without hidden layers, the outputs of a row of zeros are the biases.
     X = np.random.default_rng(0).normal(size=(100, 3))
     Y = np.full((100, 2), np.nan)
@@ -440,9 +440,11 @@ def test_adam_starts_at_the_class_frequencies(settings, class_weight):
     p = start.fit(X, Y, sample_weight=weight).predict_proba(np.zeros((1, 3)))
     rare = 12 / 88 if class_weight is None else 0.5
     three = np.array([0.6, 0.3, 0.1] if class_weight is None else [1 / 3] * 3)
-    # A fiftieth of equal frequencies is mixed in.
-    assert_allclose(p[0][0, 1], (rare + 0.01) / 1.02, rtol=1e-6)
-    assert_allclose(p[1][0], (three + 0.02 / 3) / 1.02, rtol=1e-6)
+    # A fiftieth of equal frequencies is mixed in, and logits are halved.
+    odds = np.sqrt((rare + 0.01) / (1 - rare + 0.01))
+    assert_allclose(p[0][0, 1], odds / (1 + odds), rtol=1e-6)
+    roots = np.sqrt(three + 0.02 / 3)
+    assert_allclose(p[1][0], roots / roots.sum(), rtol=1e-6)
     # SGD starts at random: its steps follow the gradients, which would be smaller.
     other = classifier(solver="sgd", **plain).fit(X, Y, sample_weight=weight)
     assert abs(other.predict_proba(np.zeros((1, 3)))[0][0, 1] - 0.5) > 0.01
