@@ -497,7 +497,8 @@ def mean_ranks_of_unseen():
     for label, metric in SCORES_OF_UNSEEN.items():
         results = numeric if metric == "r2" else classes
         share = "removed" if metric == "r2" else "fraction"
-        means = results.pivot_table(metric, ["set", share], "model").dropna()
+        means = results.pivot_table(metric, ["set", share], "model")[list(REGRESSORS)]
+        means = means.dropna()
         ranks[label] = means.rank(axis=1, ascending=metric == "log_loss").mean()
     return pd.DataFrame(ranks).T
 

@@ -155,7 +155,7 @@ def test_each_task_learns_its_function():
     Y = np.column_stack([X[:, 0] - X[:, 1], 50 * np.abs(X[:, 2]) + 1000])
     Y[::2, 0] = Y[1::2, 1] = np.nan
     for loss in ("squared_error", "absolute_error", "gaussian"):
-        reg = MultiTaskNetRegressor(loss=loss, random_state=0).fit(X, Y)
+        reg = MultiTaskNetRegressor((64,), loss=loss, random_state=0).fit(X, Y)
         assert reg.score(X, Y) > 0.9
         assert reg.oob_score_ > 0.85
         assert reg.oob_prediction_.shape == (600, 2)
@@ -355,7 +355,8 @@ def test_deviations_cover_new_rows_also_after_few():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2300, 8))
     y = X[:, 0] * X[:, 1] + 0.5 * rng.normal(size=2300)
-    reg = MultiTaskNetRegressor(loss="gaussian", random_state=0).fit(X[:300], y[:300])
+    reg = MultiTaskNetRegressor((64, 64), loss="gaussian", random_state=0)
+    reg.fit(X[:300], y[:300])
     mean, deviation = reg.predict(X[300:], return_std=True)
     standardised = (y[300:] - mean) / deviation
     assert 0.8 < np.mean(np.abs(standardised) < 1.645) < 0.98
