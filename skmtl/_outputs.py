@@ -298,27 +298,6 @@ def constant_loss(totals: NDArray, outputs: Sequence[OutputKind]) -> float:
     return loss
 
 
-# Of equal frequencies, relative to those of the classes.
-_EQUAL_SHARE = 0.02
-
-
-def frequency_logits(
-    weights: NDArray, outputs: Sequence[OutputKind]
-) -> dict[int, Tensor]:
-    """The logits (n_logits,) that predict the class frequencies, by task with classes.
-
-    `weights` of the labels are (n_tasks, most codes). The frequencies are drawn a
-    little towards equal ones, since the labels of a first batch may be few.
-    """
-    logits = {}
-    for task, kind in enumerate(outputs):
-        if isinstance(kind, Binary | Multiclass):
-            own = torch.from_numpy(weights[task, : kind.n_classes])
-            p = own / own.sum().clamp(min=1e-30) + _EQUAL_SHARE / kind.n_classes
-            logits[task] = kind.logits(p.log().view(1, 1, 1, -1)).flatten()
-    return logits
-
-
 # Groups of tasks of one kind ---------------------------------------------------------
 
 
@@ -339,6 +318,23 @@ def output_groups(outputs: tuple[OutputKind, ...]) -> list[OutputGroup]:
         groups.append(OutputGroup(kind, tasks, slice(start, stop)))
         start = stop
     return groups
+
+
+# Of equal frequencies, relative to those of the classes.
+_EQUAL_SHARE = 0.02
+
+
+def frequency_logits(weights: NDArray, group: OutputGroup) -> Tensor:
+    """(n_tasks, n_logits) that predict the class frequencies of a group of classes.
+
+    `weights` of the labels of all tasks are (n_tasks, most codes). The frequencies are
+    drawn a little towards equal ones, since the labels of a first batch may be few.
+    """
+    kind: Any = group.kind
+    own = torch.from_numpy(weights[list(group.tasks), : kind.n_classes])
+    p = own / own.sum(1, keepdim=True).clamp(min=1e-30) + _EQUAL_SHARE / kind.n_classes
+    logits: Tensor = kind.logits(p.log()[None, None])
+    return logits.view(len(group.tasks), kind.n_logits)
 
 
 def weigh_labels(

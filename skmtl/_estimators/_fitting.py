@@ -134,10 +134,20 @@ def build(
     )
     # SGD would learn less from rare classes, since its steps follow the gradients.
     if not continues and plan.solver == "adam":
-        logits = frequency_logits(class_totals, training_set.outputs)
-        # Half of them: on few labels, less is learned from a start at the frequencies.
-        network.set_output_biases({task: 0.5 * own for task, own in logits.items()})
+        _start_near_frequencies(network, class_totals)
     return network, plan
+
+
+def _start_near_frequencies(network: TrunkAndHeads, class_totals: NDArray) -> None:
+    """Start classes halfway: from their frequencies, few labels teach less."""
+    network.set_output_biases(
+        [
+            0.5 * frequency_logits(class_totals, group)
+            if group.kind.predicts_classes
+            else None
+            for group in network.groups
+        ]
+    )
 
 
 def _like(

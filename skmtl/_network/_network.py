@@ -1,6 +1,6 @@
 """The network: trunks that read the input, and heads that read the trunks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 
@@ -154,11 +154,16 @@ class TrunkAndHeads(nn.Module):
             banks, source_banks = self._trunks_of(task), source._trunks_of(source_task)
             self.trunk.copy_banks(banks, cast(Any, source.trunk), source_banks)
 
-    def set_output_biases(self, biases: Mapping[int, Tensor]) -> None:
-        """Set the biases (n_logits,) of the last layer of the heads of some tasks."""
-        for task, bias in biases.items():
-            head, banks = self._banks_of(task)
-            head.set_output_biases(banks, bias)
+    @torch.no_grad()
+    def set_output_biases(self, biases: Sequence[Tensor | None]) -> None:
+        """Set the biases of the heads' last layers.
+
+        Those of a group of tasks are (n_tasks, n_logits); with None, they stay.
+        """
+        for head, bias in zip(self._heads(), biases, strict=True):
+            if bias is not None:
+                own = cast(Tensor, head.layers[-1].bias)
+                own.view(self.n_members, *bias.shape).copy_(bias)
 
     @property
     def can_be_divided(self) -> bool:

@@ -114,15 +114,6 @@ class BankStack(nn.Module):
             by_input = own.unflatten(0, (parameter.shape[0], parameter.shape[2]))
             parameter.copy_(by_input.transpose(1, 2))
 
-    @torch.no_grad()
-    def set_output_biases(self, banks: Sequence[int], bias: Tensor) -> None:
-        """Set the biases (out,) of the last layer of some banks."""
-        parameter = cast(Tensor, self.layers[-1].bias)  # (n_inputs, 1, n_readers, out)
-        by_bank = _by_bank(parameter)
-        by_bank[list(banks)] = bias.to(parameter)
-        by_input = by_bank.unflatten(0, (parameter.shape[0], parameter.shape[2]))
-        parameter.copy_(by_input.transpose(1, 2))
-
     def forward(self, x: Features, generator: torch.Generator | None) -> Tensor:
         """(n_inputs, batch, in) -> (n_banks, batch, out), after the last activation.
 
