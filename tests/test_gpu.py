@@ -1,7 +1,7 @@
 """What a network does on a GPU: run `pytest -m gpu` on a machine that has one.
 
-Without dropout and shuffling, no random number is drawn on the GPU, and a fit there is
-the fit on the CPU up to rounding.
+Without dropout and shuffling, random numbers make no difference, and a fit there is the
+fit on the CPU up to rounding.
 """
 
 import copy
@@ -134,11 +134,11 @@ def test_a_fit_is_the_same_each_time(case):
 def test_defaults_predict_as_well_as_on_the_cpu(case):
     estimator, X, Y = CASES[case]
     estimator = clone(estimator).set_params(random_state=0)
-    scores = [
+    fits = [
         clone(estimator).set_params(device=device).fit(X[:160], Y[:160])
         for device in ("cuda", "cpu")
     ]
-    there, here = (np.asarray(fitted.score(X[160:], Y[160:])) for fitted in scores)
+    there, here = (np.asarray(fitted.score(X[160:], Y[160:])) for fitted in fits)
     assert_allclose(there, here, rtol=0, atol=0.1)
 
 
@@ -167,7 +167,7 @@ def test_a_resumed_fit_is_the_whole_fit(tmp_path):
     assert_same_parameters(resumed, whole)
 
 
-def test_fits_go_on(tmp_path):
+def test_fits_go_on():
     clf = classifier(warm_start=True, dropout=0.3).fit(NUMBERS, LABELS[:, :3])
     clf.fit(NUMBERS, LABELS[:, :3])
     clf.partial_fit(NUMBERS, LABELS[:, :3])

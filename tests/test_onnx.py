@@ -486,6 +486,13 @@ def test_logistic_part(path, kind):
     net.drop_tasks("more")
     new = with_odd_values(X)
     assert_same(net, path, new)
+    # If a line overflows, `predict` raises an error.
+    net.network_.logistic_part.weight.fill_(1e308)
+    net.network_.logistic_part.bias.fill_(1e308)
+    session = session_of(net, path)
+    outputs = outputs_of(session, inputs_of(session, new))
+    assert np.isnan(outputs["two.proba"]).any()
+    assert not np.isin(outputs["two.proba"], [0, 1]).any()
 
 
 @pytest.mark.parametrize("name", ["support2_mixed", "tox21"])

@@ -107,7 +107,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         Rate at which units of the hidden layers are dropped during training, in
         [0, 1), rounded to a multiple of 1/256. "auto" is between 0.2 and 0.5: the more
         information the labels carry, the less is dropped. On large dense tables it
-        also scales both dropout rates down as the training loss falls.
+        also scales both dropout rates down as the training loss falls, to 0 if the
+        labels are nearly certain.
     input_dropout : float or "auto", default="auto"
         Rate at which input columns are dropped during training, in [0, 1). "auto" is
         0.2, or 0.1 if the labels carry 15,000 nats or more (see the guide).

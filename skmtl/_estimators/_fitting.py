@@ -132,14 +132,19 @@ def build(
         freeze=estimator.freeze if freeze is None else freeze,
         main_tasks=main_tasks,
     )
-    # SGD would learn less from rare classes, since its steps follow the gradients.
-    if not continues and plan.solver == "adam":
+    # SGD would learn less from rare classes, since its steps follow the gradients. The
+    # network of a user's own sharing spec starts as the spec has built it.
+    is_own = type(network) is TrunkAndHeads
+    if not continues and plan.solver == "adam" and is_own:
         _start_near_frequencies(network, class_totals)
     return network, plan
 
 
 def _start_near_frequencies(network: TrunkAndHeads, class_totals: NDArray) -> None:
-    """Start classes halfway: from their frequencies, few labels teach less."""
+    """Start the output biases halfway to the class frequencies.
+
+    From the frequencies themselves, less was learned from few labels.
+    """
     network.set_output_biases(
         [
             0.5 * frequency_logits(class_totals, group)

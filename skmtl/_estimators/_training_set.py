@@ -47,7 +47,7 @@ _ROWS_AT_ONCE = 8192
 
 
 class Measures(NamedTuple):
-    """What the rules for "auto" need to know about the training rows."""
+    """What the rules for "auto" and the start need to know about the training rows."""
 
     n_rows: int  # with a label
     loss: float  # of the best constant prediction, summed over the labels of a row
@@ -320,7 +320,7 @@ def measures_of(
     mean_weight: float,
     row_norm: float,
 ) -> Measures:
-    """The measures of rows with these weights of labels and of rows."""
+    """The measures of rows with these weights of labels, weight table and so on."""
     outputs, weight = training_set.outputs, max(1, n_rows) * mean_weight
     weighted = totals * table[:, 1:]
     of_numbers = weighted * training_set.tasks.are_numbers[:, None]

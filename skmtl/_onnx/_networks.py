@@ -308,6 +308,7 @@ def _lines_of_logistic_part(
         return None
     coefficients = _array(part.weight), _array(part.bias)
     line = _line(graph, network, part, rows, x, coefficients)
+    line = graph("Add", line, graph.zero_or_nan(line, 1))
     return graph("Unsqueeze", line, np.array([0]))
 
 

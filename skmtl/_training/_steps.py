@@ -36,8 +36,8 @@ from skmtl._world import World
 WARM_UP = 0.1
 # Largest factor on the learning rate as the loss falls.
 MAX_STEP_FACTOR = 4.0
-# Shares of the constant loss from which on dropout is left out, or has its full rate.
-NO_DROPOUT, FULL_DROPOUT = 0.2, 0.5
+# Between these shares of the constant loss, dropout ends.
+DROPOUT_ENDED, DROPOUT_ENDS = 0.2, 0.5
 
 
 class Freeze(NamedTuple):
@@ -67,10 +67,11 @@ class TrainingPlan:
     epsilon: float
     freeze: Freeze
     # The loss of the best constant prediction, if the loss shows how much is left to
-    # learn, and whether it can be negative, as the logarithm of a density. Whether
-    # dropout then falls with the loss, and to 0, and the learning rate rises.
+    # learn, and whether it can be negative, as the logarithm of a density.
     constant_loss: float | None = None
     is_log_density: bool = False
+    # As the loss falls: whether dropout falls with it, whether dropout then ends, and
+    # whether the learning rate rises.
     lowers_dropout: bool = False
     ends_dropout: bool = False
     raises_steps: bool = False
@@ -320,8 +321,9 @@ class Steps:
 
 
 def _dropout_left(share: float) -> float:
-    """The part of dropout that is left at this share of the constant loss."""
-    return min(max((share - NO_DROPOUT) / (FULL_DROPOUT - NO_DROPOUT), 0.0), 1.0)
+    """A factor that ends dropout as less of the constant loss is left."""
+    left = (share - DROPOUT_ENDED) / (DROPOUT_ENDS - DROPOUT_ENDED)
+    return min(max(left, 0.0), 1.0)
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
