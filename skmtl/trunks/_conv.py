@@ -64,7 +64,8 @@ class ConvTrunk(BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "channels": ["array-like"],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
-        "pool_size": [Interval(Integral, 1, None, closed="left")],
+        # torch reads it as a 32-bit integer.
+        "pool_size": [Interval(Integral, 1, 2**31 - 1, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_shape": [tuple, list, None],
     }

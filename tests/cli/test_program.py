@@ -140,10 +140,10 @@ def test_the_recipe_of_the_guide(tmp_path):
     names = {"model.skmtl", "new.csv", "predictions.csv", "report.html", "train.csv"}
     assert {path.name for path in tmp_path.iterdir()} == names
     sample = re.search(r"```text\n(.*?)```", page.read_text(), flags=re.DOTALL)[1]
-    expected = (tmp_path / "predictions.csv").read_text().splitlines()
-    for shown, written in zip(sample.splitlines(), expected, strict=False):
-        # The probabilities differ from machine to machine.
-        assert re.sub(r"0\.\d+", "", shown) == re.sub(r"0\.\d+", "", written)
+    # The probabilities differ from machine to machine.
+    written = re.sub(r"0\.\d+", "", (tmp_path / "predictions.csv").read_text())
+    for shown in sample.splitlines():
+        assert re.sub(r"0\.\d+", "", shown) in written.splitlines()
 
 
 @pytest.mark.parametrize("command", ["fit", "report"])

@@ -44,6 +44,12 @@ def test_a_picture_does_not_see_the_others_of_its_batch():
     torch.testing.assert_close(module(x)[:1], module(x[:1]))
 
 
+def test_pools_are_32_bit_integers():
+    assert built(pool_size=2**31 - 1)(torch.zeros(1, 3, 9, 7)).shape == (1, 24)
+    with pytest.raises(ValueError, match="pool_size"):
+        built(pool_size=2**31)
+
+
 def test_a_shifted_object_gives_the_same_largest_values():
     # On an empty ground, apart from what pooling cuts in two: shifts of whole cells.
     x = torch.zeros(1, 1, 16, 16)
