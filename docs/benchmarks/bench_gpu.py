@@ -19,9 +19,9 @@ import time
 import numpy as np
 import torch
 from _data import load_raw, rows_of
-from sklearn.metrics import roc_auc_score
 
 from skmtl import MultiTaskNetClassifier
+from skmtl.metrics import multitask_score
 
 WIDE = {"hidden_layer_sizes": (2048, 2048), "max_iter": 10}
 CASES = {
@@ -39,16 +39,6 @@ CASES = {
 }
 
 
-def auc(Y, p):
-    """Mean over the tasks that have both classes in the test part."""
-    scores = []
-    for y, column in zip(Y.T, np.asarray(p).T, strict=True):
-        is_observed = ~np.isnan(y)
-        if len(np.unique(y[is_observed])) == 2:
-            scores.append(roc_auc_score(y[is_observed], column[is_observed]))
-    return np.mean(scores)
-
-
 def measure(name, settings, device):
     X, Y, _ = load_raw(name.partition(",")[0])
     test, train = np.split(np.random.default_rng(0).permutation(len(Y)), [len(Y) // 4])
@@ -63,7 +53,7 @@ def measure(name, settings, device):
     start = time.perf_counter()
     p = clf.predict_proba(rows_of(X, test))
     seconds["predict"] = time.perf_counter() - start
-    return seconds, auc(Y[test], p)
+    return seconds, multitask_score("roc_auc", Y[test], p)
 
 
 def main():
