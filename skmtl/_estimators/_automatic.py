@@ -38,6 +38,11 @@ class LabelledData:
         """The information that the labels carry."""
         return max(self.n_rows * self.loss, 1.0)
 
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether the rules for numbers hold, not those for classes."""
+        return self.number_share > 0.5
+
 
 def n_members(data: LabelledData) -> int:
     """Four for small tables, to leave out rows in turn; one if a fit takes seconds.
@@ -54,7 +59,7 @@ def leaves_out(data: LabelledData, n_members: int) -> bool:
 
     Numbers need fewer rows: no row can be the only one of its class.
     """
-    fewest = 20 if data.number_share > 0.5 else 100
+    fewest = 20 if data.is_of_numbers else 100
     return n_members >= 4 and fewest <= data.n_rows < _rows_of_several(data)
 
 
@@ -91,7 +96,7 @@ def follows_loss(data: LabelledData) -> bool:
     Numbers are hard to memorise: their noise differs from row to row.
     """
     has_many_rows = data.n_rows >= max(4_000, 100 * data.n_features)
-    return (has_many_rows or data.number_share > 0.5) and not data.is_sparse
+    return (has_many_rows or data.is_of_numbers) and not data.is_sparse
 
 
 def ends_dropout(data: LabelledData) -> bool:
@@ -100,7 +105,7 @@ def ends_dropout(data: LabelledData) -> bool:
     Rare classes are learned late with dropout, although rules may decide them. For
     numbers, it was not tried.
     """
-    return data.number_share <= 0.5
+    return not data.is_of_numbers
 
 
 def raises_steps(data: LabelledData) -> bool:
@@ -108,12 +113,12 @@ def raises_steps(data: LabelledData) -> bool:
 
     Steps for numbers are larger from the start.
     """
-    return data.number_share <= 0.5
+    return not data.is_of_numbers
 
 
 def input_dropout(data: LabelledData) -> float:
     """Less if the labels of classes carry more information."""
-    return 0.2 if data.nats < 15_000 or data.number_share > 0.5 else 0.1
+    return 0.2 if data.nats < 15_000 or data.is_of_numbers else 0.1
 
 
 def solver(data: LabelledData) -> str:
@@ -121,7 +126,7 @@ def solver(data: LabelledData) -> str:
 
     For numbers it is nevertheless better, and log-densities diverge with SGD.
     """
-    is_of_classes = data.number_share <= 0.5 and not data.is_log_density
+    is_of_classes = not data.is_of_numbers and not data.is_log_density
     is_small = data.is_sparse and data.n_rows < 10_000
     return "sgd" if is_small and is_of_classes else "adam"
 
