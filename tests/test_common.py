@@ -23,10 +23,10 @@ ESTIMATORS = [
     MultiTaskNet((32,), task_types={"task_0": "number"}, n_members=2, max_iter=10),
     # The checks give seeds to what they check alone, not to what is inside.
     MultiTaskCalibratedClassifierCV(
-        MultiTaskNetClassifier((32,), max_iter=20, random_state=0)
+        MultiTaskNetClassifier((32,), max_iter=20, random_state=0), cv=2
     ),
     MultiTaskTunedThresholdClassifierCV(
-        MultiTaskNetClassifier((32,), max_iter=20, random_state=0)
+        MultiTaskNetClassifier((32,), max_iter=20, random_state=0), cv=2
     ),
 ]
 FLOAT32 = (
@@ -74,6 +74,7 @@ def test_scikit_learn_check(estimator, check):
 ONE_OF_EACH = {type(estimator): estimator for estimator in ESTIMATORS}.values()
 
 
+@pytest.mark.slow  # all checks once more
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("estimator", ONE_OF_EACH, ids=repr)
 def test_no_check_is_skipped_unseen(estimator):

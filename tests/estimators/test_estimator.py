@@ -745,8 +745,10 @@ def frame_of(kind):
     return X, Y
 
 
-@pytest.mark.parametrize("kind", ["NaN", "Int64", "strings"])
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize(
+    ("kind", "n_jobs"),
+    [("NaN", None), ("Int64", None), ("strings", None), ("strings", 2)],
+)
 def test_grid_search_over_head_sizes(kind, n_jobs):
     X, Y = frame_of(kind)
     search = GridSearchCV(
