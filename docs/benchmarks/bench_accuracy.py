@@ -47,8 +47,6 @@ from sklearn.preprocessing import FunctionTransformer
 from xgboost import XGBClassifier
 
 from skmtl import MultiTaskNetClassifier
-from skmtl.metrics import multitask_scorer
-from skmtl.model_selection import MultiTaskStratifiedKFold
 
 torch.set_num_threads(1)
 # Changes that are best on one half are reported on the other.
@@ -232,19 +230,8 @@ def defaults(seed, **parameters):
     return MultiTaskNetClassifier(random_state=seed, **parameters)
 
 
-def searched(seed):
-    """Search four settings by the log loss of three folds."""
-    return GridSearchCV(
-        defaults(seed),
-        {"dropout": [0.3, 0.5], "input_dropout": [0.2, 0.4]},
-        scoring=multitask_scorer("neg_log_loss"),
-        cv=MultiTaskStratifiedKFold(3, shuffle=True, random_state=seed),
-    )
-
-
 JOINT = {
     "separate networks": lambda seed: defaults(seed, sharing="none"),
-    "skmtl, searched": searched,
     "skmtl": defaults,
 }
 
