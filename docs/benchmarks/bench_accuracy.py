@@ -30,7 +30,7 @@ from lightgbm import LGBMClassifier
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -134,6 +134,15 @@ def boosted_trees(X, seed):
     return LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1)
 
 
+def histogram_trees(X, seed):
+    trees = HistGradientBoostingClassifier(random_state=seed)
+    return make_pipeline(_densified(), trees) if sparse.issparse(X) else trees
+
+
+def _densified():
+    return FunctionTransformer(lambda X: X.toarray(), accept_sparse=True)
+
+
 def mlp(X, seed):
     return make_pipeline(preprocessing(X, scale=True), MLPClassifier(random_state=seed))
 
@@ -206,8 +215,7 @@ def _of_pytabkit(kind, X, seed):
     """Impute numbers; the models encode categories themselves, missing or not."""
     network = kind(device="cpu", n_threads=1, random_state=seed)
     if sparse.issparse(X):
-        dense = FunctionTransformer(lambda X: X.toarray(), accept_sparse=True)
-        return make_pipeline(dense, network)
+        return make_pipeline(_densified(), network)
     impute = SimpleImputer(strategy="median", add_indicator=True)
     numbers = make_column_selector(dtype_include="number")
     columns = make_column_transformer((impute, numbers), remainder="passthrough")
@@ -221,6 +229,7 @@ PER_TASK = {
     "MLPClassifier": mlp,
     "CatBoost": catboost,
     "XGBoost": xgboost,
+    "HistGradientBoosting": histogram_trees,
     "RealMLP": realmlp,
     "TabM": tabm,
 }
@@ -334,6 +343,7 @@ COLUMNS = [
     "forest",
     "LightGBM",
     "XGBoost",
+    "HistGradientBoosting",
     "CatBoost",
     "RealMLP",
     "TabM",

@@ -77,6 +77,11 @@ def n_bins(data: LabelledData) -> int:
     return min(max(320 // max(data.n_numeric, 1), 12), 48)
 
 
+def bins_read_labels(data: LabelledData) -> bool:
+    """Whether some bins begin at splits of decision trees; few rows gain nothing."""
+    return data.n_rows >= FEW_ROWS
+
+
 def dropout(data: LabelledData) -> float:
     """Less if the labels carry more information, and so can train more units.
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skmtl._estimators import _automatic
 from skmtl._estimators._automatic import LabelledData
 from skmtl._estimators._checkpoint import Checkpoint
 from skmtl._estimators._chunks import Calls
@@ -87,7 +88,9 @@ def prepare(
         data,
         measures.class_totals,
         generator,
-        lambda n_bins: training_set.learn_encoding(index, n_bins, rng),
+        lambda n_bins: training_set.learn_encoding(
+            index, n_bins, rng, reads_labels=_automatic.bins_read_labels(data)
+        ),
         continues=continues,
         fitted=fitted,
         freeze=freeze,

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from skmtl._estimators._scales import standardised, with_scales
-from skmtl._inputs import ColumnEncoding, InputColumns, canonical, learn_encoding
+from skmtl._inputs import (
+    ColumnEncoding,
+    InputColumns,
+    canonical,
+    find_splits,
+    learn_encoding,
+)
 from skmtl._messages import shorten, warn
 from skmtl._outputs import OutputKind, constant_loss
 from skmtl._rows import LabelledRows, Rows, as_tensor, optional_tensor
@@ -147,9 +153,17 @@ class TrainingSet:
         return float(squares / max(1, self.X.shape[0]))
 
     def learn_encoding(
-        self, rows: NDArray, n_bins: int, rng: np.random.RandomState
+        self,
+        rows: NDArray,
+        n_bins: int,
+        rng: np.random.RandomState,
+        *,
+        reads_labels: bool = False,
     ) -> ColumnEncoding | None:
-        """What the input layer learns from the rows; None without an encoding."""
+        """What the input layer learns from the rows; None without an encoding.
+
+        If it `reads_labels`, some bins begin at the splits of decision trees.
+        """
         if self.columns.encoding == "none":
             return None
         row_weight = self.data.row_weight
@@ -163,7 +177,26 @@ class TrainingSet:
             row_weight=None if row_weight is None else row_weight.numpy(),
             rng=rng,
             declared=self.columns.declared,
+            splits=self._find_splits(rows) if reads_labels else None,
         )
+
+    def _find_splits(self, rows: NDArray) -> dict[int, NDArray]:
+        """The splits of decision trees for all tasks with classes."""
+        categories = self.columns.categories
+        numeric = [j for j in range(self.n_features) if j not in categories]
+        classes = np.flatnonzero(~self.tasks.are_numbers).tolist()
+        weights, codes = self._label_weights, self.counted
+        return find_splits(self.X, numeric, rows, codes, classes, weights)
+
+    def _label_weights(self, task: int, rows: NDArray) -> NDArray:
+        """The weights of the labels of a task in these rows, which all have one."""
+        codes = self.counted[rows, task].astype(np.intp)
+        weights = self.data.weight_table.numpy()[task, codes + 1].astype(np.float64)
+        sample_weight = self.data.sample_weight
+        if sample_weight is not None:
+            column = min(task, sample_weight.shape[1] - 1)
+            weights *= sample_weight.numpy()[rows, column]
+        return weights
 
     def strata(self, rows: NDArray, n_parts: int = 1) -> tuple[NDArray, NDArray]:
         """Codes (n_rows, n_tasks) to stratify by, and how many each task has.

@@ -29,6 +29,7 @@ from skmtl._inputs._sample import (
     slots_of,
 )
 from skmtl._inputs._seen import ColumnsSeen
+from skmtl._inputs._splits import find_splits
 
 __all__ = [
     "FIRST_CODE_SLOT",
@@ -46,6 +47,7 @@ __all__ = [
     "declare_columns",
     "encoding_of",
     "extended_columns",
+    "find_splits",
     "has_missing",
     "learn_encoding",
     "slots_of",

@@ -1,8 +1,9 @@
 """Learn from the training rows how the input layer reads the columns of X.
 
-Numbers are encoded in bins between knots, which are quantiles of their column. A number
-fills all bins below it, and its own bin in part. A missing number has an indicator, and
-each category has a row in a table.
+Numbers are encoded in bins between knots, which are quantiles of their column and both
+sides of the best splits of decision trees. A number fills all bins below it, and its
+own bin in part. A missing number has an indicator, and each category has a row in a
+table.
 """
 
 from collections.abc import Mapping, Sized
@@ -20,6 +21,9 @@ from skmtl._inputs._sample import (
     ColumnSample,
     sample_columns,
 )
+
+# The splits of columns by their positions, see `find_splits`.
+Splits = Mapping[int, NDArray]
 
 # Columns are clipped beyond these quantiles.
 _TAIL = 0.01
@@ -87,25 +91,28 @@ def learn_encoding(
     row_weight: NDArray | None,
     rng: np.random.RandomState,
     declared: Declared | None = None,
+    splits: Splits | None = None,
 ) -> ColumnEncoding:
     """Learn from the training `rows` of X; `row_weight` is (n_samples,) or None.
 
     `categories` has the codes of each categorical column, by its position. `declared`
-    describes rows that come later.
+    describes rows that come later. `splits` are those of `find_splits`.
     """
     sample = sample_columns(X, categories, rows, row_weight, rng)
     if declared is None:
-        return encoding_of(sample, n_bins)
-    encoding = encoding_of(with_declared(sample, declared), n_bins)
+        return encoding_of(sample, n_bins, splits)
+    encoding = encoding_of(with_declared(sample, declared), n_bins, splits)
     return replace(encoding, is_shown=_inputs_shown(encoding, sample))
 
 
-def encoding_of(sample: ColumnSample, n_bins: int) -> ColumnEncoding:
+def encoding_of(
+    sample: ColumnSample, n_bins: int, splits: Splits | None = None
+) -> ColumnEncoding:
     """Learn from a sample; columns with category counts are categorical."""
     numeric = sorted(set(range(sample.n_features)) - set(sample.counts))
     return ColumnEncoding(
         sample.n_features,
-        _learn_numeric(sample, numeric, n_bins),
+        _learn_numeric(sample, numeric, n_bins, splits or {}),
         _learn_categorical(sample),
     )
 
@@ -137,7 +144,7 @@ class _Numbers(NamedTuple):
 
 
 def _learn_numeric(
-    sample: ColumnSample, positions: list[int], n_bins: int
+    sample: ColumnSample, positions: list[int], n_bins: int, splits: Splits
 ) -> NumericColumns:
     columns = []
     for j in positions:
@@ -148,7 +155,8 @@ def _learn_numeric(
         values, inverse = np.unique(values[is_present], return_inverse=True)
         if len(values) >= (1 if has_missing else 2):
             weights = np.bincount(inverse, sample.weight[is_present])
-            knots = place_knots(values, weights, n_bins, sample.ranges.get(j))
+            pairs = 0.5 * splits[j] if j in splits else None
+            knots = place_knots(values, weights, n_bins, sample.ranges.get(j), pairs)
             scores = _normal_scores(knots, values, weights)
             bin_means = _bin_means(knots, values, weights)
             columns.append(_Numbers(j, knots, scores, bin_means, has_missing))
@@ -176,6 +184,7 @@ def place_knots(
     weights: NDArray,
     n_bins: int,
     declared: tuple[float, float] | None = None,
+    splits: NDArray | None = None,
 ) -> NDArray:
     """Choose at most `n_bins` + 1 of the distinct, ascending `values` as knots.
 
@@ -185,12 +194,18 @@ def place_knots(
     largest value are not knots if they have less than a quarter of the weight of a bin:
     they may be outliers, and most of a bin would be the empty space next to them. The
     two ends of a `declared` range (not halved) are added.
+
+    Both sides of the best `splits`, pairs of the values, are knots too: the narrow bin
+    between them is a step. They take at most two thirds of the bins.
     """
     if declared is not None:
-        knots = place_knots(values, weights, max(1, n_bins - 2))
+        knots = place_knots(values, weights, max(1, n_bins - 2), splits=splits)
         return np.union1d(knots, 0.5 * np.asarray(declared, dtype=np.float64))
     if len(values) <= n_bins + 1:
         return values
+    if splits is not None and n_bins >= 3:
+        sides = np.unique(splits[: n_bins // 3])
+        return np.union1d(place_knots(values, weights, n_bins - len(sides)), sides)
     is_heavy = weights >= weights.sum() / n_bins
     light, n_light_bins = values[~is_heavy], n_bins - int(is_heavy.sum())
     if n_light_bins < 1:  # all the weight is heavy

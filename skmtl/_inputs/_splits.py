@@ -1,0 +1,110 @@
+"""Where decision trees split the numeric columns, so that bins can begin there."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeClassifier
+
+# A split must lower the log loss of a tree by this many nats, summed over its rows, plus
+# the logarithm of the number of columns: the best of many columns gains more by chance.
+MIN_GAIN = 3.0
+MAX_LEAVES, MIN_ROWS_OF_LEAF = 32, 5
+# A tree reads at most so many rows, and all trees together so many numbers. If that
+# leaves too few rows for each tree, there are no trees.
+MAX_ROWS, MAX_NUMBERS, FEWEST_ROWS = 10_000, 2_000_000, 500
+
+# The weights of the labels of a task in some rows.
+LabelWeights = Callable[[int, NDArray], NDArray]
+
+
+class _Split(NamedTuple):
+    column: NDArray  # (n_splits,)
+    rank: NDArray  # (n_splits,) of the largest number on the left
+    gain: NDArray  # (n_splits,) in nats
+
+
+def find_splits(
+    X: NDArray,
+    columns: Sequence[int],
+    rows: NDArray,
+    codes: NDArray,
+    tasks: Sequence[int],
+    label_weights: LabelWeights,
+) -> dict[int, NDArray]:
+    """The splits of each column, by its position: pairs of numbers, the best first.
+
+    A split separates a number from the next larger one. The trees of all `tasks` are
+    fitted to ranks, so an increasing function of a column does not change them. `codes`
+    is (n_samples, n_tasks), -1 if the label is missing.
+    """
+    n_columns, n_tasks = len(columns), len(tasks)
+    n_rows = min(MAX_ROWS, MAX_NUMBERS // max(1, n_columns * n_tasks))
+    if n_rows < FEWEST_ROWS or n_columns == 0 or n_tasks == 0:
+        return {}
+    observed = [_some_of(rows[codes[rows, t] >= 0], n_rows) for t in tasks]
+    read = np.unique(np.concatenate(observed))
+    ranks, numbers = _ranks(X, columns, read)
+    found = [_Split(*np.zeros((3, 0), dtype=np.int64))]
+    for t, own in zip(tasks, observed, strict=True):
+        weights = label_weights(t, own)
+        if (weights > 0).any():
+            of_task = ranks[np.searchsorted(read, own)]
+            found.append(_splits_of_tree(of_task, codes[own, t], weights))
+    column, rank, gain = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    result = {}
+    for j in np.unique(column):
+        distinct, which = np.unique(rank[column == j], return_inverse=True)
+        best = np.argsort(-np.bincount(which, gain[column == j]), kind="stable")
+        below = distinct[best]
+        result[columns[j]] = np.stack([numbers[j][below], numbers[j][below + 1]], 1)
+    return result
+
+
+def _some_of(rows: NDArray, n_rows: int) -> NDArray:
+    """At most `n_rows` of these rows, the same ones each time."""
+    if len(rows) <= n_rows:
+        return rows
+    return np.random.RandomState(0).choice(rows, n_rows, replace=False)
+
+
+def _ranks(
+    X: NDArray, columns: Sequence[int], rows: NDArray
+) -> tuple[NDArray, list[NDArray]]:
+    """(n_rows, n_columns) ranks, NaN for NaN, and the distinct numbers of each column.
+
+    Trees read float32, in which different numbers could be the same.
+    """
+    ranks = np.full((len(rows), len(columns)), np.nan, dtype=np.float32)
+    numbers = []
+    for k, j in enumerate(columns):
+        values = X[rows, j].astype(np.float64)
+        is_present = ~np.isnan(values)
+        distinct, inverse = np.unique(values[is_present], return_inverse=True)
+        ranks[is_present, k] = inverse
+        numbers.append(distinct)
+    return ranks, numbers
+
+
+def _splits_of_tree(ranks: NDArray, codes: NDArray, weights: NDArray) -> _Split:
+    """The splits of a tree for one task that gain enough."""
+    weights = weights / weights[weights > 0].mean()
+    tree = DecisionTreeClassifier(
+        criterion="entropy",
+        max_leaf_nodes=MAX_LEAVES,
+        min_samples_leaf=MIN_ROWS_OF_LEAF,
+        random_state=0,
+    )
+    counts = weights > 0
+    nodes = tree.fit(ranks[counts], codes[counts], sample_weight=weights[counts]).tree_
+    nats = np.log(2) * nodes.impurity * nodes.weighted_n_node_samples
+    left, right = nodes.children_left, nodes.children_right
+    gain = np.where(left >= 0, nats - nats[left] - nats[right], 0.0)
+    # The threshold between missing numbers and all others is infinite.
+    is_enough = gain >= MIN_GAIN + np.log(ranks.shape[1])
+    split = np.flatnonzero(is_enough & np.isfinite(nodes.threshold))
+    # The threshold is halfway between two ranks of the node, which need not be adjacent
+    # in the column.
+    rank = np.floor(nodes.threshold[split]).astype(np.int64)
+    return _Split(nodes.feature[split], rank, gain[split])

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skmtl import MultiTaskNetClassifier
+from skmtl._inputs import find_splits
+from skmtl._inputs._encoding import place_knots
+from skmtl._inputs._splits import MAX_LEAVES, MAX_NUMBERS
+
+
+def splits_of(X, Y, weights=None):
+    """The splits of all columns by all tasks, -1 for a missing label."""
+    weights = np.ones(Y.shape) if weights is None else weights
+    return find_splits(
+        X,
+        list(range(X.shape[1])),
+        np.arange(len(X)),
+        Y,
+        list(range(Y.shape[1])),
+        lambda task, rows: weights[rows, task],
+    )
+
+
+def rule(n_rows=2000, n_columns=4, seed=0):
+    """X, and labels that follow from two thresholds."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, n_columns))
+    return X, ((X[:, 1] > 0.3) & (X[:, 2] > -0.5)).astype(int)[:, None]
+
+
+def test_both_sides_of_the_thresholds_of_a_rule_are_found():
+    X, Y = rule()
+    splits = splits_of(X, Y)
+    assert splits.keys() == {1, 2}
+    for j, threshold in {1: 0.3, 2: -0.5}.items():
+        below, above = splits[j][0]
+        assert_allclose([below, above], threshold, atol=0.01)
+        assert below in X[:, j]
+        assert above == X[X[:, j] > below, j].min()
+
+
+def test_few_splits_are_found_where_there_is_nothing_to_find():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(1000, 5)), rng.integers(0, 2, size=(1000, 40))
+    n_splits = sum(map(len, splits_of(X, Y).values()))
+    assert n_splits < 0.2 * 40 * (MAX_LEAVES - 1)
+
+
+def test_missing_labels_and_labels_without_weight_have_no_influence():
+    X, Y = rule()
+    expected = splits_of(X[:1500], Y[:1500])
+    missing = Y.copy()
+    missing[1500:] = -1
+    weightless = np.ones(Y.shape)
+    weightless[1500:] = 0
+    wrong = Y.copy()
+    wrong[1500:] = 1 - wrong[1500:]
+    for splits in (splits_of(X, missing), splits_of(X, wrong, weightless)):
+        assert splits.keys() == expected.keys()
+        for j, pairs in expected.items():  # the next numbers can come from other rows
+            assert_allclose(splits[j][0], pairs[0], atol=0.01)
+
+
+def test_only_the_ratios_of_weights_count():
+    X, Y = rule()
+    weights = np.random.default_rng(1).uniform(0.5, 2, size=Y.shape)
+    expected, scaled = splits_of(X, Y, weights), splits_of(X, Y, 2**-30 * weights)
+    assert scaled.keys() == expected.keys()
+    for j, pairs in expected.items():
+        assert_array_equal(scaled[j], pairs)
+
+
+@pytest.mark.parametrize("increasing", [np.exp, np.cbrt, lambda x: 1e300 * x])
+def test_an_increasing_function_maps_splits_to_splits(increasing):
+    X, Y = rule()
+    expected, splits = splits_of(X, Y), splits_of(increasing(X), Y)
+    assert splits.keys() == expected.keys()
+    for j, pairs in expected.items():
+        assert_array_equal(splits[j], increasing(pairs))
+
+
+def test_columns_with_missing_numbers_are_split_too():
+    X, Y = rule()
+    X[::3, 1] = np.nan
+    X[1::3, 0] = np.nan
+    splits = splits_of(X, Y)
+    assert_allclose(splits[1][0], 0.3, atol=0.01)
+    assert all(np.isfinite(pairs).all() for pairs in splits.values())
+
+
+def test_rows_are_sampled_if_there_are_many_and_trees_left_out_if_they_take_long():
+    X, Y = rule(n_rows=30_000)
+    splits = splits_of(X, Y)
+    assert_allclose(splits[1][0], 0.3, atol=0.01)
+    X, Y = rule(n_rows=1000, n_columns=40)
+    n_tasks = MAX_NUMBERS // (40 * 400)  # each tree could read 400 rows only
+    assert splits_of(X, np.repeat(Y, n_tasks, axis=1)) == {}
+
+
+def test_splits_take_two_thirds_of_the_bins_and_quantiles_the_rest():
+    values = np.arange(1000.0)
+    splits = np.array([[500.0, 501.0], [20.0, 21.0], [21.0, 22.0], [900.0, 901.0]])
+    knots = place_knots(values, np.ones(1000), 9, splits=splits)
+    assert set(splits[:3].ravel()) <= set(knots)
+    assert 900.0 not in knots
+    assert len(knots) <= 10
+    assert set(place_knots(values, np.ones(1000), 9 - 5)) <= set(knots)
+    # Too few bins for a step and for anything else.
+    few = place_knots(values, np.ones(1000), 2, splits=splits)
+    assert_array_equal(few, place_knots(values, np.ones(1000), 2))
+
+
+def test_a_network_learns_the_rules_of_rare_classes():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(6000, 6))
+    Y = np.column_stack(
+        [
+            (X[:, 0] > 1.2) & (X[:, 1] > 1.0),
+            (X[:, 2] < -1.4) & (X[:, 3] > 0.7),
+        ]
+    ).astype(float)
+    X_test = rng.normal(size=(6000, 6))
+    truth = (X_test[:, 0] > 1.2) & (X_test[:, 1] > 1.0)
+    clf = MultiTaskNetClassifier(random_state=0).fit(X, Y)
+    knots = 2 * clf.network_.architecture.encoding.numeric.knots[0]
+    is_narrow = np.diff(knots) < 0.003  # the others are wider
+    assert np.abs(knots[:-1][is_narrow] - 1.2).min() < 0.01
+    found = clf.predict(X_test)[:, 0] == 1
+    assert np.mean(found[truth]) > 0.85
+    assert np.mean(truth[found]) > 0.85
