@@ -181,12 +181,17 @@ class TrainingSet:
         )
 
     def _find_splits(self, rows: NDArray) -> dict[int, NDArray]:
-        """The splits of decision trees for all tasks with classes."""
-        categories = self.columns.categories
-        numeric = [j for j in range(self.n_features) if j not in categories]
-        classes = np.flatnonzero(~self.tasks.are_numbers).tolist()
-        weights, codes = self._label_weights, self.counted
-        return find_splits(self.X, numeric, rows, codes, classes, weights)
+        """The splits of decision trees, one for each task."""
+        categories, numbers = self.columns.categories, self.data.numbers
+        return find_splits(
+            self.X,
+            [j for j in range(self.n_features) if j not in categories],
+            rows,
+            self.counted,
+            None if numbers is None else numbers.numpy(),
+            self.tasks.are_numbers,
+            self._label_weights,
+        )
 
     def _label_weights(self, task: int, rows: NDArray) -> NDArray:
         """The weights of the labels of a task in these rows, which all have one."""

@@ -1,16 +1,22 @@
 """Where decision trees split the numeric columns, so that bins can begin there."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier
+from scipy.stats import rankdata
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-# A split must lower the log loss of a tree by this many nats, summed over its rows, plus
+# A split must lower the loss of a tree by this many nats, summed over its rows, plus
 # the logarithm of the number of columns: the best of many columns gains more by chance.
 MIN_GAIN = 3.0
 MAX_LEAVES, MIN_ROWS_OF_LEAF = 32, 5
+_SETTINGS = {
+    "max_leaf_nodes": MAX_LEAVES,
+    "min_samples_leaf": MIN_ROWS_OF_LEAF,
+    "random_state": 0,
+}
 # A tree reads at most so many rows, and all trees together so many numbers. If that
 # leaves too few rows for each tree, there are no trees.
 MAX_ROWS, MAX_NUMBERS, FEWEST_ROWS = 10_000, 2_000_000, 500
@@ -30,28 +36,36 @@ def find_splits(
     columns: Sequence[int],
     rows: NDArray,
     codes: NDArray,
-    tasks: Sequence[int],
+    values: NDArray | None,
+    are_numbers: NDArray,
     label_weights: LabelWeights,
 ) -> dict[int, NDArray]:
     """The splits of each column, by its position: pairs of numbers, the best first.
 
-    A split separates a number from the next larger one. The trees of all `tasks` are
-    fitted to ranks, so an increasing function of a column does not change them. `codes`
-    is (n_samples, n_tasks), -1 if the label is missing.
+    A split separates a number from the next larger one. There is a tree for each task.
+    All trees read ranks, so an increasing function of a column, or of the numbers of a
+    task, does not change them. `codes` is (n_samples, n_tasks), -1 if the label is
+    missing; `values` has the labels of tasks with numbers.
     """
-    n_columns, n_tasks = len(columns), len(tasks)
+    n_columns, n_tasks = len(columns), codes.shape[1]
     n_rows = min(MAX_ROWS, MAX_NUMBERS // max(1, n_columns * n_tasks))
-    if n_rows < FEWEST_ROWS or n_columns == 0 or n_tasks == 0:
+    if n_rows < FEWEST_ROWS or n_columns == 0:
         return {}
-    observed = [_some_of(rows[codes[rows, t] >= 0], n_rows) for t in tasks]
+    observed = [_some_of(rows[codes[rows, t] >= 0], n_rows) for t in range(n_tasks)]
     read = np.unique(np.concatenate(observed))
     ranks, numbers = _ranks(X, columns, read)
     found = [_Split(*np.zeros((3, 0), dtype=np.int64))]
-    for t, own in zip(tasks, observed, strict=True):
+    for t, own in enumerate(observed):
         weights = label_weights(t, own)
-        if (weights > 0).any():
-            of_task = ranks[np.searchsorted(read, own)]
-            found.append(_splits_of_tree(of_task, codes[own, t], weights))
+        own, weights = own[weights > 0], weights[weights > 0]
+        if len(own) == 0:
+            continue
+        of_task = ranks[np.searchsorted(read, own)]
+        if values is not None and are_numbers[t]:
+            nodes, nats = _tree_for_numbers(of_task, values[own, t], weights)
+        else:
+            nodes, nats = _tree_for_classes(of_task, codes[own, t], weights)
+        found.append(_splits_of(nodes, nats, n_columns))
     column, rank, gain = (np.concatenate(parts) for parts in zip(*found, strict=True))
     result = {}
     for j in np.unique(column):
@@ -87,22 +101,36 @@ def _ranks(
     return ranks, numbers
 
 
-def _splits_of_tree(ranks: NDArray, codes: NDArray, weights: NDArray) -> _Split:
-    """The splits of a tree for one task that gain enough."""
-    weights = weights / weights[weights > 0].mean()
-    tree = DecisionTreeClassifier(
-        criterion="entropy",
-        max_leaf_nodes=MAX_LEAVES,
-        min_samples_leaf=MIN_ROWS_OF_LEAF,
-        random_state=0,
-    )
-    counts = weights > 0
-    nodes = tree.fit(ranks[counts], codes[counts], sample_weight=weights[counts]).tree_
-    nats = np.log(2) * nodes.impurity * nodes.weighted_n_node_samples
+def _tree_for_classes(
+    ranks: NDArray, codes: NDArray, weights: NDArray
+) -> tuple[Any, NDArray]:
+    """The nodes of a tree, and the log loss of each, in nats."""
+    tree = DecisionTreeClassifier(criterion="entropy", **_SETTINGS)
+    nodes = tree.fit(ranks, codes, sample_weight=weights / weights.mean()).tree_
+    return nodes, np.log(2) * nodes.impurity * nodes.weighted_n_node_samples
+
+
+def _tree_for_numbers(
+    ranks: NDArray, values: NDArray, weights: NDArray
+) -> tuple[Any, NDArray]:
+    """The same for the ranks of numbers, on which outliers have no influence.
+
+    The loss is that of a normal distribution with the variance that the tree leaves.
+    """
+    tree = DecisionTreeRegressor(**_SETTINGS)
+    targets = rankdata(values) / len(values)
+    nodes = tree.fit(ranks, targets, sample_weight=weights / weights.mean()).tree_
+    squares = nodes.impurity * nodes.weighted_n_node_samples
+    variance = squares[nodes.children_left < 0].sum() / len(values)
+    return nodes, 0.5 * squares / max(variance, 1e-9)
+
+
+def _splits_of(nodes: Any, nats: NDArray, n_columns: int) -> _Split:
+    """The splits of a tree that gain enough."""
     left, right = nodes.children_left, nodes.children_right
     gain = np.where(left >= 0, nats - nats[left] - nats[right], 0.0)
     # The threshold between missing numbers and all others is infinite.
-    is_enough = gain >= MIN_GAIN + np.log(ranks.shape[1])
+    is_enough = gain >= MIN_GAIN + np.log(n_columns)
     split = np.flatnonzero(is_enough & np.isfinite(nodes.threshold))
     # The threshold is halfway between two ranks of the node, which need not be adjacent
     # in the column.

@@ -9,14 +9,16 @@ from skmtl._inputs._splits import MAX_LEAVES, MAX_NUMBERS
 
 
 def splits_of(X, Y, weights=None):
-    """The splits of all columns by all tasks, -1 for a missing label."""
+    """The splits by all tasks: classes, -1 if missing, or floats without gaps."""
     weights = np.ones(Y.shape) if weights is None else weights
+    are_numbers = np.full(Y.shape[1], Y.dtype.kind == "f")
     return find_splits(
         X,
         list(range(X.shape[1])),
         np.arange(len(X)),
-        Y,
-        list(range(Y.shape[1])),
+        np.zeros(Y.shape, dtype=int) if are_numbers[0] else Y,
+        Y if are_numbers[0] else None,
+        are_numbers,
         lambda task, rows: weights[rows, task],
     )
 
@@ -37,6 +39,21 @@ def test_both_sides_of_the_thresholds_of_a_rule_are_found():
         assert_allclose([below, above], threshold, atol=0.01)
         assert below in X[:, j]
         assert above == X[X[:, j] > below, j].min()
+
+
+def test_numbers_are_split_where_they_jump_whatever_their_scale():
+    X, Y = rule()
+    rng = np.random.default_rng(1)
+    numbers = Y + 0.1 * rng.normal(size=Y.shape)
+    expected = splits_of(X, numbers)
+    assert {1, 2} <= expected.keys()
+    assert_allclose(expected[1][0], 0.3, atol=0.01)
+    assert_allclose(expected[2][0], -0.5, atol=0.01)
+    outliers = np.sinh(9 * numbers)
+    splits = splits_of(X, outliers)
+    assert splits.keys() == expected.keys()
+    for j, pairs in expected.items():
+        assert_array_equal(splits[j], pairs)
 
 
 def test_few_splits_are_found_where_there_is_nothing_to_find():
