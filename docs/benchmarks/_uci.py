@@ -34,5 +34,7 @@ def load_uci(name):
     table = pd.read_csv(Path(os.environ["UCI_DATA"]) / FILES[name])
     tasks = {**OF_CLASSES, **OF_NUMBERS}[name]
     X = table.drop(columns=[*tasks, *NOT_READ[name]])
+    # LightGBM and XGBoost refuse brackets and colons in names.
+    X.columns = X.columns.str.replace(r"\W+", "_", regex=True)
     text = X.select_dtypes(exclude="number").columns
     return X.astype(dict.fromkeys(text, "category")), table[tasks].astype(float), {}

@@ -65,11 +65,11 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         scale them first and leave no NaN. "auto" is "piecewise" for dense and "none"
         for sparse `X`.
     n_bins : int or "auto", default="auto"
-        Largest number of quantile bins of a numeric column, at most 255. The function
-        of the column can bend at their edges. "auto" is 4 for fewer than 1,000
-        labelled rows (rows with at least one observed label), 8 for fewer than 4,000,
-        and otherwise 320 divided by the number of numeric columns, but between 12
-        and 48.
+        Largest number of bins of a numeric column, at most 255. The function of the
+        column can bend at their edges, which are quantiles and, from 1,000 labelled
+        rows on (rows with at least one observed label), splits of decision trees.
+        "auto" is 4 for fewer than 1,000 labelled rows, 8 for fewer than 4,000, and
+        otherwise 320 divided by the number of numeric columns, but between 12 and 48.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         The category columns: the columns of a DataFrame with a category (or enum)
         dtype, a boolean mask, positions, or column names. They can have any number of

@@ -55,7 +55,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         How the network reads the columns of `X`. "auto" is "piecewise" for dense `X`,
         which also reads missing values and categories, and "none" for sparse `X`.
     n_bins : int or "auto", default="auto"
-        Largest number of quantile bins of a numeric column, at most 255.
+        Largest number of bins of a numeric column, at most 255.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         The category columns of `X`: by dtype, a boolean mask, positions or names.
     sharing : {"hard", "none"} or spec object, default="hard"
