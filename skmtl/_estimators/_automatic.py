@@ -147,9 +147,12 @@ def adam_step(data: LabelledData) -> float:
     return step + (0.006 - step) * data.number_share
 
 
+def _is_dense(data: LabelledData) -> bool:
+    return not data.is_sparse and not data.has_own_trunk
+
+
 def _is_small_and_dense(data: LabelledData) -> bool:
-    is_dense = not data.is_sparse and not data.has_own_trunk
-    return is_dense and data.n_rows < FEW_ROWS
+    return _is_dense(data) and data.n_rows < FEW_ROWS
 
 
 def _has_many_sparse_rows(data: LabelledData) -> bool:
@@ -173,9 +176,11 @@ def n_epochs(data: LabelledData, batch_size: int) -> int:
     On many rows, two members with twice the batch size learn as much in a third of the
     steps. On few dense rows of classes, 0.7 times as many steps that are larger do as
     well. Many sparse rows have more columns to learn, and need 1.6 times as many. A few
-    rows of numbers tell more than as many of classes.
+    rows of numbers tell more than as many of classes. Many dense rows of rare classes
+    have few nats, but rules can be learned from them.
     """
-    fewest = 50 + 500 * data.number_share
+    of_classes = 500 if data.n_rows >= FEW_ROWS and _is_dense(data) else 50
+    fewest = of_classes + (550 - of_classes) * data.number_share
     steps = min(max(400 * (data.nats / 1_500) ** 0.4, fewest), 10_000)
     if data.n_rows >= MANY_ROWS:
         steps *= 0.3
