@@ -382,9 +382,10 @@ def cell_name(name, fraction):
 
 def by_split(results, metric):
     """Return a row per set, share removed and split, and a column per model."""
+    models = [model for model in COLUMNS if model in set(results["model"])]
     cells = results[results["fraction"].isin(FRACTIONS)]
     cells = cells.pivot_table(metric, ["set", "fraction", "split"], "model")
-    return cells[cells[OURS].notna()].reindex(columns=COLUMNS)
+    return cells[cells[OURS].notna()].reindex(columns=models)
 
 
 def mean_table(results, metric):
@@ -396,12 +397,12 @@ def mean_table(results, metric):
 
 def print_scores(results, metric, label):
     is_low = metric == "log_loss"
-    rows = []
-    for (name, fraction), means in mean_table(results, metric).iterrows():
+    table, rows = mean_table(results, metric), []
+    for (name, fraction), means in table.iterrows():
         best = means.min() if is_low else means.max()
         shown = [f"**{decimals(m)}**" if m == best else decimals(m) for m in means]
         rows.append([cell_name(name, fraction), *shown])
-    print_table(label, ["labels removed", *COLUMNS], rows)
+    print_table(label, ["labels removed", *table.columns], rows)
 
 
 def print_mean_ranks(title, results, chosen):
@@ -416,7 +417,7 @@ def print_mean_ranks(title, results, chosen):
         means = distances.groupby(level=["set", "fraction"]).mean()
         ranks = means.rank(axis=1, ascending=metric == "log_loss").mean()
         rows.append([label, *(decimals(r, 2) for r in ranks)])
-    print_table(title, ["by", *COLUMNS], rows)
+    print_table(title, ["by", *ranks.index], rows)
 
 
 def print_ranks(results):
@@ -451,7 +452,7 @@ def print_gains(results):
     for metric, label in RANKED.items():
         cells, rows = by_split(results, metric), []
         sign = -1 if metric == "log_loss" else 1
-        for model in COLUMNS[1:]:
+        for model in cells.columns[1:]:
             paired = (sign * (cells[OURS] - cells[model])).dropna()
             if len(paired) == 0:
                 continue
@@ -502,7 +503,7 @@ def print_seconds(results):
         shown = [decimals(value, 1) for value in row]
         share = decimals(row[OURS] / allowed, 2)
         rows.append([name.replace("_", " "), *shown, share])
-    header = ["CPU seconds, nothing removed", *COLUMNS, "ours / allowed"]
+    header = ["CPU seconds, nothing removed", *means.columns, "ours / allowed"]
     print_table("CPU seconds", header, rows)
 
 
