@@ -19,7 +19,7 @@ _SETTINGS = {
 }
 # A tree reads at most so many rows, and all trees together so many numbers. If that
 # leaves too few rows for each tree, there are no trees.
-MAX_ROWS, MAX_NUMBERS, FEWEST_ROWS = 10_000, 2_000_000, 500
+MAX_ROWS, MAX_NUMBERS, FEWEST_ROWS = 10_000, 1_000_000, 500
 
 # The weights of the labels of a task in some rows.
 LabelWeights = Callable[[int, NDArray], NDArray]
