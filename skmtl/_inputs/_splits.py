@@ -53,27 +53,24 @@ def find_splits(
         return {}
     observed = [_some_of(rows[codes[rows, t] >= 0], n_rows) for t in range(n_tasks)]
     read = np.unique(np.concatenate(observed))
-    ranks, numbers = _ranks(X, columns, read)
-    found = [_Split(*np.zeros((3, 0), dtype=np.int64))]
+    table, numbers = _ranks(X, columns, read)
+    found = []
     for t, own in enumerate(observed):
         weights = label_weights(t, own)
         own, weights = own[weights > 0], weights[weights > 0]
         if len(own) == 0:
             continue
-        of_task = ranks[np.searchsorted(read, own)]
+        of_task = table[np.searchsorted(read, own)]
         if values is not None and are_numbers[t]:
             nodes, nats = _tree_for_numbers(of_task, values[own, t], weights)
         else:
             nodes, nats = _tree_for_classes(of_task, codes[own, t], weights)
         found.append(_splits_of(nodes, nats, n_columns))
-    column, rank, gain = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    result = {}
-    for j in np.unique(column):
-        distinct, which = np.unique(rank[column == j], return_inverse=True)
-        best = np.argsort(-np.bincount(which, gain[column == j]), kind="stable")
-        below = distinct[best]
-        result[columns[j]] = np.stack([numbers[j][below], numbers[j][below + 1]], 1)
-    return result
+    below = _best_first(found)
+    return {
+        columns[k]: np.stack([numbers[k][ranks], numbers[k][ranks + 1]], axis=1)
+        for k, ranks in below.items()
+    }
 
 
 def _some_of(rows: NDArray, n_rows: int) -> NDArray:
@@ -99,6 +96,19 @@ def _ranks(
         ranks[is_present, k] = inverse
         numbers.append(distinct)
     return ranks, numbers
+
+
+def _best_first(found: list[_Split]) -> dict[int, NDArray]:
+    """The ranks at which each column is split, ordered by their gains in all trees."""
+    if not found:
+        return {}
+    column, rank, gain = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    result = {}
+    for k in np.unique(column).tolist():
+        ranks, which = np.unique(rank[column == k], return_inverse=True)
+        total = np.bincount(which, gain[column == k])
+        result[k] = ranks[np.argsort(-total, kind="stable")]
+    return result
 
 
 def _tree_for_classes(
