@@ -230,7 +230,9 @@ def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray
     """
     ranks = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
     # If weights differ by sixteen orders of magnitude, a rank may be 0 or 1.
-    ranks = ranks[np.searchsorted(values, knots)].clip(1e-12, 1 - 1e-12)
+    # The side of a split may come from a row that was not sampled.
+    place = np.searchsorted(values, knots).clip(max=len(values) - 1)
+    ranks = ranks[place].clip(1e-12, 1 - 1e-12)
     scores = ndtri(ranks)
     column = np.interp(_position(knots, values), np.arange(len(knots)), scores)
     return scores - np.average(column, weights=weights)

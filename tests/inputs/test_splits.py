@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmtl import MultiTaskNetClassifier
-from skmtl._inputs import find_splits
+from skmtl._inputs import find_splits, learn_encoding
 from skmtl._inputs._encoding import place_knots
 from skmtl._inputs._splits import MAX_LEAVES, MAX_NUMBERS
 
@@ -125,6 +125,19 @@ def test_splits_take_two_thirds_of_the_bins_and_quantiles_the_rest():
     # Too few bins for a step and for anything else.
     few = place_knots(values, np.ones(1000), 2, splits=splits)
     assert_array_equal(few, place_knots(values, np.ones(1000), 2))
+
+
+def test_sides_of_splits_may_be_beyond_the_sampled_rows():
+    X = np.arange(100.0)[:, None]
+    splits = {0: np.array([[120.0, 130.0], [50.0, 50.5]])}
+    encoding = learn_encoding(
+        X, {}, 9, rows=np.arange(100), row_weight=None, rng=None, splits=splits
+    )
+    knots = 2 * encoding.numeric.knots[0]
+    assert {50.0, 50.5, 120.0, 130.0} <= set(knots)
+    scores = encoding.numeric.scores[0]
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores[np.isfinite(knots)]) >= 0).all()
 
 
 def test_a_network_learns_the_rules_of_rare_classes():
