@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from skmtl._network import ColumnEncoder, Positions, SparseRows
@@ -164,6 +165,15 @@ class LabelledRows:
             weight_table=self.weight_table[tasks],
             sample_weight=sample_weight,
         )
+
+    def label_weights(self, task: int, rows: NDArray) -> NDArray:
+        """The weights of the labels of a task in some rows, which all have one."""
+        codes = self.codes.numpy()[rows, task].astype(np.intp)
+        weights = self.weight_table.numpy()[task, codes + 1].astype(np.float64)
+        if self.sample_weight is not None:
+            column = min(task, self.sample_weight.shape[1] - 1)
+            weights *= self.sample_weight.numpy()[rows, column]
+        return weights
 
     def read(self, index: Tensor, like: Tensor) -> Block:
         """These rows with their labels and weights."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skmtl._estimators import _automatic
 from skmtl._estimators._checkpoint import (
     Checkpoint,
     checkpoint_of,
@@ -99,7 +100,11 @@ def prepare_jointly(
         data,
         measures.class_totals,
         generator,
-        training_set.learn_encoding,
+        lambda n_bins: training_set.learn_encoding(
+            n_bins,
+            # Several processes would have to bring their rows together.
+            reads_labels=world is None and _automatic.bins_read_labels(data),
+        ),
         continues=continues,
         main_tasks=main_tasks,
     )

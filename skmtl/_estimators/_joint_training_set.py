@@ -9,17 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmtl._estimators._scales import standardised
-from skmtl._estimators._training_set import Measures, described, measures_of
+from skmtl._estimators._training_set import (
+    Measures,
+    described,
+    measures_of,
+    splits_of,
+)
 from skmtl._inputs import (
     ColumnEncoding,
     ColumnSample,
     InputColumns,
     check_inputs,
     encoding_of,
+    sample_size,
 )
 from skmtl._messages import shorten, warn
 from skmtl._outputs import OutputKind
-from skmtl._rows import LabelledRows, Rows, as_tensor, optional_tensor
+from skmtl._rows import (
+    LabelledRows,
+    Rows,
+    as_tensor,
+    joined_rows,
+    optional_tensor,
+)
 from skmtl._sources import Part, Source
 from skmtl._targets import Tasks, encode
 from skmtl._training import RowsInMemory, StreamedRows, TrainingRows
@@ -89,9 +101,32 @@ class JointTrainingSet:
         totals = self.totals_by_side[:, :, 0]
         return measures_of(self, totals, self.table, int(n_rows), mean_weight, row_norm)
 
-    def learn_encoding(self, n_bins: int) -> ColumnEncoding | None:
-        """What the input layer learns of the columns; None without an encoding."""
-        return None if self.sample is None else encoding_of(self.sample, n_bins)
+    def learn_encoding(
+        self, n_bins: int, *, reads_labels: bool = False
+    ) -> ColumnEncoding | None:
+        """What the input layer learns of the columns; None without an encoding.
+
+        If it `reads_labels`, some bins begin at the splits of decision trees. The rows
+        of this process are then read once more.
+        """
+        if self.sample is None:
+            return None
+        splits = self._find_splits() if reads_labels else None
+        return encoding_of(self.sample, n_bins, splits)
+
+    def _find_splits(self) -> dict[int, NDArray]:
+        """As in memory if the rows fit in a sample, and otherwise of a sample."""
+        share = sample_size(self.n_features) / max(1, self.n_here)
+        rng = np.random.default_rng(0)
+        parts = [
+            part.at(as_tensor(np.flatnonzero(rng.random(len(part.rows)) < share)))
+            for block in range(self.source.n_blocks)
+            for part in self._side(block, 0)
+        ]
+        if not parts:
+            return {}
+        data = joined_rows(parts)
+        return splits_of(self, data, np.arange(len(data.rows)))
 
     def check_sides(self, main_tasks: tuple[int, ...] | None) -> None:
         """Check that there are labels to train on and labels to validate on."""

@@ -177,31 +177,8 @@ class TrainingSet:
             row_weight=None if row_weight is None else row_weight.numpy(),
             rng=rng,
             declared=self.columns.declared,
-            splits=self._find_splits(rows) if reads_labels else None,
+            splits=splits_of(self, self.data, rows) if reads_labels else None,
         )
-
-    def _find_splits(self, rows: NDArray) -> dict[int, NDArray]:
-        """The splits of decision trees, one for each task."""
-        categories, numbers = self.columns.categories, self.data.numbers
-        return find_splits(
-            self.X,
-            [j for j in range(self.n_features) if j not in categories],
-            rows,
-            self.counted,
-            None if numbers is None else numbers.numpy(),
-            self.tasks.are_numbers,
-            self._label_weights,
-        )
-
-    def _label_weights(self, task: int, rows: NDArray) -> NDArray:
-        """The weights of the labels of a task in these rows, which all have one."""
-        codes = self.counted[rows, task].astype(np.intp)
-        weights = self.data.weight_table.numpy()[task, codes + 1].astype(np.float64)
-        sample_weight = self.data.sample_weight
-        if sample_weight is not None:
-            column = min(task, sample_weight.shape[1] - 1)
-            weights *= sample_weight.numpy()[rows, column]
-        return weights
 
     def strata(self, rows: NDArray, n_parts: int = 1) -> tuple[NDArray, NDArray]:
         """Codes (n_rows, n_tasks) to stratify by, and how many each task has.
@@ -348,6 +325,22 @@ def described(tasks: Tasks) -> list:
         else (target.mean, target.scale)
         for target in tasks.targets
     ]
+
+
+def splits_of(
+    training_set: AnyTrainingSet, data: LabelledRows, rows: NDArray
+) -> dict[int, NDArray]:
+    """The splits of decision trees for all tasks, fitted to some rows of the data."""
+    categories, numbers = training_set.columns.categories, data.numbers
+    return find_splits(
+        data.rows.X.numpy(),
+        [j for j in range(training_set.n_features) if j not in categories],
+        rows,
+        data.codes.numpy(),
+        None if numbers is None else numbers.numpy(),
+        training_set.tasks.are_numbers,
+        data.label_weights,
+    )
 
 
 def measures_of(

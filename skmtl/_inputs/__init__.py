@@ -28,7 +28,7 @@ from skmtl._inputs._sample import (
     has_missing,
     slots_of,
 )
-from skmtl._inputs._seen import ColumnsSeen
+from skmtl._inputs._seen import ColumnsSeen, sample_size
 from skmtl._inputs._splits import find_splits
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "find_splits",
     "has_missing",
     "learn_encoding",
+    "sample_size",
     "slots_of",
     "warn_of_late_categories",
     "warn_of_late_numbers",

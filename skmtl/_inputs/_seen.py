@@ -13,6 +13,11 @@ from skmtl._sampling import RowSample
 SAMPLE_BYTES = 2**27
 
 
+def sample_size(n_features: int) -> int:
+    """Largest number of rows in a sample."""
+    return min(SAMPLE_SIZE, max(1000, SAMPLE_BYTES // (8 * max(1, n_features))))
+
+
 class ColumnsSeen:
     """Collects categories in order of arrival, their counts, and a sample of the rows.
 
@@ -25,8 +30,7 @@ class ColumnsSeen:
         self.has_missing = np.zeros(n_features, dtype=bool)
         # By the position of a categorical column: rows and weight in each slot.
         self.slots = {j: np.zeros((FIRST_CODE_SLOT, 2)) for j in columns.categories}
-        size = min(SAMPLE_SIZE, max(1000, SAMPLE_BYTES // (8 * max(1, n_features))))
-        self.rows = RowSample(size)
+        self.rows = RowSample(sample_size(n_features))
 
     def add(self, X: NDArray, weight: NDArray, keys: NDArray) -> None:
         """Add training rows, with the codes of the columns so far."""

@@ -143,6 +143,33 @@ def test_one_axis_of_labels(problem, in_blocks):
     assert_array_equal(streamed.predict(X), in_order().fit(X, y).predict(X))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bins_lie_at_the_same_splits_as_in_memory(in_blocks, weighted):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 3)).astype(np.float32)
+    y = ((X[:, 0] > 0.7) & (X[:, 1] > -0.3)).astype(float)
+    Y = np.column_stack([y, 1 - y])
+    Y[rng.random(Y.shape) < 1 / 3] = np.nan
+    weight = rng.integers(0, 3, size=Y.shape) / 2 if weighted else None
+    whole = classifier(max_iter=1).fit(X, Y, weight)
+    streamed = classifier(max_iter=1).fit(in_blocks(X), Y, weight)
+    expected, knots = (
+        clf.network_.architecture.encoding.numeric.knots for clf in (whole, streamed)
+    )
+    assert_array_equal(knots, expected)
+    assert np.diff(2 * knots[0]).min() < 0.01  # a step
+
+
+def test_a_sample_of_many_rows_has_the_splits(in_blocks, monkeypatch):
+    monkeypatch.setattr("skmtl._inputs._seen.SAMPLE_SIZE", 1200)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 2)).astype(np.float32)
+    clf = classifier(max_iter=1).fit(in_blocks(X), (X[:, 0] > 0.7).astype(float))
+    knots = 2 * clf.network_.architecture.encoding.numeric.knots[0]
+    narrow = np.argmin(np.diff(knots))
+    assert_allclose(knots[narrow], 0.7, atol=0.02)
+
+
 @pytest.mark.usefixtures("small_buffers")
 def test_the_same_seed_gives_the_same_weights(problem, in_blocks):
     X, Y = problem
