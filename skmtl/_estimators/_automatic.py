@@ -77,9 +77,12 @@ def n_bins(data: LabelledData) -> int:
     return min(max(320 // max(data.n_numeric, 1), 12), 48)
 
 
-def bins_read_labels(data: LabelledData) -> bool:
-    """Whether some bins begin at splits of decision trees; few rows gain nothing."""
-    return data.n_rows >= FEW_ROWS
+def bins_read_labels(data: LabelledData, n_bins: int) -> bool:
+    """Whether some bins begin at splits of decision trees; few rows gain nothing.
+
+    Steps take at most two thirds of the bins, so there must be three.
+    """
+    return data.n_rows >= FEW_ROWS and n_bins >= 3
 
 
 def dropout(data: LabelledData) -> float:
@@ -147,12 +150,12 @@ def adam_step(data: LabelledData) -> float:
     return step + (0.006 - step) * data.number_share
 
 
-def _is_dense(data: LabelledData) -> bool:
+def _is_dense_table(data: LabelledData) -> bool:
     return not data.is_sparse and not data.has_own_trunk
 
 
 def _is_small_and_dense(data: LabelledData) -> bool:
-    return _is_dense(data) and data.n_rows < FEW_ROWS
+    return _is_dense_table(data) and data.n_rows < FEW_ROWS
 
 
 def _has_many_sparse_rows(data: LabelledData) -> bool:
@@ -179,7 +182,7 @@ def n_epochs(data: LabelledData, batch_size: int) -> int:
     rows of numbers tell more than as many of classes. Many dense rows of rare classes
     have few nats, but rules can be learned from them.
     """
-    of_classes = 500 if data.n_rows >= FEW_ROWS and _is_dense(data) else 50
+    of_classes = 500 if data.n_rows >= FEW_ROWS and _is_dense_table(data) else 50
     fewest = of_classes + (550 - of_classes) * data.number_share
     steps = min(max(400 * (data.nats / 1_500) ** 0.4, fewest), 10_000)
     if data.n_rows >= MANY_ROWS:

@@ -89,7 +89,7 @@ def prepare(
         measures.class_totals,
         generator,
         lambda n_bins: training_set.learn_encoding(
-            index, n_bins, rng, reads_labels=_automatic.bins_read_labels(data)
+            index, n_bins, rng, reads_labels=_automatic.bins_read_labels(data, n_bins)
         ),
         continues=continues,
         fitted=fitted,

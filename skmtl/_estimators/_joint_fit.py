@@ -101,9 +101,7 @@ def prepare_jointly(
         measures.class_totals,
         generator,
         lambda n_bins: training_set.learn_encoding(
-            n_bins,
-            # Several processes would have to bring their rows together.
-            reads_labels=world is None and _automatic.bins_read_labels(data),
+            n_bins, world, reads_labels=_automatic.bins_read_labels(data, n_bins)
         ),
         continues=continues,
         main_tasks=main_tasks,

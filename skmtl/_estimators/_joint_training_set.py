@@ -13,7 +13,7 @@ from skmtl._estimators._training_set import (
     Measures,
     described,
     measures_of,
-    splits_of,
+    tree_splits,
 )
 from skmtl._inputs import (
     ColumnEncoding,
@@ -21,6 +21,7 @@ from skmtl._inputs import (
     InputColumns,
     check_inputs,
     encoding_of,
+    n_rows_per_tree,
     sample_size,
 )
 from skmtl._messages import shorten, warn
@@ -36,6 +37,7 @@ from skmtl._sources import Part, Source
 from skmtl._targets import Tasks, encode
 from skmtl._training import RowsInMemory, StreamedRows, TrainingRows
 from skmtl._weights import check_sample_weight, mask_weightless, row_weights
+from skmtl._world import World
 
 
 class InMemory:
@@ -102,31 +104,37 @@ class JointTrainingSet:
         return measures_of(self, totals, self.table, int(n_rows), mean_weight, row_norm)
 
     def learn_encoding(
-        self, n_bins: int, *, reads_labels: bool = False
+        self, n_bins: int, world: World | None, *, reads_labels: bool
     ) -> ColumnEncoding | None:
         """What the input layer learns of the columns; None without an encoding.
 
         If it `reads_labels`, some bins begin at the splits of decision trees. The rows
-        of this process are then read once more.
+        are then read once more.
         """
         if self.sample is None:
             return None
-        splits = self._find_splits() if reads_labels else None
+        splits = self._find_splits(world) if reads_labels else None
         return encoding_of(self.sample, n_bins, splits)
 
-    def _find_splits(self) -> dict[int, NDArray]:
-        """As in memory if the rows fit in a sample, and otherwise of a sample."""
-        share = sample_size(self.n_features) / max(1, self.n_here)
+    def _find_splits(self, world: World | None) -> dict[int, NDArray]:
+        """The splits of trees, fitted to all rows if they fit in a sample."""
+        n_numeric = self.n_features - len(self.columns.categories)
+        if not n_rows_per_tree(n_numeric, self.tasks.n_tasks):
+            return {}
+        share = sample_size(self.n_features) / max(1.0, self.sums[0])
         rng = np.random.default_rng(0)
         parts = [
             part.at(as_tensor(np.flatnonzero(rng.random(len(part.rows)) < share)))
             for block in range(self.source.n_blocks)
             for part in self._side(block, 0)
         ]
+        if world is not None:
+            gathered = world.gather(parts, "rows for trees")
+            parts = [part for of_process in gathered for part in of_process]
         if not parts:
             return {}
         data = joined_rows(parts)
-        return splits_of(self, data, np.arange(len(data.rows)))
+        return tree_splits(self, data, np.arange(len(data.rows)))
 
     def check_sides(self, main_tasks: tuple[int, ...] | None) -> None:
         """Check that there are labels to train on and labels to validate on."""

@@ -177,7 +177,7 @@ class TrainingSet:
             row_weight=None if row_weight is None else row_weight.numpy(),
             rng=rng,
             declared=self.columns.declared,
-            splits=splits_of(self, self.data, rows) if reads_labels else None,
+            splits=tree_splits(self, self.data, rows) if reads_labels else None,
         )
 
     def strata(self, rows: NDArray, n_parts: int = 1) -> tuple[NDArray, NDArray]:
@@ -327,7 +327,7 @@ def described(tasks: Tasks) -> list:
     ]
 
 
-def splits_of(
+def tree_splits(
     training_set: AnyTrainingSet, data: LabelledRows, rows: NDArray
 ) -> dict[int, NDArray]:
     """The splits of decision trees for all tasks, fitted to some rows of the data."""

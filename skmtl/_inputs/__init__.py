@@ -29,7 +29,7 @@ from skmtl._inputs._sample import (
     slots_of,
 )
 from skmtl._inputs._seen import ColumnsSeen, sample_size
-from skmtl._inputs._splits import find_splits
+from skmtl._inputs._splits import find_splits, n_rows_per_tree
 
 __all__ = [
     "FIRST_CODE_SLOT",
@@ -50,6 +50,7 @@ __all__ = [
     "find_splits",
     "has_missing",
     "learn_encoding",
+    "n_rows_per_tree",
     "sample_size",
     "slots_of",
     "warn_of_late_categories",

@@ -196,7 +196,8 @@ def place_knots(
     two ends of a `declared` range (not halved) are added.
 
     Both sides of the best `splits`, pairs of the values, are knots too: the narrow bin
-    between them is a step. They take at most two thirds of the bins.
+    between them is a step. They take at most two thirds of the bins. The others are
+    placed as if these did not exist.
     """
     if declared is not None:
         knots = place_knots(values, weights, max(1, n_bins - 2), splits=splits)
@@ -229,9 +230,9 @@ def _normal_scores(knots: NDArray, values: NDArray, weights: NDArray) -> NDArray
     stay small if a column is 1 in a few rows and 0 in the others.
     """
     ranks = (np.cumsum(weights) - 0.5 * weights) / weights.sum()
-    # If weights differ by sixteen orders of magnitude, a rank may be 0 or 1.
     # The side of a split may come from a row that was not sampled.
     place = np.searchsorted(values, knots).clip(max=len(values) - 1)
+    # If weights differ by sixteen orders of magnitude, a rank may be 0 or 1.
     ranks = ranks[place].clip(1e-12, 1 - 1e-12)
     scores = ndtri(ranks)
     column = np.interp(_position(knots, values), np.arange(len(knots)), scores)

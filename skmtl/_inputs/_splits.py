@@ -17,18 +17,27 @@ _SETTINGS = {
     "min_samples_leaf": MIN_ROWS_OF_LEAF,
     "random_state": 0,
 }
-# A tree reads at most so many rows, and all trees together so many numbers. If that
-# leaves too few rows for each tree, there are no trees.
+# A tree reads at most so many rows, and all trees together so many numbers. There are
+# no trees for fewer rows than the last number, or if a tree could not read as many.
 MAX_ROWS, MAX_NUMBERS, FEWEST_ROWS = 10_000, 1_000_000, 500
+# Nor is there a tree for a task with fewer labels for each of its classes (for numbers,
+# as if they had two), or with more classes, with which trees take long.
+LABELS_PER_CLASS, MAX_CLASSES = 20, 100
 
 # The weights of the labels of a task in some rows.
 LabelWeights = Callable[[int, NDArray], NDArray]
 
 
-class _Split(NamedTuple):
+class _TreeSplits(NamedTuple):
     column: NDArray  # (n_splits,)
     rank: NDArray  # (n_splits,) of the largest number on the left
     gain: NDArray  # (n_splits,) in nats
+
+
+def n_rows_per_tree(n_columns: int, n_tasks: int) -> int:
+    """How many rows a tree may read; 0 if there should be no trees."""
+    n_rows = min(MAX_ROWS, MAX_NUMBERS // max(1, n_columns * n_tasks))
+    return n_rows if n_rows >= FEWEST_ROWS and n_columns > 0 else 0
 
 
 def find_splits(
@@ -48,8 +57,8 @@ def find_splits(
     missing; `values` has the labels of tasks with numbers.
     """
     n_columns, n_tasks = len(columns), codes.shape[1]
-    n_rows = min(MAX_ROWS, MAX_NUMBERS // max(1, n_columns * n_tasks))
-    if n_rows < FEWEST_ROWS or n_columns == 0:
+    n_rows = n_rows_per_tree(n_columns, n_tasks)
+    if n_rows == 0 or len(rows) < FEWEST_ROWS:
         return {}
     observed = [_some_of(rows[codes[rows, t] >= 0], n_rows) for t in range(n_tasks)]
     read = np.unique(np.concatenate(observed))
@@ -58,14 +67,15 @@ def find_splits(
     for t, own in enumerate(observed):
         weights = label_weights(t, own)
         own, weights = own[weights > 0], weights[weights > 0]
-        if len(own) == 0:
+        n_classes = 2 if are_numbers[t] else len(np.unique(codes[own, t]))
+        if len(own) < LABELS_PER_CLASS * max(2, n_classes) or n_classes > MAX_CLASSES:
             continue
         of_task = table[np.searchsorted(read, own)]
         if values is not None and are_numbers[t]:
             nodes, nats = _tree_for_numbers(of_task, values[own, t], weights)
         else:
             nodes, nats = _tree_for_classes(of_task, codes[own, t], weights)
-        found.append(_splits_of(nodes, nats, n_columns))
+        found.append(_splits_that_gain(nodes, nats, n_columns))
     below = _best_first(found)
     return {
         columns[k]: np.stack([numbers[k][ranks], numbers[k][ranks + 1]], axis=1)
@@ -98,7 +108,7 @@ def _ranks(
     return ranks, numbers
 
 
-def _best_first(found: list[_Split]) -> dict[int, NDArray]:
+def _best_first(found: list[_TreeSplits]) -> dict[int, NDArray]:
     """The ranks at which each column is split, ordered by their gains in all trees."""
     if not found:
         return {}
@@ -131,18 +141,21 @@ def _tree_for_numbers(
     targets = rankdata(values) / len(values)
     nodes = tree.fit(ranks, targets, sample_weight=weights / weights.mean()).tree_
     squares = nodes.impurity * nodes.weighted_n_node_samples
+    # The mean weight is 1.
     variance = squares[nodes.children_left < 0].sum() / len(values)
     return nodes, 0.5 * squares / max(variance, 1e-9)
 
 
-def _splits_of(nodes: Any, nats: NDArray, n_columns: int) -> _Split:
+def _splits_that_gain(nodes: Any, nats: NDArray, n_columns: int) -> _TreeSplits:
     """The splits of a tree that gain enough."""
     left, right = nodes.children_left, nodes.children_right
-    gain = np.where(left >= 0, nats - nats[left] - nats[right], 0.0)
+    # If weights differ by dozens of orders of magnitude, an impurity can be NaN.
+    with np.errstate(invalid="ignore"):
+        gain = np.where(left >= 0, nats - nats[left] - nats[right], 0.0)
     # The threshold between missing numbers and all others is infinite.
     is_enough = gain >= MIN_GAIN + np.log(n_columns)
     split = np.flatnonzero(is_enough & np.isfinite(nodes.threshold))
     # The threshold is halfway between two ranks of the node, which need not be adjacent
     # in the column.
     rank = np.floor(nodes.threshold[split]).astype(np.int64)
-    return _Split(nodes.feature[split], rank, gain[split])
+    return _TreeSplits(nodes.feature[split], rank, gain[split])

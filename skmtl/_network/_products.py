@@ -27,7 +27,8 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
 _HAS_AVX512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-_IS_FROM_AMD = torch.cpu.get_capabilities().get("sse4a", False)  # others never had it
+# Only processors of AMD, and those derived from them, have SSE4a.
+_IS_FROM_AMD = torch.cpu.get_capabilities().get("sse4a", False)
 _IS_FASTER = _HAS_AVX512 and _IS_FROM_AMD
 
 

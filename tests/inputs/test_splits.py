@@ -60,7 +60,7 @@ def test_few_splits_are_found_where_there_is_nothing_to_find():
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(1000, 5)), rng.integers(0, 2, size=(1000, 40))
     n_splits = sum(map(len, splits_of(X, Y).values()))
-    assert n_splits < 0.2 * 40 * (MAX_LEAVES - 1)
+    assert n_splits < 0.15 * 40 * (MAX_LEAVES - 1)
 
 
 def test_missing_labels_and_labels_without_weight_have_no_influence():
@@ -109,9 +109,30 @@ def test_rows_are_sampled_if_there_are_many_and_trees_left_out_if_they_take_long
     X, Y = rule(n_rows=30_000)
     splits = splits_of(X, Y)
     assert_allclose(splits[1][0], 0.3, atol=0.01)
+    assert splits_of(X[:400], Y[:400]) == {}
     X, Y = rule(n_rows=1000, n_columns=40)
     n_tasks = MAX_NUMBERS // (40 * 400)  # each tree could read 400 rows only
     assert splits_of(X, np.repeat(Y, n_tasks, axis=1)) == {}
+
+
+@pytest.mark.filterwarnings("error")
+def test_tasks_with_few_labels_for_each_class_have_no_tree():
+    X, Y = rule()
+    many = np.arange(2000)[:, None] // 10  # 200 classes
+    rare = np.where(np.arange(2000)[:, None] < 30, Y, -1)
+    mostly_weightless = np.where(np.arange(2000)[:, None] < 30, 1.0, 0.0)
+    assert splits_of(X, many) == splits_of(X, rare) == {}
+    assert splits_of(X, Y, mostly_weightless) == {}
+    expected = splits_of(X, Y)
+    splits = splits_of(X, np.hstack([many, Y, rare]))
+    assert splits.keys() == expected.keys()
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_of_any_size_raise_no_warning():
+    X, Y = rule()
+    weights = 10.0 ** np.random.default_rng(0).uniform(-30, 30, size=Y.shape)
+    splits_of(X, Y, weights)
 
 
 def test_splits_take_two_thirds_of_the_bins_and_quantiles_the_rest():
