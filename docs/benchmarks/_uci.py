@@ -15,7 +15,7 @@ FILES = {
     "bike_sharing": "hour.csv",
     "parkinsons": "parkinsons_updrs.data",
 }
-# Each row has one failure or none, by rules of the measured columns, or at random.
+# Kinds of failure; most follow from rules of the columns, "RNF" is random.
 OF_CLASSES = {"machine_failures": ["TWF", "HDF", "PWF", "OSF", "RNF"]}
 OF_NUMBERS = {
     "bike_sharing": ["casual", "registered"],
