@@ -161,6 +161,20 @@ def test_sides_of_splits_may_be_beyond_the_sampled_rows():
     assert (np.diff(scores[np.isfinite(knots)]) >= 0).all()
 
 
+def test_labels_count_by_their_weights():
+    X = np.random.default_rng(0).normal(size=(3000, 2))
+    y = X[:, 0] > np.repeat([0.7, -0.7], 1500)
+    weight = np.repeat([1.0, 0.001], 1500)
+    clf = MultiTaskNetClassifier((8,), max_iter=1, n_bins=20, random_state=0)
+    for weights, thresholds in ((weight, [0.7]), (None, [-0.7, 0.7])):
+        clf.fit(X, y.astype(float), weights)
+        knots = 2 * clf.network_.architecture.encoding.numeric.knots[0]
+        steps = knots[:-1][np.diff(knots) < 0.005]
+        for threshold in (-0.7, 0.7):
+            has_step = np.abs(steps - threshold).min() < 0.02
+            assert has_step == (threshold in thresholds)
+
+
 def test_a_network_learns_the_rules_of_rare_classes():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(6000, 6))
