@@ -504,7 +504,7 @@ def mean_ranks_of_unseen():
 
 
 def unseen(colour):
-    """Mean ranks on sets that nobody had looked at."""
+    """Mean ranks on the sets of unseen.md."""
     ranks = mean_ranks_of_unseen()
     fig, ax = figure(2.4)
     places = np.arange(len(ranks))

@@ -1,4 +1,4 @@
-"""Data sets that had no part in any choice, from the UCI Machine Learning Repository.
+"""More data sets for unseen.md, from the UCI Machine Learning Repository.
 
 `UCI_DATA` names a folder with these files of the repository: ai4i2020.csv ("AI4I 2020
 Predictive Maintenance", data set 601), hour.csv ("Bike Sharing", 275) and

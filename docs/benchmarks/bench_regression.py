@@ -40,7 +40,7 @@ HALVES = {
     "A": ["enb", "atp1d", "osales", "support2_numbers"],
     "B": ["jura", "oes10", "edm", "chembl_5thresh"],
 }
-# Sets that nobody had looked at before the defaults were final.
+# The sets of unseen.md.
 UNTOUCHED = [*MULTI_TARGET, *OF_NUMBERS]
 MADE = ["made_numbers_10000"]
 SETS = [*HALVES["A"], *HALVES["B"], *MADE]
@@ -254,7 +254,7 @@ def print_tables(results):
     means = results.pivot_table("r2", keys, "model", "mean")
     rivals = means[RANKED].dropna()
     real = HALVES["A"] + HALVES["B"]
-    groups = {"all real sets": real, **HALVES, "not looked at before": UNTOUCHED}
+    groups = {"all real sets": real, **HALVES, "the sets of unseen.md": UNTOUCHED}
     for name, sets in groups.items():
         own = rivals[rivals.index.get_level_values(0).isin(sets)]
         if len(own) == 0:

@@ -19,6 +19,7 @@ from skmtl._inputs import (
     ColumnEncoding,
     ColumnSample,
     InputColumns,
+    Splits,
     check_inputs,
     encoding_of,
     n_rows_per_tree,
@@ -116,7 +117,7 @@ class JointTrainingSet:
         splits = self._find_splits(world) if reads_labels else None
         return encoding_of(self.sample, n_bins, splits)
 
-    def _find_splits(self, world: World | None) -> dict[int, NDArray]:
+    def _find_splits(self, world: World | None) -> Splits:
         """The splits of trees, fitted to all rows if they fit in a sample."""
         n_numeric = self.n_features - len(self.columns.categories)
         if not n_rows_per_tree(n_numeric, self.tasks.n_tasks):

@@ -14,6 +14,7 @@ from skmtl._estimators._scales import standardised, with_scales
 from skmtl._inputs import (
     ColumnEncoding,
     InputColumns,
+    Splits,
     canonical,
     find_splits,
     learn_encoding,
@@ -158,7 +159,7 @@ class TrainingSet:
         n_bins: int,
         rng: np.random.RandomState,
         *,
-        reads_labels: bool = False,
+        reads_labels: bool,
     ) -> ColumnEncoding | None:
         """What the input layer learns from the rows; None without an encoding.
 
@@ -329,7 +330,7 @@ def described(tasks: Tasks) -> list:
 
 def tree_splits(
     training_set: AnyTrainingSet, data: LabelledRows, rows: NDArray
-) -> dict[int, NDArray]:
+) -> Splits:
     """The splits of decision trees for all tasks, fitted to some rows of the data."""
     categories, numbers = training_set.columns.categories, data.numbers
     return find_splits(

@@ -29,7 +29,7 @@ from skmtl._inputs._sample import (
     slots_of,
 )
 from skmtl._inputs._seen import ColumnsSeen, sample_size
-from skmtl._inputs._splits import find_splits, n_rows_per_tree
+from skmtl._inputs._splits import Splits, find_splits, n_rows_per_tree
 
 __all__ = [
     "FIRST_CODE_SLOT",
@@ -42,6 +42,7 @@ __all__ = [
     "Declared",
     "InputColumns",
     "NumericColumns",
+    "Splits",
     "canonical",
     "check_inputs",
     "declare_columns",

@@ -21,9 +21,7 @@ from skmtl._inputs._sample import (
     ColumnSample,
     sample_columns,
 )
-
-# The splits of columns by their positions, see `find_splits`.
-Splits = Mapping[int, NDArray]
+from skmtl._inputs._splits import Splits
 
 # Columns are clipped beyond these quantiles.
 _TAIL = 0.01
@@ -204,7 +202,7 @@ def place_knots(
         return np.union1d(knots, 0.5 * np.asarray(declared, dtype=np.float64))
     if len(values) <= n_bins + 1:
         return values
-    if splits is not None and n_bins >= 3:
+    if splits is not None:
         sides = np.unique(splits[: n_bins // 3])
         return np.union1d(place_knots(values, weights, n_bins - len(sides)), sides)
     is_heavy = weights >= weights.sum() / n_bins

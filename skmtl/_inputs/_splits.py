@@ -1,6 +1,6 @@
 """Where decision trees split the numeric columns, so that bins can begin there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,9 @@ MAX_ROWS, MAX_NUMBERS, FEWEST_ROWS = 10_000, 1_000_000, 500
 # as if they had two), or with more classes, with which trees take long.
 LABELS_PER_CLASS, MAX_CLASSES = 20, 100
 
+# By the position of a column, (n_splits, 2): the numbers on both sides of its splits,
+# the best split first.
+Splits = Mapping[int, NDArray]
 # The weights of the labels of a task in some rows.
 LabelWeights = Callable[[int, NDArray], NDArray]
 
@@ -48,8 +51,8 @@ def find_splits(
     values: NDArray | None,
     are_numbers: NDArray,
     label_weights: LabelWeights,
-) -> dict[int, NDArray]:
-    """The splits of each column, by its position: pairs of numbers, the best first.
+) -> Splits:
+    """The splits of numeric columns.
 
     A split separates a number from the next larger one. There is a tree for each task.
     All trees read ranks, so an increasing function of a column, or of the numbers of a
