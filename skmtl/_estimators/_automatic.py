@@ -15,6 +15,8 @@ MANY_ROWS = 30_000
 FEW_ROWS = 1_000
 # With fewer, several members leave out rows in turn.
 _ROWS_OF_SEVERAL = 5_000
+# Fewer rows of numbers can be memorised without much noise in the input.
+_ROWS_WITHOUT_INPUT_DROPOUT = 200
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,16 @@ def _rows_of_several(data: LabelledData) -> int:
 
 
 def n_bins(data: LabelledData) -> int:
-    """Finer bins if there are enough rows to place the edges, and few columns."""
+    """Finer bins if there are enough rows to place the edges, and few columns.
+
+    Numbers tell more about the edges than classes.
+    """
     if data.n_rows < FEW_ROWS:
         return 4
+    finest = min(max(320 // max(data.n_numeric, 1), 12), 48)
     if data.n_rows < 4_000:
-        return 8
-    return min(max(320 // max(data.n_numeric, 1), 12), 48)
+        return min(finest, 16) if data.is_of_numbers else 8
+    return finest
 
 
 def bins_read_labels(data: LabelledData, n_bins: int) -> bool:
@@ -114,6 +120,16 @@ def ends_dropout(data: LabelledData) -> bool:
     numbers, it was not tried.
     """
     return not data.is_of_numbers
+
+
+def ends_input_dropout(data: LabelledData) -> bool:
+    """Whether input dropout ends earlier, as soon as much of the numbers is explained.
+
+    A network that misses every fifth column cannot learn exactly how the numbers depend
+    on several. Log-densities need the noise, since outliers cost them most.
+    """
+    has_rows = data.n_rows >= _ROWS_WITHOUT_INPUT_DROPOUT
+    return data.is_of_numbers and has_rows and not data.is_log_density
 
 
 def raises_steps(data: LabelledData) -> bool:

@@ -107,6 +107,7 @@ _CHOSEN = (
     "is_log_density",
     "lowers_dropout",
     "ends_dropout",
+    "ends_input_dropout",
     "raises_steps",
     "main_tasks",
     "schedule",
@@ -287,8 +288,12 @@ def training_plan(
     if _automatic.follows_loss(data):
         plan["constant_loss"] = data.total_loss
         plan["is_log_density"] = data.is_log_density
-        plan["lowers_dropout"] = estimator.dropout == "auto"
-        plan["ends_dropout"] = _automatic.ends_dropout(data)
+        lowers_dropout = estimator.dropout == "auto"
+        plan["lowers_dropout"] = lowers_dropout
+        plan["ends_dropout"] = lowers_dropout and _automatic.ends_dropout(data)
+        plan["ends_input_dropout"] = (
+            estimator.input_dropout == "auto" and _automatic.ends_input_dropout(data)
+        )
         is_auto = estimator.learning_rate_init == "auto" and plan["solver"] == "adam"
         plan["raises_steps"] = is_auto and _automatic.raises_steps(data)
     if plan["max_iter"] == "auto":

@@ -319,9 +319,9 @@ class NetworkPass:
             self.cells = CellsPass(cast(LinearBank, head.layers[0]))
         self.groups = network.groups
 
-    def scale_dropout(self, scale: float) -> None:
-        """Multiply all dropout rates by `scale`, except in a user's own module."""
-        self.input_dropout = scale * self.full_input_dropout
+    def scale_dropout(self, scale: float, of_input: float) -> None:
+        """Multiply all dropout rates by a factor, except in a user's own module."""
+        self.input_dropout = of_input * self.full_input_dropout
         for stack in (self.trunk, *self.heads):
             if isinstance(stack, StackPass):
                 stack.dropout = scale * stack.full_dropout

@@ -36,8 +36,10 @@ from skmtl._world import World
 WARM_UP = 0.1
 # Largest factor on the learning rate as the loss falls.
 MAX_STEP_FACTOR = 4.0
-# Between these shares of the constant loss, dropout ends.
+# Between these shares of the constant loss, dropout ends; and that of the input, if it
+# ends earlier.
 DROPOUT_ENDED, DROPOUT_ENDS = 0.2, 0.5
+INPUT_DROPOUT_ENDED, INPUT_DROPOUT_ENDS = 0.4, 0.9
 
 
 class Freeze(NamedTuple):
@@ -70,10 +72,11 @@ class TrainingPlan:
     # learn, and whether it can be negative, as the logarithm of a density.
     constant_loss: float | None = None
     is_log_density: bool = False
-    # As the loss falls: whether dropout falls with it, whether dropout then ends, and
-    # whether the learning rate rises.
+    # As the loss falls: whether dropout falls with it, whether dropout then ends, whether
+    # that of the input ends earlier, and whether the learning rate rises.
     lowers_dropout: bool = False
     ends_dropout: bool = False
+    ends_input_dropout: bool = False
     raises_steps: bool = False
     # Positions of the tasks whose validation scores count; None for all.
     main_tasks: tuple[int, ...] | None = None
@@ -120,7 +123,7 @@ class Steps:
         self.world = world
         self.dropout_generator = dropout_generator
         self.dropout = DropoutStock(dropout_generator)
-        self._dropout_share = self._step_factor = 1.0
+        self._dropout_scale = self._step_factor = 1.0
         self.like = network.like
         self.n_frozen_layers = plan.freeze.n_layers
         self.flat = FlatParameters(parameter_groups(network, plan.freeze))
@@ -192,12 +195,21 @@ class Steps:
         share = min(1.0, share)
         if plan.raises_steps and is_of_all_processes:
             self._step_factor = 1.0 / max(share, 1.0 / MAX_STEP_FACTOR)
-        if plan.lowers_dropout:
-            end = _dropout_left(share) if plan.ends_dropout else 1.0
-            self.network_pass.scale_dropout(share * end)
-            if share != self._dropout_share:
-                self._dropout_share = share
-                self.dropout.forget()
+        self._lower_dropout(share)
+
+    def _lower_dropout(self, share: float) -> None:
+        """Lower dropout as less of the constant loss is left."""
+        plan = self.plan
+        scale = share if plan.lowers_dropout else 1.0
+        if plan.ends_dropout:
+            scale *= _left(share, DROPOUT_ENDED, DROPOUT_ENDS)
+        of_input = scale
+        if plan.ends_input_dropout:
+            of_input = _left(share, INPUT_DROPOUT_ENDED, INPUT_DROPOUT_ENDS)
+        self.network_pass.scale_dropout(scale, of_input)
+        if scale != self._dropout_scale:
+            self._dropout_scale = scale
+            self.dropout.forget()
 
     def run(
         self, data: LabelledRows, index: Tensor, keep_on: Callable[[], None]
@@ -320,10 +332,9 @@ class Steps:
         return weight
 
 
-def _dropout_left(share: float) -> float:
-    """A factor that ends dropout as less of the constant loss is left."""
-    left = (share - DROPOUT_ENDED) / (DROPOUT_ENDS - DROPOUT_ENDED)
-    return min(max(left, 0.0), 1.0)
+def _left(share: float, ended: float, ends: float) -> float:
+    """A factor that falls from 1 to 0 as less of the constant loss is left."""
+    return min(max((share - ended) / (ends - ended), 0.0), 1.0)
 
 
 def step_size(plan: TrainingPlan, progress: float) -> float:
