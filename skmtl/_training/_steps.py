@@ -72,8 +72,8 @@ class TrainingPlan:
     # learn, and whether it can be negative, as the logarithm of a density.
     constant_loss: float | None = None
     is_log_density: bool = False
-    # As the loss falls: whether dropout falls with it, whether dropout then ends, whether
-    # that of the input ends earlier, and whether the learning rate rises.
+    # As the loss falls: whether dropout falls with it, whether dropout then ends,
+    # whether that of the input ends earlier, and whether the learning rate rises.
     lowers_dropout: bool = False
     ends_dropout: bool = False
     ends_input_dropout: bool = False

@@ -5,10 +5,11 @@ import pytest
 from _estimators import assert_same_parameters, classifier, parameters_of
 from numpy.testing import assert_allclose
 from scipy import sparse
+from scipy.stats import norm
 from sklearn.metrics import log_loss
 
 import skmtl
-from skmtl import MultiTaskNetClassifier
+from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl.sharing import HardSharing
 from skmtl.trunks import ConvTrunk, UnfreezeAfter
 
@@ -423,6 +424,53 @@ def test_dropout_ends_where_the_labels_are_certain():
     expected = 2 * log_loss(Y.ravel(), clf.predict_proba(X).ravel())
     clf.set_params(batch_size=4000).partial_fit(X, Y, n_calls=21)
     assert_allclose(clf.loss_, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "changes", "ends"),
+    [
+        (200, {}, True),
+        (200, {"dropout": "auto"}, True),
+        (199, {}, False),
+        (200, {"input_dropout": 0.2}, False),
+        (200, {"loss": "gaussian"}, False),
+    ],
+)
+def test_input_dropout_ends_where_numbers_are_explained(n_rows, changes, ends):
+    X = np.random.default_rng(0).normal(size=(n_rows, 4))
+    Y = X[:, :2] + X[:, 2:]
+    settings = {"hidden_layer_sizes": (), "dropout": 0.0, "alpha": 0.0, "n_members": 1}
+    settings |= {"learning_rate_init": 0.05, "random_state": 0}
+    reg = MultiTaskNetRegressor(**settings | changes)
+    for _ in range(30):
+        reg.partial_fit(X, Y, n_calls=31)
+    assert reg.score(X, Y) > 0.8
+    # A step on all rows: without dropout, its loss is that of the predictions before.
+    expected = _loss(reg, X, Y)
+    reg.set_params(batch_size=n_rows).partial_fit(X, Y, n_calls=31)
+    assert (reg.loss_ == pytest.approx(expected, rel=1e-4)) == ends
+
+
+def _loss(reg, X, Y):
+    """The loss of predictions, on the standardised scale and summed over the tasks."""
+    scale = Y.std(axis=0)
+    if reg.loss != "gaussian":
+        return 0.5 * np.square((Y - reg.predict(X)) / scale).mean(axis=0).sum()
+    mean, std = reg.predict(X, return_std=True)
+    return -np.mean(norm.logpdf(Y, mean, std) + np.log(scale), axis=0).sum()
+
+
+@pytest.mark.parametrize("n_rows", [999, 1_000, 4_000])
+def test_numbers_have_finer_bins(n_rows):
+    X = np.random.default_rng(0).normal(size=(n_rows, 10))
+    Y = (X[:, :2] > 0).astype(float)
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 0}
+    of_classes, of_numbers = (
+        Net(**settings).fit(X, Y).network_.architecture.n_bins
+        for Net in (MultiTaskNetClassifier, MultiTaskNetRegressor)
+    )
+    expected = {999: (4, 4), 1_000: (8, 16), 4_000: (32, 32)}
+    assert (of_classes, of_numbers) == expected[n_rows]
 
 
 @pytest.mark.parametrize("settings", [{}, {"n_members": 3}, {"sharing": "none"}])
