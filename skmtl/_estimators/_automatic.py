@@ -15,8 +15,6 @@ MANY_ROWS = 30_000
 FEW_ROWS = 1_000
 # With fewer, several members leave out rows in turn.
 _ROWS_OF_SEVERAL = 5_000
-# Fewer rows of numbers can be memorised without much noise in the input.
-_ROWS_WITHOUT_INPUT_DROPOUT = 200
 
 
 @dataclass(frozen=True)
@@ -126,9 +124,10 @@ def ends_input_dropout(data: LabelledData) -> bool:
     """Whether input dropout ends earlier, as soon as much of the numbers is explained.
 
     A network that misses every fifth column cannot learn exactly how the numbers depend
-    on several. Log-densities need the noise, since outliers cost them most.
+    on several. But few rows are memorised without this noise, and outliers cost
+    log-densities most.
     """
-    has_rows = data.n_rows >= _ROWS_WITHOUT_INPUT_DROPOUT
+    has_rows = data.n_rows >= FEW_ROWS
     return data.is_of_numbers and has_rows and not data.is_log_density
 
 

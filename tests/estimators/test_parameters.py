@@ -429,11 +429,11 @@ def test_dropout_ends_where_the_labels_are_certain():
 @pytest.mark.parametrize(
     ("n_rows", "changes", "ends"),
     [
-        (200, {}, True),
-        (200, {"dropout": "auto"}, True),
-        (199, {}, False),
-        (200, {"input_dropout": 0.2}, False),
-        (200, {"loss": "gaussian"}, False),
+        (1_000, {}, True),
+        (1_000, {"dropout": "auto"}, True),
+        (999, {}, False),
+        (1_000, {"input_dropout": 0.2}, False),
+        (1_000, {"loss": "gaussian"}, False),
     ],
 )
 def test_input_dropout_ends_where_numbers_are_explained(n_rows, changes, ends):
