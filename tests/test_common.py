@@ -15,18 +15,18 @@ from skmtl.model_selection import MultiTaskTunedThresholdClassifierCV
 ESTIMATORS = [
     MultiTaskNetClassifier((32, 32)),  # quicker, and all else as by default
     MultiTaskNetClassifier((100,), n_members=1, dropout=0.0, input_dropout=0.0),
-    MultiTaskNetClassifier((50,), sharing="none", input_encoding="none"),
+    MultiTaskNetClassifier((50,), sharing="none", input_encoding="none", n_members=1),
     MultiTaskNetRegressor((32, 32), max_iter=40, n_members=2),
-    MultiTaskNetRegressor((50,), loss="gaussian", n_members=1, max_iter=40),
+    MultiTaskNetRegressor((50,), loss="gaussian", n_members=1, max_iter=20),
     # The checks bring small whole numbers, of which "auto" does not guess the type.
     MultiTaskNet((32,), task_types={"task_0": "class"}, n_members=2, max_iter=10),
     MultiTaskNet((32,), task_types={"task_0": "number"}, n_members=2, max_iter=10),
     # The checks give seeds to what they check alone, not to what is inside.
     MultiTaskCalibratedClassifierCV(
-        MultiTaskNetClassifier((32,), max_iter=20, random_state=0), cv=2
+        MultiTaskNetClassifier((32,), n_members=1, max_iter=20, random_state=0), cv=2
     ),
     MultiTaskTunedThresholdClassifierCV(
-        MultiTaskNetClassifier((32,), max_iter=20, random_state=0), cv=2
+        MultiTaskNetClassifier((32,), n_members=1, max_iter=20, random_state=0), cv=2
     ),
 ]
 FLOAT32 = (

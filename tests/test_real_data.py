@@ -58,7 +58,7 @@ def test_a_search_over_yeast_equals_a_hand_written_loop(load_real, estimator):
         Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.5)
         model = MultiTaskNetClassifier(n_members=1, max_iter=5, random_state=0)
         grid = {"hidden_layer_sizes": [(), (50,)]}
-    cv = MultiTaskStratifiedKFold(3)
+    cv = MultiTaskStratifiedKFold(2)
     search = GridSearchCV(
         model, grid, cv=cv, scoring=multitask_scorer("roc_auc"), refit=False
     ).fit(X, Y)

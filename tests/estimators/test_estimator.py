@@ -754,7 +754,7 @@ def test_grid_search_over_head_sizes(kind, n_jobs):
     search = GridSearchCV(
         make_pipeline(StandardScaler(), classifier(max_iter=20)),
         {"multitasknetclassifier__head_hidden_layer_sizes": [(), (16,), (64,)]},
-        cv=MultiTaskStratifiedKFold(5),
+        cv=MultiTaskStratifiedKFold(3),
         n_jobs=n_jobs,
         error_score="raise",
     ).fit(X, Y)
