@@ -15,6 +15,7 @@ from scipy import sparse
 from test_training import labelled, plan, run
 
 from skmtl import MultiTaskNetClassifier
+from skmtl._network import ColumnEncoder
 from skmtl._training._threads import CancelledJob, Workers
 
 N_THREADS = (1, 2, 4)
@@ -67,6 +68,21 @@ def test_the_same_weights_with_any_number_of_threads(threads, settings, is_spars
         assert torch.get_num_threads() == n_threads
     for other in fitted[1:]:
         assert_same_parameters(fitted[0], other)
+
+
+def test_rows_are_prepared_on_one_thread(threads, monkeypatch):
+    """On busy cores, several threads would wait for one another."""
+    threads(2)
+    seen = []
+    place = ColumnEncoder.place
+
+    def observed(self, x):
+        seen.append(torch.get_num_threads())
+        return place(self, x)
+
+    monkeypatch.setattr(ColumnEncoder, "place", observed)
+    MultiTaskNetClassifier(max_iter=1, random_state=0).fit(*large())
+    assert set(seen) == {1}
 
 
 def test_the_same_predictions_with_any_number_of_threads(threads):

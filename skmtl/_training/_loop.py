@@ -86,6 +86,9 @@ class TrainingResult:
     solver_state: SolverState
 
 
+# Only the steps may have several threads of torch, if they are large enough: preparing
+# the rows on two took fifty times the CPU time on busy cores.
+@thread_limit(0)
 def train(
     network: TrunkAndHeads,
     rows: TrainingRows,
