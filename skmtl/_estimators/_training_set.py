@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -341,6 +342,7 @@ def tree_splits(
         None if numbers is None else numbers.numpy(),
         training_set.tasks.are_numbers,
         data.label_weights,
+        torch.get_num_threads(),
     )
 
 

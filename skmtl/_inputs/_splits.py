@@ -1,6 +1,8 @@
 """Where decision trees split the numeric columns, so that bins can begin there."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,8 +53,9 @@ def find_splits(
     values: NDArray | None,
     are_numbers: NDArray,
     label_weights: LabelWeights,
+    n_threads: int,
 ) -> Splits:
-    """The splits of numeric columns.
+    """The splits of numeric columns, the same with any number of threads.
 
     A split separates a number from the next larger one. There is a tree for each task.
     All trees read ranks, so an increasing function of a column, or of the numbers of a
@@ -66,19 +69,22 @@ def find_splits(
     observed = [_some_of(rows[codes[rows, t] >= 0], n_rows) for t in range(n_tasks)]
     read = np.unique(np.concatenate(observed))
     table, numbers = _ranks(X, columns, read)
-    found = []
-    for t, own in enumerate(observed):
-        weights = label_weights(t, own)
-        own, weights = own[weights > 0], weights[weights > 0]
+
+    def splits_of(t: int) -> list[_TreeSplits]:
+        weights = label_weights(t, observed[t])
+        own, weights = observed[t][weights > 0], weights[weights > 0]
         n_classes = 2 if are_numbers[t] else len(np.unique(codes[own, t]))
         if len(own) < LABELS_PER_CLASS * max(2, n_classes) or n_classes > MAX_CLASSES:
-            continue
+            return []
         of_task = table[np.searchsorted(read, own)]
         if values is not None and are_numbers[t]:
             nodes, nats = _tree_for_numbers(of_task, values[own, t], weights)
         else:
             nodes, nats = _tree_for_classes(of_task, codes[own, t], weights)
-        found.append(_splits_that_gain(nodes, nats, n_columns))
+        return [_splits_that_gain(nodes, nats, n_columns)]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        found = list(chain.from_iterable(pool.map(splits_of, range(n_tasks))))
     below = _best_first(found)
     return {
         columns[k]: np.stack([numbers[k][ranks], numbers[k][ranks + 1]], axis=1)

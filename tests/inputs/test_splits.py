@@ -8,7 +8,7 @@ from skmtl._inputs._encoding import place_knots
 from skmtl._inputs._splits import MAX_LEAVES, MAX_NUMBERS
 
 
-def splits_of(X, Y, weights=None):
+def splits_of(X, Y, weights=None, n_threads=1):
     """The splits by all tasks: classes, -1 if missing, or floats without gaps."""
     weights = np.ones(Y.shape) if weights is None else weights
     are_numbers = np.full(Y.shape[1], Y.dtype.kind == "f")
@@ -20,6 +20,7 @@ def splits_of(X, Y, weights=None):
         Y if are_numbers[0] else None,
         are_numbers,
         lambda task, rows: weights[rows, task],
+        n_threads,
     )
 
 
@@ -39,6 +40,16 @@ def test_both_sides_of_the_thresholds_of_a_rule_are_found():
         assert_allclose([below, above], threshold, atol=0.01)
         assert below in X[:, j]
         assert above == X[X[:, j] > below, j].min()
+
+
+def test_splits_do_not_depend_on_the_number_of_threads():
+    X, _ = rule()
+    Y = (X > [-1, 0, 0.5, 1]).astype(int)
+    expected = splits_of(X, Y)
+    found = splits_of(X, Y, n_threads=3)
+    assert expected.keys() == found.keys() == {0, 1, 2, 3}
+    for j in expected:
+        assert_array_equal(found[j], expected[j])
 
 
 def test_numbers_are_split_where_they_jump_whatever_their_scale():
