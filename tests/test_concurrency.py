@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import signal
+import subprocess
 import sys
 import threading
 import warnings
@@ -436,6 +437,33 @@ def test_joblib_gives_what_one_process_gives(backend, one_thread):
         assert_same_parameters(clf, alone)
         assert_array_equal(p, q)
         assert_same_answers(ours, predict(alone, X, Y), atol=0)
+
+
+SCRIPT_THAT_FITS_AT_ITS_END = """
+import threading, time
+import numpy as np, torch
+from skmtl import MultiTaskNetClassifier
+torch.set_num_threads(2)
+X = np.random.default_rng(0).normal(size=(1200, 5))
+Y = (X[:, :2] > 0).astype(float)
+
+def work():
+    time.sleep(0.5)
+    MultiTaskNetClassifier((8,), max_iter=2).fit(X, Y)
+    print("fitted")
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_fit_after_the_main_thread_has_ended():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT_THAT_FITS_AT_ITS_END],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "fitted\n"
 
 
 # Global state ---------------------------------------------------------------------

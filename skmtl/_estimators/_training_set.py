@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -31,6 +30,7 @@ from skmtl._targets import (
     Tasks,
     as_codes_by_rank,
 )
+from skmtl._training import thread_limit
 from skmtl._weights import (
     check_sample_weight,
     class_weights,
@@ -334,16 +334,17 @@ def tree_splits(
 ) -> Splits:
     """The splits of decision trees for all tasks, fitted to some rows of the data."""
     categories, numbers = training_set.columns.categories, data.numbers
-    return find_splits(
-        data.rows.X.numpy(),
-        [j for j in range(training_set.n_features) if j not in categories],
-        rows,
-        data.codes.numpy(),
-        None if numbers is None else numbers.numpy(),
-        training_set.tasks.are_numbers,
-        data.label_weights,
-        torch.get_num_threads(),
-    )
+    with thread_limit(0) as n_threads:
+        return find_splits(
+            data.rows.X.numpy(),
+            [j for j in range(training_set.n_features) if j not in categories],
+            rows,
+            data.codes.numpy(),
+            None if numbers is None else numbers.numpy(),
+            training_set.tasks.are_numbers,
+            data.label_weights,
+            n_threads,
+        )
 
 
 def measures_of(

@@ -1,8 +1,8 @@
 """Where decision trees split the numeric columns, so that bins can begin there."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from multiprocessing.pool import ThreadPool
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,9 +83,12 @@ def find_splits(
             nodes, nats = _tree_for_classes(of_task, codes[own, t], weights)
         return [_splits_that_gain(nodes, nats, n_columns)]
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        found = list(chain.from_iterable(pool.map(splits_of, range(n_tasks))))
-    below = _best_first(found)
+    if min(n_threads, n_tasks) > 1:
+        with ThreadPool(min(n_threads, n_tasks)) as pool:
+            found = pool.map(splits_of, range(n_tasks), chunksize=1)
+    else:
+        found = list(map(splits_of, range(n_tasks)))
+    below = _best_first(list(chain.from_iterable(found)))
     return {
         columns[k]: np.stack([numbers[k][ranks], numbers[k][ranks + 1]], axis=1)
         for k, ranks in below.items()

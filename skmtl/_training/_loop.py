@@ -86,8 +86,8 @@ class TrainingResult:
     solver_state: SolverState
 
 
-# Only the steps may have several threads of torch, if they are large enough: on busy
-# cores, preparing 40,000 rows on two threads took 3.2 s of CPU instead of 0.1 s.
+# Only the epochs may have several threads of torch, if the steps are large enough: on
+# busy cores, preparing 40,000 rows on two took 3.2 s of CPU instead of 0.1 s.
 @thread_limit(0)
 def train(
     network: TrunkAndHeads,

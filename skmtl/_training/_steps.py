@@ -202,10 +202,10 @@ class Steps:
         plan = self.plan
         scale = share if plan.lowers_dropout else 1.0
         if plan.ends_dropout:
-            scale *= _left(share, DROPOUT_ENDED, DROPOUT_ENDS)
+            scale *= _dropout_left(share, DROPOUT_ENDED, DROPOUT_ENDS)
         of_input = scale
         if plan.ends_input_dropout:
-            of_input = _left(share, INPUT_DROPOUT_ENDED, INPUT_DROPOUT_ENDS)
+            of_input = _dropout_left(share, INPUT_DROPOUT_ENDED, INPUT_DROPOUT_ENDS)
         self.network_pass.scale_dropout(scale, of_input)
         if scale != self._dropout_scale:
             self._dropout_scale = scale
@@ -332,8 +332,8 @@ class Steps:
         return weight
 
 
-def _left(share: float, ended: float, ends: float) -> float:
-    """A factor that falls from 1 to 0 as less of the constant loss is left."""
+def _dropout_left(share: float, ended: float, ends: float) -> float:
+    """A factor: 1 if this share of the constant loss is above `ends`, 0 at `ended`."""
     return min(max((share - ended) / (ends - ended), 0.0), 1.0)
 
 
