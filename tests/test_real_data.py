@@ -56,8 +56,8 @@ def test_a_search_over_yeast_equals_a_hand_written_loop(load_real, estimator):
         grid = {"max_depth": [3, 5]}
     else:
         Y = Y.mask(np.random.default_rng(0).random(Y.shape) < 0.5)
-        model = MultiTaskNetClassifier(n_members=1, max_iter=5, random_state=0)
-        grid = {"hidden_layer_sizes": [(), (50,)]}
+        model = MultiTaskNetClassifier(n_members=1, max_iter=2, random_state=0)
+        grid = {"hidden_layer_sizes": [(), (20,)]}
     cv = MultiTaskStratifiedKFold(2)
     search = GridSearchCV(
         model, grid, cv=cv, scoring=multitask_scorer("roc_auc"), refit=False
