@@ -443,13 +443,15 @@ SCRIPT_THAT_FITS_AT_ITS_END = """
 import threading, time
 import numpy as np, torch
 from skmtl import MultiTaskNetClassifier
+from skmtl._training import _parts
 torch.set_num_threads(2)
+_parts.MIN_WORK_PER_PART = _parts.MIN_WORK_SIDE_BY_SIDE = 0  # members side by side
 X = np.random.default_rng(0).normal(size=(1200, 5))
 Y = (X[:, :2] > 0).astype(float)
 
 def work():
     time.sleep(0.5)
-    MultiTaskNetClassifier((8,), max_iter=2).fit(X, Y)
+    MultiTaskNetClassifier((8,), n_members=2, max_iter=2).fit(X, Y)
     print("fitted")
 
 threading.Thread(target=work).start()

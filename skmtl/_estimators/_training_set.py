@@ -30,7 +30,7 @@ from skmtl._targets import (
     Tasks,
     as_codes_by_rank,
 )
-from skmtl._training import thread_limit
+from skmtl._training import Workers, thread_limit
 from skmtl._weights import (
     check_sample_weight,
     class_weights,
@@ -334,7 +334,7 @@ def tree_splits(
 ) -> Splits:
     """The splits of decision trees for all tasks, fitted to some rows of the data."""
     categories, numbers = training_set.columns.categories, data.numbers
-    with thread_limit(0) as n_threads:
+    with thread_limit(0) as n_threads, Workers(n_threads) as workers:
         return find_splits(
             data.rows.X.numpy(),
             [j for j in range(training_set.n_features) if j not in categories],
@@ -343,7 +343,7 @@ def tree_splits(
             None if numbers is None else numbers.numpy(),
             training_set.tasks.are_numbers,
             data.label_weights,
-            n_threads,
+            workers.run,
         )
 
 

@@ -1,8 +1,8 @@
 """Where decision trees split the numeric columns, so that bins can begin there."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
-from multiprocessing.pool import ThreadPool
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ LABELS_PER_CLASS, MAX_CLASSES = 20, 100
 Splits = Mapping[int, NDArray]
 # The weights of the labels of a task in some rows.
 LabelWeights = Callable[[int, NDArray], NDArray]
+# Runs jobs, perhaps side by side, and returns their results in order.
+Run = Callable[[Sequence[Callable[[], Any]]], list]
 
 
 class _TreeSplits(NamedTuple):
@@ -53,9 +55,9 @@ def find_splits(
     values: NDArray | None,
     are_numbers: NDArray,
     label_weights: LabelWeights,
-    n_threads: int,
+    run: Run,
 ) -> Splits:
-    """The splits of numeric columns, the same with any number of threads.
+    """The splits of numeric columns.
 
     A split separates a number from the next larger one. There is a tree for each task.
     All trees read ranks, so an increasing function of a column, or of the numbers of a
@@ -83,11 +85,7 @@ def find_splits(
             nodes, nats = _tree_for_classes(of_task, codes[own, t], weights)
         return [_splits_that_gain(nodes, nats, n_columns)]
 
-    if min(n_threads, n_tasks) > 1:
-        with ThreadPool(min(n_threads, n_tasks)) as pool:
-            found = pool.map(splits_of, range(n_tasks), chunksize=1)
-    else:
-        found = list(map(splits_of, range(n_tasks)))
+    found = run([partial(splits_of, t) for t in range(n_tasks)])
     below = _best_first(list(chain.from_iterable(found)))
     return {
         columns[k]: np.stack([numbers[k][ranks], numbers[k][ranks + 1]], axis=1)

@@ -174,10 +174,10 @@ class LinearPass:
         return product(gradient, self.weight_transposed) if wants_input else None
 
     def _backward_sparse(self, x: SparseRows, gradient: Tensor) -> None:
-        """If there are few entries, update only columns of this batch and the last."""
+        """With few entries, update only the columns of this batch and the last one."""
         columns = x.columns or transposed(x, self.in_features)
         gradient = gradient.contiguous()
-        # Counting the empty columns would take longer than to copy some of them.
+        # Counting the empty columns would take longer than copying some of them.
         if 4 * len(columns.indices) > self.in_features:
             self.weight_gradient.copy_(weighted_sum(gradient, columns))
             self.columns_with_gradient = None

@@ -320,7 +320,7 @@ class NetworkPass:
         self.groups = network.groups
 
     def scale_dropout(self, scale: float, of_input: float) -> None:
-        """Multiply all dropout rates by a factor, except in a user's own module."""
+        """Scale the dropout of layers and of the input, not in a user's own module."""
         self.input_dropout = of_input * self.full_input_dropout
         for stack in (self.trunk, *self.heads):
             if isinstance(stack, StackPass):

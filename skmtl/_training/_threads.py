@@ -103,12 +103,13 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
 class Workers:
     """Run jobs side by side on `n_threads` threads, or in turn if there is only one.
 
-    It is a context: its threads end with it.
+    It is a context: its threads end with it. They are in turn, too, once the main
+    thread has ended: from then on, pools take no jobs.
     """
 
     def __init__(self, n_threads: int) -> None:
         self._pool: ThreadPoolExecutor | None = None
-        if n_threads > 1:
+        if n_threads > 1 and threading.main_thread().is_alive():
             self._pool = ThreadPoolExecutor(
                 n_threads, initializer=torch.set_num_threads, initargs=(1,)
             )

@@ -6,22 +6,24 @@ from skmtl import MultiTaskNetClassifier
 from skmtl._inputs import find_splits, learn_encoding
 from skmtl._inputs._encoding import place_knots
 from skmtl._inputs._splits import MAX_LEAVES, MAX_NUMBERS
+from skmtl._training import Workers
 
 
 def splits_of(X, Y, weights=None, n_threads=1):
     """The splits by all tasks: classes, -1 if missing, or floats without gaps."""
     weights = np.ones(Y.shape) if weights is None else weights
     are_numbers = np.full(Y.shape[1], Y.dtype.kind == "f")
-    return find_splits(
-        X,
-        list(range(X.shape[1])),
-        np.arange(len(X)),
-        np.zeros(Y.shape, dtype=int) if are_numbers[0] else Y,
-        Y if are_numbers[0] else None,
-        are_numbers,
-        lambda task, rows: weights[rows, task],
-        n_threads,
-    )
+    with Workers(n_threads) as workers:
+        return find_splits(
+            X,
+            list(range(X.shape[1])),
+            np.arange(len(X)),
+            np.zeros(Y.shape, dtype=int) if are_numbers[0] else Y,
+            Y if are_numbers[0] else None,
+            are_numbers,
+            lambda task, rows: weights[rows, task],
+            workers.run,
+        )
 
 
 def rule(n_rows=2000, n_columns=4, seed=0):
