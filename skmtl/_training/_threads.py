@@ -103,8 +103,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
 class Workers:
     """Run jobs side by side on `n_threads` threads, or in turn if there is only one.
 
-    It is a context: its threads end with it. They are in turn, too, once the main
-    thread has ended: from then on, pools take no jobs.
+    It is a context: its threads end with it. Jobs also run in turn once the main thread
+    has ended: from then on, a pool takes no jobs.
     """
 
     def __init__(self, n_threads: int) -> None:
