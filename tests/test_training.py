@@ -344,6 +344,41 @@ def test_another_solver_begins_anew(solver):
     assert_allclose(parameters_of(network), parameters_of(fresh), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solver": "adam", "learning_rate_init": 0.002},
+        {"solver": "sgd", "learning_rate_init": 0.5, "alpha": 5.0},
+    ],
+    ids=str,
+)
+def test_what_has_shrunk_to_nothing_becomes_zero(settings):
+    x, codes = random_batch()
+    data = labelled(x.float(), codes)
+    network = build(SHARINGS[0], activation="relu").float()
+    with torch.no_grad():  # no row activates a unit
+        network.trunk.layers[0].bias.fill_(-1e3)
+
+    def n_tiny(values):
+        return int(((values != 0) & (np.abs(values) < 1e-36)).sum())
+
+    seen = []
+
+    def on_epoch_end(epoch, update):
+        if (epoch.number + 1) % 100 == 0:
+            seen.append(n_tiny(parameters_of(network)))
+        return False
+
+    # One step in each epoch.
+    settings = plan(batch_size=len(x), max_iter=2450, **settings)
+    result = run(network, data, settings, on_epoch_end=on_epoch_end)
+    assert sum(seen) == 0
+    assert n_tiny(parameters_of(network)) == 0
+    assert (network.trunk.layers[0].weight == 0).any()
+    for moments in result.solver_state.moments.values():
+        assert not any(map(n_tiny, moments))
+
+
 def test_best_epoch_is_restored():
     x, codes = random_batch(n_samples=40)
     held_out = torch.arange(30, 40)

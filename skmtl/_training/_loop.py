@@ -154,6 +154,7 @@ def train(
             keeps_best = rows.is_validating or stopped_by == "interrupt"
             if keeps_best:
                 progress.restore_best()
+            parts.zero_tiny()  # predictions would take longer, too
             # The network already has each separate network's own best.
             if not keeps_best or progress.own_best is None:
                 parts.join()

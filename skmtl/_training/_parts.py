@@ -154,6 +154,11 @@ class Parts:
             for share, steps in zip(self.shares, self.steps, strict=True):
                 self.network.copy_to_part(steps.network, *share)
 
+    def zero_tiny(self) -> None:
+        """Set weights and moments that are too small to matter to 0."""
+        for steps in self.steps:
+            steps.solver.zero_tiny()
+
     def release(self) -> None:
         for steps in self.steps:
             steps.release()

@@ -4,10 +4,15 @@ A step is one fused torch kernel for each vector, however many layers there are.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+# Weights of units that no row activates shrink for ever, and so do their moments.
+# Products with subnormal numbers, below 1.2e-38, can take ten times as long.
+TINY = 1e-36
 
 
 class Group(NamedTuple):
@@ -76,6 +81,9 @@ class Solver(Protocol):
     def step(self, step_size: float, weight_decay: float) -> None:
         """Take a step; `weight_decay` times the weights is added to their gradient."""
 
+    def zero_tiny(self) -> None:
+        """Set the trained weights, and moments, that are below `TINY` to 0."""
+
 
 class Adam:
     """Adam (Kingma & Ba 2015, Algorithm 1)."""
@@ -131,6 +139,9 @@ class Adam:
                 **self._settings,
             )
 
+    def zero_tiny(self) -> None:
+        _zero_tiny(self._flat, self.state["mean"], self.state["square"])
+
 
 class NesterovSGD:
     """Stochastic gradient descent, with Nesterov momentum unless momentum is 0."""
@@ -167,3 +178,12 @@ class NesterovSGD:
                 maximize=False,
                 is_first_step=is_first,
             )
+
+    def zero_tiny(self) -> None:
+        _zero_tiny(self._flat, self.state["velocity"])
+
+
+def _zero_tiny(flat: FlatParameters, *moments: list[Tensor]) -> None:
+    trained = [tensors[: flat.n_active] for tensors in (flat.values, *moments)]
+    for each in chain.from_iterable(trained):
+        torch.hardshrink(each, TINY, out=each)

@@ -36,6 +36,8 @@ from skmtl._world import World
 WARM_UP = 0.1
 # Largest factor on the learning rate as the loss falls.
 MAX_STEP_FACTOR = 4.0
+# After so many steps, tiny weights become 0, since they slow down the steps.
+STEPS_TO_ZERO_TINY = 100
 # Between these shares of the constant loss, dropout ends; and that of the input, if it
 # ends earlier.
 DROPOUT_ENDED, DROPOUT_ENDS = 0.2, 0.5
@@ -171,6 +173,7 @@ class Steps:
         if self.world is not None:
             n_batches = max(self.world.gather(n_batches, "batches of an epoch"))
         self.n_batches = n_batches
+        self._n_steps = number * n_batches
         self._step_sizes = (
             plan.learning_rate_init
             * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
@@ -319,6 +322,9 @@ class Steps:
         if self.world is not None:
             weight = self._sum_over_processes(self.world, weight)
         self.solver.step(step * self._step_factor, self.plan.alpha / weight)
+        self._n_steps += 1
+        if self._n_steps % STEPS_TO_ZERO_TINY == 0:
+            self.solver.zero_tiny()
 
     def _sum_over_processes(self, world: World, weight: float) -> float:
         """Turn gradients of sums into those of the mean; returns the total weight."""
