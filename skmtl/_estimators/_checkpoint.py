@@ -203,6 +203,7 @@ class Checkpoint:
             "random_numbers": began["state"]["key"],
             "generator": current.solver.generator,
             "dropout_generators": current.dropout_generators,
+            "doubling": current.doubling,
         }
         for name, parts in current.solver.moments.items():
             document[f"n_{name}"] = len(parts)
@@ -225,6 +226,7 @@ def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingStat
         arrays["dropout_generators"],
         _below("progress/", arrays),
         document["stopped_by"],
+        arrays.get("doubling"),
     )
 
 

@@ -17,7 +17,6 @@ class EpochReports:
         self,
         estimator: Any,
         context: CallbackContext,
-        n_epochs: int,
         X: Any,
         y: Any,
         sample_weight: Any,
@@ -28,16 +27,19 @@ class EpochReports:
         self._is_verbose = estimator.verbose and not is_quiet
         self._context = context
         self._epoch: CallbackContext | None = None
-        self._n_epochs = 0
-        self._last = n_epochs
+        self._n_epochs = self._last = 0
         self._clock = _Clock()
         self._data = {"estimator": estimator, "X": X, "y": y}
         if sample_weight is not None:
             self._data["metadata"] = {"sample_weight": sample_weight}
         context.call_on_fit_task_begin(**self._data)
 
-    def begin(self, number: int) -> None:
-        """Announce an epoch, numbered from the start of the fit if it was resumed."""
+    def begin(self, number: int, n_epochs: int) -> None:
+        """Announce an epoch, numbered from the start of the fit if it was resumed.
+
+        `n_epochs` is how many epochs there will be, as far as is known.
+        """
+        self._last = n_epochs
         for _ in range(self._n_epochs, number + 1):
             epoch = self._context.subcontext(task_name="epoch")
         self._n_epochs = number + 1

@@ -109,6 +109,7 @@ _CHOSEN = (
     "ends_dropout",
     "ends_input_dropout",
     "raises_steps",
+    "max_doublings",
     "main_tasks",
     "schedule",
     "last_loss",
@@ -298,6 +299,7 @@ def training_plan(
         plan["raises_steps"] = is_auto and _automatic.raises_steps(data)
     if plan["max_iter"] == "auto":
         plan["max_iter"] = _automatic.n_epochs(data, plan["batch_size"])
+        plan["max_doublings"] = _automatic.max_doublings(data)
     return TrainingPlan(**plan)
 
 

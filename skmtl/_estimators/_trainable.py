@@ -89,6 +89,7 @@ from skmtl._training import (
     TrainingState,
     best_validation_score,
     mean_score,
+    most_epochs,
     train,
 )
 from skmtl._world import current_world
@@ -249,9 +250,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
     ) -> Callable[[int], EpochReports]:
         def report(n_epochs: int) -> EpochReports:
             context = self._init_callback_context(max_subtasks=n_epochs)
-            return EpochReports(
-                self, context, n_epochs, X, y, sample_weight, is_quiet=is_quiet
-            )
+            return EpochReports(self, context, X, y, sample_weight, is_quiet=is_quiet)
 
         return report
 
@@ -263,7 +262,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         set_out_of_bag: Callable[[], None] | None = None,
     ) -> TrainingResult:
         training_set, rows, network, plan, generator, checkpoint, world = training
-        reports = report(plan.max_iter)
+        reports = report(most_epochs(plan, rows))
 
         def resume() -> TrainingState | None:
             if checkpoint is None:

@@ -9,12 +9,14 @@ from typing import get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._outputs import in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, Rows, as_tensor
 from skmtl._training._blocks import read_block
+from skmtl._training._doubling import Doubling
 from skmtl._training._parts import Parts
 from skmtl._training._progress import (
     Epoch,
@@ -38,6 +40,7 @@ class TrainingState:
     dropout_generators: np.ndarray  # a row for each part
     progress: dict[str, np.ndarray]
     stopped_by: StoppedBy | None  # None if it has not ended
+    doubling: np.ndarray | None = None  # None in files of versions that had none
 
     def is_of(
         self,
@@ -59,13 +62,18 @@ class TrainingState:
         progress = _new_progress(parts)
         progress.keep_parameters()
         progress.epochs = [Epoch(0, 0.0, np.zeros(n_tasks))] * n_epochs
+        doubling = _new_doubling(plan, rows)
         if len(self.dropout_generators) != len(parts.steps):
             return False
+        if self.doubling is not None:
+            if not doubling.accepts(self.doubling):
+                return False
+            doubling.restore(self.doubling)
         parts.set_dropout_generators(self.dropout_generators)
         return (
             _layout(self.network) == _layout(as_arrays(network.state_dict()))
             and _layout(self.progress) == _layout(progress.state())
-            and 0 < n_epochs <= plan.max_iter
+            and 0 < n_epochs <= doubling.n_epochs
             and bool(np.isfinite(self.progress["losses"]).all())
             and self.stopped_by in (None, *get_args(StoppedBy))
             and self.solver.fits(plan)
@@ -100,7 +108,7 @@ def train(
     resumed: TrainingState | None = None,
     in_one_pass: bool = False,
     catches_interrupt: bool = True,
-    on_epoch_begin: Callable[[int], None] = lambda epoch: None,
+    on_epoch_begin: Callable[[int, int], None] = lambda epoch, n_epochs: None,
     on_epoch_end: Callable[[Epoch, Callable[[], None]], bool] = lambda *args: False,
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None = None,
 ) -> TrainingResult:
@@ -108,11 +116,13 @@ def train(
 
     If rows are held out, the parameters of the epoch with the best score on them are
     restored at the end; after an interrupt, those of the best epoch so far. In a
-    `world`, each process brings its own rows and the same network. `on_epoch_end` gets
-    a function that brings `network` up to date, and stops the run by returning True.
-    `on_state` is called after each epoch with its number, whether it was the last, and
-    a function that returns the state, from which another run can be `resumed`. With
-    `in_one_pass`, all members are trained together and share one `solver_state`.
+    `world`, each process brings its own rows and the same network. `on_epoch_begin`
+    gets the number of an epoch and that of all epochs, as far as is known.
+    `on_epoch_end` gets a function that brings `network` up to date, and stops the run
+    by returning True. `on_state` is called after each epoch with its number, whether it
+    was the last, and a function that returns the state, from which another run can be
+    `resumed`. With `in_one_pass`, all members are trained together and share one
+    `solver_state`.
     """
     parts = Parts(network, rows, plan, generator, in_one_pass=in_one_pass, world=world)
     if resumed is not None:
@@ -120,12 +130,13 @@ def train(
     try:
         parts.set_moments(solver_state)
         progress = _new_progress(parts)
+        doubling = _new_doubling(plan, rows)
         # A state contains them too, and another process may have kept it.
         keeps_states = on_state is not None or world is not None
         if catches_interrupt or rows.is_validating or keeps_states:
             progress.keep_parameters()
         if resumed is not None:
-            _restore(resumed, parts, progress)
+            _restore(resumed, parts, progress, doubling)
         stopped_by: StoppedBy
         device = network.like.device
         with (
@@ -138,6 +149,7 @@ def train(
                     parts,
                     workers,
                     progress,
+                    doubling,
                     on_epoch_begin,
                     on_epoch_end,
                     on_state,
@@ -167,6 +179,16 @@ def train(
     return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
 
 
+def most_epochs(plan: TrainingPlan, rows: TrainingRows) -> int:
+    """The number of epochs, if it doubles as often as it can."""
+    doubling = _new_doubling(plan, rows)
+    return doubling.n_epochs * 2**doubling.n_left
+
+
+def _new_doubling(plan: TrainingPlan, rows: TrainingRows) -> Doubling:
+    return Doubling(plan.max_iter, plan.max_doublings if rows.leaves_out else 0)
+
+
 def _new_progress(parts: Parts) -> Progress:
     plan, validating = parts.plan, parts.rows.is_validating
     return Progress(
@@ -186,19 +208,20 @@ def _run_epochs(
     parts: Parts,
     workers: Workers,
     progress: Progress,
-    on_epoch_begin: Callable[[int], None],
+    doubling: Doubling,
+    on_epoch_begin: Callable[[int, int], None],
     on_epoch_end: Callable[[Epoch, Callable[[], None]], bool],
     on_state: Callable[[int, bool, Callable[[], TrainingState]], None] | None,
 ) -> StoppedBy:
     """Run the epochs; returns why they ended."""
-    max_iter = parts.plan.max_iter
-    for number in range(len(progress.epochs), max_iter):
-        if progress.stopped_by is not None:
-            break
-        on_epoch_begin(number)
+    while progress.stopped_by is None and len(progress.epochs) < doubling.n_epochs:
+        number, n_epochs = len(progress.epochs), doubling.n_epochs
+        on_epoch_begin(number, n_epochs)
         epochs = progress.epochs
         last_loss = epochs[-1].loss if epochs else parts.plan.last_loss
-        loss, scores = parts.run_epoch(number, last_loss, workers), None
+        loss, scores = parts.run_epoch(number, n_epochs, last_loss, workers), None
+        if doubling.needs_loss_after(number + 1):
+            doubling.update(number + 1, _left_out_loss(parts))
         if parts.rows.is_validating:
             parts.join()
             held_out = parts.rows.held_out()
@@ -211,12 +234,12 @@ def _run_epochs(
         elif progress.has_stalled():
             progress.stopped_by = "tol"
         if on_state is not None:
-            is_last = progress.stopped_by is not None or number + 1 == max_iter
-            on_state(number, is_last, partial(_state_of, parts, progress))
+            is_last = progress.stopped_by is not None or number + 1 == doubling.n_epochs
+            on_state(number, is_last, partial(_state_of, parts, progress, doubling))
     return progress.stopped_by or "max_iter"
 
 
-def _state_of(parts: Parts, progress: Progress) -> TrainingState:
+def _state_of(parts: Parts, progress: Progress, doubling: Doubling) -> TrainingState:
     """The state, sharing memory with CPU tensors: write it before the next step."""
     parts.join()
     return TrainingState(
@@ -225,15 +248,22 @@ def _state_of(parts: Parts, progress: Progress) -> TrainingState:
         parts.dropout_generators(),
         progress.state(),
         progress.stopped_by,
+        doubling.state(),
     )
 
 
-def _restore(state: TrainingState, parts: Parts, progress: Progress) -> None:
+def _restore(
+    state: TrainingState, parts: Parts, progress: Progress, doubling: Doubling
+) -> None:
     parts.load(state.network)
     parts.generator.set_state(as_tensor(state.solver.generator))
     parts.set_dropout_generators(state.dropout_generators)
     progress.restore(state.progress)
     progress.stopped_by = state.stopped_by
+    if state.doubling is None:
+        doubling.n_left = 0
+    else:
+        doubling.restore(state.doubling)
 
 
 def _check_finite(epoch: Epoch, plan: TrainingPlan) -> None:
@@ -274,6 +304,33 @@ def mean_task_losses(
     network: TrunkAndHeads, pieces: Iterable[Piece], world: World | None = None
 ) -> np.ndarray:
     """(n_tasks,): weighted mean losses on some rows; NaN for a task without weight."""
+    losses, weights = _losses_and_weights(network, pieces)
+    if world is not None:
+        world.sum(losses, weights)
+    means: np.ndarray = (
+        torch.where(weights > 0, losses / weights, torch.nan).cpu().numpy()
+    )
+    return means
+
+
+def _left_out_loss(parts: Parts) -> float:
+    """The weighted mean loss of the labels in rows that a member has left out.
+
+    NaN if there are none.
+    """
+    losses = weights = 0.0
+    for member, steps in enumerate(parts.steps):
+        pieces = parts.rows.left_out(member)
+        own_losses, own_weights = _losses_and_weights(steps.network, pieces)
+        losses += float(own_losses.sum())
+        weights += float(own_weights.sum())
+    return losses / weights if weights else math.nan
+
+
+def _losses_and_weights(
+    network: TrunkAndHeads, pieces: Iterable[Piece]
+) -> tuple[Tensor, Tensor]:
+    """(n_tasks,) each: sums of the weighted losses of some rows, and of the weights."""
     like, groups = network.like, network.groups
     n_tasks = len(network.architecture.outputs)
     losses = torch.zeros(n_tasks, dtype=torch.float64, device=like.device)
@@ -284,9 +341,4 @@ def mean_task_losses(
                 x, labels, _ = read_block(data, index[chunk], like, groups)
                 losses += task_losses(network(x), labels, groups)
                 weights += in_task_order(labels.weights.sum(0), groups)
-    if world is not None:
-        world.sum(losses, weights)
-    means: np.ndarray = (
-        torch.where(weights > 0, losses / weights, torch.nan).cpu().numpy()
-    )
-    return means
+    return losses, weights

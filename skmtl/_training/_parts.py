@@ -164,16 +164,17 @@ class Parts:
             steps.release()
 
     def run_epoch(
-        self, number: int, last_loss: float | None, workers: Workers
+        self, number: int, n_epochs: int, last_loss: float | None, workers: Workers
     ) -> float:
-        """Train each part for one pass over the rows.
+        """Train each part for one of `n_epochs` passes over the rows.
 
         Returns the loss, which is averaged over the members and summed over the tasks.
         """
         if self.world is not None:
             self._draw_anew(self.world, number)
         for part, steps in enumerate(self.steps):
-            steps.begin_epoch(number, last_loss, self.rows.n_rows_of(part))
+            n_rows = self.rows.n_rows_of(part)
+            steps.begin_epoch(number, n_epochs, last_loss, n_rows)
         order = self._random_order if self.plan.shuffle else torch.arange
         batch_size = self.steps[0].batch_size
         for piece in self.rows.epoch(order, batch_size):

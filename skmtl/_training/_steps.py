@@ -80,6 +80,8 @@ class TrainingPlan:
     ends_dropout: bool = False
     ends_input_dropout: bool = False
     raises_steps: bool = False
+    # How often `max_iter` can double while the loss of left-out rows falls.
+    max_doublings: int = 0
     # Positions of the tasks whose validation scores count; None for all.
     main_tasks: tuple[int, ...] | None = None
     # If this run is one of several: the part of the schedule that it covers, and the
@@ -156,12 +158,17 @@ class Steps:
         """Give the network's parameters their own memory again."""
         self.flat.release()
 
-    def begin_epoch(self, number: int, last_loss: float | None, n_rows: int) -> None:
-        """Prepare a pass over `n_rows` rows; unfreezes the trunk when it is time."""
+    def begin_epoch(
+        self, number: int, n_epochs: int, last_loss: float | None, n_rows: int
+    ) -> None:
+        """Prepare one of `n_epochs` passes over `n_rows` rows.
+
+        Unfreezes the trunk when it is time.
+        """
         plan = self.plan
         self.flat.begin_epoch(number)
-        n_epochs = plan.freeze.n_epochs
-        if self.n_frozen_layers and n_epochs is not None and number >= n_epochs:
+        n_frozen = plan.freeze.n_epochs
+        if self.n_frozen_layers and n_frozen is not None and number >= n_frozen:
             self.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
         if last_loss is not None:
@@ -176,7 +183,7 @@ class Steps:
         self._n_steps = number * n_batches
         self._step_sizes = (
             plan.learning_rate_init
-            * step_size(plan, (number + (i + 0.5) / n_batches) / plan.max_iter)
+            * step_size(plan, (number + (i + 0.5) / n_batches) / n_epochs)
             for i in range(n_batches)
         )
         self._loss = torch.zeros((), dtype=torch.float64, device=self.like.device)

@@ -78,6 +78,9 @@ class StreamedRows:
         for rows in self._parts(self.read_held_out, range(self.n_blocks)):
             yield Piece(rows, torch.arange(len(rows.rows)))
 
+    def left_out(self, member: int) -> Iterator[Piece]:
+        return iter(())
+
     def _parts(
         self,
         read: Callable[[int], Iterator[LabelledRows]],

@@ -54,6 +54,9 @@ class TrainingRows(Protocol):
     def held_out(self) -> Iterator[Piece]:
         """The held-out rows, to validate on."""
 
+    def left_out(self, member: int) -> Iterator[Piece]:
+        """The rows that a member leaves out."""
+
 
 @dataclass(frozen=True)
 class RowsInMemory:
@@ -90,6 +93,10 @@ class RowsInMemory:
     def held_out(self) -> Iterator[Piece]:
         if self.held_out_index is not None:
             yield self._piece(self.held_out_index)
+
+    def left_out(self, member: int) -> Iterator[Piece]:
+        if self.left_out_by is not None:
+            yield self._piece(self.index[self.left_out_by[self.index] == member])
 
     def _piece(self, index: Tensor) -> Piece:
         return Piece(self.data, index, self.left_out_by)

@@ -1,0 +1,164 @@
+"""The number of epochs doubles while left-out numbers are predicted ever better."""
+
+import math
+
+import numpy as np
+import pytest
+from _estimators import AtEpoch, assert_same_parameters
+from sklearn.callback import ProgressBar
+
+from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl._files import read_file, write_file
+from skmtl._training._doubling import FALL_TO_DOUBLE, Doubling
+
+
+def table(noise, n_rows=120, seed=0):
+    """Two numbers, one of which needs two columns at once."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 3))
+    Y = np.column_stack([np.sin(2 * X[:, 0]) + X[:, 1], X[:, 0] * X[:, 1]])
+    return X, Y + noise * rng.normal(size=Y.shape)
+
+
+def regressor(**changes):
+    settings = {"hidden_layer_sizes": (16,), "n_members": 2, "random_state": 0}
+    return MultiTaskNetRegressor(**({"oob_score": True} | settings | changes))
+
+
+def planned(X, Y, **changes):
+    """The number of epochs of members that leave out no rows."""
+    return regressor(oob_score=False, **changes).fit(X, Y).n_iter_
+
+
+def test_numbers_without_noise_are_learned_for_longer_and_better():
+    X, Y = table(noise=0)
+    reg = regressor().fit(X, Y)
+    assert reg.n_iter_ == 4 * planned(X, Y)
+    shorter = regressor(max_iter=reg.n_iter_ // 4).fit(X, Y)
+    assert shorter.n_iter_ == reg.n_iter_ // 4
+    new = table(noise=0, n_rows=500, seed=1)
+    assert reg.score(*new) > shorter.score(*new) + 0.01
+    # Up to the first doubling, the fits are the same.
+    n_same = shorter.n_iter_ // 2
+    assert reg.loss_curve_[:n_same] == shorter.loss_curve_[:n_same]
+    assert reg.loss_curve_[n_same] != shorter.loss_curve_[n_same]
+
+
+def test_noise_is_not_learned_for_longer():
+    X, Y = table(noise=10)
+    memorises = {"hidden_layer_sizes": (64,), "dropout": 0.0, "input_dropout": 0.0}
+    reg = regressor(**memorises).fit(X, Y)
+    assert reg.n_iter_ == planned(X, Y, **memorises)
+    # The training loss falls by more than an eighth in the second quarter.
+    quarter, half = (reg.loss_curve_[reg.n_iter_ // n - 1] for n in (4, 2))
+    assert half < (1 - FALL_TO_DOUBLE) * quarter
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"loss": "gaussian"}, {"oob_score": "auto", "early_stopping": True}],
+    ids=str,
+)
+def test_what_has_no_comparable_loss_of_left_out_rows_does_not_double(changes):
+    X, Y = table(noise=0)
+    own = {name: value for name, value in changes.items() if name == "loss"}
+    assert regressor(**changes).fit(X, Y).n_iter_ <= planned(X, Y, **own)
+
+
+def test_classes_are_learned_for_as_long_as_planned():
+    X, Y = table(noise=0)
+    settings = {"hidden_layer_sizes": (16,), "n_members": 2, "random_state": 0}
+    clf = MultiTaskNetClassifier(oob_score=True, **settings).fit(X, Y > 0)
+    other = MultiTaskNetClassifier(oob_score=False, **settings).fit(X, Y > 0)
+    assert clf.n_iter_ == other.n_iter_
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("fall", [0.9, 1.01])  # times the fall that is needed
+def test_a_fall_by_an_eighth_in_the_second_quarter_doubles(n_epochs, fall):
+    doubling = Doubling(n_epochs, 2)
+    loss, n_done, measured = 1.0, 0, []
+    while n_done < doubling.n_epochs:
+        n_done += 1
+        if doubling.needs_loss_after(n_done):
+            measured.append(n_done)
+            doubling.update(n_done, loss)
+            loss *= 1 - fall * FALL_TO_DOUBLE
+    # A quarter of fewer than four is no whole epoch.
+    doubles = fall > 1 and n_epochs >= 4
+    assert doubling.n_epochs == n_epochs * (4 if doubles else 1)
+    assert len(set(measured)) == len(measured)
+
+
+def test_a_loss_that_is_nan_does_not_double():
+    doubling = Doubling(8, 2)
+    doubling.update(2, 1.0)
+    doubling.update(4, math.nan)
+    assert doubling.n_epochs == 8
+    assert not any(map(doubling.needs_loss_after, range(9)))
+
+
+def test_a_checkpoint_knows_how_often_the_number_has_doubled(tmp_path):
+    X, Y = table(noise=0)
+    expected = regressor().fit(X, Y)
+    n = expected.n_iter_ // 4
+
+    def fail():
+        raise InterruptedError
+
+    for epoch in (n // 4, n // 2 + 1, n + 1):
+        stopped = regressor(checkpoint_dir=tmp_path, checkpoint_every=n // 8)
+        with pytest.raises(InterruptedError):
+            stopped.set_callbacks(AtEpoch(epoch, fail)).fit(X, Y)
+    reg = regressor(checkpoint_dir=tmp_path, checkpoint_every=n).fit(X, Y)
+    assert_same_parameters(reg, expected)
+    assert reg.loss_curve_ == expected.loss_curve_
+
+
+def stopped_after(n_epochs, X, Y, folder):
+    """The document and the arrays of a checkpoint after so many epochs."""
+    callback = AtEpoch(n_epochs, lambda: 1 / 0)
+    stopped = regressor(checkpoint_dir=folder, checkpoint_every=n_epochs)
+    with pytest.raises(ZeroDivisionError):
+        stopped.set_callbacks(callback).fit(X, Y)
+    return read_file(folder / "fit.safetensors", ["skmtl.checkpoint"])
+
+
+def test_a_checkpoint_of_an_earlier_version_does_not_double(tmp_path):
+    X, Y = table(noise=0)
+    n = planned(X, Y)
+    document, arrays = stopped_after(10, X, Y, tmp_path)
+    del arrays["doubling"]
+    write_file(tmp_path / "fit.safetensors", "skmtl.checkpoint", document, arrays)
+    again = regressor(checkpoint_dir=tmp_path, checkpoint_every=10).fit(X, Y)
+    assert_same_parameters(again, regressor(max_iter=n).fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state[:2],
+        lambda state: state.astype(np.float32),
+        lambda state: state * [3, 1, 1],
+        lambda state: state + np.array([0, 1, 0]),
+        lambda state: state * [np.nan, 1, 1],
+    ],
+)
+def test_a_state_that_cannot_be_is_refused(tmp_path, change):
+    X, Y = table(noise=0)
+    document, arrays = stopped_after(10, X, Y, tmp_path)
+    arrays["doubling"] = change(arrays["doubling"])
+    write_file(tmp_path / "fit.safetensors", "skmtl.checkpoint", document, arrays)
+    with pytest.raises(ValueError, match="must be a checkpoint of this fit, but"):
+        regressor(checkpoint_dir=tmp_path).fit(X, Y)
+
+
+def test_who_watches_hears_of_all_epochs(capsys):
+    X, Y = table(noise=0)
+    reg = regressor(verbose=True).set_callbacks(ProgressBar()).fit(X, Y)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Epoch" in line]
+    n = reg.n_iter_
+    assert len(lines) == n
+    of = {1: n // 4, n // 8: n // 4, n // 8 + 1: n // 2, n // 4 + 1: n, n: n}
+    for number, n_known in of.items():
+        assert lines[number - 1].startswith(f"Epoch {number} of {n_known},")
