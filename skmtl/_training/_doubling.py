@@ -7,6 +7,9 @@ import numpy as np
 # The number doubles if the loss falls by this share from a quarter of the epochs on
 # until half of them are over. On numbers with much noise, it then hardly falls.
 FALL_TO_DOUBLE = 0.125
+# Both losses are means over this share of the epochs, since those of few rows go up and
+# down.
+SHARE_MEASURED = 1 / 16
 
 
 class Doubling:
@@ -20,36 +23,49 @@ class Doubling:
         self.n_epochs = n_epochs
         self.n_left = n_left  # how often the number can still double
         self._loss_at_quarter = math.nan
+        self._total, self._n_measured = 0.0, 0  # since then
 
     def needs_loss_after(self, n_done: int) -> bool:
         """Whether the loss of the left-out rows counts after this many epochs."""
-        return self.n_left > 0 and n_done in (self.n_epochs // 4, self.n_epochs // 2)
+        n_before = max(1, int(self.n_epochs * SHARE_MEASURED))
+        return self.n_left > 0 and any(
+            end - n_before < n_done <= end
+            for end in (self.n_epochs // 4, self.n_epochs // 2)
+        )
 
     def update(self, n_done: int, loss: float) -> None:
         """Take note of the loss of the left-out rows after this many epochs."""
-        if n_done == self.n_epochs // 2:
-            if loss <= (1 - FALL_TO_DOUBLE) * self._loss_at_quarter:
-                self.n_epochs *= 2
-                self.n_left -= 1
-            else:
-                self.n_left = 0
-        self._loss_at_quarter = loss
+        self._total += loss
+        self._n_measured += 1
+        is_half = n_done == self.n_epochs // 2
+        if not is_half and n_done != self.n_epochs // 4:
+            return
+        mean = self._total / self._n_measured
+        if is_half and mean <= (1 - FALL_TO_DOUBLE) * self._loss_at_quarter:
+            self.n_epochs *= 2
+            self.n_left -= 1
+        elif is_half:
+            self.n_left = 0
+        self._loss_at_quarter = mean
+        self._total, self._n_measured = 0.0, 0
 
     def state(self) -> np.ndarray:
-        return np.array([self.n_epochs, self.n_left, self._loss_at_quarter])
+        measured = self._loss_at_quarter, self._total, self._n_measured
+        return np.array([self.n_epochs, self.n_left, *measured])
 
     def accepts(self, state: np.ndarray) -> bool:
         """Whether a run that begins as this one does can have this `state`."""
-        if state.dtype != np.float64 or state.shape != (3,):
+        if state.dtype != np.float64 or state.shape != (5,):
             return False
         possible = [
             (self.n_epochs * 2**i, n_left)
             for i in range(self.n_left + 1)
             for n_left in range(self.n_left - i + 1)
         ]
-        return (state[0], state[1]) in possible
+        return (state[0], state[1]) in possible and 0 <= state[4] < state[0]
 
     def restore(self, state: np.ndarray) -> None:
         """Restore the `state` of another run."""
         self.n_epochs, self.n_left = int(state[0]), int(state[1])
-        self._loss_at_quarter = float(state[2])
+        self._loss_at_quarter, self._total = map(float, state[2:4])
+        self._n_measured = int(state[4])

@@ -73,21 +73,34 @@ def test_classes_are_learned_for_as_long_as_planned():
     assert clf.n_iter_ == other.n_iter_
 
 
-@pytest.mark.parametrize("n_epochs", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 7, 20, 64, 100])
 @pytest.mark.parametrize("fall", [0.9, 1.01])  # times the fall that is needed
 def test_a_fall_by_an_eighth_in_the_second_quarter_doubles(n_epochs, fall):
+    # The loss falls after a quarter, half and all of the epochs.
+    falls = [n_epochs // 4, n_epochs // 2, n_epochs]
     doubling = Doubling(n_epochs, 2)
-    loss, n_done, measured = 1.0, 0, []
+    n_done, measured = 0, []
     while n_done < doubling.n_epochs:
         n_done += 1
         if doubling.needs_loss_after(n_done):
             measured.append(n_done)
-            doubling.update(n_done, loss)
-            loss *= 1 - fall * FALL_TO_DOUBLE
+            n_falls = sum(n_done > end for end in falls)
+            doubling.update(n_done, (1 - fall * FALL_TO_DOUBLE) ** n_falls)
     # A quarter of fewer than four is no whole epoch.
     doubles = fall > 1 and n_epochs >= 4
     assert doubling.n_epochs == n_epochs * (4 if doubles else 1)
     assert len(set(measured)) == len(measured)
+    assert len(measured) <= 2 + doubling.n_epochs / 8
+
+
+def test_a_loss_that_goes_up_and_down_has_not_fallen():
+    doubling = Doubling(64, 2)
+    # The last of a quarter is high, the last of half is low.
+    for n_done in range(1, 65):
+        if doubling.needs_loss_after(n_done):
+            is_high = (n_done % 2 == 0) == (n_done <= 16)
+            doubling.update(n_done, 1.5 if is_high else 0.5)
+    assert doubling.n_epochs == 64
 
 
 def test_a_loss_that_is_nan_does_not_double():
@@ -137,11 +150,12 @@ def test_a_checkpoint_of_an_earlier_version_does_not_double(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda state: state[:2],
+        lambda state: state[:4],
         lambda state: state.astype(np.float32),
-        lambda state: state * [3, 1, 1],
-        lambda state: state + np.array([0, 1, 0]),
-        lambda state: state * [np.nan, 1, 1],
+        lambda state: state * [3, 1, 1, 1, 1],
+        lambda state: state + np.array([0, 1, 0, 0, 0]),
+        lambda state: state * [np.nan, 1, 1, 1, 1],
+        lambda state: state + np.array([0, 0, 0, 0, np.inf]),
     ],
 )
 def test_a_state_that_cannot_be_is_refused(tmp_path, change):
