@@ -97,7 +97,9 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     learning_rate_init : float or "auto", default="auto"
         The (largest) step size.
     max_iter : int or "auto", default="auto"
-        Largest number of epochs. 0 leaves the network untrained.
+        Largest number of epochs. 0 leaves the network untrained. Where members leave
+        out rows, the number that "auto" stands for can double twice, as long as the
+        loss of these rows falls clearly (except with `loss="gaussian"`).
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
