@@ -1,11 +1,13 @@
-"""The number of epochs doubles while left-out numbers are predicted ever better."""
+"""The number of epochs doubles while left-out labels are predicted ever better."""
 
 import math
 
 import numpy as np
 import pytest
 from _estimators import AtEpoch, assert_same_parameters
+from scipy import sparse
 from sklearn.callback import ProgressBar
+from sklearn.metrics import log_loss
 
 from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl._files import read_file, write_file
@@ -65,12 +67,49 @@ def test_what_has_no_comparable_loss_of_left_out_rows_does_not_double(changes):
     assert regressor(**changes).fit(X, Y).n_iter_ <= planned(X, Y, **own)
 
 
-def test_classes_are_learned_for_as_long_as_planned():
-    X, Y = table(noise=0)
-    settings = {"hidden_layer_sizes": (16,), "n_members": 2, "random_state": 0}
-    clf = MultiTaskNetClassifier(oob_score=True, **settings).fit(X, Y > 0)
-    other = MultiTaskNetClassifier(oob_score=False, **settings).fit(X, Y > 0)
-    assert clf.n_iter_ == other.n_iter_
+def classifier(**changes):
+    settings = {"hidden_layer_sizes": (32,), "n_members": 2, "random_state": 0}
+    return MultiTaskNetClassifier(**({"oob_score": True} | settings | changes))
+
+
+def rules(n_rows, noise=0.0, seed=0):
+    """Two classes by thresholds of pairs of columns, some of them wrong."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(size=(n_rows, 4))
+    Y = np.column_stack(
+        [(X[:, 0] > 0.6) & (X[:, 1] > 0.5), (X[:, 2] < 0.3) | (X[:, 3] > 0.9)]
+    )
+    return X, Y ^ (rng.random(Y.shape) < noise)
+
+
+def test_rules_are_learned_for_longer_and_better():
+    X, Y = rules(1_200)
+    clf = classifier().fit(X, Y)
+    n_planned = classifier(oob_score=False).fit(X, Y).n_iter_
+    assert clf.n_iter_ == 4 * n_planned
+    shorter = classifier(max_iter=n_planned).fit(X, Y)
+    new, new_labels = rules(1_000, seed=1)
+    longer_loss, loss = (
+        log_loss(new_labels.ravel(), each.predict_proba(new).ravel())
+        for each in (clf, shorter)
+    )
+    assert longer_loss < 0.8 * loss
+
+
+def words(n_rows, seed=0):
+    """Sparse rows, two of whose columns are the classes."""
+    X = np.random.default_rng(seed).random((n_rows, 30)) < 0.1
+    return sparse.csr_matrix(X.astype(float)), X[:, :2]
+
+
+@pytest.mark.parametrize(
+    ("X", "Y"),
+    [rules(1_200, noise=0.4), rules(900), words(1_200)],
+    ids=["noise", "few rows", "sparse"],
+)
+def test_other_classes_are_learned_for_as_long_as_planned(X, Y):
+    n_planned = classifier(oob_score=False).fit(X, Y).n_iter_
+    assert classifier().fit(X, Y).n_iter_ == n_planned
 
 
 @pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 7, 20, 64, 100])
@@ -167,12 +206,24 @@ def test_a_state_that_cannot_be_is_refused(tmp_path, change):
         regressor(checkpoint_dir=tmp_path).fit(X, Y)
 
 
+class Expects(AtEpoch):
+    """A callback that notes how many epochs there can be."""
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == "fit":
+            self.n_epochs = context.max_subtasks
+
+
 def test_who_watches_hears_of_all_epochs(capsys):
     X, Y = table(noise=0)
-    reg = regressor(verbose=True).set_callbacks(ProgressBar()).fit(X, Y)
+    watches = Expects(None, bool)
+    callbacks = ProgressBar(), watches
+    reg = regressor(verbose=True).set_callbacks(*callbacks).fit(X, Y)
     lines = [line for line in capsys.readouterr().out.splitlines() if "Epoch" in line]
     n = reg.n_iter_
-    assert len(lines) == n
+    assert len(lines) == n == watches.n_epochs
     of = {1: n // 4, n // 8: n // 4, n // 8 + 1: n // 2, n // 4 + 1: n, n: n}
     for number, n_known in of.items():
         assert lines[number - 1].startswith(f"Epoch {number} of {n_known},")
+    reg = regressor(oob_score=False).set_callbacks(watches).fit(X, Y)
+    assert reg.n_iter_ == n // 4 == watches.n_epochs
