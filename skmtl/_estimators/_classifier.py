@@ -153,7 +153,9 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         Largest number of epochs. 0 leaves the network untrained. "auto" chooses between
         50 and 10,000 steps: more for labels that carry more information, 0.7 times that
         number for dense `X` with fewer than 1,000 labelled rows, more for sparse
-        `X` with 5,000 or more, and 0.3 times for 30,000 or more.
+        `X` with 5,000 or more, and 0.3 times for 30,000 or more. For dense `X` with
+        1,000 labelled rows or more, if members leave out rows, the number of epochs can
+        double twice during the fit, as long as the loss of these rows falls clearly.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None

@@ -143,8 +143,8 @@ class MultiTaskNet(BaseMultiTaskNet):
     learning_rate_init : float or "auto", default="auto"
         The (largest) step size.
     max_iter : int or "auto", default="auto"
-        Largest number of epochs. 0 leaves the network untrained. If most of the loss
-        comes from numbers, "auto" can double as for `MultiTaskNetRegressor`.
+        Largest number of epochs. 0 leaves the network untrained. The number that
+        "auto" stands for can double, as for the other estimators.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
