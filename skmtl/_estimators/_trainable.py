@@ -89,7 +89,6 @@ from skmtl._training import (
     TrainingState,
     best_validation_score,
     mean_score,
-    most_epochs,
     train,
 )
 from skmtl._world import current_world
@@ -262,7 +261,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         set_out_of_bag: Callable[[], None] | None = None,
     ) -> TrainingResult:
         training_set, rows, network, plan, generator, checkpoint, world = training
-        reports = report(most_epochs(plan, rows))
+        reports = report(plan.max_iter)
 
         def resume() -> TrainingState | None:
             if checkpoint is None:

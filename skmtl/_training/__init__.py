@@ -8,7 +8,6 @@ from skmtl._training._loop import (
     chunk_size,
     iter_chunks,
     mean_task_losses,
-    most_epochs,
     train,
 )
 from skmtl._training._progress import Epoch, best_validation_score, mean_score
@@ -37,7 +36,6 @@ __all__ = [
     "iter_chunks",
     "mean_score",
     "mean_task_losses",
-    "most_epochs",
     "prefetched",
     "read_block",
     "thread_limit",

@@ -179,12 +179,6 @@ def train(
     return TrainingResult(progress.epochs, stopped_by, parts.solver_state())
 
 
-def most_epochs(plan: TrainingPlan, rows: TrainingRows) -> int:
-    """The number of epochs, if it doubles as often as it can."""
-    doubling = _new_doubling(plan, rows)
-    return doubling.n_epochs * 2**doubling.n_left
-
-
 def _new_doubling(plan: TrainingPlan, rows: TrainingRows) -> Doubling:
     return Doubling(plan.max_iter, plan.max_doublings if rows.leaves_out else 0)
 

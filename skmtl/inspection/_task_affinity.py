@@ -398,6 +398,7 @@ class _Monitor:
     def __init__(self, rows: NDArray, n_snapshots: int) -> None:
         self.rows = rows
         self.n_snapshots = n_snapshots
+        self.n_epochs = 0
         self.epochs = np.zeros(0, dtype=int)
         self.fitted: dict[int, BaseMultiTaskNet] = {}  # by number of epochs
 
@@ -408,8 +409,11 @@ class _Monitor:
         pass
 
     def on_fit_task_begin(self, estimator, context):
-        if context.task_name == "fit":  # the number of epochs is now known
-            steps = np.linspace(1, context.max_subtasks, self.n_snapshots)
+        # The number of epochs is known when the fit begins, but it can double.
+        n_epochs = context.parent.max_subtasks if context.task_name == "epoch" else 0
+        if n_epochs != self.n_epochs:
+            self.n_epochs = n_epochs
+            steps = np.linspace(1, n_epochs, self.n_snapshots)
             self.epochs = steps.round().astype(int)
 
     def on_fit_task_end(
@@ -421,6 +425,12 @@ class _Monitor:
             self.X, self.y = (
                 _safe_indexing(part, self.rows) for part in indexable(X, y)
             )
+
+    def keep_evenly_spaced(self) -> None:
+        """Forget what was only wanted before the number of epochs doubled."""
+        kept = np.array(list(self.fitted))
+        nearest = np.abs(kept[:, np.newaxis] - self.epochs).argmin(axis=0)
+        self.fitted = {n: self.fitted[n] for n in kept[np.unique(nearest)].tolist()}
 
 
 def _fit_watched(
@@ -440,6 +450,7 @@ def _fit_watched(
     network.set_callbacks(*callbacks, monitor)
     call_uncaught(model.fit, X, y)
     network.set_callbacks(*callbacks)
+    monitor.keep_evenly_spaced()
     return model, monitor
 
 

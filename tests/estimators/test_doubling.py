@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl._files import read_file, write_file
 from skmtl._training._doubling import FALL_TO_DOUBLE, Doubling
+from skmtl.inspection import task_affinity
 
 
 def table(noise, n_rows=120, seed=0):
@@ -207,11 +208,13 @@ def test_a_state_that_cannot_be_is_refused(tmp_path, change):
 
 
 class Expects(AtEpoch):
-    """A callback that notes how many epochs there can be."""
+    """A callback that notes in each epoch how many there will be."""
 
     def on_fit_task_begin(self, estimator, context):
         if context.task_name == "fit":
-            self.n_epochs = context.max_subtasks
+            self.n_expected = []
+        else:
+            self.n_expected.append(context.parent.max_subtasks)
 
 
 def test_who_watches_hears_of_all_epochs(capsys):
@@ -221,9 +224,17 @@ def test_who_watches_hears_of_all_epochs(capsys):
     reg = regressor(verbose=True).set_callbacks(*callbacks).fit(X, Y)
     lines = [line for line in capsys.readouterr().out.splitlines() if "Epoch" in line]
     n = reg.n_iter_
-    assert len(lines) == n == watches.n_epochs
+    assert len(lines) == n
     of = {1: n // 4, n // 8: n // 4, n // 8 + 1: n // 2, n // 4 + 1: n, n: n}
     for number, n_known in of.items():
         assert lines[number - 1].startswith(f"Epoch {number} of {n_known},")
-    reg = regressor(oob_score=False).set_callbacks(watches).fit(X, Y)
-    assert reg.n_iter_ == n // 4 == watches.n_epochs
+        assert watches.n_expected[number - 1] == n_known
+
+
+def test_affinity_is_measured_until_the_last_epoch():
+    X, Y = table(noise=0)
+    affinity = task_affinity(regressor(), X, Y, n_snapshots=3)
+    n = affinity.estimator.n_iter_
+    first, middle, last = affinity.epochs
+    assert (first, last) == (1, n)
+    assert abs(middle - n / 2) <= n / 8
