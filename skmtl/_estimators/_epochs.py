@@ -39,6 +39,7 @@ class EpochReports:
 
         `n_epochs` is how many epochs there will be, as far as is known.
         """
+        # Callbacks read it from the context.
         self._last = self._context.max_subtasks = n_epochs
         for _ in range(self._n_epochs, number + 1):
             epoch = self._context.subcontext(task_name="epoch")

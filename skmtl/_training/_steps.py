@@ -167,8 +167,8 @@ class Steps:
         """
         plan = self.plan
         self.flat.begin_epoch(number)
-        n_frozen = plan.freeze.n_epochs
-        if self.n_frozen_layers and n_frozen is not None and number >= n_frozen:
+        unfreezes_at = plan.freeze.n_epochs
+        if self.n_frozen_layers and unfreezes_at is not None and number >= unfreezes_at:
             self.n_frozen_layers = 0
             self.network_pass = NetworkPass(self.network)
         if last_loss is not None:
