@@ -34,6 +34,9 @@ from skmtl._training import (
     mean_task_losses,
     train,
 )
+from skmtl._training._loop import _left_out_loss
+from skmtl._training._parts import Parts
+from skmtl._training._solvers import Adam, FlatParameters, Group
 from skmtl._training._steps import Freeze, TrainingPlan, step_size
 from skmtl._training._threads import thread_limit
 
@@ -377,6 +380,49 @@ def test_what_has_shrunk_to_nothing_becomes_zero(settings):
     assert (network.trunk.layers[0].weight == 0).any()
     for moments in result.solver_state.moments.values():
         assert not any(map(n_tiny, moments))
+
+
+def test_squares_of_adam_are_zeroed_only_if_they_are_subnormal():
+    parameter = torch.nn.Parameter(torch.tensor([1.0, 1e-37]))
+    flat = FlatParameters([Group([parameter], True, 1.0, 0)])
+    adam = Adam(flat, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    adam.state["mean"][0][:] = torch.tensor([1e-37, 1e-18])
+    adam.state["square"][0][:] = torch.tensor([1e-40, 1e-36])
+    adam.zero_tiny()
+    assert flat.values[0].tolist() == [1.0, 0.0]
+    assert adam.state["mean"][0][0] == 0 < adam.state["mean"][0][1]
+    assert adam.state["square"][0][0] == 0 < adam.state["square"][0][1]
+
+
+@pytest.mark.parametrize("freeze", [Freeze(1), Freeze(1, 5)], ids=str)
+def test_frozen_weights_stay_however_small(freeze):
+    x, codes = random_batch()
+    network = build(SHARINGS[0])
+    weight = network.trunk.layers[0].weight
+    with torch.no_grad():
+        weight.fill_(1e-40)
+    run(network, labelled(x, codes), plan(max_iter=3, freeze=freeze))
+    assert (weight == 1e-40).all()
+
+
+def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
+    x, codes = random_batch(n_samples=30)
+    network = build(SHARINGS[0], n_members=3)
+    data = labelled(x, codes)
+    left_out_by = torch.arange(30) % 4  # 3 stands for nobody
+    left_out_by[left_out_by == 3] = -1
+    index = torch.arange(5, 30)
+    rows = RowsInMemory(data, index, None, left_out_by)
+    parts = Parts(network, rows, plan(), torch.Generator())
+    losses, n_labels = 0.0, 0
+    for member in range(3):
+        own = index[left_out_by[index] == member]
+        alone = network.part([member], [0, 1, 2, 3])
+        means = mean_task_losses(alone, [Piece(data, own)])
+        n_of_tasks = (codes[own] >= 0).sum(0).numpy()
+        losses += np.nansum(means * n_of_tasks)
+        n_labels += n_of_tasks.sum()
+    assert_allclose(_left_out_loss(parts), losses / n_labels, rtol=1e-12)
 
 
 def test_best_epoch_is_restored():

@@ -129,9 +129,9 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         however many labels it has. A dict maps task names to factors; tasks that it
         does not name have factor 1.
     main_tasks : str, list of str or None, default=None
-        Names of the tasks that count in `score`, in `oob_score_` and, with
-        `early_stopping`, in the validation score; the other tasks only help to train
-        the trunk [1]_ (section 3). None means all tasks.
+        Names of the tasks that count in `score`, in `oob_score_`, in the loss of
+        left-out rows (see `max_iter`) and, with `early_stopping`, in the validation
+        score; the other tasks only help to train the trunk [1]_ (section 3). None means all tasks.
     class_weight : "balanced", dict or None, default=None
         Factor on the loss of each class. With "balanced", all classes of a task count
         the same. For 1-D `y`, a dict maps labels to factors; for 2-D `y`, it maps task

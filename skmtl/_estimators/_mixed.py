@@ -130,9 +130,9 @@ class MultiTaskNet(BaseMultiTaskNet):
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many labels it has. A dict maps task names to factors.
     main_tasks : str, list of str or None, default=None
-        Names of the tasks that count in `score`, in `oob_score_` and, with
-        `early_stopping`, in the validation score; the other tasks only help to train
-        the trunk. None means all tasks.
+        Names of the tasks that count in `score`, in `oob_score_`, in the loss of
+        left-out rows (see `max_iter`) and, with `early_stopping`, in the validation
+        score; the other tasks only help to train the trunk. None means all tasks.
     class_weight : "balanced", dict or None, default=None
         Factor on the loss of each class. A dict maps task names to "balanced", None or
         a dict from labels to factors.

@@ -87,9 +87,9 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many values it has. A dict maps task names to factors.
     main_tasks : str, list of str or None, default=None
-        Names of the tasks that count in `score`, in `oob_score_` and, with
-        `early_stopping`, in the validation score; the other tasks only help to train
-        the trunk. None means all tasks.
+        Names of the tasks that count in `score`, in `oob_score_`, in the loss of
+        left-out rows (see `max_iter`) and, with `early_stopping`, in the validation
+        score; the other tasks only help to train the trunk. None means all tasks.
     batch_size : int or "auto", default="auto"
         Number of rows in a batch, at most the number of labelled rows.
     learning_rate : {"constant", "cosine"}, default="cosine"

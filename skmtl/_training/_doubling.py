@@ -7,8 +7,8 @@ import numpy as np
 # The number doubles if the loss falls by this share from a quarter of the epochs on
 # until half of them are over. On numbers with much noise, it then hardly falls.
 FALL_TO_DOUBLE = 0.125
-# Both losses are means over this share of the epochs, since those of few rows go up and
-# down.
+# Both losses are means over the last epochs, this share of them, since the loss of few
+# rows goes up and down.
 SHARE_MEASURED = 1 / 16
 
 
@@ -23,7 +23,8 @@ class Doubling:
         self.n_epochs = n_epochs
         self.n_left = n_left  # how often the number can still double
         self._loss_at_quarter = math.nan
-        self._total, self._n_measured = 0.0, 0  # since then
+        # Of the losses measured since the last mean.
+        self._total, self._n_measured = 0.0, 0
 
     def needs_loss_after(self, n_done: int) -> bool:
         """Whether the loss of the left-out rows counts after this many epochs."""
@@ -41,7 +42,7 @@ class Doubling:
         if not is_half and n_done != self.n_epochs // 4:
             return
         mean = self._total / self._n_measured
-        if is_half and mean <= (1 - FALL_TO_DOUBLE) * self._loss_at_quarter:
+        if is_half and mean < (1 - FALL_TO_DOUBLE) * self._loss_at_quarter:
             self.n_epochs *= 2
             self.n_left -= 1
         elif is_half:
@@ -53,16 +54,17 @@ class Doubling:
         measured = self._loss_at_quarter, self._total, self._n_measured
         return np.array([self.n_epochs, self.n_left, *measured])
 
-    def accepts(self, state: np.ndarray) -> bool:
-        """Whether a run that begins as this one does can have this `state`."""
+    def accepts(self, state: np.ndarray, n_done: int) -> bool:
+        """Whether this run can have this `state` after so many epochs."""
         if state.dtype != np.float64 or state.shape != (5,):
             return False
-        possible = [
-            (self.n_epochs * 2**i, n_left)
-            for i in range(self.n_left + 1)
-            for n_left in range(self.n_left - i + 1)
-        ]
-        return (state[0], state[1]) in possible and 0 <= state[4] < state[0]
+        n_epochs, n_left, possible = self.n_epochs, self.n_left, []
+        while n_left > 0 and 0 < n_epochs // 2 <= n_done:
+            possible.append((n_epochs, 0))
+            n_epochs, n_left = 2 * n_epochs, n_left - 1
+        possible.append((n_epochs, n_left))
+        is_count = state[4] in range(n_epochs)
+        return tuple(state[:2]) in possible and is_count and np.isfinite(state[3])
 
     def restore(self, state: np.ndarray) -> None:
         """Restore the `state` of another run."""

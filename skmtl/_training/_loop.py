@@ -66,7 +66,7 @@ class TrainingState:
         if len(self.dropout_generators) != len(parts.steps):
             return False
         if self.doubling is not None:
-            if not doubling.accepts(self.doubling):
+            if not doubling.accepts(self.doubling, n_epochs):
                 return False
             doubling.restore(self.doubling)
         parts.set_dropout_generators(self.dropout_generators)
@@ -209,9 +209,9 @@ def _run_epochs(
 ) -> StoppedBy:
     """Run the epochs; returns why they ended."""
     while progress.stopped_by is None and len(progress.epochs) < doubling.n_epochs:
-        number, n_epochs = len(progress.epochs), doubling.n_epochs
+        epochs, n_epochs = progress.epochs, doubling.n_epochs
+        number = len(epochs)
         on_epoch_begin(number, n_epochs)
-        epochs = progress.epochs
         last_loss = epochs[-1].loss if epochs else parts.plan.last_loss
         loss, scores = parts.run_epoch(number, n_epochs, last_loss, workers), None
         if doubling.needs_loss_after(number + 1):
@@ -310,14 +310,17 @@ def mean_task_losses(
 def _left_out_loss(parts: Parts) -> float:
     """The weighted mean loss of the labels in rows that a member has left out.
 
-    NaN if there are none.
+    Of the tasks that count; NaN if they have none.
     """
+    n_tasks = len(parts.network.architecture.outputs)
+    counted = list(parts.plan.main_tasks or range(n_tasks))
     losses = weights = 0.0
     for member, steps in enumerate(parts.steps):
         pieces = parts.rows.left_out(member)
-        own_losses, own_weights = _losses_and_weights(steps.network, pieces)
-        losses += float(own_losses.sum())
-        weights += float(own_weights.sum())
+        by_task = _losses_and_weights(steps.network, pieces)
+        own_losses, own_weights = (float(each[counted].sum()) for each in by_task)
+        losses += own_losses
+        weights += own_weights
     return losses / weights if weights else math.nan
 
 

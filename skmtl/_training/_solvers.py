@@ -4,7 +4,6 @@ A step is one fused torch kernel for each vector, however many layers there are.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 # Weights of units that no row activates shrink for ever, and so do their moments.
 # Products with subnormal numbers, below 1.2e-38, can take ten times as long.
-TINY = 1e-36
+TINY, SUBNORMAL = 1e-36, torch.finfo(torch.float32).tiny
 
 
 class Group(NamedTuple):
@@ -82,7 +81,7 @@ class Solver(Protocol):
         """Take a step; `weight_decay` times the weights is added to their gradient."""
 
     def zero_tiny(self) -> None:
-        """Set the trained weights, and moments, that are below `TINY` to 0."""
+        """Set trained weights, and moments, that are too small to matter to 0."""
 
 
 class Adam:
@@ -140,7 +139,9 @@ class Adam:
             )
 
     def zero_tiny(self) -> None:
-        _zero_tiny(self._flat, self.state["mean"], self.state["square"])
+        _zero_tiny(self._flat, self.state["mean"])
+        # A larger bound would be too large for the square of a mean that stays.
+        _zero(self._flat, self.state["square"], SUBNORMAL)
 
 
 class NesterovSGD:
@@ -183,7 +184,12 @@ class NesterovSGD:
         _zero_tiny(self._flat, self.state["velocity"])
 
 
-def _zero_tiny(flat: FlatParameters, *moments: list[Tensor]) -> None:
-    trained = [tensors[: flat.n_active] for tensors in (flat.values, *moments)]
-    for each in chain.from_iterable(trained):
-        torch.hardshrink(each, TINY, out=each)
+def _zero_tiny(flat: FlatParameters, moments: list[Tensor]) -> None:
+    _zero(flat, flat.values, TINY)
+    _zero(flat, moments, TINY)
+
+
+def _zero(flat: FlatParameters, tensors: list[Tensor], bound: float) -> None:
+    """Set what is at most `bound` to 0, in the groups that are trained."""
+    for each in tensors[: flat.n_active]:
+        torch.hardshrink(each, bound, out=each)

@@ -409,9 +409,10 @@ class _Monitor:
         pass
 
     def on_fit_task_begin(self, estimator, context):
-        # The number of epochs is known when the fit begins, but it can double.
-        n_epochs = context.parent.max_subtasks if context.task_name == "epoch" else 0
-        if n_epochs != self.n_epochs:
+        if context.task_name != "epoch":
+            return
+        n_epochs = context.parent.max_subtasks
+        if n_epochs != self.n_epochs:  # in the first epoch, and when it doubles
             self.n_epochs = n_epochs
             steps = np.linspace(1, n_epochs, self.n_snapshots)
             self.epochs = steps.round().astype(int)

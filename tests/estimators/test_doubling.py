@@ -84,7 +84,7 @@ def rules(n_rows, noise=0.0, seed=0):
 
 
 def test_rules_are_learned_for_longer_and_better():
-    X, Y = rules(1_200)
+    X, Y = rules(1_000)
     clf = classifier().fit(X, Y)
     n_planned = classifier(oob_score=False).fit(X, Y).n_iter_
     assert clf.n_iter_ == 4 * n_planned
@@ -105,7 +105,7 @@ def words(n_rows, seed=0):
 
 @pytest.mark.parametrize(
     ("X", "Y"),
-    [rules(1_200, noise=0.4), rules(900), words(1_200)],
+    [rules(1_200, noise=0.4), rules(999), words(1_200)],
     ids=["noise", "few rows", "sparse"],
 )
 def test_other_classes_are_learned_for_as_long_as_planned(X, Y):
@@ -196,6 +196,12 @@ def test_a_checkpoint_of_an_earlier_version_does_not_double(tmp_path):
         lambda state: state + np.array([0, 1, 0, 0, 0]),
         lambda state: state * [np.nan, 1, 1, 1, 1],
         lambda state: state + np.array([0, 0, 0, 0, np.inf]),
+        lambda state: state + np.array([0, 0, 0, 0, 0.5]),
+        lambda state: state + np.array([0, 0, 0, np.nan, 0]),
+        # Only possible later.
+        lambda state: state * [2, 0.5, 1, 1, 1],
+        lambda state: state * [1, 0, 1, 1, 1],
+        lambda state: state * [1, 0.5, 1, 1, 1],
     ],
 )
 def test_a_state_that_cannot_be_is_refused(tmp_path, change):
@@ -233,8 +239,18 @@ def test_who_watches_hears_of_all_epochs(capsys):
 
 def test_affinity_is_measured_until_the_last_epoch():
     X, Y = table(noise=0)
-    affinity = task_affinity(regressor(), X, Y, n_snapshots=3)
+    affinity = task_affinity(regressor(), X, Y, n_snapshots=5)
     n = affinity.estimator.n_iter_
-    first, middle, last = affinity.epochs
-    assert (first, last) == (1, n)
-    assert abs(middle - n / 2) <= n / 8
+    assert len(affinity.epochs) == 5
+    assert affinity.epochs[[0, -1]].tolist() == [1, n]
+    assert np.abs(affinity.epochs - np.linspace(1, n, 5)).max() <= n / 8
+
+
+def test_only_main_tasks_count():
+    X, Y = rules(1_200)
+    coin = np.random.default_rng(1).random(len(X)) < 0.5
+    both = np.column_stack([Y[:, 0], coin])
+    n_planned = classifier(oob_score=False).fit(X, both).n_iter_
+    assert classifier().fit(X, both).n_iter_ == n_planned
+    assert classifier(main_tasks="task_0").fit(X, both).n_iter_ > n_planned
+    assert classifier(main_tasks="task_1").fit(X, both).n_iter_ == n_planned
