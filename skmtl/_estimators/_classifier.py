@@ -131,7 +131,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     main_tasks : str, list of str or None, default=None
         Names of the tasks that count in `score`, in `oob_score_`, in the loss of
         left-out rows (see `max_iter`) and, with `early_stopping`, in the validation
-        score; the other tasks only help to train the trunk [1]_ (section 3). None means all tasks.
+        score; the other tasks only help to train the trunk [1]_ (section 3). None means
+        all tasks.
     class_weight : "balanced", dict or None, default=None
         Factor on the loss of each class. With "balanced", all classes of a task count
         the same. For 1-D `y`, a dict maps labels to factors; for 2-D `y`, it maps task
