@@ -213,10 +213,10 @@ def n_epochs(data: LabelledData, batch_size: int) -> int:
 def max_doublings(data: LabelledData) -> int:
     """How often the number of epochs can double, while the loss of left-out rows falls.
 
-    Numbers with little noise can be learned ever more exactly. So can classes that
-    follow from rules, if bins begin where rules do. The loss of a log-density can be
-    negative.
+    Numbers with little noise can be learned ever more exactly, and so can classes that
+    follow from rules of the columns, but not from a few rows. The loss of a log-density
+    can be negative; a share of it would mean nothing.
     """
-    has_rules = _is_dense_table(data) and data.n_rows >= FEW_ROWS
-    can_double = data.is_of_numbers or has_rules
+    is_large_table = _is_dense_table(data) and data.n_rows >= FEW_ROWS
+    can_double = data.is_of_numbers or is_large_table
     return 2 if can_double and not data.is_log_density else 0

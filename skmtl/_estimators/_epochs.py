@@ -27,7 +27,7 @@ class EpochReports:
         self._is_verbose = estimator.verbose and not is_quiet
         self._context = context
         self._epoch: CallbackContext | None = None
-        self._n_epochs = self._last = 0
+        self._n_epochs = 0
         self._clock = _Clock()
         self._data = {"estimator": estimator, "X": X, "y": y}
         if sample_weight is not None:
@@ -39,8 +39,7 @@ class EpochReports:
 
         `n_epochs` is how many epochs there will be, as far as is known.
         """
-        # Callbacks read it from the context.
-        self._last = self._context.max_subtasks = n_epochs
+        self._context.max_subtasks = n_epochs  # for callbacks, too
         for _ in range(self._n_epochs, number + 1):
             epoch = self._context.subcontext(task_name="epoch")
         self._n_epochs = number + 1
@@ -54,12 +53,13 @@ class EpochReports:
         `fitted_attributes` is called only if a callback wants a fitted estimator.
         """
         if self._is_verbose:
+            n_epochs = self._context.max_subtasks
             score = epoch.validation_score
             validation = "" if score is None else f", validation score = {score:.6f}"
             print(
-                f"Epoch {epoch.number + 1} of {self._last}, "
+                f"Epoch {epoch.number + 1} of {n_epochs}, "
                 f"loss = {epoch.loss:.8f}{validation}, "
-                f"{self._clock.remaining(self._last - epoch.number - 1)} left"
+                f"{self._clock.remaining(n_epochs - epoch.number - 1)} left"
             )
         return self._end_epoch(reconstruction_attributes=fitted_attributes)
 

@@ -139,7 +139,8 @@ class Adam:
             )
 
     def zero_tiny(self) -> None:
-        _zero_tiny(self._flat, self.state["mean"])
+        _zero(self._flat, self._flat.values, TINY)
+        _zero(self._flat, self.state["mean"], TINY)
         # A larger bound would be too large for the square of a mean that stays.
         _zero(self._flat, self.state["square"], SUBNORMAL)
 
@@ -181,12 +182,8 @@ class NesterovSGD:
             )
 
     def zero_tiny(self) -> None:
-        _zero_tiny(self._flat, self.state["velocity"])
-
-
-def _zero_tiny(flat: FlatParameters, moments: list[Tensor]) -> None:
-    _zero(flat, flat.values, TINY)
-    _zero(flat, moments, TINY)
+        _zero(self._flat, self._flat.values, TINY)
+        _zero(self._flat, self.state["velocity"], TINY)
 
 
 def _zero(flat: FlatParameters, tensors: list[Tensor], bound: float) -> None:

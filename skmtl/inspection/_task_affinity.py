@@ -398,7 +398,6 @@ class _Monitor:
     def __init__(self, rows: NDArray, n_snapshots: int) -> None:
         self.rows = rows
         self.n_snapshots = n_snapshots
-        self.n_epochs = 0
         self.epochs = np.zeros(0, dtype=int)
         self.fitted: dict[int, BaseMultiTaskNet] = {}  # by number of epochs
 
@@ -409,12 +408,8 @@ class _Monitor:
         pass
 
     def on_fit_task_begin(self, estimator, context):
-        if context.task_name != "epoch":
-            return
-        n_epochs = context.parent.max_subtasks
-        if n_epochs != self.n_epochs:  # in the first epoch, and when it doubles
-            self.n_epochs = n_epochs
-            steps = np.linspace(1, n_epochs, self.n_snapshots)
+        if context.task_name == "epoch":  # how many there will be can double
+            steps = np.linspace(1, context.parent.max_subtasks, self.n_snapshots)
             self.epochs = steps.round().astype(int)
 
     def on_fit_task_end(

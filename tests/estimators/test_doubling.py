@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from _estimators import AtEpoch, assert_same_parameters
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.metrics import log_loss
 
@@ -28,15 +29,15 @@ def regressor(**changes):
     return MultiTaskNetRegressor(**({"oob_score": True} | settings | changes))
 
 
-def planned(X, Y, **changes):
+def planned(estimator, X, Y):
     """The number of epochs of members that leave out no rows."""
-    return regressor(oob_score=False, **changes).fit(X, Y).n_iter_
+    return clone(estimator).set_params(oob_score=False).fit(X, Y).n_iter_
 
 
 def test_numbers_without_noise_are_learned_for_longer_and_better():
     X, Y = table(noise=0)
     reg = regressor().fit(X, Y)
-    assert reg.n_iter_ == 4 * planned(X, Y)
+    assert reg.n_iter_ == 4 * planned(reg, X, Y)
     shorter = regressor(max_iter=reg.n_iter_ // 4).fit(X, Y)
     assert shorter.n_iter_ == reg.n_iter_ // 4
     new = table(noise=0, n_rows=500, seed=1)
@@ -51,7 +52,7 @@ def test_noise_is_not_learned_for_longer():
     X, Y = table(noise=10)
     memorises = {"hidden_layer_sizes": (64,), "dropout": 0.0, "input_dropout": 0.0}
     reg = regressor(**memorises).fit(X, Y)
-    assert reg.n_iter_ == planned(X, Y, **memorises)
+    assert reg.n_iter_ == planned(reg, X, Y)
     # The training loss falls by more than an eighth in the second quarter.
     quarter, half = (reg.loss_curve_[reg.n_iter_ // n - 1] for n in (4, 2))
     assert half < (1 - FALL_TO_DOUBLE) * quarter
@@ -64,8 +65,8 @@ def test_noise_is_not_learned_for_longer():
 )
 def test_what_has_no_comparable_loss_of_left_out_rows_does_not_double(changes):
     X, Y = table(noise=0)
-    own = {name: value for name, value in changes.items() if name == "loss"}
-    assert regressor(**changes).fit(X, Y).n_iter_ <= planned(X, Y, **own)
+    reg = regressor(**changes).fit(X, Y)
+    assert reg.n_iter_ <= planned(reg.set_params(early_stopping=False), X, Y)
 
 
 def classifier(**changes):
@@ -86,7 +87,7 @@ def rules(n_rows, noise=0.0, seed=0):
 def test_rules_are_learned_for_longer_and_better():
     X, Y = rules(1_000)
     clf = classifier().fit(X, Y)
-    n_planned = classifier(oob_score=False).fit(X, Y).n_iter_
+    n_planned = planned(clf, X, Y)
     assert clf.n_iter_ == 4 * n_planned
     shorter = classifier(max_iter=n_planned).fit(X, Y)
     new, new_labels = rules(1_000, seed=1)
@@ -109,8 +110,8 @@ def words(n_rows, seed=0):
     ids=["noise", "few rows", "sparse"],
 )
 def test_other_classes_are_learned_for_as_long_as_planned(X, Y):
-    n_planned = classifier(oob_score=False).fit(X, Y).n_iter_
-    assert classifier().fit(X, Y).n_iter_ == n_planned
+    clf = classifier().fit(X, Y)
+    assert clf.n_iter_ == planned(clf, X, Y)
 
 
 @pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 7, 20, 64, 100])
@@ -179,7 +180,7 @@ def stopped_after(n_epochs, X, Y, folder):
 
 def test_a_checkpoint_of_an_earlier_version_does_not_double(tmp_path):
     X, Y = table(noise=0)
-    n = planned(X, Y)
+    n = planned(regressor(), X, Y)
     document, arrays = stopped_after(10, X, Y, tmp_path)
     del arrays["doubling"]
     write_file(tmp_path / "fit.safetensors", "skmtl.checkpoint", document, arrays)
@@ -250,7 +251,7 @@ def test_only_main_tasks_count():
     X, Y = rules(1_200)
     coin = np.random.default_rng(1).random(len(X)) < 0.5
     both = np.column_stack([Y[:, 0], coin])
-    n_planned = classifier(oob_score=False).fit(X, both).n_iter_
+    n_planned = planned(classifier(), X, both)
     assert classifier().fit(X, both).n_iter_ == n_planned
     assert classifier(main_tasks="task_0").fit(X, both).n_iter_ > n_planned
     assert classifier(main_tasks="task_1").fit(X, both).n_iter_ == n_planned
