@@ -15,6 +15,9 @@ MANY_ROWS = 30_000
 FEW_ROWS = 1_000
 # With fewer, several members leave out rows in turn.
 _ROWS_OF_SEVERAL = 5_000
+# Of so many folds of sparse rows, each member leaves out one: a few rows are enough to
+# weigh logistic regressions, and members learn from the others.
+_FOLDS_OF_SPARSE_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,19 @@ def n_members(data: LabelledData) -> int:
     return 2 if data.n_rows >= MANY_ROWS or _has_many_sparse_rows(data) else 1
 
 
-def leaves_out(data: LabelledData, n_members: int) -> bool:
-    """Whether each member leaves out its share of the rows.
+def n_folds(data: LabelledData, n_members: int) -> int:
+    """Into how many folds rows are divided, of which each member leaves out its own.
 
-    Numbers need fewer rows: no row can be the only one of its class.
+    0 if no row is left out. Numbers need fewer rows: no row can be the only one of its
+    class. Logistic regressions can help classes on many sparse rows, too.
     """
     fewest = 20 if data.is_of_numbers else 100
-    return n_members >= 4 and fewest <= data.n_rows < _rows_of_several(data)
+    if n_members >= 4 and fewest <= data.n_rows < _rows_of_several(data):
+        return n_members
+    is_of_classes = not data.is_of_numbers
+    if is_of_classes and _has_many_sparse_rows(data) and n_members > 1:
+        return max(_FOLDS_OF_SPARSE_ROWS, n_members)
+    return 0
 
 
 def _rows_of_several(data: LabelledData) -> int:

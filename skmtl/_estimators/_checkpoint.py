@@ -26,6 +26,9 @@ from skmtl._training import (
 from skmtl._world import World
 
 _KIND = "skmtl.checkpoint"
+# Files without a version are from fits in which members left out their share of the
+# rows, or none.
+_VERSION = 1
 # Parameters that can differ when a fit resumes: they do not change the result.
 _OF_NO_EFFECT = {"checkpoint_dir", "checkpoint_every", "verbose"}
 _ADVICE = "Delete it to start again, or pass another checkpoint_dir."
@@ -81,6 +84,11 @@ class Checkpoint:
         self._given_rng = rng
         self.rng = self._random_numbers(rng)
         self.fingerprint: dict[str, Any] = {}
+
+    @property
+    def knows_few_left_out(self) -> bool:
+        """Whether members of the fit can leave out less than their share."""
+        return self.document is None or self.document.get("version") == _VERSION
 
     def _read(self) -> None:
         try:
@@ -188,6 +196,7 @@ class Checkpoint:
             return
         current, began = state(), self._began_with
         document: dict[str, Any] = {
+            "version": _VERSION,
             "fingerprint": self.fingerprint,
             "random_numbers": [
                 began["bit_generator"],

@@ -25,7 +25,7 @@ from skmtl._outputs import Labels, OutputGroup, Targets, weigh_labels_of_group
 from skmtl._rows import Rows, as_tensor
 from skmtl._training import Inputs, fit_logistic, thread_limit
 
-_N_FOLDS = 4
+_MAX_FOLDS = 4
 # The mean of the members predicts better than the single member that predicts a
 # left-out row, so that less than the best share of the regressions is enough.
 _CAUTION = 0.5
@@ -58,14 +58,15 @@ def fit_logistic_part(
     part = LogisticPart(network.columns, training_set.n_features, network.groups)
     part = part.to(network.like.device)
     part.clear()
-    fold = np.where(left_out_by < 0, -1, left_out_by % _N_FOLDS)[index]
+    fold = np.where(left_out_by < 0, -1, left_out_by % _MAX_FOLDS)[index]
     lines: dict[int, NDArray] = {}
     weights: dict[int, NDArray] = {}
     with without_derivatives(network.like.device), thread_limit(0):
         inputs = _inputs(part, network, training_set, index)
         n_logits = sum(len(group.tasks) * group.kind.n_logits for group in groups)
         per_logit = inputs.n_entries + _WORK_PER_LOGIT * len(index)
-        if inputs.n_entries == 0 or per_logit * n_logits * _N_FOLDS > _MAX_WORK:
+        n_fits = int(fold.max()) + 1
+        if inputs.n_entries == 0 or per_logit * n_logits * n_fits > _MAX_WORK:
             return None
         for group in groups:
             labels = _labels(training_set, index, group)

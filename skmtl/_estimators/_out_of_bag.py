@@ -1,6 +1,7 @@
 """Predictions for training rows by the member that was not trained on them."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,13 @@ from torch import Tensor
 from skmtl._estimators._prediction import predict_tasks
 from skmtl._network import TrunkAndHeads
 from skmtl._outputs import OutputGroup
+
+
+class LeftOut(NamedTuple):
+    """Rows that members leave out."""
+
+    by: NDArray  # (n_samples,), the member; -1 for a row that all are trained on
+    is_every_row: bool  # as far as possible; otherwise, only some rows
 
 
 def predict_out_of_bag(

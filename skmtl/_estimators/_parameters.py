@@ -190,21 +190,27 @@ def network_settings(
     return _filled(estimator, automatic)
 
 
-def leaves_out_rows(estimator: Any, data: LabelledData, n_members: int) -> bool:
-    """Whether each member leaves out its share of the rows."""
+def n_folds(estimator: Any, data: LabelledData, n_members: int) -> int:
+    """Into how many folds rows are divided, of which each member leaves out its own.
+
+    0 if no row is left out. More folds than members are only for the weight of the
+    logistic regressions.
+    """
     if estimator.oob_score == "auto":
         if estimator.early_stopping or estimator.trunk is not None:
-            return False
-        return _automatic.leaves_out(data, n_members)
+            return 0
+        chosen = _automatic.n_folds(data, n_members)
+        is_used = chosen <= n_members or estimator.logistic == "auto"
+        return chosen if is_used else 0
     if not estimator.oob_score:
-        return False
+        return 0
     if estimator.trunk is not None or n_members < 2:
         raise ValueError(
             "oob_score=True needs at least two members, and hidden layers instead of a "
             f"trunk module; got n_members={n_members} and trunk={estimator.trunk!r}. "
             "Raise n_members, or use oob_score=False and cross_val_predict."
         )
-    return True
+    return n_members
 
 
 def _settings_of(fitted: Architecture) -> dict[str, Any]:

@@ -28,11 +28,11 @@ from skmtl._estimators._joint_fit import (
     prepare_jointly,
 )
 from skmtl._estimators._joint_learning import Known, learn_from
-from skmtl._estimators._out_of_bag import predict_out_of_bag
+from skmtl._estimators._out_of_bag import LeftOut, predict_out_of_bag
 from skmtl._estimators._parameters import (
     check_partial_fit_parameters,
-    leaves_out_rows,
     main_tasks_of,
+    n_folds,
     outputs_of,
 )
 from skmtl._estimators._scales import check_same_transformers
@@ -180,28 +180,29 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
                 continues=continues,
                 main_tasks=main_tasks,
             )
-            left_out_by = None
-            if not continues and leaves_out_rows(self, data, network.n_members):
-                left_out_by = training_set.leave_out(index, network.n_members, rng)
-                if (left_out_by < 0).all():
-                    self._warn_if_asked_to_leave_out(network.n_members)
-                    left_out_by = None
+            left_out = use_left_out = None
+            if not continues:
+                folds = n_folds(self, data, network.n_members)
+                knows_few = checkpoint is None or checkpoint.knows_few_left_out
+                if folds == network.n_members or knows_few:
+                    left_out = self._leave_out(
+                        training_set, index, folds, network.n_members, rng
+                    )
+            if left_out is not None:
+                use_left_out = partial(
+                    self._use_left_out, training_set, index, left_out, main_tasks
+                )
             rows = RowsInMemory(
                 training_set.data,
                 as_tensor(index),
                 held_out,
-                None if left_out_by is None else as_tensor(left_out_by),
+                None if left_out is None else as_tensor(left_out.by),
             )
             training = Training(
                 training_set, rows, network, plan, generator, checkpoint
             )
-            set_out_of_bag = None
-            if left_out_by is not None:
-                set_out_of_bag = partial(
-                    self._set_out_of_bag, training_set, index, left_out_by, main_tasks
-                )
             report = self._reports(X, y, sample_weight)
-            return self._train(training, report, continues, set_out_of_bag)
+            return self._train(training, report, continues, use_left_out)
 
     def _fit_jointly(
         self, X: Any, y: Any, sample_weight: Any, continues: bool
@@ -258,7 +259,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         training: Training,
         report: Callable[[int], EpochReports],
         continues: bool,
-        set_out_of_bag: Callable[[], None] | None = None,
+        use_left_out: Callable[[], None] | None = None,
     ) -> TrainingResult:
         training_set, rows, network, plan, generator, checkpoint, world = training
         reports = report(plan.max_iter)
@@ -302,19 +303,32 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         )
         self._set_fitted(training_set, network, result.epochs, continues)
         self._forget_training()
-        if set_out_of_bag is not None:
-            set_out_of_bag()
+        if use_left_out is not None:
+            use_left_out()
         # The factors on predicted deviations belong to the tasks.
         reports.finish(lambda: fitted_attributes() | {"_tasks": self._tasks})
         return result
 
-    def _warn_if_asked_to_leave_out(self, n_members: int) -> None:
+    def _leave_out(
+        self,
+        training_set: TrainingSet,
+        index: NDArray,
+        n_folds: int,
+        n_members: int,
+        rng: np.random.RandomState,
+    ) -> LeftOut | None:
+        if n_folds == 0:
+            return None
+        left_out_by = training_set.leave_out(index, n_folds, n_members, rng)
+        if (left_out_by >= 0).any():
+            return LeftOut(left_out_by, is_every_row=n_folds == n_members)
         if self.oob_score != "auto":
             warn(
                 "oob_score=True can leave out a row only if each of its classes has at "
                 f"least {n_members} labels, one per member, but there is no such row. "
                 "No row is left out, and oob_score_ is not set. Use fewer members."
             )
+        return None
 
     def _partial_fit(
         self,
@@ -441,22 +455,31 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         for name in ("_solver_state", "_calls", "oob_score_", "oob_prediction_"):
             self.__dict__.pop(name, None)
 
-    def _set_out_of_bag(
+    def _use_left_out(
         self,
         training_set: TrainingSet,
         index: NDArray,
-        left_out_by: NDArray,
+        left_out: LeftOut,
         main_tasks: tuple[int, ...] | None,
     ) -> None:
         outputs = predict_out_of_bag(
             self.network_,
             training_set.X,
             index,
-            left_out_by,
+            left_out.by,
             self._is_labelled,
             probabilities_or_moments,
         )
-        outputs = self._add_linear_parts(training_set, index, left_out_by, outputs)
+        outputs = self._add_linear_parts(training_set, index, left_out.by, outputs)
+        if left_out.is_every_row:
+            self._set_out_of_bag(training_set, outputs, main_tasks)
+
+    def _set_out_of_bag(
+        self,
+        training_set: TrainingSet,
+        outputs: list[NDArray],
+        main_tasks: tuple[int, ...] | None,
+    ) -> None:
         tasks, codes = training_set.tasks, training_set.counted
         if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
             self._tasks = training_set.with_deviation_factors(outputs)

@@ -272,24 +272,26 @@ class TrainingSet:
         return rows[train], rows[held_out]
 
     def leave_out(
-        self, rows: NDArray, n_members: int, rng: np.random.RandomState
+        self, rows: NDArray, n_folds: int, n_members: int, rng: np.random.RandomState
     ) -> NDArray:
         """(n_samples,): the member that leaves out each of these rows, else -1.
 
-        If a class or a numeric task has fewer labels than there are members, nobody
-        leaves out their rows, so that every member is trained on them.
+        Each member leaves out one of the folds. If a class or a numeric task has fewer
+        labels than there are folds, nobody leaves out their rows, so that every member
+        is trained on them.
         """
         left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
-        pairs = pairs_of(*self.strata(rows, n_members))
+        pairs = pairs_of(*self.strata(rows, n_folds))
         counts = np.bincount(pairs[pairs >= 0])
-        is_rare = (counts < n_members)[pairs] & (pairs >= 0)
+        is_rare = (counts < n_folds)[pairs] & (pairs >= 0)
         spare = np.flatnonzero(~is_rare.any(axis=1))
         if len(spare) > _ROWS_TO_STRATIFY:  # a random split is good enough
-            left_out_by[rows[spare]] = rng.permutation(len(spare)) % n_members
-        elif len(spare) >= n_members:
-            sizes = np.bincount(np.arange(len(spare)) % n_members)
+            left_out_by[rows[spare]] = rng.permutation(len(spare)) % n_folds
+        elif len(spare) >= n_folds:
+            sizes = np.bincount(np.arange(len(spare)) % n_folds)
             units = rows_as_units(pairs[spare])
             left_out_by[rows[spare]] = stratify(units, sizes, rng)
+        left_out_by[left_out_by >= n_members] = -1
         return left_out_by
 
     def _check_sides(
