@@ -190,25 +190,28 @@ def network_settings(
     return _filled(estimator, automatic)
 
 
-def n_folds(estimator: Any, data: LabelledData, n_members: int) -> int:
+def n_folds(estimator: Any, data: LabelledData, network: TrunkAndHeads) -> int:
     """Into how many folds rows are divided, of which each member leaves out its own.
 
     0 if no row is left out. More folds than members are only for the weight of the
     logistic regressions.
     """
+    n_members = network.n_members
     if estimator.oob_score == "auto":
-        if estimator.early_stopping or estimator.trunk is not None:
+        if estimator.early_stopping or not network.can_be_divided:
             return 0
         chosen = _automatic.n_folds(data, n_members)
         is_used = chosen <= n_members or estimator.logistic == "auto"
         return chosen if is_used else 0
     if not estimator.oob_score:
         return 0
-    if estimator.trunk is not None or n_members < 2:
+    if not network.can_be_divided or n_members < 2:
         raise ValueError(
-            "oob_score=True needs at least two members, and hidden layers instead of a "
-            f"trunk module; got n_members={n_members} and trunk={estimator.trunk!r}. "
-            "Raise n_members, or use oob_score=False and cross_val_predict."
+            "oob_score=True needs at least two members, hidden layers instead of a "
+            "trunk module, and a sharing without a network of your own; got "
+            f"n_members={n_members}, trunk={estimator.trunk!r} and "
+            f"sharing={estimator.sharing!r}. Raise n_members, or use oob_score=False "
+            "and cross_val_predict."
         )
     return n_members
 

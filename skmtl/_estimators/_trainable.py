@@ -182,7 +182,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             )
             left_out = use_left_out = None
             if not continues:
-                folds = n_folds(self, data, network.n_members)
+                folds = n_folds(self, data, network)
                 knows_few = checkpoint is None or checkpoint.knows_few_left_out
                 if folds == network.n_members or knows_few:
                     left_out = self._leave_out(

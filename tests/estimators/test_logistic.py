@@ -16,7 +16,8 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 import skmtl
 from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
-from skmtl._estimators import _fit_logistic
+from skmtl._estimators import _fit_logistic, _trainable
+from skmtl._files import read_file, write_file
 from skmtl._network import SparseRows
 from skmtl._outputs import Binary, Labels, Multiclass
 from skmtl._rows import Rows
@@ -236,6 +237,85 @@ def test_it_is_left_out_where_nothing_is_linear():
 )
 def test_it_needs_rows_that_were_left_out(settings):
     assert classifier(**settings).fit(*linear_problem()).logistic_share_ == 0
+
+
+def sparse_problem(n=5_600, seed=0):
+    """Classes that follow sums of many sparse columns; half of the labels missing."""
+    rng = np.random.default_rng(seed)
+    X = sparse.random_array((n, 300), density=0.05, format="csr", rng=rng)
+    z = 3 * X @ rng.normal(size=(300, 4)) + rng.logistic(size=(n, 4))
+    Y = (z > 0) * 1.0
+    Y[rng.random(Y.shape) < 1 / 2] = np.nan
+    return X, Y
+
+
+FEW_STEPS = {"hidden_layer_sizes": (32,), "max_iter": 3}
+
+
+def test_on_many_sparse_rows_it_needs_few_that_were_left_out():
+    X, Y = sparse_problem(6_600)
+    (X, new), (Y, truth) = (X[:5_600], X[5_600:]), np.split(Y, [5_600])
+    both, network = (
+        classifier(**FEW_STEPS, logistic=logistic).fit(X, Y)
+        for logistic in ("auto", "none")
+    )
+    assert 0 < both.logistic_share_ <= 0.5
+    known = ~np.isnan(truth)
+    losses = [
+        log_loss(truth[known], clf.predict_proba(new)[known]) for clf in (both, network)
+    ]
+    assert losses[0] < losses[1]
+    # Most rows have no out-of-bag prediction.
+    assert not hasattr(both, "oob_score_")
+    assert not hasattr(both, "oob_prediction_")
+
+
+def test_without_it_no_sparse_row_is_left_out():
+    X, Y = sparse_problem()
+    none = classifier(**FEW_STEPS, logistic="none").fit(X, Y)
+    every = classifier(**FEW_STEPS, oob_score=False).fit(X, Y)
+    assert every.logistic_share_ == 0
+    assert_array_equal(none.predict_proba(X), every.predict_proba(X))
+
+
+def test_each_member_leaves_out_a_sixteenth_of_many_sparse_rows(monkeypatch):
+    given = []
+
+    def record(*args):
+        given.append(args)
+
+    monkeypatch.setattr(_trainable, "fit_logistic_part", record)
+    X, Y = sparse_problem()
+    clf = classifier(**FEW_STEPS).fit(X, Y)
+    ((network, _, index, left_out_by, out_of_bag),) = given
+    assert network.n_members == 2
+    labelled = np.flatnonzero(~np.isnan(Y).all(axis=1))
+    assert_array_equal(index, labelled)
+    p = np.stack(out_of_bag)[..., 1].T
+    assert np.isnan(p[labelled][left_out_by[labelled] < 0]).all()
+    for member in range(2):
+        rows = np.flatnonzero(left_out_by == member)
+        assert abs(len(rows) - len(labelled) / 16) <= 1
+        alone = clf.network_.part([member], range(4))
+        x = Rows.of(X[rows], encoded=False).read(slice(0, len(rows)), alone.like)
+        with torch.no_grad():
+            own = alone(x)[0].sigmoid().numpy()
+        assert_allclose(p[rows], own, rtol=1e-5)
+
+
+def test_a_checkpoint_of_an_earlier_version_leaves_out_no_sparse_row(tmp_path):
+    X, Y = sparse_problem()
+    settings = FEW_STEPS | {"checkpoint_dir": tmp_path}
+    classifier(**settings, logistic="none").fit(X, Y)
+    path = tmp_path / "fit.safetensors"
+    document, arrays = read_file(path, ["skmtl.checkpoint"])
+    del document["version"]
+    document["fingerprint"]["parameters"]["logistic"] = "'auto'"
+    write_file(path, "skmtl.checkpoint", document, arrays)
+    again = classifier(**settings).fit(X, Y)
+    every = classifier(**FEW_STEPS, oob_score=False).fit(X, Y)
+    assert again.logistic_share_ == 0
+    assert_array_equal(again.predict_proba(X), every.predict_proba(X))
 
 
 def test_out_of_bag_predictions_include_it():

@@ -6,11 +6,12 @@ import pytest
 import torch
 from _estimators import classifier, parameters_of
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import accuracy_score
 
 import skmtl
 from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl._network import TrunkAndHeads
 from skmtl.trunks import ConvTrunk
 
 
@@ -173,7 +174,28 @@ def test_members_with_a_trunk_of_the_user_leave_no_rows_out_by_themselves():
     assert not hasattr(clf, "oob_score_")
 
 
-@pytest.mark.parametrize("changes", [{"n_members": 1}, {"trunk": ConvTrunk((4,))}])
+class OwnNetwork(TrunkAndHeads):
+    """A network of the user's own, which cannot be divided into its members."""
+
+
+class OwnSharing(BaseEstimator):
+    def build(self, architecture, generator):
+        return OwnNetwork(architecture, 1, generator)
+
+
+def test_members_of_a_network_of_the_user_leave_no_rows_out():
+    X, Y = problem()
+    settings = {"sharing": OwnSharing(), "n_members": 4, "max_iter": 1}
+    clf = classifier(**settings).fit(X, Y)
+    assert not hasattr(clf, "oob_score_")
+    other = classifier(**settings, oob_score=False).fit(X, Y)
+    assert_array_equal(clf.predict_proba(X), other.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_members": 1}, {"trunk": ConvTrunk((4,))}, {"sharing": OwnSharing()}],
+)
 def test_what_cannot_leave_rows_out_says_so(changes):
     X, Y = problem()
     X = X.reshape(300, 1, 2, 2) if "trunk" in changes else X
