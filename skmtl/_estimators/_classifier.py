@@ -55,8 +55,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     logistic : {"auto", "none"}, default="auto"
         With "auto", probabilities of the classes are averaged with those of a logistic
         regression for each task, if members leave out rows (see `oob_score`) and
-        out-of-bag predictions show that this helps. `logistic_share_` says how much the
-        regressions count. `partial_fit` and warm starts keep them as they are. With
+        predictions for these rows show that this helps. `logistic_share_` says how much
+        the regressions count. `partial_fit` and warm starts keep them as they are. With
         "none", there are none, and continued training removes those of earlier fits.
     input_encoding : {"auto", "piecewise", "none"}, default="auto"
         How the network reads the columns of `X`. With "piecewise" it learns a
@@ -122,8 +122,10 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         4 members), so that `oob_prediction_` has predictions for rows that the member
         was not trained on. Members then differ more, and training is faster. "auto" is
         True for four or more members on 100 to 5,000 labelled rows, unless
-        `early_stopping` or `trunk` is used. `partial_fit`, `add_tasks` and warm starts
-        ignore it.
+        `early_stopping`, `trunk` or a network of your own is used. With more rows of
+        sparse `X`, it leaves out only a few of them, for the weight of the logistic
+        regressions (see `logistic`), and sets no out-of-bag attributes. `partial_fit`,
+        `add_tasks` and warm starts ignore it.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many labels it has. A dict maps task names to factors; tasks that it

@@ -125,7 +125,9 @@ class MultiTaskNet(BaseMultiTaskNet):
         random numbers and, with `oob_score`, in their rows.
     oob_score : bool or "auto", default="auto"
         Whether each member leaves out its share of the rows, so that `oob_prediction_`
-        has predictions for rows that the member was not trained on.
+        has predictions for rows that the member was not trained on. With many sparse
+        rows, "auto" can leave out a few of them, only for the weight of the logistic
+        regressions (see `logistic`).
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many labels it has. A dict maps task names to factors.
