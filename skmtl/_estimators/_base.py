@@ -344,7 +344,8 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        is_encoded = self.input_encoding != "none" and self.trunk is None
+        encodes = self.input_encoding in ("auto", "piecewise")
+        is_encoded = encodes and self.trunk is None
         tags.input_tags.sparse = self.trunk is None
         tags.input_tags.allow_nan = is_encoded
         tags.input_tags.categorical = is_encoded
