@@ -245,15 +245,6 @@ def test_sparse_counts_are_a_dense_matrix(problem, path):
     assert (x.name, x.type, x.shape) == ("X", "tensor(float)", ["batch", 5])
 
 
-def test_compressed_numbers(problem, path):
-    X, Y = problem
-    clf = MultiTaskNetClassifier((8,), input_encoding="log", **SMALL).fit(X, Y)
-    new = X * 10.0 ** np.random.default_rng(0).integers(-9, 9, size=X.shape)
-    new[0] = 0
-    new[1] = [1e38, -1e38, 1e-38, -1e-38, 1]
-    assert_same(clf, path, new)
-
-
 def any_column(n, rng):
     """Numbers of any scale, few or many different ones, or categories."""
     numbers = rng.normal(size=n) * 10.0 ** rng.integers(-9, 9) + rng.normal() * 1e3
@@ -319,7 +310,6 @@ def test_rows_do_not_depend_on_one_another(path):
     [
         ({}, [np.inf, -np.inf]),
         ({"input_encoding": "none"}, [np.inf, -np.inf, np.nan]),
-        ({"input_encoding": "log"}, [np.inf, -np.inf, np.nan]),
         ({"input_encoding": "none", "activation": "identity"}, [3e38]),  # it overflows
     ],
 )
@@ -487,8 +477,8 @@ def test_logistic_part(path, kind):
     if kind == "categories":
         X = X[["text", "code"]]
     if kind in ("plain", "sparse"):
-        settings["input_encoding"] = "none" if kind == "plain" else "log"
-        X = X[["count", "tail"]].to_numpy() / (10 if kind == "plain" else 1)
+        settings["input_encoding"] = "none"
+        X = X[["count", "tail"]].to_numpy() / 10
     types = dict.fromkeys(["two", "three", "more"], "class") | {"number": "number"}
     net = MultiTaskNet((8,), task_types=types, **settings)
     net.fit(sparse.csr_array(X) if kind == "sparse" else X, Y)

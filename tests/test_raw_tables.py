@@ -342,11 +342,11 @@ def test_ten_thousand_categories():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int8, bool])
-def test_sparse_input_is_read_as_a_dense_one(problem, dtype):
+def test_sparse_input_is_read_as_it_is(problem, dtype):
     X, Y = problem
     X = (X.clip(0, 1) * 5).astype(dtype)
     canonical = sparse.csr_array(X)
-    dense = classifier(input_encoding="log").fit(X, Y)
+    dense = classifier(input_encoding="none").fit(X, Y)
     expected = dense.predict_proba(X)
     clf = classifier().fit(canonical, Y)
     assert_allclose(clf.predict_proba(canonical), expected, rtol=1e-3, atol=1e-5)

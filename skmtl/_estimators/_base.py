@@ -344,8 +344,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        encodes = self.input_encoding in ("auto", "piecewise")
-        is_encoded = encodes and self.trunk is None
+        is_encoded = self.input_encoding != "none" and self.trunk is None
         tags.input_tags.sparse = self.trunk is None
         tags.input_tags.allow_nan = is_encoded
         tags.input_tags.categorical = is_encoded

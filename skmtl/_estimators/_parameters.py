@@ -43,7 +43,7 @@ SHARED_CONSTRAINTS: dict[str, list] = {
         Interval(Integral, 1, None, closed="left"),
     ],
     "activation": [StrOptions(set(ACTIVATIONS))],
-    "input_encoding": [StrOptions({"auto", "piecewise", "log", "none"})],
+    "input_encoding": [StrOptions({"auto", "piecewise", "none"})],
     "n_bins": [StrOptions({"auto"}), Interval(Integral, 1, 255, closed="both")],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "sharing": [StrOptions(set(_SHARING)), HasMethods("build")],

@@ -166,7 +166,7 @@ class TrainingSet:
 
         If it `reads_labels`, some bins begin at the splits of decision trees.
         """
-        if self.columns.encoding != "piecewise":
+        if self.columns.encoding == "none":
             return None
         row_weight = self.data.row_weight
         if len(rows) == 0:  # the first call of partial_fit brought no label

@@ -45,7 +45,7 @@ Codes = dict[Hashable, int]
 class InputColumns:
     """What the first call learns about the columns of X, independent of the labels."""
 
-    encoding: Literal["piecewise", "log", "none"]
+    encoding: Literal["piecewise", "none"]
     categories: dict[int, Codes]  # by the position of the column
     row_shape: tuple[int, ...] | None = None  # shape of rows with several axes
     is_uint8: bool = False  # whether the user's own trunk reads the numbers as 0 to 1
@@ -106,10 +106,8 @@ def check_inputs(
             "call."
         )
     X = _check_numbers(estimator, _replace_categories(X, columns.categories), reset)
-    if columns.encoding != "piecewise":
+    if columns.encoding == "none":
         _check_float32(X)
-    if columns.encoding == "log":
-        X = _compressed(X)
     if estimator.trunk is not None:
         if reset:
             is_uint8 = X.dtype == np.uint8
@@ -252,33 +250,32 @@ def _fill_holes_of_objects(X: Any) -> Any:
 
 
 def _learn_columns(estimator: Any, X: Any, is_sparse: bool) -> InputColumns:
-    encoding: Any = str(estimator.input_encoding)  # a search passes text of numpy
+    input_encoding = estimator.input_encoding
+    encodes = not is_sparse if input_encoding == "auto" else input_encoding != "none"
     if estimator.trunk is not None:
-        _check_for_own_trunk(encoding, is_sparse)
-        encoding = "none"
-    elif encoding == "auto":
-        encoding = "log" if is_sparse else "piecewise"
-    if encoding == "piecewise" and is_sparse:
+        _check_for_own_trunk(input_encoding, is_sparse)
+        encodes = False
+    if encodes and is_sparse:
         raise ValueError(
             "input_encoding='piecewise' needs dense X, but X is sparse. Use "
-            "input_encoding='auto', 'log' or 'none', or pass X.toarray()."
+            "input_encoding='auto' or 'none', or pass X.toarray()."
         )
     categorical = _find_categorical(X, estimator.categorical_features)
-    if categorical and encoding != "piecewise":
+    if categorical and not encodes:
         raise ValueError(
             "Without a piecewise encoding, the columns of X must be numbers, but "
             f"columns {shorten(categorical)} are categories. Use input_encoding="
             "'piecewise' and dense X, or encode them, for example with OneHotEncoder."
         )
     categories = {j: _learn_codes(*read_categories(X, j)) for j in categorical}
-    return InputColumns(encoding, categories)
+    return InputColumns("piecewise" if encodes else "none", categories)
 
 
 def _check_for_own_trunk(input_encoding: str, is_sparse: bool) -> None:
-    if input_encoding in ("piecewise", "log"):
+    if input_encoding == "piecewise":
         raise ValueError(
             "With your own trunk, the numbers must not be encoded, but input_encoding "
-            f"is {input_encoding!r}. Use input_encoding='auto', or trunk=None."
+            "is 'piecewise'. Use input_encoding='auto', or trunk=None."
         )
     if is_sparse:
         raise ValueError(
@@ -493,17 +490,6 @@ def _with_columns(X: nw.DataFrame, columns: dict[int, NDArray]) -> nw.DataFrame:
         for j, values in columns.items()
     ]
     return X.with_columns(*series)
-
-
-def _compressed(X: Any) -> Any:
-    """sign(x) log2(1 + |x|): 0 and 1 stay the same, and counts come closer to them."""
-    if sparse.issparse(X):
-        X = canonical(X)  # of a sum, not of its terms
-        rows = _compressed(X.data), X.indices, X.indptr
-        return type(X)(rows, shape=X.shape)
-    dtype = np.result_type(X.dtype, np.float32)
-    size = np.log1p(np.abs(X, dtype=dtype)) / dtype.type(math.log(2))
-    return np.copysign(size, X, dtype=dtype)
 
 
 def _check_float32(X: Any) -> None:

@@ -39,7 +39,7 @@ def declare_columns(
     """
     names = list(X.columns) if isinstance(X, nw.DataFrame) else []
     positions = _positions(given, names, n_columns(X))
-    if columns.encoding != "piecewise":
+    if columns.encoding == "none":
         if positions:
             raise ValueError(
                 "columns must be None without a piecewise encoding "

@@ -40,13 +40,6 @@ class Rows:
         columns = [graph.cast(self.columns[int(j)], dtype) for j in positions]
         return graph.concat(columns, axis=1)
 
-    def compressed(self) -> "Rows":
-        """Return sign(x) log2(1 + |x|) of all columns, which must be numeric."""
-        graph, x = self.graph, self.numbers(None, np.float64)
-        size = graph("Log", graph("Add", graph("Abs", x), np.float64(1)))
-        size = graph("Div", size, np.log(np.float64(2)))
-        return Rows(graph, graph("Mul", graph("Sign", x), size))
-
     def zeros(self) -> str:
         """Return (n, 1) zeros of float32."""
         any_column = self.columns[0] if self.matrix is None else self.matrix

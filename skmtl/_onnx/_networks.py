@@ -48,9 +48,6 @@ def outputs_of(graph: Graph, estimator: Any, rows: Rows) -> NetworkOutputs:
     if network.columns is None:
         x = rows.numbers(None, FLOAT)
         refused = graph.zero_or_nan(x, 1)
-        if estimator._columns.encoding == "log":
-            rows = rows.compressed()
-            x = rows.numbers(None, FLOAT)
     else:
         x = _encoded(graph, estimator, rows)
         if rows.has_numbers:

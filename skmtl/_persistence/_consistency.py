@@ -218,9 +218,8 @@ def _check_types(tasks: Tasks, estimator: BaseMultiTaskNet) -> None:
 def _check_columns(columns: InputColumns, n_features: int) -> None:
     require(type(columns) is InputColumns, "_columns must describe the columns of X")
     require(
-        type(columns.encoding) is str
-        and columns.encoding in ("piecewise", "log", "none"),
-        "the encoding must be 'piecewise', 'log' or 'none'",
+        type(columns.encoding) is str and columns.encoding in ("piecewise", "none"),
+        "the encoding must be 'piecewise' or 'none'",
     )
     require(type(columns.is_uint8) is bool, "is_uint8 must be true or false")
     _check_declared(columns, n_features)

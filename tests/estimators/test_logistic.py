@@ -286,7 +286,7 @@ def test_each_member_leaves_out_a_sixteenth_of_many_sparse_rows(monkeypatch):
 
     monkeypatch.setattr(_trainable, "fit_logistic_part", record)
     X, Y = sparse_problem()
-    clf = classifier(**FEW_STEPS, input_encoding="none").fit(X, Y)
+    clf = classifier(**FEW_STEPS).fit(X, Y)
     ((network, _, index, left_out_by, out_of_bag),) = given
     assert network.n_members == 2
     labelled = np.flatnonzero(~np.isnan(Y).all(axis=1))
@@ -415,7 +415,7 @@ def test_the_number_of_threads_does_not_matter(n_threads):
 def test_sparse_rows():
     X, Y = linear_problem()
     X = np.where(np.abs(X) > 0.5, X, 0)
-    clf = classifier(input_encoding="none").fit(sparse.csr_array(X), Y)
+    clf = classifier().fit(sparse.csr_array(X), Y)
     share, part = clf.logistic_share_, clf.network_.logistic_part
     assert share > 0
     own = network_alone(clf).predict_proba(sparse.csr_array(X))

@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
@@ -57,45 +57,10 @@ def test_sparse_input_becomes_csr_and_is_never_made_dense():
     dense = np.random.default_rng(0).normal(size=(5, 7))
     X = sparse.coo_array(np.where(dense > 1, dense, 0))
     for form in ("csr", "csc", "coo"):
-        reader = Reader(input_encoding="none")
-        read_X, columns = check_inputs(reader, X.asformat(form))
+        read_X, columns = check_inputs(Reader(), X.asformat(form))
         assert columns.encoding == "none"
         assert read_X.format == "csr"
         assert (read_X != X).nnz == 0
-
-
-@pytest.mark.parametrize(
-    "dtype", [bool, np.uint8, np.int16, np.int64, np.float32, np.float64]
-)
-def test_sparse_numbers_are_compressed(dtype):
-    X = np.array([[0, 1, 7, 120], [1, 0, 0, 3]]).astype(dtype)
-    given = sparse.csr_array(X)
-    before = given.copy()
-    read_X, columns = check_inputs(Reader(), given)
-    assert columns.encoding == "log"
-    assert_allclose(read_X.toarray(), np.log2(1 + X.astype(float)), rtol=1e-6)
-    assert (read_X.data[given.data == 1] == 1).all()  # exactly
-    assert (given != before).nnz == 0
-    assert given.dtype == before.dtype
-    dense = read(X, input_encoding="log")
-    assert_array_equal(dense, read_X.toarray())
-    if dtype not in (bool, np.uint8):
-        negative = read(-X, input_encoding="log")
-        assert_array_equal(negative, -dense)
-
-
-def test_tiny_and_huge_sparse_numbers_are_compressed_exactly():
-    X = sparse.csr_array([[1e-30, -1e-30, 3e38, -3e38]])
-    read_X, _ = check_inputs(Reader(), X)
-    expected = [1e-30 / np.log(2), -1e-30 / np.log(2), np.log2(3e38), -np.log2(3e38)]
-    assert_allclose(read_X.data, expected, rtol=1e-12)
-
-
-def test_of_doubled_entries_the_sum_is_compressed():
-    X = sparse.coo_array(([3.0, 4.0], ([0, 0], [1, 1])), shape=(1, 2)).tocsr()
-    doubled = sparse.csr_array(([3.0, 4.0], [1, 1], [0, 2]), shape=(1, 2))
-    assert check_inputs(Reader(), X)[0].toarray().tolist() == [[0, 3]]
-    assert check_inputs(Reader(), doubled)[0].toarray().tolist() == [[0, 3]]
 
 
 def test_columns_are_learned_and_then_required():
@@ -348,7 +313,7 @@ def test_sparse_columns_of_pandas():
     )
     reader = Reader()
     X, columns = check_inputs(reader, frame)
-    assert columns.encoding == "log"
+    assert columns.encoding == "none"
     assert X.format == "csr"
     assert reader.feature_names_in_.tolist() == ["a", "b", "c"]
     with pytest.warns(UserWarning, match="converted to a dense numpy array"):
@@ -581,8 +546,7 @@ def test_what_a_trunk_of_the_users_own_does_not_read_is_refused():
     own = {"trunk": ConvTrunk()}
     with pytest.raises(ValueError, match=r"sparse.*toarray"):
         read(sparse.eye_array(3).tocsr(), **own)
-    for encoding in ("piecewise", "log"):
-        with pytest.raises(ValueError, match=rf"input_encoding is '{encoding}'.*auto"):
-            read(np.ones((3, 2)), input_encoding=encoding, **own)
+    with pytest.raises(ValueError, match=r"input_encoding is 'piecewise'.*'auto'"):
+        read(np.ones((3, 2)), input_encoding="piecewise", **own)
     with pytest.raises(ValueError, match="contains NaN"):
         read(np.full((3, 1, 2, 2), np.nan), **own)
