@@ -18,6 +18,8 @@ _ROWS_OF_SEVERAL = 5_000
 # Of so many folds of sparse rows, each member leaves out one: a few rows are enough to
 # weigh logistic regressions, and members learn from the others.
 _FOLDS_OF_SPARSE_ROWS = 16
+# Mean squared length of sparse rows with large numbers.
+_LONG_ROW = 1_000
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,13 @@ def input_dropout(data: LabelledData) -> float:
 def solver(data: LabelledData) -> str:
     """On few sparse rows, Adam takes full steps for columns that hardly any row has.
 
-    For numbers it is nevertheless better, and log-densities diverge with SGD.
+    For numbers it is nevertheless better, and log-densities diverge with SGD. So it is
+    for rows with large numbers, with which SGD must take tiny steps in all columns.
     """
     is_of_classes = not data.is_of_numbers and not data.is_log_density
     is_small = data.is_sparse and data.n_rows < 10_000
-    return "sgd" if is_small and is_of_classes else "adam"
+    is_short = data.row_norm <= _LONG_ROW
+    return "sgd" if is_small and is_short and is_of_classes else "adam"
 
 
 def adam_step(data: LabelledData) -> float:

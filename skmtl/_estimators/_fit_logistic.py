@@ -34,7 +34,7 @@ _MIN_GAIN = 0.01
 _MIN_LABELS = 5
 # Multiply-adds of a step, for all tasks and folds; the loss of a logit takes as long as
 # 50 of them.
-_MAX_WORK = 4e8
+_MAX_WORK = 1e9
 _WORK_PER_LOGIT = 50
 
 

@@ -102,19 +102,21 @@ def constant_loss(Y, weight=1.0):
         (True, 300, 1, "sgd", 200),
         (True, 100, 2, "sgd", 100),
         (True, 300, 50, "sgd", 200),
+        (True, 300, 4, "adam", 200),
     ],
 )
 def test_auto_is_chosen_by_the_rows_with_labels(
     is_sparse, n_rows, n_tasks, solver, batch_size
 ):
     X, Y = table_with_labels(n_rows, n_tasks)
-    X *= 10 if n_tasks == 2 else 1
+    X *= {2: 10, 4: 30}.get(n_tasks, 1)
     squared_length = np.square(X).sum(axis=1).mean()
-    assert (15 / squared_length < 0.3) == (n_tasks == 2)
+    assert (15 / squared_length < 0.3) == (n_tasks in (2, 4))
+    assert (squared_length > 1_000) == (n_tasks == 4)
     X = sparse.csr_array(X) if is_sparse else X
     loss = constant_loss(Y)
     assert (loss > 10) == (n_tasks == 50)
-    step = 0.003 if n_rows < 1000 else 0.002
+    step = 0.003 if n_rows < 1000 and not is_sparse else 0.002
     if solver == "sgd":
         step = min(0.3, 1 / loss, 15 / squared_length)
     given = dict(zip(AUTO, (solver, 0.03 * loss, batch_size, step), strict=True))
