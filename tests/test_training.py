@@ -34,7 +34,7 @@ from skmtl._training import (
     mean_task_losses,
     train,
 )
-from skmtl._training._loop import _left_out_loss
+from skmtl._training._loop import _left_out_losses
 from skmtl._training._parts import Parts
 from skmtl._training._solvers import Adam, FlatParameters, Group
 from skmtl._training._steps import Freeze, TrainingPlan, step_size
@@ -422,7 +422,12 @@ def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
         n_of_tasks = (codes[own] >= 0).sum(0).numpy()
         losses += np.nansum(means * n_of_tasks)
         n_labels += n_of_tasks.sum()
-    assert_allclose(_left_out_loss(parts), losses / n_labels, rtol=1e-12)
+    of_label, of_row = _left_out_losses(parts)
+    assert_allclose(of_label, losses / n_labels, rtol=1e-12)
+    n_left_out = int((left_out_by[index] >= 0).sum())
+    assert_allclose(of_row, losses / n_left_out, rtol=1e-12)
+    parts.rows = replace(rows, data=replace(data, row_weight=torch.full((30,), 2.0)))
+    assert_allclose(_left_out_losses(parts)[1], of_row / 2, rtol=1e-12)
 
 
 def test_best_epoch_is_restored():

@@ -18,6 +18,9 @@ _ROWS_OF_SEVERAL = 5_000
 # Of so many folds of sparse rows, each member leaves out one: a few rows are enough to
 # weigh logistic regressions, and members learn from the others.
 _FOLDS_OF_SPARSE_ROWS = 16
+# Dropout follows the loss of left-out rows below this share of the constant loss. With
+# noisy labels, the loss stays above it, and dropout is as good as it was.
+FOLLOWED_SHARE_OF_LEFT_OUT = 0.7
 # Mean squared length of sparse rows with large numbers.
 _LONG_ROW = 1_000
 
@@ -120,6 +123,17 @@ def follows_loss(data: LabelledData) -> bool:
     """
     has_many_rows = data.n_rows >= max(4_000, 100 * data.n_features)
     return (has_many_rows or data.is_of_numbers) and not data.is_sparse
+
+
+def follows_left_out_loss(data: LabelledData) -> bool:
+    """Whether they follow the loss of left-out rows instead.
+
+    It cannot be low because rows were memorised, so fewer rows are enough. But each
+    column of a wide table has too few rows to learn from without dropout.
+    """
+    has_rows = data.n_rows >= max(FEW_ROWS, 25 * data.n_features)
+    is_of_classes = not data.is_of_numbers and not data.is_log_density
+    return _is_dense_table(data) and has_rows and is_of_classes
 
 
 def ends_dropout(data: LabelledData) -> bool:

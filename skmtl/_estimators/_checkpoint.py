@@ -207,6 +207,7 @@ class Checkpoint:
             "solver": current.solver.solver,
             "freeze": list(current.solver.freeze),
             "stopped_by": current.stopped_by,
+            "left_out_loss": current.left_out_loss,
         }
         arrays = {
             "random_numbers": began["state"]["key"],
@@ -236,6 +237,7 @@ def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingStat
         _below("progress/", arrays),
         document["stopped_by"],
         arrays.get("doubling"),
+        document.get("left_out_loss"),
     )
 
 

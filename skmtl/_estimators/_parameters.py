@@ -109,6 +109,8 @@ _CHOSEN = (
     "ends_dropout",
     "ends_input_dropout",
     "raises_steps",
+    "follows_below",
+    "follows_left_out",
     "max_doublings",
     "main_tasks",
     "schedule",
@@ -295,7 +297,10 @@ def training_plan(
         _scale_by_loss(plan, data, network, int(plan["batch_size"]))
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
-    if _automatic.follows_loss(data):
+    if not _automatic.follows_loss(data) and _automatic.follows_left_out_loss(data):
+        plan["follows_left_out"] = True
+        plan["follows_below"] = _automatic.FOLLOWED_SHARE_OF_LEFT_OUT
+    if _automatic.follows_loss(data) or "follows_left_out" in plan:
         plan["constant_loss"] = data.total_loss
         plan["is_log_density"] = data.is_log_density
         lowers_dropout = estimator.dropout == "auto"

@@ -30,6 +30,9 @@ from skmtl._training._threads import Workers, thread_limit
 from skmtl._training._training_rows import Piece, TrainingRows
 from skmtl._world import World
 
+# How often the loss of left-out rows is measured if dropout follows it.
+TIMES_TO_FOLLOW = 16
+
 
 @dataclass(frozen=True)
 class TrainingState:
@@ -41,6 +44,8 @@ class TrainingState:
     progress: dict[str, np.ndarray]
     stopped_by: StoppedBy | None  # None if it has not ended
     doubling: np.ndarray | None = None  # None in files of versions that had none
+    # Of a row, when it was last measured; None if it was not.
+    left_out_loss: float | None = None
 
     def is_of(
         self,
@@ -78,6 +83,7 @@ class TrainingState:
             and self.stopped_by in (None, *get_args(StoppedBy))
             and self.solver.fits(plan)
             and self.solver.is_of(network, parts.sizes)
+            and (self.left_out_loss is None or math.isfinite(self.left_out_loss))
         )
 
 
@@ -213,9 +219,10 @@ def _run_epochs(
         number = len(epochs)
         on_epoch_begin(number, n_epochs)
         last_loss = epochs[-1].loss if epochs else parts.plan.last_loss
+        if parts.plan.follows_left_out:
+            last_loss = parts.left_out_loss
         loss, scores = parts.run_epoch(number, n_epochs, last_loss, workers), None
-        if doubling.needs_loss_after(number + 1):
-            doubling.update(number + 1, _left_out_loss(parts))
+        _measure_left_out(parts, doubling, number + 1)
         if parts.rows.is_validating:
             parts.join()
             held_out = parts.rows.held_out()
@@ -243,6 +250,7 @@ def _state_of(parts: Parts, progress: Progress, doubling: Doubling) -> TrainingS
         progress.state(),
         progress.stopped_by,
         doubling.state(),
+        parts.left_out_loss,
     )
 
 
@@ -254,6 +262,7 @@ def _restore(
     parts.set_dropout_generators(state.dropout_generators)
     progress.restore(state.progress)
     progress.stopped_by = state.stopped_by
+    parts.left_out_loss = state.left_out_loss
     if state.doubling is None:
         doubling.n_left = 0
     else:
@@ -307,21 +316,39 @@ def mean_task_losses(
     return means
 
 
-def _left_out_loss(parts: Parts) -> float:
-    """The weighted mean loss of the labels in rows that a member has left out.
+def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
+    """Measure the loss of the left-out rows, if it counts after this many epochs."""
+    follows = parts.plan.follows_left_out and parts.rows.leaves_out
+    follows &= n_done % max(1, doubling.n_epochs // TIMES_TO_FOLLOW) == 0
+    doubles = doubling.needs_loss_after(n_done)
+    if not follows and not doubles:
+        return
+    of_label, of_row = _left_out_losses(parts)
+    if doubles:
+        doubling.update(n_done, of_label)
+    if follows:
+        parts.left_out_loss = of_row
 
-    Of the tasks that count; NaN if they have none.
+
+def _left_out_losses(parts: Parts) -> tuple[float, float]:
+    """The weighted mean losses of labels, and of rows, that a member has left out.
+
+    The first is that of the tasks that count, NaN if they have no labels; the second
+    is summed over all tasks, as the loss of an epoch.
     """
     n_tasks = len(parts.network.architecture.outputs)
     counted = list(parts.plan.main_tasks or range(n_tasks))
-    losses = weights = 0.0
+    losses, weights = np.zeros(n_tasks), np.zeros(n_tasks)
+    row_weight = 0.0
     for member, steps in enumerate(parts.steps):
-        pieces = parts.rows.left_out(member)
-        by_task = _losses_and_weights(steps.network, pieces)
-        own_losses, own_weights = (float(each[counted].sum()) for each in by_task)
-        losses += own_losses
-        weights += own_weights
-    return losses / weights if weights else math.nan
+        pieces = list(parts.rows.left_out(member))
+        own_losses, own_weights = _losses_and_weights(steps.network, pieces)
+        losses += own_losses.cpu().numpy()
+        weights += own_weights.cpu().numpy()
+        row_weight += sum(piece.row_weight for piece in pieces)
+    total = weights[counted].sum()
+    of_label = float(losses[counted].sum() / total) if total else math.nan
+    return of_label, float(losses.sum()) / row_weight
 
 
 def _losses_and_weights(

@@ -57,6 +57,8 @@ class Parts:
         self.generator = generator
         self.world, self._seed = world, generator.initial_seed()
         self.like = network.like
+        # Of a row, when it was last measured.
+        self.left_out_loss: float | None = None
         if network.columns is not None:
             with without_derivatives(self.like.device):
                 self.rows = rows.placed(network.columns, self.like)

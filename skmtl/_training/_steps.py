@@ -74,8 +74,11 @@ class TrainingPlan:
     # learn, and whether it can be negative, as the logarithm of a density.
     constant_loss: float | None = None
     is_log_density: bool = False
-    # As the loss falls: whether dropout falls with it, whether dropout then ends,
-    # whether that of the input ends earlier, and whether the learning rate rises.
+    # As the loss falls below this share of the constant loss: whether dropout falls
+    # with it, whether dropout then ends, whether that of the input ends earlier, and
+    # whether the learning rate rises. It can be the loss of left-out rows.
+    follows_below: float = 1.0
+    follows_left_out: bool = False
     lowers_dropout: bool = False
     ends_dropout: bool = False
     ends_input_dropout: bool = False
@@ -202,15 +205,15 @@ class Steps:
         share = loss / plan.constant_loss
         if plan.is_log_density:  # for a normal: the unexplained variance
             share = math.exp(min(share, 1.0) - 1.0)
-        share = min(1.0, share)
+        followed = min(1.0, share / plan.follows_below)
         if plan.raises_steps and is_of_all_processes:
-            self._step_factor = 1.0 / max(share, 1.0 / MAX_STEP_FACTOR)
-        self._lower_dropout(share)
+            self._step_factor = 1.0 / max(followed, 1.0 / MAX_STEP_FACTOR)
+        self._lower_dropout(min(1.0, share), followed)
 
-    def _lower_dropout(self, share: float) -> None:
+    def _lower_dropout(self, share: float, followed: float) -> None:
         """Lower dropout as less of the constant loss is left."""
         plan = self.plan
-        scale = share if plan.lowers_dropout else 1.0
+        scale = followed if plan.lowers_dropout else 1.0
         if plan.ends_dropout:
             scale *= _dropout_left(share, DROPOUT_ENDED, DROPOUT_ENDS)
         of_input = scale
@@ -234,7 +237,7 @@ class Steps:
             block_loss, block_weight = self._run_block(data, rows, keep_on)
             self._loss += block_loss
             self._weight += block_weight
-            if self.has_all_tasks:
+            if self.has_all_tasks and not self.plan.follows_left_out:
                 loss = float(block_loss) / block_weight
                 self._adapt_to_loss(loss, is_of_all_processes=self.world is None)
 

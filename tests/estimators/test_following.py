@@ -1,0 +1,105 @@
+"""Dropout and steps follow the loss of left-out rows on tables of some size."""
+
+import numpy as np
+import pytest
+from _estimators import AtEpoch, assert_same_parameters
+from sklearn.metrics import log_loss
+
+from skmtl import MultiTaskNetClassifier
+from skmtl._files import read_file, write_file
+
+# What "auto" stands for at the start of the fits below.
+CONSTANT = {"dropout": 0.5, "learning_rate_init": 0.002}
+
+
+def classifier(**changes):
+    settings = {"hidden_layer_sizes": (32,), "max_iter": 30, "random_state": 0}
+    return MultiTaskNetClassifier(**(settings | changes))
+
+
+def rules(n_rows=1_200, noise=0.0, n_columns=4, seed=0):
+    """Two classes by thresholds of pairs of columns, some of them wrong."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(size=(n_rows, n_columns))
+    Y = np.column_stack(
+        [(X[:, 0] > 0.6) & (X[:, 1] > 0.5), (X[:, 2] < 0.3) | (X[:, 3] > 0.9)]
+    )
+    return X, Y ^ (rng.random(Y.shape) < noise)
+
+
+def test_rules_are_learned_better():
+    X, Y = rules()
+    new, truth = rules(seed=1)
+    losses = [
+        log_loss(truth.ravel(), each.fit(X, Y).predict_proba(new).ravel())
+        for each in (classifier(max_iter=60), classifier(max_iter=60, **CONSTANT))
+    ]
+    assert losses[0] < 0.9 * losses[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, {"noise": 0.3}),
+        ({}, {"n_rows": 999}),
+        ({}, {"n_columns": 49}),
+        ({"oob_score": False}, {}),
+        ({"early_stopping": True}, {}),
+    ],
+    ids=["noise", "few rows", "many columns", "no row left out", "early stopping"],
+)
+def test_elsewhere_they_are_constant(changes, problem):
+    X, Y = rules(**problem)
+    constant = CONSTANT | ({"learning_rate_init": 0.003} if len(X) < 1000 else {})
+    automatic = classifier(**changes).fit(X, Y)
+    assert_same_parameters(automatic, classifier(**changes, **constant).fit(X, Y))
+
+
+def test_given_values_stay():
+    X, Y = rules()
+    automatic = classifier().fit(X, Y)
+    for name, value in CONSTANT.items():
+        given = classifier(**{name: value}).fit(X, Y)
+        both = classifier(**CONSTANT).fit(X, Y)
+        for other in (automatic, both):
+            assert given.loss_ != other.loss_
+
+
+def killed(X, Y, folder, epoch=12):
+    stopped = classifier(checkpoint_dir=folder, checkpoint_every=5)
+    with pytest.raises(ZeroDivisionError):
+        stopped.set_callbacks(AtEpoch(epoch, lambda: 1 / 0)).fit(X, Y)
+    return folder / "fit.safetensors"
+
+
+@pytest.mark.parametrize("n_epochs", [30, 40])  # measured after each, and every second
+def test_a_fit_resumes_exactly(tmp_path, n_epochs):
+    X, Y = rules()
+    settings = {"max_iter": n_epochs}
+    stopped = classifier(**settings, checkpoint_dir=tmp_path, checkpoint_every=5)
+    with pytest.raises(ZeroDivisionError):
+        stopped.set_callbacks(AtEpoch(12, lambda: 1 / 0)).fit(X, Y)
+    resumed = classifier(**settings, checkpoint_dir=tmp_path, checkpoint_every=5)
+    whole = classifier(**settings).fit(X, Y)
+    assert_same_parameters(resumed.fit(X, Y), whole)
+    assert resumed.loss_curve_ == whole.loss_curve_
+
+
+def test_a_checkpoint_of_an_earlier_version_can_be_resumed(tmp_path):
+    X, Y = rules()
+    path = killed(X, Y, tmp_path)
+    document, arrays = read_file(path, ["skmtl.checkpoint"])
+    del document["left_out_loss"]
+    write_file(path, "skmtl.checkpoint", document, arrays)
+    classifier(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)
+
+
+@pytest.mark.parametrize("loss", ["small", {"float": "nan"}, [0.3]])
+def test_a_loss_that_cannot_be_is_refused(tmp_path, loss):
+    X, Y = rules()
+    path = killed(X, Y, tmp_path)
+    document, arrays = read_file(path, ["skmtl.checkpoint"])
+    document["left_out_loss"] = loss
+    write_file(path, "skmtl.checkpoint", document, arrays)
+    with pytest.raises(ValueError, match="content is not readable"):
+        classifier(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)
