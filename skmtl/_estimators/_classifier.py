@@ -98,7 +98,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         as in prediction: no dropout, and batch statistics do not change.
     solver : {"auto", "adam", "sgd"}, default="auto"
         Adam [2]_, or stochastic gradient descent with Nesterov momentum. "auto" is
-        "sgd" for sparse `X` with fewer than 10,000 labelled rows, otherwise "adam".
+        "sgd" for sparse `X` with fewer than 10,000 labelled rows, unless it contains
+        large numbers, and otherwise "adam".
     alpha : float or "auto", default="auto"
         Strength of the L2 penalty on the weights (not on the biases). "auto" scales it
         with the loss and with the weights of the rows, so that it means the same for
@@ -106,9 +107,9 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     dropout : float or "auto", default="auto"
         Rate at which units of the hidden layers are dropped during training, in
         [0, 1), rounded to a multiple of 1/256. "auto" is between 0.2 and 0.5: the more
-        information the labels carry, the less is dropped. On large dense tables it
-        also scales both dropout rates down as the training loss falls, to 0 if the
-        labels are nearly certain.
+        information the labels carry, the less is dropped. On dense tables with many
+        rows it also scales both dropout rates down as the training loss falls, or that
+        of left-out rows, to 0 if the labels are nearly certain.
     input_dropout : float or "auto", default="auto"
         Rate at which input columns are dropped during training, in [0, 1). "auto" is
         0.2, or 0.1 if the labels carry 15,000 nats or more (see the guide).

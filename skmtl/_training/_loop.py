@@ -31,7 +31,7 @@ from skmtl._training._training_rows import Piece, TrainingRows
 from skmtl._world import World
 
 # How often the loss of left-out rows is measured if dropout follows it.
-TIMES_TO_FOLLOW = 16
+TIMES_TO_FOLLOW = 8
 
 
 @dataclass(frozen=True)

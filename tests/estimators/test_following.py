@@ -72,7 +72,7 @@ def killed(X, Y, folder, epoch=12):
     return folder / "fit.safetensors"
 
 
-@pytest.mark.parametrize("n_epochs", [30, 40])  # measured after each, and every second
+@pytest.mark.parametrize("n_epochs", [30, 40])  # measured every third, and every fifth
 def test_a_fit_resumes_exactly(tmp_path, n_epochs):
     X, Y = rules()
     settings = {"max_iter": n_epochs}
