@@ -10,7 +10,7 @@ A missing label has code -1 and weight 0. Nothing else marks it.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple, cast, get_args
 
 import torch
 from numpy.typing import NDArray
@@ -394,6 +394,17 @@ def logit_gradient(logits: Tensor, labels: Labels, groups: list[OutputGroup]) ->
             for group, z, own in _by_group(logits, labels, groups)
         ]
     )
+
+
+def constant_logits(labels: Labels, groups: list[OutputGroup]) -> Tensor:
+    """(n_logits,): those that predict the class frequencies, and means of 0."""
+    logits = [
+        cast(Any, group.kind).constant_logits(own)
+        if group.kind.predicts_classes
+        else own.pull.new_zeros(own.pull.shape[1])
+        for group, _, own in _by_group(labels.pull, labels, groups)
+    ]
+    return torch.cat(logits)
 
 
 def in_task_order(values: Tensor, groups: list[OutputGroup]) -> Tensor:

@@ -22,6 +22,7 @@ from _properties import (
 )
 from numpy.testing import assert_allclose
 from scipy import sparse
+from scipy.stats import entropy
 
 from skmtl._network._module_trunk import build_module_trunk
 from skmtl._rows import LabelledRows, Rows, as_tensor
@@ -34,7 +35,7 @@ from skmtl._training import (
     mean_task_losses,
     train,
 )
-from skmtl._training._loop import _left_out_losses
+from skmtl._training._loop import _left_out_loss
 from skmtl._training._parts import Parts
 from skmtl._training._solvers import Adam, FlatParameters, Group
 from skmtl._training._steps import Freeze, TrainingPlan, step_size
@@ -422,12 +423,17 @@ def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
         n_of_tasks = (codes[own] >= 0).sum(0).numpy()
         losses += np.nansum(means * n_of_tasks)
         n_labels += n_of_tasks.sum()
-    of_label, of_row = _left_out_losses(parts)
-    assert_allclose(of_label, losses / n_labels, rtol=1e-12)
-    n_left_out = int((left_out_by[index] >= 0).sum())
-    assert_allclose(of_row, losses / n_left_out, rtol=1e-12)
-    parts.rows = replace(rows, data=replace(data, row_weight=torch.full((30,), 2.0)))
-    assert_allclose(_left_out_losses(parts)[1], of_row / 2, rtol=1e-12)
+    mean, share = _left_out_loss(parts)
+    assert_allclose(mean, losses / n_labels, rtol=1e-12)
+    # The frequencies of the classes in the left-out rows.
+    own = codes[index[left_out_by[index] >= 0]].numpy()
+    counts = [np.unique(c[c >= 0], return_counts=True)[1] for c in own.T]
+    constant = sum(n.sum() * entropy(n) for n in counts)
+    assert_allclose(share, losses / constant, rtol=1e-4)
+    parts.plan = replace(parts.plan, main_tasks=(1,))
+    of_main, same = _left_out_loss(parts)
+    assert of_main != mean
+    assert same == share
 
 
 def test_best_epoch_is_restored():

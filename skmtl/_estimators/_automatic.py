@@ -73,7 +73,7 @@ def n_folds(data: LabelledData, n_members: int) -> int:
         return n_members
     is_of_classes = not data.is_of_numbers
     if is_of_classes and _has_many_sparse_rows(data) and n_members > 1:
-        return max(_FOLDS_OF_SPARSE_ROWS, n_members)
+        return max(_FOLDS_OF_SPARSE_ROWS, n_members + 1)
     return 0
 
 

@@ -81,6 +81,9 @@ class Checkpoint:
         self.arrays: dict[str, NDArray] = {}
         if self.path.exists():
             self._read()
+        self._version: Any = _VERSION
+        if self.document is not None:  # a fit stays what it was
+            self._version = self.document.get("version")
         self._given_rng = rng
         self.rng = self._random_numbers(rng)
         self.fingerprint: dict[str, Any] = {}
@@ -88,7 +91,7 @@ class Checkpoint:
     @property
     def knows_few_left_out(self) -> bool:
         """Whether members of the fit can leave out less than their share."""
-        return self.document is None or self.document.get("version") == _VERSION
+        return self._version == _VERSION
 
     def _read(self) -> None:
         try:
@@ -196,7 +199,7 @@ class Checkpoint:
             return
         current, began = state(), self._began_with
         document: dict[str, Any] = {
-            "version": _VERSION,
+            "version": self._version,
             "fingerprint": self.fingerprint,
             "random_numbers": [
                 began["bit_generator"],
@@ -207,7 +210,7 @@ class Checkpoint:
             "solver": current.solver.solver,
             "freeze": list(current.solver.freeze),
             "stopped_by": current.stopped_by,
-            "left_out_loss": current.left_out_loss,
+            "left_out_share": current.left_out_share,
         }
         arrays = {
             "random_numbers": began["state"]["key"],
@@ -237,7 +240,7 @@ def _state(document: dict[str, Any], arrays: dict[str, NDArray]) -> TrainingStat
         _below("progress/", arrays),
         document["stopped_by"],
         arrays.get("doubling"),
-        document.get("left_out_loss"),
+        document.get("left_out_share"),
     )
 
 

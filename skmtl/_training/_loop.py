@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, without_derivatives
-from skmtl._outputs import in_task_order, task_losses
+from skmtl._outputs import Labels, constant_logits, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, Rows, as_tensor
 from skmtl._training._blocks import read_block
 from skmtl._training._doubling import Doubling
@@ -30,7 +30,7 @@ from skmtl._training._threads import Workers, thread_limit
 from skmtl._training._training_rows import Piece, TrainingRows
 from skmtl._world import World
 
-# How often the loss of left-out rows is measured if dropout follows it.
+# About how often the loss of left-out rows is measured if dropout follows it.
 TIMES_TO_FOLLOW = 8
 
 
@@ -44,8 +44,8 @@ class TrainingState:
     progress: dict[str, np.ndarray]
     stopped_by: StoppedBy | None  # None if it has not ended
     doubling: np.ndarray | None = None  # None in files of versions that had none
-    # Of a row, when it was last measured; None if it was not.
-    left_out_loss: float | None = None
+    # When it was last measured; None if it was not.
+    left_out_share: float | None = None
 
     def is_of(
         self,
@@ -83,8 +83,12 @@ class TrainingState:
             and self.stopped_by in (None, *get_args(StoppedBy))
             and self.solver.fits(plan)
             and self.solver.is_of(network, parts.sizes)
-            and (self.left_out_loss is None or math.isfinite(self.left_out_loss))
+            and (self.left_out_share is None or _is_share(self.left_out_share))
         )
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) is float and 0 <= value < math.inf
 
 
 def _layout(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
@@ -220,7 +224,7 @@ def _run_epochs(
         on_epoch_begin(number, n_epochs)
         last_loss = epochs[-1].loss if epochs else parts.plan.last_loss
         if parts.plan.follows_left_out:
-            last_loss = parts.left_out_loss
+            last_loss = parts.last_left_out_loss
         loss, scores = parts.run_epoch(number, n_epochs, last_loss, workers), None
         _measure_left_out(parts, doubling, number + 1)
         if parts.rows.is_validating:
@@ -250,7 +254,7 @@ def _state_of(parts: Parts, progress: Progress, doubling: Doubling) -> TrainingS
         progress.state(),
         progress.stopped_by,
         doubling.state(),
-        parts.left_out_loss,
+        parts.left_out_share,
     )
 
 
@@ -262,7 +266,7 @@ def _restore(
     parts.set_dropout_generators(state.dropout_generators)
     progress.restore(state.progress)
     progress.stopped_by = state.stopped_by
-    parts.left_out_loss = state.left_out_loss
+    parts.left_out_share = state.left_out_share
     if state.doubling is None:
         doubling.n_left = 0
     else:
@@ -323,32 +327,48 @@ def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
     doubles = doubling.needs_loss_after(n_done)
     if not follows and not doubles:
         return
-    of_label, of_row = _left_out_losses(parts)
+    loss, share = _left_out_loss(parts)
     if doubles:
-        doubling.update(n_done, of_label)
+        doubling.update(n_done, loss)
     if follows:
-        parts.left_out_loss = of_row
+        parts.left_out_share = share
 
 
-def _left_out_losses(parts: Parts) -> tuple[float, float]:
-    """The weighted mean losses of labels, and of rows, that a member has left out.
+def _left_out_loss(parts: Parts) -> tuple[float, float]:
+    """The loss of the labels in rows that a member has left out, in two forms.
 
-    The first is that of the tasks that count, NaN if they have no labels; the second
-    is summed over all tasks, as the loss of an epoch.
+    The first is the weighted mean over the tasks that count, NaN if they have no such
+    label. The second is the share of the loss of the best constant prediction for these
+    rows, of all tasks; rows with rare classes, which nobody leaves out, are not among
+    them.
     """
     n_tasks = len(parts.network.architecture.outputs)
     counted = list(parts.plan.main_tasks or range(n_tasks))
     losses, weights = np.zeros(n_tasks), np.zeros(n_tasks)
-    row_weight = 0.0
     for member, steps in enumerate(parts.steps):
-        pieces = list(parts.rows.left_out(member))
+        pieces = parts.rows.left_out(member)
         own_losses, own_weights = _losses_and_weights(steps.network, pieces)
         losses += own_losses.cpu().numpy()
         weights += own_weights.cpu().numpy()
-        row_weight += sum(piece.row_weight for piece in pieces)
     total = weights[counted].sum()
-    of_label = float(losses[counted].sum() / total) if total else math.nan
-    return of_label, float(losses.sum()) / row_weight
+    mean = float(losses[counted].sum() / total) if total else math.nan
+    if parts.constant_left_out_loss is None:
+        parts.constant_left_out_loss = _constant_left_out_loss(parts)
+    return mean, float(losses.sum()) / max(parts.constant_left_out_loss, 1e-30)
+
+
+def _constant_left_out_loss(parts: Parts) -> float:
+    """The summed loss of the left-out rows for the best constant prediction."""
+    like, groups = parts.like, parts.network.groups
+    with without_derivatives(like.device):
+        blocks = [
+            read_block(data, index, like, groups).labels
+            for member in range(parts.network.n_members)
+            for data, index, _ in parts.rows.left_out(member)
+        ]
+        labels = Labels(*map(torch.cat, zip(*blocks, strict=True)))
+        logits = constant_logits(labels, groups).expand(1, len(labels.pull), -1)
+        return float(task_losses(logits, labels, groups).sum())
 
 
 def _losses_and_weights(

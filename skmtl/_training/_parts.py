@@ -57,8 +57,9 @@ class Parts:
         self.generator = generator
         self.world, self._seed = world, generator.initial_seed()
         self.like = network.like
-        # Of a row, when it was last measured.
-        self.left_out_loss: float | None = None
+        # Of left-out rows: the share of the constant loss when it was last measured.
+        self.left_out_share: float | None = None
+        self.constant_left_out_loss: float | None = None
         if network.columns is not None:
             with without_derivatives(self.like.device):
                 self.rows = rows.placed(network.columns, self.like)
@@ -106,6 +107,13 @@ class Parts:
             return []
         tasks = np.array_split(np.arange(n_tasks), n_parts)
         return [Share([0], part.tolist()) for part in tasks]
+
+    @property
+    def last_left_out_loss(self) -> float | None:
+        """The loss of left-out rows, on the scale of the loss of all rows."""
+        if self.left_out_share is None or self.plan.constant_loss is None:
+            return None
+        return self.left_out_share * self.plan.constant_loss
 
     @property
     def sizes(self) -> list[list[int]]:

@@ -20,14 +20,6 @@ class Piece(NamedTuple):
     rows: Tensor  # (n_rows,), positions in the data
     left_out_by: Tensor | None = None  # (n_samples,), the member that skips each row
 
-    @property
-    def row_weight(self) -> float:
-        """The sum of the weights of the rows."""
-        weight = self.data.row_weight
-        if weight is None:
-            return float(len(self.rows))
-        return float(weight.index_select(0, self.rows).sum())
-
     def rows_of(self, member: int) -> Tensor:
         """The rows that a member is trained on."""
         if self.left_out_by is None:

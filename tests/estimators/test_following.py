@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 
 from skmtl import MultiTaskNetClassifier
 from skmtl._files import read_file, write_file
+from skmtl._training import _loop
 
 # What "auto" stands for at the start of the fits below.
 CONSTANT = {"dropout": 0.5, "learning_rate_init": 0.002}
@@ -55,6 +56,31 @@ def test_elsewhere_they_are_constant(changes, problem):
     assert_same_parameters(automatic, classifier(**changes, **constant).fit(X, Y))
 
 
+def test_rows_with_rare_classes_count_neither_as_loss_nor_as_learned():
+    """Nobody leaves them out, so the left-out rows have less to learn."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1_500, 4))
+    Y = np.full((1_500, 2), np.nan)
+    Y[:1_200, 0] = rng.permutation(np.arange(1_200) % 400)  # three labels each
+    Y[:, 1] = rng.random(1_500) < 0.5
+    settings = {"max_iter": 16, "hidden_layer_sizes": (8,)}
+    constant = classifier(**settings, dropout=0.5, learning_rate_init=0.002)
+    share_of_start = classifier(**settings).fit(X, Y)
+    assert_same_parameters(share_of_start, constant.fit(X, Y))
+
+
+def test_the_loss_is_measured_about_eight_times(monkeypatch):
+    measured = []
+
+    def measure(parts):
+        measured.append(parts)
+        return 1.0, 1.0
+
+    monkeypatch.setattr(_loop, "_left_out_loss", measure)
+    classifier(max_iter=32).fit(*rules())
+    assert len(measured) == 8
+
+
 def test_given_values_stay():
     X, Y = rules()
     automatic = classifier().fit(X, Y)
@@ -89,17 +115,17 @@ def test_a_checkpoint_of_an_earlier_version_can_be_resumed(tmp_path):
     X, Y = rules()
     path = killed(X, Y, tmp_path)
     document, arrays = read_file(path, ["skmtl.checkpoint"])
-    del document["left_out_loss"]
+    del document["left_out_share"]
     write_file(path, "skmtl.checkpoint", document, arrays)
     classifier(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)
 
 
-@pytest.mark.parametrize("loss", ["small", {"float": "nan"}, [0.3]])
+@pytest.mark.parametrize("loss", ["small", {"float": "nan"}, [0.3], True, -0.1])
 def test_a_loss_that_cannot_be_is_refused(tmp_path, loss):
     X, Y = rules()
     path = killed(X, Y, tmp_path)
     document, arrays = read_file(path, ["skmtl.checkpoint"])
-    document["left_out_loss"] = loss
+    document["left_out_share"] = loss
     write_file(path, "skmtl.checkpoint", document, arrays)
     with pytest.raises(ValueError, match="content is not readable"):
         classifier(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from _estimators import AtEpoch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.special import expit, softmax
@@ -270,10 +271,12 @@ def test_on_many_sparse_rows_it_needs_few_that_were_left_out():
     assert not hasattr(both, "oob_prediction_")
 
 
-def test_without_it_no_sparse_row_is_left_out():
+@pytest.mark.parametrize("n_members", ["auto", 17])
+def test_without_it_no_sparse_row_is_left_out(n_members):
     X, Y = sparse_problem()
-    none = classifier(**FEW_STEPS, logistic="none").fit(X, Y)
-    every = classifier(**FEW_STEPS, oob_score=False).fit(X, Y)
+    settings = FEW_STEPS | {"max_iter": 1, "n_members": n_members}
+    none = classifier(**settings, logistic="none").fit(X, Y)
+    every = classifier(**settings, oob_score=False).fit(X, Y)
     assert every.logistic_share_ == 0
     assert_array_equal(none.predict_proba(X), every.predict_proba(X))
 
@@ -285,17 +288,22 @@ def test_each_member_leaves_out_a_sixteenth_of_many_sparse_rows(monkeypatch):
         given.append(args)
 
     monkeypatch.setattr(_trainable, "fit_logistic_part", record)
-    X, Y = sparse_problem()
+    X, Y = sparse_problem(6_000)
+    Y[:, 3] = np.nan
+    Y[:300, 3] = 0
+    Y[:5, 3] = 1  # a class with fewer labels than folds
     clf = classifier(**FEW_STEPS).fit(X, Y)
     ((network, _, index, left_out_by, out_of_bag),) = given
     assert network.n_members == 2
+    assert set(left_out_by) == {-1, 0, 1}
+    assert (left_out_by[:5] == -1).all()
     labelled = np.flatnonzero(~np.isnan(Y).all(axis=1))
     assert_array_equal(index, labelled)
     p = np.stack(out_of_bag)[..., 1].T
     assert np.isnan(p[labelled][left_out_by[labelled] < 0]).all()
     for member in range(2):
         rows = np.flatnonzero(left_out_by == member)
-        assert abs(len(rows) - len(labelled) / 16) <= 1
+        assert abs(len(rows) - (len(labelled) - 5) / 16) <= 1
         alone = clf.network_.part([member], range(4))
         x = Rows.of(X[rows], encoded=False).read(slice(0, len(rows)), alone.like)
         with torch.no_grad():
@@ -306,16 +314,27 @@ def test_each_member_leaves_out_a_sixteenth_of_many_sparse_rows(monkeypatch):
 def test_a_checkpoint_of_an_earlier_version_leaves_out_no_sparse_row(tmp_path):
     X, Y = sparse_problem()
     settings = FEW_STEPS | {"checkpoint_dir": tmp_path}
-    classifier(**settings, logistic="none").fit(X, Y)
+    stopped = classifier(**settings, logistic="none")
+    with pytest.raises(ZeroDivisionError):
+        stopped.set_callbacks(AtEpoch(1, lambda: 1 / 0)).fit(X, Y)
     path = tmp_path / "fit.safetensors"
     document, arrays = read_file(path, ["skmtl.checkpoint"])
     del document["version"]
     document["fingerprint"]["parameters"]["logistic"] = "'auto'"
     write_file(path, "skmtl.checkpoint", document, arrays)
-    again = classifier(**settings).fit(X, Y)
     every = classifier(**FEW_STEPS, oob_score=False).fit(X, Y)
-    assert again.logistic_share_ == 0
-    assert_array_equal(again.predict_proba(X), every.predict_proba(X))
+    for _ in range(2):  # the file of the resumed fit is of the same kind
+        again = classifier(**settings).fit(X, Y)
+        assert again.logistic_share_ == 0
+        assert_array_equal(again.predict_proba(X), every.predict_proba(X))
+
+
+def test_numbers_on_many_sparse_rows_leave_out_nothing():
+    X, Y = sparse_problem()
+    settings = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
+    automatic = MultiTaskNetRegressor(**settings).fit(X, Y)
+    every = MultiTaskNetRegressor(**settings, oob_score=False).fit(X, Y)
+    assert_array_equal(automatic.predict(X), every.predict(X))
 
 
 def test_out_of_bag_predictions_include_it():
