@@ -35,7 +35,8 @@ from skmtl._training import (
     mean_task_losses,
     train,
 )
-from skmtl._training._loop import _left_out_loss
+from skmtl._training._doubling import Doubling
+from skmtl._training._loop import _measure_left_out
 from skmtl._training._parts import Parts
 from skmtl._training._solvers import Adam, FlatParameters, Group
 from skmtl._training._steps import Freeze, TrainingPlan, step_size
@@ -406,6 +407,18 @@ def test_frozen_weights_stay_however_small(freeze):
     assert (weight == 1e-40).all()
 
 
+def measured(parts):
+    """The mean loss of left-out labels, and its share of the constant loss."""
+    means = []
+
+    class Recorder(Doubling):
+        def update(self, n_done, loss):
+            means.append(loss)
+
+    _measure_left_out(parts, Recorder(4, 1), 1)
+    return means[0], parts.left_out_share
+
+
 def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
     x, codes = random_batch(n_samples=30)
     network = build(SHARINGS[0], n_members=3)
@@ -414,7 +427,8 @@ def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
     left_out_by[left_out_by == 3] = -1
     index = torch.arange(5, 30)
     rows = RowsInMemory(data, index, None, left_out_by)
-    parts = Parts(network, rows, plan(), torch.Generator())
+    follows = plan(max_iter=1, follows_left_out=True)
+    parts = Parts(network, rows, follows, torch.Generator())
     losses, n_labels = 0.0, 0
     for member in range(3):
         own = index[left_out_by[index] == member]
@@ -423,7 +437,7 @@ def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
         n_of_tasks = (codes[own] >= 0).sum(0).numpy()
         losses += np.nansum(means * n_of_tasks)
         n_labels += n_of_tasks.sum()
-    mean, share = _left_out_loss(parts)
+    mean, share = measured(parts)
     assert_allclose(mean, losses / n_labels, rtol=1e-12)
     # The frequencies of the classes in the left-out rows.
     own = codes[index[left_out_by[index] >= 0]].numpy()
@@ -431,7 +445,7 @@ def test_the_loss_of_left_out_rows_is_that_of_the_members_that_left_them_out():
     constant = sum(n.sum() * entropy(n) for n in counts)
     assert_allclose(share, losses / constant, rtol=1e-4)
     parts.plan = replace(parts.plan, main_tasks=(1,))
-    of_main, same = _left_out_loss(parts)
+    of_main, same = measured(parts)
     assert of_main != mean
     assert same == share
 

@@ -297,10 +297,11 @@ def training_plan(
         _scale_by_loss(plan, data, network, int(plan["batch_size"]))
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
-    if not _automatic.follows_loss(data) and _automatic.follows_left_out_loss(data):
-        plan["follows_left_out"] = True
+    follows = _automatic.follows_loss(data)
+    if not follows and _automatic.follows_left_out_loss(data):
+        follows = plan["follows_left_out"] = True
         plan["follows_below"] = _automatic.FOLLOWED_SHARE_OF_LEFT_OUT
-    if _automatic.follows_loss(data) or "follows_left_out" in plan:
+    if follows:
         plan["constant_loss"] = data.total_loss
         plan["is_log_density"] = data.is_log_density
         lowers_dropout = estimator.dropout == "auto"

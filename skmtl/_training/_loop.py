@@ -327,38 +327,36 @@ def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
     doubles = doubling.needs_loss_after(n_done)
     if not follows and not doubles:
         return
-    loss, share = _left_out_loss(parts)
+    losses, weights = _left_out_losses(parts)
     if doubles:
-        doubling.update(n_done, loss)
+        counted = list(parts.plan.main_tasks or range(len(losses)))
+        total = weights[counted].sum()
+        mean = float(losses[counted].sum() / total) if total else math.nan
+        doubling.update(n_done, mean)
     if follows:
-        parts.left_out_share = share
+        if parts.constant_left_out_loss is None:
+            parts.constant_left_out_loss = _constant_left_out_loss(parts)
+        constant = max(parts.constant_left_out_loss, 1e-30)
+        parts.left_out_share = float(losses.sum()) / constant
 
 
-def _left_out_loss(parts: Parts) -> tuple[float, float]:
-    """The loss of the labels in rows that a member has left out, in two forms.
-
-    The first is the weighted mean over the tasks that count, NaN if they have no such
-    label. The second is the share of the loss of the best constant prediction for these
-    rows, of all tasks; rows with rare classes, which nobody leaves out, are not among
-    them.
-    """
+def _left_out_losses(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+    """(n_tasks,) each: sums of the losses of left-out rows, and of the weights."""
     n_tasks = len(parts.network.architecture.outputs)
-    counted = list(parts.plan.main_tasks or range(n_tasks))
     losses, weights = np.zeros(n_tasks), np.zeros(n_tasks)
     for member, steps in enumerate(parts.steps):
         pieces = parts.rows.left_out(member)
         own_losses, own_weights = _losses_and_weights(steps.network, pieces)
         losses += own_losses.cpu().numpy()
         weights += own_weights.cpu().numpy()
-    total = weights[counted].sum()
-    mean = float(losses[counted].sum() / total) if total else math.nan
-    if parts.constant_left_out_loss is None:
-        parts.constant_left_out_loss = _constant_left_out_loss(parts)
-    return mean, float(losses.sum()) / max(parts.constant_left_out_loss, 1e-30)
+    return losses, weights
 
 
 def _constant_left_out_loss(parts: Parts) -> float:
-    """The summed loss of the left-out rows for the best constant prediction."""
+    """The summed loss of the left-out rows for the best constant prediction.
+
+    Rows with rare classes, which nobody leaves out, are not among them.
+    """
     like, groups = parts.like, parts.network.groups
     with without_derivatives(like.device):
         blocks = [
