@@ -68,6 +68,7 @@ CHANGES = {
     "twice the steps": scaled(2.0),
     "one member": lambda auto: {"n_members": 1},
     "no rows left out": lambda auto: {"oob_score": False},
+    "no logistic regressions": lambda auto: {"logistic": "none"},
     "8 bins": lambda auto: {"n_bins": 8},
     "the same dropout throughout": lambda auto: {"dropout": auto["dropout"]},
     "no input dropout": lambda auto: {"input_dropout": 0.0},

@@ -307,10 +307,9 @@ class Steps:
         if self.plan.alpha == 0:  # the weights may have overflowed
             return 0.0
         squares = sum(
-            float(part.square().sum())
+            float(torch.dot(values, values))  # in a quarter of the time of squares
             for group, values in zip(self.flat.groups, self.flat.values, strict=True)
             if group.decays
-            for part in values.split(CHUNK_ELEMENTS)  # not one large copy
         )
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
