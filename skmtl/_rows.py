@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skmtl._label_weights import label_weights
 from skmtl._network import ColumnEncoder, Positions, SparseRows
 from skmtl._outputs import Targets
 
@@ -171,8 +172,7 @@ class LabelledRows:
         codes = self.codes.numpy()[rows, task].astype(np.intp)
         weights = self.weight_table.numpy()[task, codes + 1].astype(np.float64)
         if self.sample_weight is not None:
-            column = min(task, self.sample_weight.shape[1] - 1)
-            weights *= self.sample_weight.numpy()[rows, column]
+            weights *= label_weights(self.sample_weight.numpy(), task, rows)
         return weights
 
     def read(self, index: Tensor, like: Tensor) -> Block:

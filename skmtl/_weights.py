@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from skmtl._label_weights import label_weights
 from skmtl._messages import shorten
 from skmtl._targets import Classes, Tasks
 
@@ -93,12 +94,9 @@ def label_totals(
     """
     totals = np.zeros((codes.shape[1], int(n_codes.max())))
     for t in range(codes.shape[1]):
-        weights = None
-        if sample_weight is not None:
-            weights = sample_weight[rows, min(t, sample_weight.shape[1] - 1)]
         counts = np.bincount(
             codes[rows, t].astype(np.intp) + 1,
-            weights=weights,
+            weights=label_weights(sample_weight, t, rows),
             minlength=totals.shape[1] + 1,
         )
         totals[t] = counts[1:]

@@ -222,10 +222,11 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         check_is_fitted(self)
         check_unchanged(self)
         tasks, kept = without_tasks(self._tasks, names)
-        network = network_for(self, outputs_of(self, tasks))
-        for task, fitted_task in enumerate(kept):
-            network.take_task(task, self.network_, int(fitted_task))
-        take_linear_parts(network, self.network_, kept)
+        with torch.inference_mode(False):
+            network = network_for(self, outputs_of(self, tasks))
+            for task, fitted_task in enumerate(kept):
+                network.take_task(task, self.network_, int(fitted_task))
+            take_linear_parts(network, self.network_, kept)
         self._set_tasks(tasks, network, self._is_labelled[kept], kept)
         return self
 

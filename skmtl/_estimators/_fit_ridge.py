@@ -6,7 +6,7 @@ of the network's members, and those of the ridge regression without one row at a
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from skmtl._estimators._prediction import map_rows
 from skmtl._estimators._training_set import TrainingSet
+from skmtl._label_weights import label_weights
 from skmtl._network import RidgePart, TrunkAndHeads
 from skmtl._rows import Rows, as_tensor
 from skmtl._targets import Numbers
@@ -185,8 +186,7 @@ def _values_and_weights(
     given = training_set.data.sample_weight
     if given is None:
         return values, np.ones(len(rows))
-    column = min(task, given.shape[1] - 1)
-    weight = given[:, column].numpy()[rows].astype(np.float64)
+    weight: Any = label_weights(given.numpy(), task, rows)
     return values, weight / weight.mean()
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from skmtl._estimators._scales import standardised
 from skmtl._estimators._training_set import (
     Measures,
+    check_sides,
     described,
+    labelled_rows,
     measures_of,
     tree_splits,
 )
@@ -25,19 +27,12 @@ from skmtl._inputs import (
     n_rows_per_tree,
     sample_size,
 )
-from skmtl._messages import shorten, warn
 from skmtl._outputs import OutputKind
-from skmtl._rows import (
-    LabelledRows,
-    Rows,
-    as_tensor,
-    joined_rows,
-    optional_tensor,
-)
+from skmtl._rows import LabelledRows, as_tensor, joined_rows
 from skmtl._sources import Part, Source
 from skmtl._targets import Tasks, encode
 from skmtl._training import RowsInMemory, StreamedRows, TrainingRows
-from skmtl._weights import check_sample_weight, mask_weightless, row_weights
+from skmtl._weights import check_sample_weight, mask_weightless
 from skmtl._world import World
 
 
@@ -141,22 +136,8 @@ class JointTrainingSet:
         """Check that there are labels to train on and labels to validate on."""
         weights = self.totals_by_side * self.table[:, 1:, None]
         has = weights.sum(axis=1) > 0  # (n_tasks, 2)
-        main = list(main_tasks or range(self.tasks.n_tasks))
-        if not has[main].any(axis=0).all():
-            of_main = "" if main_tasks is None else " for main_tasks"
-            raise ValueError(
-                "early_stopping needs labels of positive weight on both sides of the "
-                f"split{of_main}, but {self.n_held_out} labelled rows were held out "
-                f"and {int(self.sums[0])} were not. Add labels, or use "
-                "early_stopping=False."
-            )
-        one_sided = self.tasks.names[self.is_labelled & ~has.all(axis=1)]
-        if len(one_sided):
-            warn(
-                f"{len(one_sided)} of {self.tasks.n_tasks} tasks have too few labels "
-                f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
-                ". They do not count in the validation score."
-            )
+        n_rows = int(self.sums[0])
+        check_sides(self, has, main_tasks, n_rows, self.n_held_out)
 
     # The rows ---------------------------------------------------------------------
 
@@ -195,14 +176,7 @@ class JointTrainingSet:
             counted = mask_weightless(codes, weights)
             if numbers is not None:
                 numbers = standardised(numbers, counted, tasks, is_continued=False)
-            data = LabelledRows(
-                Rows.of(X, encoded=self.columns.encoding == "piecewise"),
-                as_tensor(counted),
-                optional_tensor(numbers),
-                as_tensor(self.table),
-                optional_tensor(weights),
-                optional_tensor(row_weights(counted, weights)),
-            )
+            data = labelled_rows(X, self.columns, counted, numbers, self.table, weights)
             _, is_held_out = self.draws.next(generator, len(counted))
             is_labelled = counted.max(axis=1) >= 0
             yield data, (is_labelled & ~is_held_out, is_labelled & is_held_out)

@@ -3,7 +3,7 @@
 import copy
 import math
 import re
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
@@ -101,21 +101,6 @@ NUMBER_CONSTRAINTS: dict[str, list] = {
 }
 
 
-# Fields of a plan that are not parameters.
-_CHOSEN = (
-    "constant_loss",
-    "is_log_density",
-    "lowers_dropout",
-    "ends_dropout",
-    "ends_input_dropout",
-    "raises_steps",
-    "follows_below",
-    "follows_left_out",
-    "max_doublings",
-    "main_tasks",
-    "schedule",
-    "last_loss",
-)
 # Parameters of the network that can be "auto". Once a network is built, "auto" stands
 # for the values that it was built with.
 _OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
@@ -218,10 +203,6 @@ def n_folds(estimator: Any, data: LabelledData, network: TrunkAndHeads) -> int:
     return n_members
 
 
-def _settings_of(fitted: Architecture) -> dict[str, Any]:
-    return {name: getattr(fitted, name) for name in _OF_THE_NETWORK}
-
-
 def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
     """Parameters, with these values instead of "auto"."""
     given = {name: as_python(getattr(estimator, name)) for name in automatic}
@@ -251,7 +232,7 @@ def check_unchanged(estimator: Any) -> None:
         estimator._columns,
         fitted.encoding,
         sharing_spec(estimator),
-        _filled(estimator, _settings_of(fitted)),
+        _filled(estimator, {name: getattr(fitted, name) for name in _OF_THE_NETWORK}),
     )
     if wanted != fitted:
         different = [
@@ -285,7 +266,7 @@ def training_plan(
     plan = {
         field.name: as_python(getattr(estimator, field.name))
         for field in fields(TrainingPlan)
-        if field.name not in _CHOSEN
+        if field.default is MISSING  # the others are chosen below
     }
     plan["main_tasks"] = main_tasks
     plan["freeze"] = frozen_layers(freeze, network)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skmtl._label_weights import label_weights
 from skmtl._messages import shorten, warn
 from skmtl._network import describe
 from skmtl._targets import (
@@ -33,11 +34,9 @@ def with_scales(
     """The tasks, with the mean and standard deviation of the values that count."""
     by_name = transformers_of(transformer, tasks)
     targets = list(tasks.targets)
-    for t in np.flatnonzero(tasks.are_numbers):
-        rows, weight = counted[:, t] >= 0, None
-        if sample_weight is not None:
-            own = sample_weight[:, min(t, sample_weight.shape[1] - 1)]
-            weight = own[rows].astype(np.float64)
+    for t in np.flatnonzero(tasks.are_numbers).tolist():
+        rows = counted[:, t] >= 0
+        weight = label_weights(sample_weight, t, rows)
         name = tasks.names[t]
         given = by_name.get(name)
         fresh = None if given is None else clone(given)

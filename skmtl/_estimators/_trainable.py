@@ -201,8 +201,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             training = Training(
                 training_set, rows, network, plan, generator, checkpoint
             )
-            report = self._reports(X, y, sample_weight)
-            return self._train(training, report, continues, use_left_out)
+            reports = self._reports(training, X, y, sample_weight)
+            return self._train(training, reports, continues, use_left_out)
 
     def _fit_jointly(
         self, X: Any, y: Any, sample_weight: Any, continues: bool
@@ -220,10 +220,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             training = prepare_jointly(
                 self, training_set, generator, world, checkpoint, continues=continues
             )
-            report = self._reports(
-                X, y, sample_weight, is_quiet=world is not None and world.rank > 0
-            )
-            return self._train(training, report, continues)
+            reports = self._reports(training, X, y, sample_weight)
+            return self._train(training, reports, continues)
 
     def _known_before(self, continues: bool) -> Known:
         """What an earlier fit of this or of the pretrained estimator has learned."""
@@ -246,23 +244,20 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             )
 
     def _reports(
-        self, X: Any, y: Any, sample_weight: Any, *, is_quiet: bool = False
-    ) -> Callable[[int], EpochReports]:
-        def report(n_epochs: int) -> EpochReports:
-            context = self._init_callback_context(max_subtasks=n_epochs)
-            return EpochReports(self, context, X, y, sample_weight, is_quiet=is_quiet)
-
-        return report
+        self, training: Training, X: Any, y: Any, sample_weight: Any
+    ) -> EpochReports:
+        context = self._init_callback_context(max_subtasks=training.plan.max_iter)
+        is_quiet = training.world is not None and training.world.rank > 0
+        return EpochReports(self, context, X, y, sample_weight, is_quiet=is_quiet)
 
     def _train(
         self,
         training: Training,
-        report: Callable[[int], EpochReports],
+        reports: EpochReports,
         continues: bool,
         use_left_out: Callable[[], None] | None = None,
     ) -> TrainingResult:
         training_set, rows, network, plan, generator, checkpoint, world = training
-        reports = report(plan.max_iter)
 
         def resume() -> TrainingState | None:
             if checkpoint is None:
@@ -302,7 +297,6 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             on_state=None if checkpoint is None else checkpoint.write,
         )
         self._set_fitted(training_set, network, result.epochs, continues)
-        self._forget_training()
         if use_left_out is not None:
             use_left_out()
         # The factors on predicted deviations belong to the tasks.
@@ -390,7 +384,6 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             catches_interrupt=False,  # it must end the caller's loop
         )
         self._set_fitted(training_set, network, result.epochs, continues)
-        self._forget_training()
         self._solver_state = result.solver_state
         loss = result.epochs[-1].loss if result.epochs else None
         self._calls = calls.after(data, loss)
@@ -540,19 +533,19 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         self.loss_curve_ = [*earlier, *(epoch.loss for epoch in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
-        validates = self.early_stopping
         self.validation_scores_ = self.task_validation_scores_ = None
-        if validates:
+        self.best_validation_score_ = self.best_loss_ = None
+        if self.early_stopping:
             self.validation_scores_ = [epoch.validation_score for epoch in epochs]
             by_task: Any = [epoch.task_scores for epoch in epochs]
             shape = len(epochs), self.n_outputs_
             self.task_validation_scores_ = np.reshape(by_task, shape)
-        self.best_validation_score_ = (
-            best_validation_score(epochs, by_task=network.n_trunks > 1)
-            if validates
-            else None
-        )
-        self.best_loss_ = None if validates else min(self.loss_curve_, default=np.inf)
+            self.best_validation_score_ = best_validation_score(
+                epochs, by_task=network.n_trunks > 1
+            )
+        else:
+            self.best_loss_ = min(self.loss_curve_, default=np.inf)
+        self._forget_training()
 
     def _fitted_attributes(
         self, training_set: AnyTrainingSet, network: TrunkAndHeads, continues: bool

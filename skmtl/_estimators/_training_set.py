@@ -23,12 +23,10 @@ from skmtl._messages import shorten, warn
 from skmtl._outputs import OutputKind, constant_loss
 from skmtl._rows import LabelledRows, Rows, as_tensor, optional_tensor
 from skmtl._targets import (
-    N_STRATA,
     Classes,
     Encoded,
     Numbers,
     Tasks,
-    as_codes_by_rank,
 )
 from skmtl._training import Workers, thread_limit
 from skmtl._weights import (
@@ -41,6 +39,7 @@ from skmtl._weights import (
     weight_table,
 )
 from skmtl.model_selection._split import train_validation_split
+from skmtl.model_selection._strata import binned
 from skmtl.model_selection._stratify import pairs_of, rows_as_units, stratify
 
 # 90 % of the draws of a normal distribution lie within this many deviations.
@@ -188,17 +187,10 @@ class TrainingSet:
         Numbers are binned by their ranks, into bins of at least `n_parts` values if
         possible; missing labels are -1.
         """
-        codes, n_codes = self.counted[rows], self.tasks.n_codes
-        if self.data.numbers is None:
-            return codes, n_codes
-        codes = codes.astype(np.int32)
-        for t in np.flatnonzero(self.tasks.are_numbers):
-            values = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
-            values[codes[:, t] < 0] = np.nan
-            n_values = int(np.count_nonzero(codes[:, t] >= 0))
-            n_strata = min(max(n_values // n_parts, 1), N_STRATA)
-            codes[:, t], n_codes[t] = as_codes_by_rank(values, n_strata), n_strata
-        return codes, n_codes
+        codes, numbers = self.counted[rows], self.data.numbers
+        if numbers is None:
+            return codes, self.tasks.n_codes
+        return binned(self.tasks, codes, lambda t: numbers[:, t].numpy()[rows], n_parts)
 
     def digest(self) -> str:
         """A hash that distinguishes these rows, labels and weights from others."""
@@ -267,9 +259,11 @@ class TrainingSet:
         train, held_out = train_validation_split(
             *self.strata(rows), validation_fraction, rng
         )
-        codes = self.counted[rows]
-        self._check_sides(codes[train], codes[held_out], main_tasks)
-        return rows[train], rows[held_out]
+        sides = rows[train], rows[held_out]
+        table = self.data.weight_table.numpy()[:, 1:]
+        has = [(self._totals_of(side) * table).sum(axis=1) > 0 for side in sides]
+        check_sides(self, np.column_stack(has), main_tasks, len(train), len(held_out))
+        return sides
 
     def leave_out(
         self, rows: NDArray, n_folds: int, n_members: int, rng: np.random.RandomState
@@ -294,31 +288,52 @@ class TrainingSet:
         left_out_by[left_out_by >= n_members] = -1
         return left_out_by
 
-    def _check_sides(
-        self, train: NDArray, held_out: NDArray, main_tasks: tuple[int, ...] | None
-    ) -> None:
-        has_train: NDArray = np.any(train >= 0, axis=0)
-        has_score: NDArray = np.any(held_out >= 0, axis=0)
-        # Class and task weights can be 0 even if sample weights are not.
-        weights = self.data.weight_table.numpy()[
-            np.arange(train.shape[1]), held_out + 1
-        ]
-        main = list(main_tasks or range(self.tasks.n_tasks))
-        if not has_train[main].any() or not weights[:, main].any():
-            of_main = "" if main_tasks is None else " for main_tasks"
-            raise ValueError(
-                "early_stopping needs labels of positive weight on both sides of the "
-                f"split{of_main}, but {len(held_out)} of {len(train) + len(held_out)} "
-                "labelled rows could be held out. Add labels, or use "
-                "early_stopping=False."
-            )
-        one_sided = self.tasks.names[self.is_labelled & ~(has_train & has_score)]
-        if len(one_sided):
-            warn(
-                f"{len(one_sided)} of {self.tasks.n_tasks} tasks have too few labels "
-                f"for early_stopping to hold one out and keep one: {shorten(one_sided)}"
-                ". They do not count in the validation score."
-            )
+
+def check_sides(
+    training_set: AnyTrainingSet,
+    has: NDArray,
+    main_tasks: tuple[int, ...] | None,
+    n_train: int,
+    n_held_out: int,
+) -> None:
+    """Check that the tasks have labels to train on and labels to validate on.
+
+    `has` is (n_tasks, 2) of bool, for both sides.
+    """
+    tasks, main = training_set.tasks, list(main_tasks or range(len(has)))
+    if not has[main].any(axis=0).all():
+        of_main = "" if main_tasks is None else " for main_tasks"
+        raise ValueError(
+            "early_stopping needs labels of positive weight on both sides of the "
+            f"split{of_main}, but {n_held_out} labelled rows were held out and "
+            f"{n_train} were not. Add labels, or use early_stopping=False."
+        )
+    one_sided = tasks.names[training_set.is_labelled & ~has.all(axis=1)]
+    if len(one_sided):
+        warn(
+            f"{len(one_sided)} of {tasks.n_tasks} tasks have too few labels for "
+            f"early_stopping to hold one out and keep one: {shorten(one_sided)}. They "
+            "do not count in the validation score."
+        )
+
+
+def labelled_rows(
+    X: Any,
+    columns: InputColumns,
+    counted: NDArray,
+    numbers: NDArray | None,
+    table: NDArray,
+    sample_weight: NDArray | None,
+) -> LabelledRows:
+    """The rows in the form that the loop reads."""
+    return LabelledRows(
+        Rows.of(X, encoded=columns.encoding == "piecewise"),
+        as_tensor(counted),
+        optional_tensor(numbers),
+        as_tensor(table),
+        optional_tensor(sample_weight),
+        optional_tensor(row_weights(counted, sample_weight)),
+    )
 
 
 def described(tasks: Tasks) -> list:
@@ -398,14 +413,7 @@ def make_training_set(
         task_weights(task_weight, tasks, totals),
         class_weights(class_weight, tasks, totals),
     )
-    data = LabelledRows(
-        Rows.of(X, encoded=columns.encoding == "piecewise"),
-        as_tensor(counted),
-        optional_tensor(numbers),
-        as_tensor(table),
-        optional_tensor(sample_weight),
-        optional_tensor(row_weights(counted, sample_weight)),
-    )
+    data = labelled_rows(X, columns, counted, numbers, table, sample_weight)
     is_labelled = (totals * table[:, 1:]).sum(axis=1) > 0
     outputs = tuple(output_kind(target) for target in tasks.targets)
     return TrainingSet(X, columns, tasks, outputs, data, counted, is_labelled, totals)

@@ -15,7 +15,7 @@ from skmtl._targets._labels import (
     encode_column,
     given_classes,
     learn_classes,
-    tidy_labels,
+    tidy_columns,
 )
 from skmtl._targets._numbers import (
     Numbers,
@@ -93,12 +93,7 @@ def encode(
         tasks = Tasks(texts, targets, own_names is not None and not is_1d, is_1d)
     else:
         check_same_tasks(own_names, len(columns), is_1d, tasks)
-        columns = [
-            column if is_number else tidy_labels(column, name)
-            for column, name, is_number in zip(
-                columns, tasks.names, tasks.are_numbers, strict=True
-            )
-        ]
+        columns = tidy_columns(columns, tasks.names, tasks.are_numbers)
     shape = len(columns[0].observed), tasks.n_tasks
     codes = np.empty(shape, code_dtype(tasks.n_codes.max()))
     numbers = np.full(shape, np.nan) if tasks.are_numbers.any() else None
@@ -121,10 +116,7 @@ def learn_targets(
 ) -> tuple[list[Classes | Numbers], list[Column]]:
     """Return the tasks, and the columns with labels that can be sorted."""
     are_numbers = types_of_columns(columns, texts, task_types)
-    columns = [
-        column if is_number else tidy_labels(column, name)
-        for column, name, is_number in zip(columns, texts, are_numbers, strict=True)
-    ]
+    columns = tidy_columns(columns, texts, are_numbers)
     of_classes = np.flatnonzero(~are_numbers)
     if classes is None:
         learned = learn_classes([columns[t] for t in of_classes], is_1d)

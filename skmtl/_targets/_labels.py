@@ -18,6 +18,16 @@ def tidy_labels(column: Column, name: str) -> Column:
     return Column(column.observed, _tidy_labels(column.values, name), categories)
 
 
+def tidy_columns(
+    columns: list[Column], names: NDArray, are_numbers: NDArray
+) -> list[Column]:
+    """Return columns whose labels can be sorted; those of numbers stay as they are."""
+    return [
+        column if is_number else tidy_labels(column, name)
+        for column, name, is_number in zip(columns, names, are_numbers, strict=True)
+    ]
+
+
 def _tidy_labels(labels: NDArray, name: str) -> NDArray:
     if len(labels) == 0 and labels.dtype.kind in "mM":
         labels = labels.astype(object)  # the column had only NaT

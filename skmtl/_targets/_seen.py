@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmtl._label_weights import label_weights
 from skmtl._messages import shorten
 from skmtl._sampling import RowSample
 from skmtl._targets._containers import Column, read_columns
@@ -17,7 +18,7 @@ from skmtl._targets._encoding import (
     learn_targets,
     types_of_columns,
 )
-from skmtl._targets._labels import distinct, tidy_labels
+from skmtl._targets._labels import distinct, tidy_columns, tidy_labels
 from skmtl._targets._numbers import (
     Numbers,
     finite_numbers,
@@ -92,12 +93,7 @@ class TargetsSeen:
             )
         if self.guesses:
             self._guess_types(columns)
-        return [
-            column if is_number else tidy_labels(column, name)
-            for column, name, is_number in zip(
-                columns, self.names, self.are_numbers, strict=True
-            )
-        ]
+        return tidy_columns(columns, self.names, self.are_numbers)
 
     def _guess_types(self, columns: list[Column]) -> None:
         """Guess from all parts, as from a whole y: decimals make a task numeric."""
@@ -129,10 +125,9 @@ class TargetsSeen:
         """Add the columns of a part; `weights` are (n_rows, 1) or (n_rows, n_tasks)."""
         for t, (task, column) in enumerate(zip(self.tasks, columns, strict=True)):
             rows = column.observed
-            weight = np.ones(int(rows.sum()))
-            if weights is not None:
-                own = weights[:, min(t, weights.shape[1] - 1)]
-                weight = own[rows].astype(np.float64)
+            weight = label_weights(weights, t, rows)
+            if weight is None:
+                weight = np.ones(int(rows.sum()))
             counts = weight > 0
             task.n_labels += int(counts.sum())
             sides = is_held_out[rows]

@@ -331,7 +331,8 @@ def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
     if doubles:
         counted = list(parts.plan.main_tasks or range(len(losses)))
         total = weights[counted].sum()
-        mean = float(losses[counted].sum() / total) if total else math.nan
+        # Without such a label, the loss does not fall; a checkpoint must be finite.
+        mean = float(losses[counted].sum() / total) if total else 0.0
         doubling.update(n_done, mean)
     if follows:
         if parts.constant_left_out_loss is None:

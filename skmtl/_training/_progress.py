@@ -94,12 +94,9 @@ class Progress:
 
     def keep_parameters(self) -> None:
         """Keep a copy of the parameters, and from now on of those of better epochs."""
-        if self.own_best is not None:
-            return
-        if self.best_values is None:
+        if self.own_best is None:
+            # In one assignment: an interrupt must not leave a mixture of two epochs.
             self.best_values = [values.clone() for values in self.current]
-        else:
-            _copy(self.best_values, self.current)
 
     def update(self, epoch: Epoch) -> None:
         score = epoch.validation_score

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import d2_log_loss_score, log_loss
 from sklearn.utils.validation import check_consistent_length
 
+from skmtl._label_weights import label_weights
 from skmtl._messages import shorten, warn
 from skmtl._predictions import (
     as_floats,
@@ -176,9 +177,8 @@ def _on_observed_rows(
     classes: NDArray,
 ) -> Task:
     tasks, codes, numbers = truth.encoded
-    rows, weight = codes[:, t] >= 0, None
-    if truth.weights is not None:
-        weight = truth.weights[:, min(t, truth.weights.shape[1] - 1)].astype(float)
+    rows, weight = codes[:, t] >= 0, label_weights(truth.weights, t)
+    if weight is not None:
         rows &= weight > 0
         weight = weight[rows]
     if form == "numbers" and numbers is not None:

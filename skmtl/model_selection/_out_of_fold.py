@@ -16,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from skmtl._interrupts import call_uncaught
+from skmtl._label_weights import label_weights
 from skmtl._messages import shorten
 from skmtl._predictions import (
     declared_task_types,
@@ -68,11 +69,10 @@ class OutOfFold(NamedTuple):
                 continue
             # A row that every member was trained on has NaN.
             rows = (self.codes[:, t] >= 0) & np.isfinite(probabilities).all(axis=1)
-            weights = None
-            if self.weights is not None:
-                weights = self.weights[:, min(t, self.weights.shape[1] - 1)]
+            weights = label_weights(self.weights, t)
+            if weights is not None:
                 rows &= weights > 0
-                weights = weights[rows].astype(np.float64)
+                weights = weights[rows]
             yield (
                 t,
                 TaskOutOfFold(

@@ -1,5 +1,6 @@
 """The strata that the splitters balance: classes, and ranks of numbers."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,12 +30,23 @@ def strata_of(y: Any, n_parts: float, task_types: TaskTypes | None = None) -> St
     """
     types = guess_task_types(y) if task_types is None else task_types
     tasks, codes, numbers = encode(y, types)
-    n_codes = tasks.n_codes
     if numbers is None:
-        return Strata(tasks, codes, n_codes)
-    codes = codes.astype(np.int32)  # numbers may need more codes than classes
-    for t in np.flatnonzero(tasks.are_numbers):
-        n_observed = int((codes[:, t] >= 0).sum())
-        n_codes[t] = np.clip(n_observed // n_parts, 1, N_STRATA)
-        codes[:, t] = as_codes_by_rank(numbers[:, t], int(n_codes[t]))
-    return Strata(tasks, codes, n_codes)
+        return Strata(tasks, codes, tasks.n_codes)
+    return Strata(tasks, *binned(tasks, codes, lambda t: numbers[:, t], n_parts))
+
+
+def binned(
+    tasks: Tasks, codes: NDArray, values: Callable[[int], NDArray], n_parts: float
+) -> tuple[NDArray, NDArray]:
+    """The codes with numbers as bins of their ranks, and how many each task has.
+
+    The bins have at least `n_parts` values if possible. `values` of a task (n_samples,)
+    are read where its code is not negative.
+    """
+    codes, n_codes = codes.astype(np.int32), tasks.n_codes
+    for t in np.flatnonzero(tasks.are_numbers).tolist():
+        observed = codes[:, t] >= 0
+        n_codes[t] = np.clip(int(observed.sum()) // n_parts, 1, N_STRATA)
+        known = np.where(observed, values(t).astype(np.float64), np.nan)
+        codes[:, t] = as_codes_by_rank(known, int(n_codes[t]))
+    return codes, n_codes
