@@ -568,12 +568,20 @@ def test_no_call_changes_global_state(problem, ambient, trunk, two_threads):
                 clf.partial_fit(X, Y)
 
 
-def test_a_fit_in_inference_mode_can_be_trained_on_outside(problem):
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "add_tasks", "drop_tasks"])
+def test_a_network_made_in_inference_mode_can_be_trained_outside(problem, method):
+    X, Y = problem
+    clf = classifier(max_iter=2, warm_start=True)
     with torch.inference_mode():
-        clf = classifier(max_iter=2, warm_start=True).fit(*problem)
-    clf.fit(*problem)
+        if method in ("fit", "partial_fit"):
+            getattr(clf, method)(X, Y)
+        elif method == "add_tasks":
+            clf.fit(X, Y[:, :2]).add_tasks(X, pd.DataFrame({"new": Y[:, 2]}))
+        else:
+            clf.fit(X, Y).drop_tasks(["task_2"])
     for parameter in clf.network_.parameters():
         assert not parameter.is_inference()
+    clf.fit(X, Y[:, : clf.n_outputs_])
 
 
 def raising(error):

@@ -178,6 +178,26 @@ def stopped_after(n_epochs, X, Y, folder):
     return read_file(folder / "fit.safetensors", ["skmtl.checkpoint"])
 
 
+def test_a_fit_resumes_if_no_main_task_has_left_out_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1_200, 4))
+    Y = np.full((1_200, 2), np.nan)
+    Y[:300, 0] = (
+        np.arange(300) % 150
+    )  # classes with two labels, which nobody leaves out
+    Y[300:, 1] = X[300:, 0] > 0
+    settings = {"n_members": 4, "oob_score": True, "main_tasks": "task_0"}
+    clf = MultiTaskNetClassifier((4,), random_state=0, **settings)
+    with pytest.warns(UserWarning, match="oob_score_ is NaN"):
+        whole = clone(clf).fit(X, Y)
+    clf.set_params(checkpoint_dir=tmp_path)
+    stopped = clone(clf).set_callbacks(AtEpoch(whole.n_iter_ // 4, lambda: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        stopped.fit(X, Y)
+    with pytest.warns(UserWarning, match="oob_score_ is NaN"):
+        assert_same_parameters(clf.fit(X, Y), whole)
+
+
 def test_a_checkpoint_of_an_earlier_version_does_not_double(tmp_path):
     X, Y = table(noise=0)
     n = planned(regressor(), X, Y)

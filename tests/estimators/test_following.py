@@ -111,7 +111,8 @@ def test_a_checkpoint_of_an_earlier_version_can_be_resumed(tmp_path):
     document, arrays = read_file(path, ["skmtl.checkpoint"])
     del document["left_out_share"]
     write_file(path, "skmtl.checkpoint", document, arrays)
-    classifier(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)
+    resumed = classifier(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)
+    assert len(resumed.loss_curve_) == len(classifier().fit(X, Y).loss_curve_)
 
 
 @pytest.mark.parametrize("loss", ["small", {"float": "nan"}, [0.3], True, -0.1])
