@@ -27,8 +27,10 @@ from skmtl._training import Inputs, fit_logistic, thread_limit
 
 _MAX_FOLDS = 4
 # The mean of the members predicts better than the single member that predicts a
-# left-out row, so that less than the best share of the regressions is enough.
+# left-out row, so less than the best weight of the regressions is enough: half of it,
+# or its square, since this mean cannot make up for members that are far behind.
 _CAUTION = 0.5
+_MAX_WEIGHT = 0.75
 # The part is left out if it lowers the log loss by less than this share.
 _MIN_GAIN = 0.01
 _MIN_LABELS = 5
@@ -152,10 +154,7 @@ def _share_of_network(
     lines: dict[int, NDArray],
     out_of_bag: Sequence[NDArray],
 ) -> float | None:
-    """The share of the network, for all tasks; None if it alone is about as good.
-
-    It is halfway between that with the smallest log loss and 1.
-    """
+    """The share of the network, for all tasks; None if it alone is about as good."""
     parts = []
     for task, weight in weights.items():
         rows = np.flatnonzero((weight > 0) & ~np.isnan(out_of_bag[task][:, 0]))
@@ -170,6 +169,6 @@ def _share_of_network(
         p = share * of_network + (1 - share) * of_line
         return -float(weight @ np.log(p.clip(min=np.finfo(float).tiny)))
 
-    best = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x
-    share = 1 - _CAUTION * (1 - float(best))
+    best = 1 - float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded").x)
+    share = 1 - min(max(_CAUTION * best, best**2), _MAX_WEIGHT)
     return share if loss(share) < (1 - _MIN_GAIN) * loss(1.0) else None

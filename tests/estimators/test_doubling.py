@@ -191,7 +191,8 @@ def test_a_fit_resumes_if_no_main_task_has_left_out_labels(tmp_path):
     with pytest.warns(UserWarning, match="oob_score_ is NaN"):
         whole = clone(clf).fit(X, Y)
     clf.set_params(checkpoint_dir=tmp_path)
-    stopped = clone(clf).set_callbacks(AtEpoch(whole.n_iter_ // 4, lambda: 1 / 0))
+    # While the loss is measured, just before a quarter of the epochs are over.
+    stopped = clone(clf).set_callbacks(AtEpoch(whole.n_iter_ // 4 - 1, lambda: 1 / 0))
     with pytest.raises(ZeroDivisionError):
         stopped.fit(X, Y)
     with pytest.warns(UserWarning, match="oob_score_ is NaN"):
