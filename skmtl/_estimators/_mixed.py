@@ -54,10 +54,9 @@ class MultiTaskNet(BaseMultiTaskNet):
     are only there to help.
 
     :class:`MultiTaskNetClassifier` explains the parameters that the estimators share in
-    more detail. Some "auto" values differ from those given there, since they also depend
-    on the numeric tasks. See :doc:`/user_guide/numbers` for how to use this estimator,
-    and :doc:`/user_guide/training` for how a network is trained and for the "auto"
-    rules.
+    more detail. With numeric tasks, some "auto" values differ from those given there.
+    See :doc:`/user_guide/numbers` for how to use this estimator, and
+    :doc:`/user_guide/training` for how a network is trained and for the "auto" rules.
 
     Parameters
     ----------
