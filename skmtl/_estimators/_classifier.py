@@ -126,7 +126,8 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         `early_stopping`, `trunk` or a network of your own is used. With more rows of
         sparse `X`, it leaves out only a few of them, for the weight of the logistic
         regressions (see `logistic`), and sets no out-of-bag attributes. `partial_fit`,
-        `add_tasks` and warm starts ignore it.
+        `add_tasks` and warm starts ignore it. A `fit` on rows that are read in blocks,
+        or shared among processes, leaves out none, and raises an error for True.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many labels it has. A dict maps task names to factors; tasks that it
@@ -155,11 +156,12 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         "sgd" it depends on the scale of the loss and on the length of sparse rows.
     max_iter : int or "auto", default="auto"
         Largest number of epochs. 0 leaves the network untrained. "auto" chooses between
-        50 and 10,000 steps: more for labels that carry more information, 0.7 times that
-        number for dense `X` with fewer than 1,000 labelled rows, more for sparse
-        `X` with 5,000 or more, and 0.3 times for 30,000 or more. For dense `X` with
-        1,000 labelled rows or more, if members leave out rows, the number of epochs can
-        double twice during the fit, as long as the loss of these rows falls clearly.
+        50 (500 for dense `X` with 1,000 labelled rows or more) and 10,000 steps: more
+        for labels that carry more information, 0.7 times that number for dense `X` with
+        fewer than 1,000 labelled rows, more for sparse `X` with 5,000 or more, and 0.3
+        times for 30,000 or more. For dense `X` with 1,000 labelled rows or more, if
+        members leave out rows, the number of epochs can double twice during the fit, as
+        long as the loss of these rows falls clearly.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -224,8 +226,9 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
         tasks are added or dropped or training continues.
     oob_prediction_ : ndarray or list of ndarray
         Out-of-bag predictions, in the form of `predict_proba`: each row is predicted by
-        the member that left it out. Rows without any label, which no member was
-        trained on, have the mean over the members; rows that no member left out, NaN.
+        the member that left it out. Rows that no member was trained on, such as those
+        without any label, have the mean over the members. Other rows that no member
+        left out have NaN.
     loss_, best_loss_ : float
         Loss of the last and of the best epoch, including the L2 penalty; infinite
         before the first. `best_loss_` is None with `early_stopping`.

@@ -54,7 +54,8 @@ class MultiTaskNet(BaseMultiTaskNet):
     are only there to help.
 
     :class:`MultiTaskNetClassifier` explains the parameters that the estimators share in
-    more detail. See :doc:`/user_guide/numbers` for how to use this one, and
+    more detail. With numeric tasks, some "auto" values differ from those given there.
+    See :doc:`/user_guide/numbers` for how to use this estimator, and
     :doc:`/user_guide/training` for how a network is trained and for the "auto" rules.
 
     Parameters
@@ -213,7 +214,8 @@ class MultiTaskNet(BaseMultiTaskNet):
     oob_prediction_ : list of ndarray or ndarray
         Out-of-bag predictions, in the form of `predict_proba`, with numbers in the form
         of `predict`: each row is predicted by the member that left it out. Rows that no
-        member left out have NaN.
+        member was trained on, such as those without any label, have the mean over the
+        members. Other rows that no member left out have NaN.
     loss_, best_loss_ : float
         Loss of the last and of the best epoch, including the L2 penalty. `best_loss_`
         is None with `early_stopping`.

@@ -23,7 +23,8 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     the original units.
 
     :class:`MultiTaskNetClassifier` explains the parameters that the estimators share in
-    more detail. See :doc:`/user_guide/numbers` for how to use this one, and
+    more detail. For numeric tasks, some "auto" values differ from those given there.
+    See :doc:`/user_guide/numbers` for how to use this estimator, and
     :doc:`/user_guide/training` for how a network is trained and for the "auto" rules.
 
     Parameters
@@ -97,9 +98,9 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
     learning_rate_init : float or "auto", default="auto"
         The (largest) step size.
     max_iter : int or "auto", default="auto"
-        Largest number of epochs. 0 leaves the network untrained. Where members leave
-        out rows, the number that "auto" stands for can double twice, as long as the
-        loss of these rows falls clearly (except with `loss="gaussian"`).
+        Largest number of epochs. 0 leaves the network untrained. If members leave out
+        rows, the number that "auto" stands for can double twice, as long as the loss of
+        these rows falls clearly (except with `loss="gaussian"`).
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -156,7 +157,9 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
         values. Exists only after a `fit` that left out rows (see `oob_score`).
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_tasks)
         Out-of-bag predictions, in the form of `predict`: each row is predicted by the
-        member that left it out. Rows that no member left out have NaN.
+        member that left it out. Rows that no member was trained on, such as those
+        without any label, have the mean over the members. Other rows that no member
+        left out have NaN.
     loss_, best_loss_ : float
         Loss of the last and of the best epoch, including the L2 penalty. `best_loss_`
         is None with `early_stopping`.
