@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
@@ -17,6 +18,7 @@ from skmtl._targets import (
     TaskTypes,
     are_many_whole_numbers,
     as_array,
+    encode,
     must_be_numbers,
     plain_numbers,
     read_columns,
@@ -86,6 +88,24 @@ def guess_task_types(y: Any) -> TaskTypes:
     """Columns with decimals, or many whole numbers, are numeric; others are classes."""
     columns, names, _ = read_columns(y)
     return named_task_types(names, [looks_like_numbers(column) for column in columns])
+
+
+def with_task_types(estimator: Any, y: Any) -> Any:
+    """The estimator or, if it guesses task types, a clone that has those of all of y.
+
+    Some of the rows may lack the value that decides the type of a task.
+    """
+    if y is None or not hasattr(estimator, "get_params"):
+        return estimator
+    guessed = [
+        name
+        for name, value in estimator.get_params().items()
+        if name.split("__")[-1] == "task_types" and isinstance(value, str)
+    ]
+    if not guessed:
+        return estimator
+    types = encode(y, "auto").tasks.types
+    return clone(estimator).set_params(**dict.fromkeys(guessed, types))
 
 
 def looks_like_numbers(column: Column) -> bool:

@@ -497,12 +497,10 @@ class MultiTaskNet(BaseMultiTaskNet):
     def _attributes_of(
         self, tasks: Tasks, network: TrunkAndHeads, is_labelled: NDArray
     ) -> dict[str, Any]:
-        pairs = zip(tasks.names.tolist(), tasks.are_numbers.tolist(), strict=True)
-        types = {name: "number" if is_number else "class" for name, is_number in pairs}
         attributes = super()._attributes_of(tasks, network, is_labelled)
         return attributes | {
             "classes_": classes_attribute(tasks),
-            "task_types_": types,
+            "task_types_": tasks.types,
         }
 
     def _predict_classes(

@@ -34,7 +34,6 @@ from skmtl._report._scores import table_of_scores, table_of_thresholds
 from skmtl._report._summary import advice, key_figures, sentences
 from skmtl._tables import as_table
 from skmtl.inspection import LabelReport, ModelComparison, label_report
-from skmtl.inspection._comparison import types_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -271,7 +270,7 @@ def _findings(
     return Findings(
         held_out,
         tasks,
-        label_report(y, task_types=types_of(held_out.tasks), n_splits=n_folds),
+        label_report(y, task_types=held_out.tasks.types, n_splits=n_folds),
         table_of_scores(tasks, rng),
         table_of_thresholds([task for task in tasks if task.is_binary]),
         comparison,

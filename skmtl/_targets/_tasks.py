@@ -61,6 +61,12 @@ class Tasks:
         return np.array([isinstance(target, Numbers) for target in self.targets])
 
     @property
+    def types(self) -> dict[str, str]:
+        """The type of each task, "class" or "number", by name."""
+        types = np.where(self.are_numbers, "number", "class").tolist()
+        return dict(zip(self.names.tolist(), types, strict=True))
+
+    @property
     def classes(self) -> list[Any]:
         """The sorted classes of each task, None for a numeric task."""
         return [getattr(target, "labels", None) for target in self.targets]
@@ -164,7 +170,9 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
         raise ValueError(
             "Each numeric task must have an observed value (of positive weight) in y, "
             f"but {shorten(without)} have none. Drop these columns, add values, or use "
-            "a task_weight above 0."
+            "a task_weight above 0. In cross-validation, y is that of the training "
+            "rows of a fold: use a splitter that spreads the values over the folds, "
+            "such as MultiTaskStratifiedKFold."
         )
     without = tasks.names[~is_labelled].tolist()
     if without:

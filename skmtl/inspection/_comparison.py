@@ -130,12 +130,6 @@ def encode_for(estimator: Any, y: Any) -> Encoded:
     return encode(y, network.task_types)
 
 
-def types_of(tasks: Tasks) -> dict[str, str]:
-    """The type of each task, by task name."""
-    types = np.where(tasks.are_numbers, "number", "class").tolist()
-    return dict(zip(tasks.names.tolist(), types, strict=True))
-
-
 def with_types_told(estimator: Any, prefix: str, tasks: Tasks) -> Any:
     """The estimator, or a clone with fixed task types.
 
@@ -143,8 +137,7 @@ def with_types_told(estimator: Any, prefix: str, tasks: Tasks) -> Any:
     """
     if f"{prefix}task_types" not in estimator.get_params():
         return estimator
-    types = {f"{prefix}task_types": types_of(tasks)}
-    return clone(estimator).set_params(**types)
+    return clone(estimator).set_params(**{f"{prefix}task_types": tasks.types})
 
 
 def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:
@@ -197,7 +190,7 @@ def check_joint(estimator: Any) -> str:
 def check_scoring(scoring: Any, tasks: Tasks) -> _MultiTaskScorer:
     """A scorer that scores each task; by default, the metric of its type."""
     if scoring is None:
-        scoring = {t: DEFAULT_METRICS[t] for t in sorted(set(types_of(tasks).values()))}
+        scoring = {t: DEFAULT_METRICS[t] for t in sorted(set(tasks.types.values()))}
         if len(scoring) == 1:
             (scoring,) = scoring.values()
     if isinstance(scoring, _MultiTaskScorer):

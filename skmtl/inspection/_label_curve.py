@@ -34,7 +34,6 @@ from skmtl.inspection._comparison import (
     mean_or_nan,
     repeated_splits,
     rows_scored_per_row,
-    types_of,
     with_types_told,
 )
 from skmtl.metrics._by_type import Metrics
@@ -363,7 +362,7 @@ def _alone(estimator: Any, prefix: str, tasks: Tasks, position: int) -> Any:
     others, name = np.delete(names, position), names[position]
     # The only column of an array without names is task_0.
     alone = name if tasks.is_named else "task_0"
-    own: dict[str, Any] = {"main_tasks": None, "task_types": types_of(tasks)}
+    own: dict[str, Any] = {"main_tasks": None, "task_types": tasks.types}
     for parameter in ("task_weight", "class_weight"):
         own[parameter] = weights_of_tasks(
             given.get(f"{prefix}{parameter}"), parameter, names[[position]], others

@@ -31,7 +31,6 @@ from skmtl.inspection._comparison import (
     repeated_splits,
     rows_scored_per_row,
     trainable_parameters,
-    types_of,
     warn_undefined,
     with_types_told,
 )
@@ -386,7 +385,7 @@ def comparison_of(
     columns |= {name: mean_or_nan(own, axis=0) for name, own in paired.items()}
     columns["n_scored"] = n_scored
     first, *others = scores
-    types = set(types_of(tasks).values())
+    types = set(tasks.types.values())
     metrics = {m.name for t, m in scorer._metric.by_type.items() if t in types}
     has_mean = len(metrics) == 1
     gains, mean_gains = {}, {}

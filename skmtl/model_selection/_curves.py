@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import Tags, get_tags
 
 from skmtl._interrupts import call_uncaught
+from skmtl._predictions import with_task_types
 from skmtl._sources import check_not_in_blocks
 from skmtl._targets import Tasks, encode
 from skmtl.model_selection._habits import (
@@ -113,6 +114,7 @@ def cross_validate(
     (3,)
     """
     check_not_in_blocks(X, "cross_validate")
+    estimator = with_task_types(estimator, y)
     return call_uncaught(
         stock.cross_validate,
         estimator,
@@ -214,6 +216,7 @@ def cross_val_score(
     (3,)
     """
     check_one_number(scoring, "cross_val_score")
+    estimator = with_task_types(estimator, y)
     return call_uncaught(
         stock.cross_val_score,
         estimator,
@@ -341,6 +344,7 @@ def learning_curve(
     (array([10, 20, 40]), (3, 3))
     """
     check_one_number(scoring, "learning_curve")
+    estimator = with_task_types(estimator, y)
     scoring = multitask_scoring(estimator, scoring, y)
     cv = multitask_cv(estimator, cv, y)
     types = known_task_types(estimator)
@@ -490,6 +494,7 @@ def validation_curve(
     (2, 3)
     """
     check_one_number(scoring, "validation_curve")
+    estimator = with_task_types(estimator, y)
     return call_uncaught(
         stock.validation_curve,
         estimator,

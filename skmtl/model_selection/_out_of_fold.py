@@ -24,6 +24,7 @@ from skmtl._predictions import (
     guess_task_types,
     probabilities_by_task,
     split_classes,
+    with_task_types,
 )
 from skmtl._targets import Encoded, Tasks, TaskTypes, encode, read_columns
 from skmtl._weights import check_sample_weight
@@ -164,6 +165,7 @@ def fit_splits(
 ) -> list[Split]:
     """For each split, a clone fitted on its training rows, and its test rows."""
     X, y = indexable(X, y)
+    estimator = with_task_types(estimator, y)
     has_groups = "groups" in params.to_splitter
     if cv is None and has_groups:
         cv = MultiTaskStratifiedGroupKFold()

@@ -9,6 +9,7 @@ from sklearn.model_selection import RandomizedSearchCV as _RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 
 from skmtl._interrupts import call_uncaught
+from skmtl._predictions import with_task_types
 from skmtl._sources import check_not_in_blocks
 from skmtl._targets import read_columns
 from skmtl.model_selection._habits import multitask_cv, multitask_scoring
@@ -18,14 +19,15 @@ class MultiTaskSearch(BaseSearchCV):
     """The difference between these searches and those of scikit-learn.
 
     `fit` works on a copy whose `cv` and `scoring` are replaced by a splitter and
-    scorers. So the parameters of the search never change, and a failed fit changes
-    nothing at all.
+    scorers, and whose estimator guesses no task types. So the parameters of the search
+    never change, and a failed fit changes nothing at all.
     """
 
     def _spelled_out(self, y: Any = None) -> Self:
         resolved = copy.copy(self)
-        resolved.cv = multitask_cv(self.estimator, self.cv, y)
-        resolved.scoring = multitask_scoring(self.estimator, self.scoring, y)
+        resolved.estimator = with_task_types(self.estimator, y)
+        resolved.cv = multitask_cv(resolved.estimator, self.cv, y)
+        resolved.scoring = multitask_scoring(resolved.estimator, self.scoring, y)
         return resolved
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:

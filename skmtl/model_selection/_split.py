@@ -65,7 +65,8 @@ class MultiTaskStratifiedKFold(_BaseKFold):
     Warns
     -----
     UserWarning
-        In `split`, if a class of a task has fewer labels than there are folds.
+        In `split`, if a class of a task has fewer labels than there are folds, or if a
+        numeric task has a single value.
 
     See Also
     --------
@@ -299,7 +300,8 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     Warns
     -----
     UserWarning
-        In `split`, if a class of a task has fewer labels than there are folds.
+        In `split`, if a class of a task has fewer labels than there are folds, or if a
+        numeric task has a single value.
 
     See Also
     --------
@@ -514,6 +516,14 @@ def _check_counts(pairs: NDArray, strata: Strata, n_splits: int) -> None:
             f"{len(rare)} of {tasks.n_tasks} tasks have a class with fewer labels than "
             f"n_splits={n_splits} (task: labels of its rarest class): {shorten(rare)}. "
             "Some folds lack that class."
+        )
+    is_single = [task_counts.sum() == 1 for task_counts in by_task]
+    single = tasks.names[tasks.are_numbers & is_single]
+    if len(single):
+        warn(
+            f"{len(single)} of {tasks.n_tasks} tasks have a single value: "
+            f"{shorten(single)}. No row to train on has it in one of the folds, and "
+            "numeric tasks without a value cannot be fitted. Drop the columns."
         )
 
 

@@ -18,6 +18,7 @@ from skmtl._predictions import (
     split_classes,
     split_scores,
     tasks_at,
+    with_task_types,
 )
 from skmtl._sources import check_not_in_blocks
 from skmtl._targets import Tasks, TaskTypes, decode, encode, is_binary
@@ -142,6 +143,7 @@ def cross_val_predict(
         )
     check_not_in_blocks(X, "cross_val_predict")
     X, y, groups = indexable(X, y, groups)
+    estimator = with_task_types(estimator, y)
     types = _task_types(estimator, y, method)
     tasks = encode(y, types).tasks
     if method != "predict" and tasks.are_numbers.all():

@@ -11,20 +11,24 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.model_selection import cross_val_predict as stock_cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNet, MultiTaskNetRegressor
 from skmtl.metrics import multitask_report, multitask_scorer
+from skmtl.model_selection import GridSearchCV as SearchWithGaps
 from skmtl.model_selection import (
     MultiTaskStratifiedGroupKFold,
     MultiTaskStratifiedKFold,
     MultiTaskStratifiedShuffleSplit,
     RepeatedMultiTaskStratifiedKFold,
     cross_val_predict,
+    cross_val_score,
+    cross_validate,
     multitask_train_test_split,
+    validation_curve,
 )
 from skmtl.model_selection._strata import strata_of
 
@@ -159,7 +163,7 @@ def test_groups_are_whole_and_numbers_balanced():
     assert (np.abs(counts - ideal) <= 0.35 * ideal + 2).all()
 
 
-@pytest.mark.parametrize("n_observed", [1, 2, 5, 9, 10, 14, 23, 30])
+@pytest.mark.parametrize("n_observed", [2, 5, 9, 10, 14, 23, 30])
 def test_few_numbers_are_spread_without_a_warning(n_observed):
     rng = np.random.default_rng(0)
     y = np.full(60, np.nan)
@@ -402,6 +406,61 @@ def test_types_that_are_given_reach_the_folds():
     assert cross_val_predict(net, X, Y).shape == Y.shape
     with pytest.raises(ValueError, match=r"\['mass'\]. Set the type"):
         cross_val_predict(MultiTaskNet(**SETTINGS), X, Y)
+
+
+def deciding_value_in_few_rows():
+    """A number whose only decimals are in one row; a number known in few rows."""
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    Y = pd.DataFrame({"active": X[:, 0] > 0, "grade": (X[:, 1] > 0) * 1.0})
+    Y.loc[0, "grade"] = 0.5
+    Y["dose"] = np.where(np.arange(90) < 30, 50 + X[:, 2], np.nan)
+    return X, Y
+
+
+def test_folds_read_the_types_of_all_rows():
+    X, Y = deciding_value_in_few_rows()
+    net = MultiTaskNet(**SETTINGS)
+    told = clone(net).set_params(
+        task_types={"active": "class", "grade": "number", "dose": "number"}
+    )
+    predicted = cross_val_predict(net, X, Y, cv=3)
+    assert_array_equal(predicted, cross_val_predict(told, X, Y, cv=3))
+    assert predicted[:, 1].astype(float).std() > 0
+    # No row to train on has a dose.
+    with pytest.raises(ValueError, match=r"\['dose'\] have none.* of a fold"):
+        cross_val_predict(net, X, Y, cv=KFold(3))
+
+
+@pytest.mark.parametrize("make", [lambda net: net, make_pipeline], ids=["alone", "in"])
+def test_searches_and_scores_read_the_types_of_all_rows(make):
+    X, Y = deciding_value_in_few_rows()
+    net = make(MultiTaskNet(**SETTINGS))
+    (name,) = (name for name in net.get_params() if name.endswith("task_types"))
+    alpha = name.replace("task_types", "alpha")
+    told = clone(net).set_params(
+        **{name: {"active": "class", "grade": "number", "dose": "number"}}
+    )
+    expected = cross_val_score(told, X, Y, cv=3)
+    assert np.isfinite(expected).all()
+    assert_array_equal(cross_val_score(net, X, Y, cv=3), expected)
+    assert_array_equal(cross_validate(net, X, Y, cv=3)["test_score"], expected)
+    scores = validation_curve(
+        net, X, Y, cv=3, param_name=alpha, param_range=[net.get_params()[alpha]]
+    )
+    assert_array_equal(scores[1][0], expected)
+    search = SearchWithGaps(net, {alpha: [0.1, 1.0]}, cv=3).fit(X, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.get_params()[f"estimator__{name}"] == "auto"
+
+
+def test_a_numeric_task_with_a_single_value():
+    X, Y = deciding_value_in_few_rows()
+    Y.loc[1:, "dose"] = np.nan
+    with pytest.warns(UserWarning, match=r"1 of 3 tasks have a single value: \['dose"):
+        list(MultiTaskStratifiedKFold(3).split(X, Y))
+    Y.loc[1, "dose"] = 50.5
+    for train, _ in MultiTaskStratifiedKFold(3).split(X, Y):
+        assert Y["dose"].iloc[train].notna().any()
 
 
 @pytest.mark.parametrize("column", ["logp", "colour"])
