@@ -146,7 +146,7 @@ class Checkpoint:
         with self._damage_named():
             different = self._differences(self.document["fingerprint"])
             state = None if different else _state(self.document, self.arrays)
-            if state and not state.is_of(network, rows, plan, world):
+            if state and not state.suits_run(network, rows, plan, world):
                 raise FileError("it contains the state of another run")
         if different:
             raise ValueError(

@@ -89,7 +89,9 @@ def check_network(network: TrunkAndHeads, solver_state: SolverState | None) -> N
         "the moments must be lists of arrays",
     )
     _check_freeze(solver_state.freeze, network.trunk.n_layers)
-    require(solver_state.is_of(network), "_solver_state belongs to another network")
+    require(
+        solver_state.suits_network(network), "_solver_state belongs to another network"
+    )
     for name, parts in solver_state.moments.items():
         least = -np.inf if name in ("mean", "velocity") else 0
         for part in parts:

@@ -21,9 +21,11 @@ from skmtl.inspection._model_comparison import (
     comparison_of,
     run_models,
 )
-from skmtl.model_selection._out_of_fold import Split as Fold
-from skmtl.model_selection._out_of_fold import encode_for as encode_for_fitted
-from skmtl.model_selection._out_of_fold import learned_probabilities
+from skmtl.model_selection._out_of_fold import (
+    FittedSplit,
+    encode_for_fitted,
+    learned_probabilities,
+)
 
 
 class TaskHeldOut(NamedTuple):
@@ -64,7 +66,7 @@ class TaskHeldOut(NamedTuple):
 class HeldOut(NamedTuple):
     """Labels and predictions of all held-out rows, fold after fold."""
 
-    folds: list[Fold]
+    folds: list[FittedSplit]
     truth: Encoded  # observed labels, fold after fold
     decided: Encoded  # the output of `predict`
     probabilities: list[NDArray | None]  # (n, n_classes) per task; None for numbers
@@ -119,7 +121,7 @@ def cross_validated(
     )
     comparison = comparison_of(runs, encoded, splits, scorer)
     folds = [
-        Fold(run.fitted, split.test)
+        FittedSplit(run.fitted, split.test)
         for run, split in zip(runs[names[0]], splits, strict=True)
     ]
     return _predicted(folds, X, encoded), comparison
@@ -129,10 +131,11 @@ def prefit(estimator: Any, X: Any, y: Any) -> HeldOut:
     """Return the predictions of a fitted estimator."""
     check_is_fitted(estimator)
     encoded = encode_for_fitted(estimator, y)
-    return _predicted([Fold(estimator, np.arange(len(encoded.codes)))], X, encoded)
+    whole = FittedSplit(estimator, np.arange(len(encoded.codes)))
+    return _predicted([whole], X, encoded)
 
 
-def _predicted(folds: list[Fold], X: Any, encoded: Encoded) -> HeldOut:
+def _predicted(folds: list[FittedSplit], X: Any, encoded: Encoded) -> HeldOut:
     tasks, codes, numbers = encoded
     (X,) = indexable(X)
     decided: list[Encoded] = []

@@ -2,14 +2,8 @@
 
 from skmtl._training._blocks import read_block
 from skmtl._training._logistic import Inputs, fit_logistic
-from skmtl._training._loop import (
-    TrainingResult,
-    TrainingState,
-    chunk_size,
-    iter_chunks,
-    mean_task_losses,
-    train,
-)
+from skmtl._training._loop import TrainingResult, TrainingState, train
+from skmtl._training._losses import chunk_size, iter_chunks, mean_task_losses
 from skmtl._training._progress import Epoch, best_validation_score, mean_score
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Freeze, TrainingPlan

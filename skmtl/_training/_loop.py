@@ -2,21 +2,23 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from skmtl._messages import warn
 from skmtl._network import TrunkAndHeads, without_derivatives
-from skmtl._outputs import Labels, constant_logits, in_task_order, task_losses
-from skmtl._rows import CHUNK_ELEMENTS, Rows, as_tensor
-from skmtl._training._blocks import read_block
+from skmtl._rows import as_tensor
 from skmtl._training._doubling import Doubling
+from skmtl._training._losses import (
+    constant_left_out_loss,
+    left_out_losses,
+    mean_task_losses,
+)
 from skmtl._training._parts import Parts
 from skmtl._training._progress import (
     Epoch,
@@ -27,7 +29,7 @@ from skmtl._training._progress import (
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import TrainingPlan
 from skmtl._training._threads import Workers, thread_limit
-from skmtl._training._training_rows import Piece, TrainingRows
+from skmtl._training._training_rows import TrainingRows
 from skmtl._world import World
 
 # About how often the loss of left-out rows is measured if dropout follows it.
@@ -47,7 +49,7 @@ class TrainingState:
     # When it was last measured; None if it was not.
     left_out_share: float | None = None
 
-    def is_of(
+    def suits_run(
         self,
         network: TrunkAndHeads,
         rows: TrainingRows,
@@ -81,8 +83,8 @@ class TrainingState:
             and 0 < n_epochs <= doubling.n_epochs
             and bool(np.isfinite(self.progress["losses"]).all())
             and self.stopped_by in (None, *get_args(StoppedBy))
-            and self.solver.fits(plan)
-            and self.solver.is_of(network, parts.sizes)
+            and self.solver.suits_plan(plan)
+            and self.solver.suits_network(network, parts.sizes)
             and (self.left_out_share is None or _is_share(self.left_out_share))
         )
 
@@ -295,31 +297,6 @@ def _divergence_error(what: str, epoch: int, plan: TrainingPlan) -> ValueError:
     )
 
 
-def chunk_size(network: TrunkAndHeads, width: int) -> int:
-    """Number of rows of this width that go through the network at once."""
-    return max(1, CHUNK_ELEMENTS // (network.units_per_row + width))
-
-
-def iter_chunks(network: TrunkAndHeads, rows: Rows, n_rows: int) -> Iterator[slice]:
-    """Slices of rows that are small enough to bound the memory of a forward pass."""
-    size = chunk_size(network, rows.chunk_width)
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
-
-
-def mean_task_losses(
-    network: TrunkAndHeads, pieces: Iterable[Piece], world: World | None = None
-) -> np.ndarray:
-    """(n_tasks,): weighted mean losses on some rows; NaN for a task without weight."""
-    losses, weights = _losses_and_weights(network, pieces)
-    if world is not None:
-        world.sum(losses, weights)
-    means: np.ndarray = (
-        torch.where(weights > 0, losses / weights, torch.nan).cpu().numpy()
-    )
-    return means
-
-
 def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
     """Measure the loss of the left-out rows, if it counts after this many epochs."""
     follows = parts.plan.follows_left_out and parts.rows.leaves_out
@@ -327,7 +304,7 @@ def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
     doubles = doubling.needs_loss_after(n_done)
     if not follows and not doubles:
         return
-    losses, weights = _left_out_losses(parts)
+    losses, weights = left_out_losses(parts)
     if doubles:
         counted = list(parts.plan.main_tasks or range(len(losses)))
         total = weights[counted].sum()
@@ -336,52 +313,6 @@ def _measure_left_out(parts: Parts, doubling: Doubling, n_done: int) -> None:
         doubling.update(n_done, mean)
     if follows:
         if parts.constant_left_out_loss is None:
-            parts.constant_left_out_loss = _constant_left_out_loss(parts)
+            parts.constant_left_out_loss = constant_left_out_loss(parts)
         constant = max(parts.constant_left_out_loss, 1e-30)
         parts.left_out_share = float(losses.sum()) / constant
-
-
-def _left_out_losses(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
-    """(n_tasks,) each: sums of the losses of left-out rows, and of the weights."""
-    n_tasks = len(parts.network.architecture.outputs)
-    losses, weights = np.zeros(n_tasks), np.zeros(n_tasks)
-    for member, steps in enumerate(parts.steps):
-        pieces = parts.rows.left_out(member)
-        own_losses, own_weights = _losses_and_weights(steps.network, pieces)
-        losses += own_losses.cpu().numpy()
-        weights += own_weights.cpu().numpy()
-    return losses, weights
-
-
-def _constant_left_out_loss(parts: Parts) -> float:
-    """The summed loss of the left-out rows for the best constant prediction.
-
-    Rows with rare classes, which nobody leaves out, are not among them.
-    """
-    like, groups = parts.like, parts.network.groups
-    with without_derivatives(like.device):
-        blocks = [
-            read_block(data, index, like, groups).labels
-            for member in range(parts.network.n_members)
-            for data, index, _ in parts.rows.left_out(member)
-        ]
-        labels = Labels(*map(torch.cat, zip(*blocks, strict=True)))
-        logits = constant_logits(labels, groups).expand(1, len(labels.pull), -1)
-        return float(task_losses(logits, labels, groups).sum())
-
-
-def _losses_and_weights(
-    network: TrunkAndHeads, pieces: Iterable[Piece]
-) -> tuple[Tensor, Tensor]:
-    """(n_tasks,) each: sums of the weighted losses of some rows, and of the weights."""
-    like, groups = network.like, network.groups
-    n_tasks = len(network.architecture.outputs)
-    losses = torch.zeros(n_tasks, dtype=torch.float64, device=like.device)
-    weights = torch.zeros_like(losses)
-    with without_derivatives(like.device):
-        for data, index, _ in pieces:
-            for chunk in iter_chunks(network, data.rows, len(index)):
-                x, labels, _ = read_block(data, index[chunk], like, groups)
-                losses += task_losses(network(x), labels, groups)
-                weights += in_task_order(labels.weights.sum(0), groups)
-    return losses, weights

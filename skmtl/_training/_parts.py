@@ -230,7 +230,7 @@ class Parts:
 
     def set_moments(self, state: SolverState | None) -> None:
         """Set only the moments: step size, momentum and so on come from the plan."""
-        if state is None or not state.fits(self.plan):
+        if state is None or not state.suits_plan(self.plan):
             return
         n_parts = len(self.steps)
         for i, steps in enumerate(self.steps):

@@ -17,11 +17,11 @@ class SolverState:
     moments: dict[str, list[np.ndarray]]  # of each part, group by group
     generator: np.ndarray  # its state, of uint8
 
-    def fits(self, plan: TrainingPlan) -> bool:
+    def suits_plan(self, plan: TrainingPlan) -> bool:
         """Whether the moments are of the same kind and for the same parameters."""
         return self.solver == plan.solver and self.freeze == plan.freeze
 
-    def is_of(
+    def suits_network(
         self, network: TrunkAndHeads, sizes_of_parts: list[list[int]] | None = None
     ) -> bool:
         """Whether the moments have the sizes of the network's parameters.

@@ -154,7 +154,9 @@ def check_n_tasks(n_tasks: int, fitted: Tasks) -> None:
         )
 
 
-def encode_for(metrics: Metrics, y_true: Any, types: TaskTypes | None) -> Encoded:
+def encode_for_metrics(
+    metrics: Metrics, y_true: Any, types: TaskTypes | None
+) -> Encoded:
     """Read y_true as the metric and `types` require, as classes or numbers."""
     if _are_tables(y_true):
         raise ValueError(

@@ -31,7 +31,7 @@ from skmtl._targets import (
     read_columns,
 )
 from skmtl._weights import check_sample_weight
-from skmtl.metrics._by_type import Metrics, check_n_tasks, encode_for
+from skmtl.metrics._by_type import Metrics, check_n_tasks, encode_for_metrics
 from skmtl.metrics._metric import Metric, TaskType
 from skmtl.metrics._task import Task
 
@@ -100,7 +100,7 @@ def observed_tasks(
     of the tasks and `fitted` the tasks of the predictions, if known. `only` names the
     tasks to score.
     """
-    encoded = encode_for(metrics, y_true, types)
+    encoded = encode_for_metrics(metrics, y_true, types)
     tasks = encoded.tasks
     if fitted is not None:
         if tasks.is_named:

@@ -94,7 +94,7 @@ class FitParams(NamedTuple):
     sample_weight: Any
 
 
-class Split(NamedTuple):
+class FittedSplit(NamedTuple):
     """A model and the rows that it was not fitted on."""
 
     estimator: Any
@@ -122,12 +122,12 @@ def fit_out_of_fold(
     X, y = indexable(X, y)
     if is_frozen(estimator, cv):
         check_is_fitted(estimator)
-        encoded = encode_for(estimator, y)
-        whole = [Split(estimator, np.arange(len(encoded.codes)))]
+        encoded = encode_for_fitted(estimator, y)
+        whole = [FittedSplit(estimator, np.arange(len(encoded.codes)))]
         return estimator, of_splits(whole, X, encoded, params.sample_weight)
     fitted = clone(estimator)
     call_uncaught(fitted.fit, X, y, **params.to_estimator)
-    encoded = encode_for(fitted, y)
+    encoded = encode_for_fitted(fitted, y)
     if encoded.tasks.are_numbers.all():
         raise ValueError(
             "At least one task of y must have classes, but all tasks are numeric: "
@@ -162,7 +162,7 @@ def fit_splits(
     cv: Any,
     n_jobs: int | None = None,
     random_state: Any = None,
-) -> list[Split]:
+) -> list[FittedSplit]:
     """For each split, a clone fitted on its training rows, and its test rows."""
     X, y = indexable(X, y)
     estimator = with_task_types(estimator, y)
@@ -187,13 +187,13 @@ def _splitter(cv: Any, task_types: TaskTypes | None, random_state: Any) -> Any:
 
 def _fit_split(
     estimator: Any, X: Any, y: Any, train: NDArray, test: NDArray, params: dict
-) -> Split:
+) -> FittedSplit:
     fit_on_rows(estimator, X, y, train, params)
-    return Split(estimator, test)
+    return FittedSplit(estimator, test)
 
 
 def of_splits(
-    splits: list[Split], X: Any, encoded: Encoded, sample_weight: Any
+    splits: list[FittedSplit], X: Any, encoded: Encoded, sample_weight: Any
 ) -> OutOfFold:
     """The predictions of each model for its rows, stacked."""
     tasks, codes, _ = encoded
@@ -208,7 +208,7 @@ def of_splits(
     return OutOfFold(tasks, codes[rows], joined, weights)
 
 
-def _predict(split: Split, X: Any, tasks: Tasks) -> list[NDArray | None]:
+def _predict(split: FittedSplit, X: Any, tasks: Tasks) -> list[NDArray | None]:
     estimator, rows = split
     given = estimator.predict_proba(_safe_indexing(X, rows))
     return learned_probabilities(estimator, given, tasks)
@@ -233,7 +233,7 @@ def learned_probabilities(
     return by_task
 
 
-def encode_for(fitted: Any, y: Any) -> Encoded:
+def encode_for_fitted(fitted: Any, y: Any) -> Encoded:
     """Tasks and codes of y, using the classes of a fitted estimator."""
     network = fitted_network(fitted)
     if network is not None:

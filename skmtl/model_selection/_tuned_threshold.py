@@ -18,7 +18,7 @@ from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
 from skmtl.model_selection._out_of_fold import (
     FitParams,
     OutOfFold,
-    encode_for,
+    encode_for_fitted,
     fit_out_of_fold,
     fit_splits,
     is_frozen,
@@ -275,7 +275,7 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
                 f"{len(splits)}. Use refit=True, or cv=0.2 for one split."
             )
         fitted = splits[0].estimator
-        encoded = encode_for(fitted, y)
+        encoded = encode_for_fitted(fitted, y)
         return fitted, of_splits(splits, X, encoded, given.sample_weight)
 
     def _tune(

@@ -17,7 +17,7 @@ from scipy import sparse
 import skmtl
 from skmtl._cli import _models, _sources
 from skmtl._prediction_files import _columns
-from skmtl._training import _loop
+from skmtl._training import _losses
 
 HAS_DEV_FULL = os.path.exists("/dev/full")
 # pandas 2 would read the last digit as another, and pandas 3 knows no other way.
@@ -134,7 +134,7 @@ def test_fingerprints_are_sparse(run, tmp_path, quick, monkeypatch):
     clf.fit(sparse.csr_matrix(X), y[:, None])
     # Chunks of rows of which the network sees several in a block, and in the whole.
     monkeypatch.setattr(_models, "_CELLS_AT_ONCE", 1)
-    for module in (_models, _loop):
+    for module in (_models, _losses):
         monkeypatch.setattr(module, "chunk_size", lambda *_: 7)
     expected = clf.predict_proba(sparse.csr_matrix(X))
     assert run("predict", model, path, "--out", out)[0] == 0

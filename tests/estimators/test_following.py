@@ -75,7 +75,7 @@ def test_the_loss_is_measured_about_eight_times(monkeypatch):
         measured.append(parts)
         return np.ones(2), np.ones(2)
 
-    monkeypatch.setattr(_loop, "_left_out_losses", measure)
+    monkeypatch.setattr(_loop, "left_out_losses", measure)
     classifier(max_iter=32).fit(*rules())
     assert len(measured) == 8
 
