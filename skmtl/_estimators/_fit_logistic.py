@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from skmtl._estimators._prediction import map_rows
+from skmtl._estimators._prediction import map_rows, rows_of
 from skmtl._estimators._training_set import TrainingSet
 from skmtl._network import (
     LogisticPart,
@@ -22,7 +22,7 @@ from skmtl._network import (
     without_derivatives,
 )
 from skmtl._outputs import Labels, OutputGroup, Targets, weigh_labels_of_group
-from skmtl._rows import Rows, as_tensor
+from skmtl._rows import as_tensor
 from skmtl._training import Inputs, fit_logistic, thread_limit
 
 _MAX_FOLDS = 4
@@ -105,8 +105,7 @@ def _inputs(
     index: NDArray,
 ) -> Inputs:
     """The inputs of the training rows, in single precision."""
-    rows = Rows.of(training_set.X, encoded=network.columns is not None)
-    x: Any = rows.read(as_tensor(index), network.like)
+    x: Any = rows_of(network, training_set.X).read(as_tensor(index), network.like)
     part.learn_inputs(x, network.columns)
     if isinstance(x, SparseRows):
         scale = part.scale.index_select(0, x.indices)

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skmtl._estimators._prediction import map_rows
+from skmtl._estimators._prediction import map_rows, rows_of
 from skmtl._estimators._training_set import TrainingSet
 from skmtl._label_weights import label_weights
 from skmtl._network import RidgePart, TrunkAndHeads
-from skmtl._rows import Rows, as_tensor
+from skmtl._rows import as_tensor
 from skmtl._targets import Numbers
 
 # Strengths of the L2 penalty, for standardised columns.
@@ -55,17 +55,17 @@ def fit_ridge_part(
     if not tasks or training_set.is_sparse:
         return None
     part = RidgePart(network.columns, training_set.n_features, network.groups)
+    part = part.to(network.like.device)
     observed = {t: index[training_set.counted[index, t] >= 0] for t in tasks}
     observed = {t: rows for t, rows in observed.items() if len(rows) >= _MIN_VALUES}
     is_empty = len(part.weight) == 0 or not observed
     if is_empty or _work(part, observed) > _MAX_WORK:
         return None
     x = _inputs(part, network, training_set, index)
-    ridges = {
-        t: fit_ridge(x[rows], *_values_and_weights(training_set, t, rows))
-        for t, rows in observed.items()
-    }
-    share = _share_of_network(training_set, observed, ridges, out_of_bag)
+    known = {t: _values_and_weights(training_set, t, r) for t, r in observed.items()}
+    ridges = {t: fit_ridge(x[rows], *known[t]) for t, rows in observed.items()}
+    of_network = {t: out_of_bag[t][rows, 0] for t, rows in observed.items()}
+    share = _share_of_network(known, of_network, ridges)
     if share is None:
         return None
     part.clear()
@@ -79,7 +79,7 @@ def fit_ridge_part(
         line[rows] = ridge.left_out
         moments[t] = moments[t].copy()
         moments[t][:, 0] = share * moments[t][:, 0] + (1 - share) * line
-    return part.to(network.like.device), moments
+    return part, moments
 
 
 def fit_ridge(x: NDArray, y: NDArray, weight: NDArray) -> FittedRidge:
@@ -163,12 +163,10 @@ def _inputs(
     part: RidgePart, network: TrunkAndHeads, training_set: TrainingSet, index: NDArray
 ) -> NDArray:
     """(n_samples, n_inputs), with the scales of the training rows."""
-    like = network.like
-    rows = Rows.of(training_set.X, encoded=network.columns is not None)
+    rows = rows_of(network, training_set.X)
     with torch.no_grad():
-        x = rows.read(as_tensor(index), like)
+        x = rows.read(as_tensor(index), network.like)
         assert isinstance(x, torch.Tensor)  # not sparse
-        part.to(like.device)
         part.learn_inputs(x, network.columns)
     (inputs,) = map_rows(
         network, training_set.X, lambda x: [part.inputs(x, network.columns)]
@@ -191,20 +189,19 @@ def _values_and_weights(
 
 
 def _share_of_network(
-    training_set: TrainingSet,
-    observed: dict[int, NDArray],
+    known: dict[int, tuple[NDArray, NDArray]],
+    out_of_bag: dict[int, NDArray],
     ridges: dict[int, FittedRidge],
-    out_of_bag: Sequence[NDArray],
 ) -> float | None:
     """The share of the network that gives the smallest squared error, for all tasks.
 
-    None if the network alone is about as good.
+    `known` are the values of each task, and their weights. None if the network alone is
+    about as good.
     """
     network = line = both = 0.0
-    for t, rows in observed.items():
-        values, weight = _values_and_weights(training_set, t, rows)
-        is_known = ~np.isnan(out_of_bag[t][rows, 0])
-        of_network = (values - out_of_bag[t][rows, 0])[is_known]
+    for t, (values, weight) in known.items():
+        is_known = ~np.isnan(out_of_bag[t])
+        of_network = (values - out_of_bag[t])[is_known]
         of_line = (values - ridges[t].left_out)[is_known]
         weight = weight[is_known]
         network += float(weight @ np.square(of_network))

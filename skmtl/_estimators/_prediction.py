@@ -15,6 +15,11 @@ from skmtl._rows import Rows
 from skmtl._training import Workers, chunk_size, iter_chunks, thread_limit
 
 
+def rows_of(network: TrunkAndHeads, X: Any) -> Rows:
+    """The rows of X in the form that the network reads."""
+    return Rows.of(X, encoded=network.columns is not None)
+
+
 def map_rows(
     network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
 ) -> list[NDArray]:
@@ -41,8 +46,7 @@ def _in_whole_chunks(network: TrunkAndHeads, parts: Iterable[Any]) -> Iterator[A
     for part in parts:
         waiting.append(part)
         n_waiting += part.shape[0]
-        width = Rows.of(part, encoded=network.columns is not None).chunk_width
-        size = chunk_size(network, width)
+        size = chunk_size(network, rows_of(network, part).chunk_width)
         if n_waiting >= size:
             rows = _stack(waiting)
             n_whole = n_waiting // size * size
@@ -63,8 +67,7 @@ def _stack(parts: list[Any]) -> Any:
 def _map_rows_in_memory(
     network: TrunkAndHeads, X: Any, function: Callable[[Any], list[Tensor]]
 ) -> list[NDArray]:
-    rows = Rows.of(X, encoded=network.columns is not None)
-    like = network.like
+    rows, like = rows_of(network, X), network.like
     chunks = list(iter_chunks(network, rows, len(rows)))
 
     def give(chunk: slice) -> list[NDArray]:
