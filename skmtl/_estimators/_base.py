@@ -43,6 +43,7 @@ from skmtl._targets import (
     check_labelled,
     decode,
     encode_new_tasks,
+    finite_in_units,
     warn_of_suspects,
     without_tasks,
 )
@@ -277,7 +278,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         by_task = predict_tasks(
             self.network_, checked(), self._is_labelled, most_likely
         )
-        by_task = _in_units(by_task, tasks)
+        by_task = _scored_in_units(by_task, tasks, labels.weights)
         scores = score_tasks(by_task, labels.encoded, labels.weights)
         main_tasks = main_tasks_of(self, tasks)
         return mean_of_main_tasks(scores, tasks, main_tasks)
@@ -389,9 +390,14 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return predict_tasks(self.network_, X, self._is_labelled, function)
 
 
-def _in_units(by_task: list[NDArray], tasks: Tasks) -> list[NDArray]:
-    """Numbers in the units of their task; outputs of classes as they are."""
-    return [
-        target.in_units(outputs) if isinstance(target, Numbers) else outputs
-        for target, outputs in zip(tasks.targets, by_task, strict=True)
-    ]
+def _scored_in_units(
+    by_task: list[NDArray], tasks: Tasks, weights: NDArray
+) -> list[NDArray]:
+    """Numbers of scored rows in units of their task; outputs of classes as they are."""
+    result = list(by_task)
+    for t, target in enumerate(tasks.targets):
+        if isinstance(target, Numbers):
+            rows = weights[:, t] > 0  # other rows need no finite prediction
+            result[t] = np.full(len(rows), np.nan)
+            result[t][rows] = finite_in_units(by_task[t][rows], target, tasks.names[t])
+    return result

@@ -14,6 +14,7 @@ from skmtl._targets._encoding import (
     encode,
     encode_new_tasks,
     encode_targets,
+    finite_in_units,
 )
 from skmtl._targets._labels import tidy_labels
 from skmtl._targets._masks import mask_targets, without_labels
@@ -65,6 +66,7 @@ __all__ = [
     "encode",
     "encode_new_tasks",
     "encode_targets",
+    "finite_in_units",
     "finite_numbers",
     "is_binary",
     "is_missing",

@@ -268,7 +268,7 @@ def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
     columns = [
         target.labels[values]
         if isinstance(target, Classes)
-        else _finite_in_units(values.astype(np.float64), target, name)
+        else finite_in_units(values, target, name)
         for target, values, name in zip(
             tasks.targets, by_task, tasks.names, strict=True
         )
@@ -284,8 +284,9 @@ def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
     return table
 
 
-def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
-    in_units = target.in_units(values)
+def finite_in_units(standardised: NDArray, target: Numbers, name: str) -> NDArray:
+    """Return predictions in units of their task; raise if some are not finite."""
+    in_units = target.in_units(standardised.astype(np.float64))
     n_lost = int((~np.isfinite(in_units)).sum())
     if n_lost:
         what = "they are too large for float64"
@@ -293,7 +294,7 @@ def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
             what = f"inverse_transform of {target.transformer!r} gives NaN or infinity"
         raise ValueError(
             f"Predictions of task {name!r} must be finite, but for {n_lost} of "
-            f"{len(values)} rows, {what}. Use a transformer that can invert every "
+            f"{len(in_units)} rows, {what}. Use a transformer that can invert every "
             "number, or scale X in the same way as the training rows."
         )
     return in_units

@@ -48,7 +48,8 @@ class Numbers:
 
     def in_units(self, standardised: NDArray) -> NDArray:
         """Invert `standardised`. If a task has only one value, the result is exact."""
-        values = self.mean + self.scale * standardised
+        with np.errstate(over="ignore", invalid="ignore"):  # callers check the result
+            values = self.mean + self.scale * standardised
         known = ~np.isnan(values)
         values[known] = _applied(self.transformer, "inverse_transform", values[known])
         return values

@@ -445,6 +445,41 @@ def test_a_prediction_that_cannot_be_inverted_is_named(numbers):
         reg.predict(1000 * X)
 
 
+def root_or_nan(values):
+    return np.sqrt(np.where(values < 0, np.nan, values))
+
+
+def test_score_names_predictions_that_cannot_be_inverted(numbers):
+    X, _ = numbers
+    y = np.sqrt(np.maximum(X[:, 0], 0))
+    square = FunctionTransformer(np.square, root_or_nan, check_inverse=False)
+    reg = regressor(transformer=square, oob_score=False, max_iter=60).fit(X, y)
+    message = "inverse_transform of FunctionTransformer"
+    with pytest.raises(ValueError, match=message) as of_predict:
+        reg.predict(X)
+    with pytest.raises(ValueError, match=message) as of_score:
+        reg.score(X, y)
+    assert str(of_score.value) == str(of_predict.value)
+
+
+def test_score_needs_no_predictions_of_missing_labels(numbers):
+    X, _ = numbers
+    y = np.sqrt(np.maximum(X[:, 0], 0))
+    square = FunctionTransformer(np.square, root_or_nan, check_inverse=False)
+    reg = regressor(transformer=square, oob_score=False, max_iter=60).fit(X, y)
+    known = X[:, 0] > 0.5
+    expected = reg.score(X[known], y[known])
+    assert reg.score(X, np.where(known, y, np.nan)) == pytest.approx(expected)
+
+
+def test_score_names_predictions_beyond_float64(numbers):
+    X, _ = numbers
+    y = np.where(X[:, 0] > 0, 1.7e308, -1.7e308)
+    reg = regressor(oob_score=False, max_iter=60).fit(X, y)
+    with pytest.raises(ValueError, match="rows, they are too large for float64"):
+        reg.score(X, y)
+
+
 def test_numbers_beyond_float64_and_missing_decimals(numbers):
     X, _ = numbers
     y = np.array([Decimal(i) / 3 for i in range(119)] + [Decimal("NaN")], dtype=object)
