@@ -105,15 +105,16 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
             the weights of the epoch with the best validation score, or the best loss,
             so far. Inside a search, this ends one fit but not the search.
         UserWarning
-            If `oob_score=True` and no row can be left out; if a task has no observed
-            label, too few to hold one out, labels of a single class, or the same number
-            everywhere; or if a category column of `y` declares categories that no row
-            has. Also if something is allowed but probably a mistake: labels that look
-            like codes for missing ones ("NA", "?", or -1 or -99 next to 0 and 1),
-            columns that together are the one-hot code of one task, `X` and `y` whose
-            indices have the same entries in a different order, and classes that look
-            like measurements (more than half of a task's labels are distinct, or it has
-            30 or more distinct whole numbers).
+            If `oob_score=True` and no row can be left out; if out-of-bag predictions of
+            a task are not finite in its units; if a task has no observed label, too few
+            to hold one out, labels of a single class, or the same number everywhere; or
+            if a category column of `y` declares categories that no row has. Also if
+            something is allowed but probably a mistake: labels that look like codes for
+            missing ones ("NA", "?", or -1 or -99 next to 0 and 1), columns that
+            together are the one-hot code of one task, `X` and `y` whose indices have
+            the same entries in a different order, and classes that look like
+            measurements (more than half of a task's labels are distinct, or it has 30
+            or more distinct whole numbers).
         """
         with torch.inference_mode(False), restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
