@@ -86,7 +86,9 @@ def encode(
     if tasks is None:
         texts = _names_beside(beside, own_names, len(columns))
         types = _types_beside(beside, task_types)
-        targets, columns = learn_targets(columns, texts, is_1d, types, classes)
+        # Beside other tasks, a Series is one column of several.
+        is_only_task = is_1d and beside is None
+        targets, columns = learn_targets(columns, texts, is_only_task, types, classes)
         if classes is None and not is_prediction:
             warn_of_text_of_missing(targets, texts)
         # The name of a Series is not compared: it may be another one in `score`.
