@@ -313,7 +313,7 @@ def test_unusable_classes_are_refused(classes, message):
         (pd.DataFrame(index=[0, 1]), "at least one column"),
         (
             [0.5, 1.0],
-            "Unknown label type: continuous.*'task_0'.*Use MultiTaskNetRegressor",
+            "Unknown label type: continuous.*'task_0'.*use MultiTaskNetRegressor",
         ),
         (np.array([[1, np.inf]]), "infinity in task 'task_1'"),
         (pd.DataFrame({"t": [1.0, -np.inf]}), "infinity in task 't'"),

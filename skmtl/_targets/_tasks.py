@@ -192,8 +192,8 @@ def warn_of_measurements(tasks: Tasks, n_labels: NDArray) -> None:
             "The labels look like measurements: the number of classes is greater than "
             f"50% of the number of labels, or there are {_MANY_WHOLE_NUMBERS} or more "
             f"whole numbers, in tasks {shorten(tasks.names[odd])}: {shorten(counts)} "
-            "classes. Use MultiTaskNetRegressor for numbers, or MultiTaskNet for "
-            "numbers and classes together. If they are classes, convert them to text."
+            "classes. If they are numbers, use MultiTaskNetRegressor or, next to "
+            "classes, MultiTaskNet with task_types; otherwise, convert them to text."
         )
 
 

@@ -114,6 +114,20 @@ def test_wrong_task_types_are_refused(fruit, types, match):
         net(task_types=types).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("task", "label", "remedy"),
+    [("ripe", 0.5, "'ripe': 'number'"), ("mass", "heavy", "'mass': 'class'")],
+)
+def test_labels_of_the_other_type_are_refused_with_the_type_to_set(
+    fruit, task, label, remedy
+):
+    X, Y = fruit
+    clf = net().fit(X, Y)
+    Y.loc[3, task] = label
+    with pytest.raises(ValueError, match=rf"MultiTaskNet with task_types={{{remedy}, "):
+        clf.score(X, Y)
+
+
 def test_class_weight_is_for_classes(fruit):
     X, Y = fruit
     balanced = net(class_weight="balanced").fit(X, Y)

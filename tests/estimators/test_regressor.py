@@ -343,7 +343,7 @@ def test_the_classifier_names_the_regressor():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2))
     clf = MultiTaskNetClassifier((4,), max_iter=1)
-    with pytest.raises(ValueError, match="Use MultiTaskNetRegressor"):
+    with pytest.raises(ValueError, match="use MultiTaskNetRegressor"):
         clf.fit(X, X[:, 0])
     days = rng.integers(0, 60, size=300) * 2
     with pytest.warns(UserWarning, match="look like measurements.*task_0"):
