@@ -195,7 +195,11 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
                 sample_weight=sample_weight,
                 **weights,
             )
-            check_labelled(training_set.tasks, training_set.is_labelled)
+            check_labelled(
+                training_set.tasks,
+                training_set.is_labelled,
+                are_guessed=self.task_types == "auto",
+            )
             warn_of_suspects(
                 training_set.tasks, training_set.counted, training_set.totals
             )

@@ -81,6 +81,7 @@ from skmtl._targets import (
     TaskTypes,
     check_labelled,
     check_same_classes,
+    check_types_known,
     encode,
     joined_tasks,
     named_tasks,
@@ -151,6 +152,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             if classes is None:
                 n_labels = (encoded.codes >= 0).sum(axis=0)
                 warn_of_measurements(encoded.tasks, n_labels)
+                if declare is not None and self.task_types == "auto":
+                    check_types_known(encoded.tasks, n_labels)
         check_consistent_length(X, encoded.codes)
         main_tasks_of(self, encoded.tasks)  # checks the names
         return make_training_set(
@@ -242,7 +245,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         labelled = training_set.is_labelled  # without any label, nothing is trained
         if labelled.any():
             labelled = self._labelled_so_far(training_set, continues)
-        check_labelled(training_set.tasks, labelled)
+        are_guessed = self.task_types == "auto"
+        check_labelled(training_set.tasks, labelled, are_guessed=are_guessed)
         if not continues:
             warn_of_suspects(
                 training_set.tasks, training_set.counted, training_set.totals
