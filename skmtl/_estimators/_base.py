@@ -79,8 +79,9 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
             columns, except for weights, are features.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
-            Weight of each row, or of each label. Rows of weight 0 are left out. If X is
-            a pyarrow dataset, the names of its weight columns.
+            Weight of each row, or of each label. Rows of weight 0 are left out. The
+            weights of missing labels have no effect and can be NaN. If X is a pyarrow
+            dataset, the names of its weight columns.
 
         Returns
         -------
