@@ -199,7 +199,8 @@ def _table_of_numbers(y: Any) -> tuple[NDArray, list | None] | None:
     takes longer than to train on them.
     """
     values, names = y, None
-    if hasattr(y, "iloc") and y.ndim == 2:
+    # The frames of dask have `iloc` but no `to_numpy`; they are refused later.
+    if hasattr(type(y), "to_numpy") and hasattr(y, "iloc") and y.ndim == 2:
         dtypes = set(y.dtypes)
         if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
             values, names = y.to_numpy(), list(y.columns)
