@@ -10,6 +10,8 @@ from typing import Any
 # Packages that stand between the user's line and ours. Warnings do not point there,
 # because the user cannot change that code.
 _BETWEEN = {"skmtl", "sklearn", "joblib", "contextlib", "functools", "torch"}
+# The standard library runs workers in these. Around them, there is no line of the user.
+_WORKERS = {"multiprocessing", "threading", "concurrent"}
 _ONCE = {"default", "module", "once"}
 # Which warning was shown for which line, and to which recipient.
 _shown: dict[tuple[str, int, type[Warning], str], tuple[Any, Any]] = {}
@@ -25,12 +27,11 @@ def shorten(items: Iterable[Any]) -> str:
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning at the innermost line outside skmtl, scikit-learn and joblib.
 
+    A worker may have no such line. The warning is then at the outermost line of skmtl.
     Python shows a warning once per line, but `catch_warnings` makes it forget what it
     showed, and scikit-learn calls that for every fit of a search. We remember it here.
     """
-    frame = sys._getframe()
-    while frame.f_back is not None and _is_between(frame):
-        frame = frame.f_back
+    frame = _frame_to_show()
     code, line, names = frame.f_code, frame.f_lineno, frame.f_globals
     registry = names.setdefault("__warningregistry__", {})
     # A notebook cell that is run again has a new registry, and each block that records
@@ -46,8 +47,19 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn_explicit(message, category, code.co_filename, line, module, registry)
 
 
-def _is_between(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN
+def _frame_to_show() -> FrameType:
+    frame = ours = sys._getframe()
+    while (package := _package_of(frame)) in _BETWEEN:
+        if package == "skmtl":
+            ours = frame
+        if frame.f_back is None:
+            return ours
+        frame = frame.f_back
+    return ours if package in _WORKERS else frame
+
+
+def _package_of(frame: FrameType) -> str:
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 def _is_shown_once(

@@ -20,6 +20,7 @@ def check_sample_weight(
 ) -> NDArray | None:
     """None, or float32 of shape (n_samples, 1) or (n_samples, n_tasks).
 
+    Weights of single labels can be NaN, which becomes 0, where `codes` has no label.
     `may_be_0` allows a weight of 0 for all rows, if more rows follow.
     """
     if sample_weight is None:
@@ -47,8 +48,16 @@ def check_sample_weight(
             f"{shape}. Pass one weight per row or one per label."
         )
     weights = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float32, input_name="sample_weight"
-    )
+        sample_weight,
+        ensure_2d=False,
+        dtype=np.float32,
+        ensure_all_finite="allow-nan" if len(shape) == 2 else True,
+        input_name="sample_weight",
+    ).reshape(n_samples, -1)
+    is_missing = np.isnan(weights)
+    if is_missing.any():
+        _check_missing_weights(is_missing, codes, tasks)
+        weights = np.where(is_missing, np.float32(0), weights)
     if weights.min() < 0:
         raise ValueError(
             f"sample_weight must not be negative, but its smallest value is "
@@ -59,7 +68,17 @@ def check_sample_weight(
             "Sample weights must contain at least one non-zero number; all of them "
             "are 0. Leave sample_weight out to weight all rows equally."
         )
-    return weights.reshape(n_samples, -1)
+    return weights
+
+
+def _check_missing_weights(is_missing: NDArray, codes: NDArray, tasks: Tasks) -> None:
+    without = tasks.names[(is_missing & (codes >= 0)).any(axis=0)].tolist()
+    if without:
+        raise ValueError(
+            "sample_weight must have a number for each observed label, but it has NaN "
+            f"for labels of tasks {shorten(without)}. Use 0 for labels that should not "
+            "count."
+        )
 
 
 def mask_weightless(codes: NDArray, sample_weight: NDArray | None) -> NDArray:

@@ -313,7 +313,7 @@ def test_unusable_classes_are_refused(classes, message):
         (pd.DataFrame(index=[0, 1]), "at least one column"),
         (
             [0.5, 1.0],
-            "Unknown label type: continuous.*'task_0'.*Use MultiTaskNetRegressor",
+            "Unknown label type: continuous.*'task_0'.*use MultiTaskNetRegressor",
         ),
         (np.array([[1, np.inf]]), "infinity in task 'task_1'"),
         (pd.DataFrame({"t": [1.0, -np.inf]}), "infinity in task 't'"),
@@ -434,3 +434,17 @@ def test_the_columns_of_new_tasks_are_read_once(task_types, monkeypatch):
     assert len(read) == 1
     assert new.tasks.names.tolist() == ["b", "c"]
     assert new.codes[:, 0].tolist() == [0, -1]
+
+
+def test_lazy_frames_are_refused_with_the_call_that_computes_them():
+    y = pl.DataFrame({"a": [0, 1], "b": [1, 0]})
+    with pytest.raises(ValueError, match=r"got a LazyFrame.*Pass y.collect\(\)"):
+        encode_targets(y.lazy())
+    dask = pytest.importorskip("dask.dataframe")
+    with pytest.raises(ValueError, match=r"got a DataFrame.*Pass y.compute\(\)"):
+        encode_targets(dask.from_pandas(y.to_pandas(), 1))
+
+
+def test_columns_may_have_the_names_of_methods():
+    tasks, _ = encode_targets(pd.DataFrame({"compute": [0, 1], "collect": [1, 0]}))
+    assert tasks.names.tolist() == ["compute", "collect"]

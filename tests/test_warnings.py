@@ -1,8 +1,12 @@
 """Warnings point to the user's line, come once, and not without a reason."""
 
+import inspect
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pandas as pd
@@ -20,6 +24,7 @@ from skmtl import (
     model_selection,
     observed_rows,
 )
+from skmtl._estimators._base import BaseMultiTaskNet
 from skmtl._messages import warn
 from skmtl._targets import encode, warn_of_suspects
 from skmtl._weights import label_totals
@@ -130,6 +135,25 @@ def test_warnings_point_to_the_line_of_the_user(call, message):
     for warning in caught:
         assert warning.filename == __file__, warning.message
         assert warning.lineno in lines, warning.message
+
+
+def test_warnings_of_a_thread_of_the_user_point_to_its_line():
+    def call():
+        clf().fit(X, TEXT)
+
+    with ThreadPoolExecutor(1) as pool, pytest.warns(UserWarning, match=LABELS) as w:
+        pool.submit(call).result()
+    assert w[0].filename == __file__
+    assert w[0].lineno == call.__code__.co_firstlineno + 1
+
+
+@pytest.mark.parametrize("pool", [ThreadPool, ThreadPoolExecutor])
+def test_warnings_of_a_worker_without_a_line_of_the_user_point_to_fit(pool):
+    with pool(1) as workers, pytest.warns(UserWarning, match=LABELS) as caught:
+        list(workers.map(partial(clf().fit, X), [TEXT]))
+    body, first = inspect.getsourcelines(BaseMultiTaskNet.fit)
+    assert caught[0].filename == inspect.getsourcefile(BaseMultiTaskNet)
+    assert first < caught[0].lineno < first + len(body)
 
 
 # Once ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -79,11 +80,39 @@ def test_labels_of_weight_zero_are_as_missing():
         ([1, 1, 1, 1, -1], "must not be negative.*-1"),
         ([1, 1, 1, 1, np.nan], "sample_weight contains NaN"),
         ([1, 1, 1, 1, np.inf], "sample_weight contains infinity"),
+        (np.full((5, 2), np.inf), "sample_weight contains infinity"),
+        (np.full((5, 2), np.nan), r"NaN for labels of tasks \['task_0', 'task_1'\]"),
+        ([[1, 1]] * 4 + [[1, -1]], "must not be negative.*-1"),
         (np.zeros(5), "non-zero"),
     ],
 )
 def test_unusable_sample_weights_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
+        check_weight(weight)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda weight: weight,
+        lambda weight: np.where(np.isnan(weight), None, weight),
+        pd.DataFrame,
+        lambda weight: pd.DataFrame(weight).astype("Float64"),
+        lambda weight: pl.DataFrame(weight).fill_nan(None),
+    ],
+)
+def test_missing_labels_need_no_weight(form):
+    weight = np.arange(1.0, 11).reshape(5, 2)
+    expected = np.where(CODES >= 0, weight, 0)
+    found = check_weight(form(np.where(CODES >= 0, weight, np.nan)))
+    assert_array_equal(found, expected)
+    assert found.dtype == np.float32
+
+
+def test_missing_weights_of_observed_labels_name_their_tasks():
+    weight = np.ones(CODES.shape)
+    weight[[0, 1], [1, 1]] = np.nan  # an observed label and a missing one
+    with pytest.raises(ValueError, match=r"labels of tasks \['task_1'\]. Use 0"):
         check_weight(weight)
 
 

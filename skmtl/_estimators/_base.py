@@ -43,6 +43,7 @@ from skmtl._targets import (
     check_labelled,
     decode,
     encode_new_tasks,
+    finite_in_units,
     warn_of_suspects,
     without_tasks,
 )
@@ -78,8 +79,9 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
             columns, except for weights, are features.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
-            Weight of each row, or of each label. Rows of weight 0 are left out. If X is
-            a pyarrow dataset, the names of its weight columns.
+            Weight of each row, or of each label. Rows of weight 0 are left out. The
+            weights of missing labels have no effect and can be NaN. If X is a pyarrow
+            dataset, the names of its weight columns.
 
         Returns
         -------
@@ -104,15 +106,16 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
             the weights of the epoch with the best validation score, or the best loss,
             so far. Inside a search, this ends one fit but not the search.
         UserWarning
-            If `oob_score=True` and no row can be left out; if a task has no observed
-            label, too few to hold one out, labels of a single class, or the same number
-            everywhere; or if a category column of `y` declares categories that no row
-            has. Also if something is allowed but probably a mistake: labels that look
-            like codes for missing ones ("NA", "?", or -1 or -99 next to 0 and 1),
-            columns that together are the one-hot code of one task, `X` and `y` whose
-            indices have the same entries in a different order, and classes that look
-            like measurements (more than half of a task's labels are distinct, or it has
-            30 or more distinct whole numbers).
+            If `oob_score=True` and no row can be left out; if out-of-bag predictions of
+            a task are not finite in its units; if a task has no observed label, too few
+            to hold one out, labels of a single class, or the same number everywhere; or
+            if a category column of `y` declares categories that no row has. Also if
+            something is allowed but probably a mistake: labels that look like codes for
+            missing ones ("NA", "?", or -1 or -99 next to 0 and 1), columns that
+            together are the one-hot code of one task, `X` and `y` whose indices have
+            the same entries in a different order, and classes that look like
+            measurements (more than half of a task's labels are distinct, or it has 30
+            or more distinct whole numbers).
         """
         with torch.inference_mode(False), restored_on_error(self):
             continues = self.warm_start and self.__sklearn_is_fitted__()
@@ -193,7 +196,11 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
                 sample_weight=sample_weight,
                 **weights,
             )
-            check_labelled(training_set.tasks, training_set.is_labelled)
+            check_labelled(
+                training_set.tasks,
+                training_set.is_labelled,
+                are_guessed=self.task_types == "auto",
+            )
             warn_of_suspects(
                 training_set.tasks, training_set.counted, training_set.totals
             )
@@ -277,7 +284,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         by_task = predict_tasks(
             self.network_, checked(), self._is_labelled, most_likely
         )
-        by_task = _in_units(by_task, tasks)
+        by_task = _scored_in_units(by_task, tasks, labels.weights)
         scores = score_tasks(by_task, labels.encoded, labels.weights)
         main_tasks = main_tasks_of(self, tasks)
         return mean_of_main_tasks(scores, tasks, main_tasks)
@@ -389,9 +396,14 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return predict_tasks(self.network_, X, self._is_labelled, function)
 
 
-def _in_units(by_task: list[NDArray], tasks: Tasks) -> list[NDArray]:
-    """Numbers in the units of their task; outputs of classes as they are."""
-    return [
-        target.in_units(outputs) if isinstance(target, Numbers) else outputs
-        for target, outputs in zip(tasks.targets, by_task, strict=True)
-    ]
+def _scored_in_units(
+    by_task: list[NDArray], tasks: Tasks, weights: NDArray
+) -> list[NDArray]:
+    """Numbers of scored rows in units of their task; outputs of classes as they are."""
+    result = list(by_task)
+    for t, target in enumerate(tasks.targets):
+        if isinstance(target, Numbers):
+            rows = weights[:, t] > 0  # other rows need no finite prediction
+            result[t] = np.full(len(rows), np.nan)
+            result[t][rows] = finite_in_units(by_task[t][rows], target, tasks.names[t])
+    return result

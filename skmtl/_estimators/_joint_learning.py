@@ -200,12 +200,13 @@ class _Pass:
         check_consistent_length(X, part.y)
         targets = seen.targets
         columns = targets.read(part.y)
-        weights = self._checked_weights(part, X.shape[0], targets)
+        observed = np.column_stack([column.observed for column in columns])
+        codes = observed.astype(np.int8) - np.int8(1)
+        weights = self._checked_weights(part, codes, targets)
         keys, is_held_out = self.draws.next(generator, X.shape[0])
         targets.add(columns, weights, is_held_out, keys)
 
-        observed = np.column_stack([column.observed for column in columns])
-        codes = mask_weightless(observed.astype(np.int8) - np.int8(1), weights)
+        codes = mask_weightless(codes, weights)
         is_labelled = codes.max(axis=1) >= 0
         rows = np.flatnonzero(is_labelled & ~is_held_out)
         own = row_weights(codes, weights)
@@ -239,13 +240,12 @@ class _Pass:
             standardised(numbers, codes, tasks, is_continued=True)
 
     def _checked_weights(
-        self, part: Part, n_rows: int, targets: TargetsSeen
+        self, part: Part, codes: NDArray, targets: TargetsSeen
     ) -> NDArray | None:
         n_tasks = len(targets.names)
         is_named = targets.own_names is not None and not targets.is_1d
         numbers: list[Any] = [Numbers()] * n_tasks  # their type does not matter here
         tasks = Tasks(targets.names, numbers, is_named, targets.is_1d)
-        codes = np.empty((n_rows, n_tasks), dtype=bool)
         return check_sample_weight(part.sample_weight, codes, tasks, may_be_0=True)
 
     def _seen_before(self, X: Any, columns: InputColumns) -> _Seen:

@@ -71,7 +71,9 @@ class MultiTaskNet(BaseMultiTaskNet):
         The type of each task. A dict maps the name of every task (see `task_names_`) to
         "class" or "number". "auto" treats text, booleans, categories and columns of 0
         and 1 as classes, and numbers with decimals as numbers. Other whole numbers
-        could be either: they raise an error that says what to write.
+        could be either: they raise an error that says what to write. Columns without
+        any label are read as classes, except in the first `partial_fit`, which raises
+        an error.
     loss : {"squared_error", "absolute_error", "gaussian"}, default="squared_error"
         Loss of a standardised number. "squared_error" is half the squared error.
         "absolute_error" predicts medians, which outliers affect less. "gaussian" is the
@@ -344,7 +346,8 @@ class MultiTaskNet(BaseMultiTaskNet):
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
             The labels, as in `fit`. Rows without any label are allowed. The
             probabilities of a task are uniform until a call has brought a label for it.
-            The first call must bring a value for each numeric task.
+            The first call must bring a value for each numeric task and, with
+            `task_types="auto"` and without `classes`, a label for each task.
         classes : array-like of shape (n_classes,), list of such, or dict, default=None
             All classes that later calls will bring: an array for 1-D `y`; for 2-D `y`,
             an array per classification task or a dict from task names to arrays. Pass

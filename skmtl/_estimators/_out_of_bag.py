@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skmtl._estimators._prediction import predict_tasks
+from skmtl._messages import shorten, warn
 from skmtl._network import TrunkAndHeads
 from skmtl._outputs import OutputGroup
+from skmtl._targets import Tasks
 
 
 class LeftOut(NamedTuple):
@@ -49,3 +51,22 @@ def predict_out_of_bag(
         for all_rows, outputs in zip(result, by_task, strict=True):
             all_rows[rows] = outputs
     return result
+
+
+def first_outputs(outputs: list[NDArray]) -> NDArray:
+    """(n_samples, n_tasks): the first number that is predicted for each task."""
+    return np.column_stack([out if out.ndim == 1 else out[:, 0] for out in outputs])
+
+
+def warn_of_lost(tasks: Tasks, n_lost: NDArray) -> None:
+    """Warn of tasks with rows whose numbers are not finite in units of the task."""
+    lost = np.flatnonzero(n_lost)
+    counts = zip(tasks.names[lost].tolist(), n_lost[lost].tolist(), strict=True)
+    warn(
+        f"{len(lost)} of {tasks.n_tasks} tasks have no out-of-bag score, because for "
+        "some rows, inverse_transform of the transformer gives NaN or infinity, or the "
+        f"prediction is too large for float64: {shorten(counts)} (task, number of "
+        "rows). oob_score_ leaves these tasks out, and is NaN without others. For such "
+        "rows, predict raises an error. Use a transformer that can invert every number "
+        "or, without a transformer, another unit."
+    )

@@ -28,7 +28,12 @@ from skmtl._estimators._joint_fit import (
     prepare_jointly,
 )
 from skmtl._estimators._joint_learning import Known, learn_from
-from skmtl._estimators._out_of_bag import LeftOut, predict_out_of_bag
+from skmtl._estimators._out_of_bag import (
+    LeftOut,
+    first_outputs,
+    predict_out_of_bag,
+    warn_of_lost,
+)
 from skmtl._estimators._parameters import (
     check_partial_fit_parameters,
     main_tasks_of,
@@ -76,6 +81,7 @@ from skmtl._targets import (
     TaskTypes,
     check_labelled,
     check_same_classes,
+    check_types_known,
     encode,
     joined_tasks,
     named_tasks,
@@ -146,6 +152,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             if classes is None:
                 n_labels = (encoded.codes >= 0).sum(axis=0)
                 warn_of_measurements(encoded.tasks, n_labels)
+                if declare is not None and self.task_types == "auto":
+                    check_types_known(encoded.tasks, n_labels)
         check_consistent_length(X, encoded.codes)
         main_tasks_of(self, encoded.tasks)  # checks the names
         return make_training_set(
@@ -237,7 +245,8 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         labelled = training_set.is_labelled  # without any label, nothing is trained
         if labelled.any():
             labelled = self._labelled_so_far(training_set, continues)
-        check_labelled(training_set.tasks, labelled)
+        are_guessed = self.task_types == "auto"
+        check_labelled(training_set.tasks, labelled, are_guessed=are_guessed)
         if not continues:
             warn_of_suspects(
                 training_set.tasks, training_set.counted, training_set.totals
@@ -476,20 +485,25 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         tasks, codes = training_set.tasks, training_set.counted
         if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
             self._tasks = training_set.with_deviation_factors(outputs)
+        is_known = ~np.isnan(first_outputs(outputs))
         outputs = [
             target.in_units(out[:, 0]) if isinstance(target, Numbers) else out
             for target, out in zip(tasks.targets, outputs, strict=True)
         ]
-        firsts = [out if out.ndim == 1 else out[:, 0] for out in outputs]
-        is_known = ~np.isnan(np.column_stack(firsts))
+        numbers = training_set.numbers_in_units()
+        is_lost = ~np.isfinite(first_outputs(outputs))
+        if numbers is not None:  # single precision can leave what can be inverted
+            is_lost |= (codes >= 0) & tasks.are_numbers & ~np.isfinite(numbers)
+        n_lost = (is_lost & is_known).sum(axis=0)
         predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in outputs]
-        scores = score_tasks(
-            predicted,
-            Encoded(tasks, codes, training_set.numbers_in_units()),
-            ((codes >= 0) & is_known).astype(np.float64),
-        )
+        # A score of the other rows alone would be better than the predictions are.
+        is_scored = (codes >= 0) & is_known & (n_lost == 0)
+        encoded = Encoded(tasks, codes, numbers)
+        scores = score_tasks(predicted, encoded, is_scored.astype(np.float64))
         self.oob_score_ = mean_score(scores, main_tasks)
-        if np.isnan(self.oob_score_):
+        if n_lost.any():
+            warn_of_lost(tasks, n_lost)
+        elif np.isnan(self.oob_score_):
             warn(
                 "oob_score_ is NaN, because no task that counts has enough labels in "
                 "the rows that were left out. Use oob_score=False and "

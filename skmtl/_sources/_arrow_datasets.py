@@ -124,13 +124,16 @@ def _weights_of(table: Any, sample_weight: Any) -> Any:
     """Return (n_rows,) for a name, (n_rows, n_names) for several, or the weights."""
     if isinstance(sample_weight, str):
         return _weight_of(table, sample_weight)
-    columns = [_weight_of(table, name) for name in _as_names(sample_weight)]
+    names = _as_names(sample_weight)
+    # Which labels are missing, and so need no weight, is known later.
+    columns = [_weight_of(table, name, may_be_missing=True) for name in names]
     return np.column_stack(columns) if columns else sample_weight
 
 
-def _weight_of(table: Any, name: str) -> Any:
+def _weight_of(table: Any, name: str, *, may_be_missing: bool = False) -> Any:
     values = table[name].to_numpy()
-    if not np.isfinite(values.astype(float)).all():
+    numbers = values.astype(float)
+    if np.isinf(numbers).any() or (np.isnan(numbers).any() and not may_be_missing):
         raise ValueError(
             "Weights must be finite numbers, but the sample_weight column "
             f"{name!r} has missing or infinite values. Write 0 for rows that should "

@@ -14,6 +14,7 @@ from skmtl._targets._encoding import (
     encode,
     encode_new_tasks,
     encode_targets,
+    finite_in_units,
 )
 from skmtl._targets._labels import tidy_labels
 from skmtl._targets._masks import mask_targets, without_labels
@@ -34,6 +35,7 @@ from skmtl._targets._tasks import (
     are_many_whole_numbers,
     check_labelled,
     check_same_names,
+    check_types_known,
     classes_attribute,
     is_binary,
     joined_tasks,
@@ -59,12 +61,14 @@ __all__ = [
     "check_labelled",
     "check_same_classes",
     "check_same_names",
+    "check_types_known",
     "classes_attribute",
     "decode",
     "decode_targets",
     "encode",
     "encode_new_tasks",
     "encode_targets",
+    "finite_in_units",
     "finite_numbers",
     "is_binary",
     "is_missing",

@@ -32,6 +32,7 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
             "skmtl requires y to be passed, but the target y is None. Pass the labels, "
             "one column per task."
         )
+    _refuse_lazy_frames(y)
     if hasattr(y, "iloc"):  # pandas
         if y.ndim == 1:
             return [_pandas_column(y)], _names_of(y), True
@@ -48,6 +49,18 @@ def _columns_as_they_came(y: Any) -> tuple[list[Column], list | None, bool]:
     if not sparse.issparse(y):  # one of the sparse formats is a dict
         _refuse_mappings(y)
     return _array_columns(y)
+
+
+def _refuse_lazy_frames(y: Any) -> None:
+    # By type, because a column of a DataFrame can be called "compute", too. The arrays
+    # and series of dask can be read as arrays.
+    is_dask = hasattr(type(y), "compute") and hasattr(y, "iloc")
+    if is_dask or hasattr(type(y), "collect"):  # polars
+        method = "compute" if is_dask else "collect"
+        raise ValueError(
+            f"y must be in memory; got a {type(y).__name__}, which is evaluated later. "
+            f"Pass y.{method}()."
+        )
 
 
 def _names_of(series: Any) -> list | None:

@@ -86,7 +86,9 @@ def encode(
     if tasks is None:
         texts = _names_beside(beside, own_names, len(columns))
         types = _types_beside(beside, task_types)
-        targets, columns = learn_targets(columns, texts, is_1d, types, classes)
+        # Beside other tasks, a Series is one column of several.
+        is_only_task = is_1d and beside is None
+        targets, columns = learn_targets(columns, texts, is_only_task, types, classes)
         if classes is None and not is_prediction:
             warn_of_text_of_missing(targets, texts)
         # The name of a Series is not compared: it may be another one in `score`.
@@ -197,7 +199,8 @@ def _table_of_numbers(y: Any) -> tuple[NDArray, list | None] | None:
     takes longer than to train on them.
     """
     values, names = y, None
-    if hasattr(y, "iloc") and y.ndim == 2:
+    # The frames of dask have `iloc` but no `to_numpy`; they are refused later.
+    if hasattr(type(y), "to_numpy") and hasattr(y, "iloc") and y.ndim == 2:
         dtypes = set(y.dtypes)
         if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
             values, names = y.to_numpy(), list(y.columns)
@@ -268,7 +271,7 @@ def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
     columns = [
         target.labels[values]
         if isinstance(target, Classes)
-        else _finite_in_units(values.astype(np.float64), target, name)
+        else finite_in_units(values, target, name)
         for target, values, name in zip(
             tasks.targets, by_task, tasks.names, strict=True
         )
@@ -284,8 +287,9 @@ def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:
     return table
 
 
-def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
-    in_units = target.in_units(values)
+def finite_in_units(standardised: NDArray, target: Numbers, name: str) -> NDArray:
+    """Return predictions in units of their task; raise if some are not finite."""
+    in_units = target.in_units(standardised.astype(np.float64))
     n_lost = int((~np.isfinite(in_units)).sum())
     if n_lost:
         what = "they are too large for float64"
@@ -293,7 +297,7 @@ def _finite_in_units(values: NDArray, target: Numbers, name: str) -> NDArray:
             what = f"inverse_transform of {target.transformer!r} gives NaN or infinity"
         raise ValueError(
             f"Predictions of task {name!r} must be finite, but for {n_lost} of "
-            f"{len(values)} rows, {what}. Use a transformer that can invert every "
+            f"{len(in_units)} rows, {what}. Use a transformer that can invert every "
             "number, or scale X in the same way as the training rows."
         )
     return in_units

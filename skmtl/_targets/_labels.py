@@ -74,8 +74,9 @@ def _integers_of(labels: NDArray, name: str) -> NDArray:
     if len(fractional):
         raise ValueError(
             f"Unknown label type: continuous. Labels of task {name!r} must be classes, "
-            f"but y has the value {fractional[0]}. Use MultiTaskNetRegressor for "
-            "numbers, MultiTaskNet for numbers and classes together, or bin the column."
+            f"but y has the value {fractional[0]}. If they are numbers, use "
+            "MultiTaskNetRegressor or, next to classes, MultiTaskNet with "
+            f"task_types={{{name!r}: 'number', ...}}. Otherwise, bin the column."
         )
     if np.abs(labels).max(initial=0) >= 2**53:  # 2**53 + 1 is rounded to 2**53
         raise ValueError(

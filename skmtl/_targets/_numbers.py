@@ -48,7 +48,8 @@ class Numbers:
 
     def in_units(self, standardised: NDArray) -> NDArray:
         """Invert `standardised`. If a task has only one value, the result is exact."""
-        values = self.mean + self.scale * standardised
+        with np.errstate(over="ignore", invalid="ignore"):  # callers check the result
+            values = self.mean + self.scale * standardised
         known = ~np.isnan(values)
         values[known] = _applied(self.transformer, "inverse_transform", values[known])
         return values
@@ -124,18 +125,18 @@ def finite_numbers(column: Column, name: str) -> NDArray:
     """Return the observed values of a column as float64."""
     given = column.values
     if column.categories is not None:
-        raise _no_numbers(name, "a column of categories", _TO_CLASSES)
+        raise _no_numbers(name, "a column of categories", _to_classes(name))
     if given.dtype.kind == "O":
         kinds = set(map(type, given.tolist()))
         if any(issubclass(kind, _TIMES) for kind in kinds):
             raise _no_numbers(name, _named(kinds), _TO_DAYS)
         if not _are_of_numbers(kinds):
-            raise _no_numbers(name, _named(kinds), _TO_CLASSES)
+            raise _no_numbers(name, _named(kinds), _to_classes(name))
     elif given.dtype.kind in "mM":
         if len(given):
             raise _no_numbers(name, f"dtype {given.dtype}", _TO_DAYS)
     elif given.dtype.kind not in "iuf":
-        raise _no_numbers(name, f"dtype {given.dtype}", _TO_CLASSES)
+        raise _no_numbers(name, f"dtype {given.dtype}", _to_classes(name))
     try:
         values = np.empty(0) if given.dtype.kind in "mM" else given.astype(np.float64)
     except OverflowError as error:
@@ -150,10 +151,14 @@ def finite_numbers(column: Column, name: str) -> NDArray:
 
 
 _TO_DAYS = "Convert times to numbers, for example to days since a date."
-_TO_CLASSES = (
-    "Use MultiTaskNetClassifier for classes, MultiTaskNet for classes and numbers "
-    "together, or convert the column, for example with astype(float)."
-)
+
+
+def _to_classes(name: str) -> str:
+    return (
+        "If they are classes, use MultiTaskNetClassifier or, next to numbers, "
+        f"MultiTaskNet with task_types={{{name!r}: 'class', ...}}. Otherwise, convert "
+        "the column, for example with astype(float)."
+    )
 
 
 def _no_numbers(name: str, got: str, advice: str) -> ValueError:

@@ -158,8 +158,13 @@ def check_same_names(names: Any, tasks: Tasks) -> None:
         )
 
 
-def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
-    """Raise if y has no labels; warn of tasks without labels."""
+def check_labelled(
+    tasks: Tasks, is_labelled: NDArray, *, are_guessed: bool = False
+) -> None:
+    """Raise if y has no labels; warn of tasks without labels.
+
+    `are_guessed` says whether the types of the tasks come from `task_types="auto"`.
+    """
     if not is_labelled.any():
         raise ValueError(
             "y must have at least one observed label (of positive weight), but all "
@@ -176,10 +181,25 @@ def check_labelled(tasks: Tasks, is_labelled: NDArray) -> None:
         )
     without = tasks.names[~is_labelled].tolist()
     if without:
+        guess = "task_types='auto' reads them as classes. " if are_guessed else ""
         warn(
             f"{len(without)} of {tasks.n_tasks} tasks have no observed label (of "
-            f"positive weight) in y: {shorten(without)}. Nothing can be learned for "
-            "them, and their probabilities are uniform. Drop the columns or add labels."
+            f"positive weight) in y: {shorten(without)}. {guess}Nothing can be learned "
+            "for them, and their probabilities are uniform. Drop the columns or add "
+            "labels."
+        )
+
+
+def check_types_known(tasks: Tasks, n_labels: NDArray) -> None:
+    """Raise if tasks whose type is guessed have no label; `n_labels` of each task."""
+    without = tasks.names[n_labels == 0].tolist()
+    if without:
+        raise ValueError(
+            "With task_types='auto', the first call of partial_fit must bring a label "
+            "of each task, which shows whether it has classes or numbers, but y has "
+            f"none in tasks {shorten(without)}. Begin with rows that have these "
+            "labels. If the tasks have classes, you can also set task_types to a dict "
+            "with 'class' or 'number' for each task of y."
         )
 
 
@@ -200,8 +220,8 @@ def warn_of_measurements(tasks: Tasks, n_labels: NDArray) -> None:
             "The labels look like measurements: the number of classes is greater than "
             f"50% of the number of labels, or there are {_MANY_WHOLE_NUMBERS} or more "
             f"whole numbers, in tasks {shorten(tasks.names[odd])}: {shorten(counts)} "
-            "classes. Use MultiTaskNetRegressor for numbers, or MultiTaskNet for "
-            "numbers and classes together. If they are classes, convert them to text."
+            "classes. If they are numbers, use MultiTaskNetRegressor or, next to "
+            "classes, MultiTaskNet with task_types; otherwise, convert them to text."
         )
 
 

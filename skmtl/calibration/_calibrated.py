@@ -203,7 +203,8 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label, in the fit of the calibrators and, if
-            the estimator accepts weights, in its own fit.
+            the estimator accepts weights, in its own fit. The weights of missing labels
+            can be NaN.
         **params : dict
             Parameters for the estimator's `fit`, and `groups` for the splitter.
 

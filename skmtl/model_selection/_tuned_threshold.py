@@ -220,7 +220,7 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), \
                 default=None
             Weight of each row, or of each label, in the scores and, if the estimator
-            accepts weights, in its fit.
+            accepts weights, in its fit. The weights of missing labels can be NaN.
         **params : dict
             Parameters for the estimator's `fit`, and `groups` for the splitter.
 

@@ -271,6 +271,24 @@ def test_a_killed_fit_goes_on_from_its_checkpoint(problem, in_blocks, tmp_path):
         classifier(**settings).fit(other, Y)
 
 
+def test_missing_labels_need_no_weight_in_blocks(problem, in_blocks, small_buffers):
+    X, Y = problem
+    weight = np.where(np.isnan(Y), np.nan, 1 + np.abs(Y))
+    blocks = in_blocks(X)
+    given = in_order().fit(blocks, Y, weight)
+    assert_same_parameters(given, in_order().fit(blocks, Y, np.nan_to_num(weight)))
+    labels, weights = ["a", "b", "c"], ["u", "v", "w"]
+    columns = [pd.DataFrame(X), pd.DataFrame(Y, columns=labels)]
+    table = pd.concat([*columns, pd.DataFrame(weight, columns=weights)], axis=1)
+    table.columns = table.columns.astype(str)
+    rows = dataset.dataset(pa.Table.from_pandas(table))
+    assert_same_parameters(given, in_order().fit(rows, labels, weights))
+    table.loc[~table["b"].isna(), "v"] = np.nan
+    rows = dataset.dataset(pa.Table.from_pandas(table))
+    with pytest.raises(ValueError, match=r"NaN for labels of tasks \['b'\]"):
+        in_order().fit(rows, labels, weights)
+
+
 # What bad input gets ------------------------------------------------------------------
 
 

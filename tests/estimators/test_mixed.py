@@ -114,6 +114,20 @@ def test_wrong_task_types_are_refused(fruit, types, match):
         net(task_types=types).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("task", "label", "remedy"),
+    [("ripe", 0.5, "'ripe': 'number'"), ("mass", "heavy", "'mass': 'class'")],
+)
+def test_labels_of_the_other_type_are_refused_with_the_type_to_set(
+    fruit, task, label, remedy
+):
+    X, Y = fruit
+    clf = net().fit(X, Y)
+    Y.loc[3, task] = label
+    with pytest.raises(ValueError, match=rf"MultiTaskNet with task_types={{{remedy}, "):
+        clf.score(X, Y)
+
+
 def test_class_weight_is_for_classes(fruit):
     X, Y = fruit
     balanced = net(class_weight="balanced").fit(X, Y)
@@ -190,6 +204,32 @@ def test_partial_fit_declares_classes(fruit):
     clf = net(task_types=TYPES).partial_fit(X[:75], Y[:75], classes=classes)
     clf.partial_fit(X[75:], Y[75:])
     assert clf.classes_[0].tolist() == ["black", "green", "red", "yellow"]
+
+
+def test_partial_fit_does_not_guess_the_type_of_a_task_without_labels(fruit):
+    X, Y = fruit
+    Y.loc[:50, ["mass", "ripe"]] = None
+    with pytest.raises(ValueError, match=r"none in tasks \['mass', 'ripe'\]"):
+        net().partial_fit(X[:50], Y[:50])
+    # Known types need no label; neither do later calls.
+    two = Y[["color", "ripe"]]
+    types = {"color": "class", "ripe": "class"}
+    assert net(task_types=types).partial_fit(X[:50], two[:50]).task_types_ == types
+    classes = [["green", "red", "yellow"], [False, True]]
+    assert net().partial_fit(X[:50], two[:50], classes).task_types_ == types
+    clf = net().partial_fit(X, Y).partial_fit(X[:50], Y[:50])
+    assert clf.task_types_ == TYPES
+
+
+def test_fit_says_that_a_task_without_labels_is_read_as_classes(fruit):
+    X, Y = fruit
+    Y["mass"] = None
+    with pytest.warns(UserWarning, match=r"\['mass'\]. task_types='auto' reads them"):
+        clf = net().fit(X, Y)
+    assert clf.task_types_["mass"] == "class"
+    new = Y[["ripe", "mass"]].add_suffix("_too")
+    with pytest.warns(UserWarning, match=r"_too'\]. task_types='auto' reads them"):
+        clf.add_tasks(X, new)
 
 
 def test_grid_search_over_head_sizes_in_a_pipeline(fruit):

@@ -7,7 +7,8 @@ import torch
 from _estimators import classifier, parameters_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.preprocessing import FunctionTransformer
 
 import skmtl
 from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
@@ -141,6 +142,53 @@ def test_an_easy_task_does_not_shrink_the_deviations_of_a_hard_one(seed):
     reg = MultiTaskNetRegressor((64,), loss="gaussian", max_iter=60, random_state=seed)
     mean, std = reg.fit(X[:200], Y).predict(X[200:], return_std=True)
     assert np.mean(np.abs(hard[200:] - mean[:, 1]) <= 1.645 * std[:, 1]) > 0.6
+
+
+def squares(inverse):
+    return FunctionTransformer(np.square, inverse, check_inverse=False)
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_a_task_with_predictions_that_cannot_be_inverted_has_no_oob_score(lost):
+    X, _ = problem()
+    transformer = squares(lambda z: np.sqrt(np.where(z < 0, lost**2, z)))
+    Y = pd.DataFrame({"root": np.sqrt(np.maximum(X[:, 0], 0)), "plain": X[:, 1]})
+    settings = {"max_iter": 30, "oob_score": True, "random_state": 0}
+    reg = MultiTaskNetRegressor((8,), transformer={"root": transformer}, **settings)
+    with pytest.warns(UserWarning, match=r"1 of 2 tasks.*score.*\('root', \d+\)") as w:
+        reg.fit(X, Y)
+    n_lost = (~np.isfinite(reg.oob_prediction_[:, 0])).sum()
+    assert n_lost > 0
+    assert len(w) == 1
+    assert f"('root', {n_lost})" in str(w[0].message)
+    expected = r2_score(X[:, 1], reg.oob_prediction_[:, 1])
+    assert reg.oob_score_ == pytest.approx(expected)
+    with pytest.warns(UserWarning, match="1 of 1 tasks have no out-of-bag score"):
+        reg.set_params(transformer=transformer).fit(X, Y["root"])
+    assert np.isnan(reg.oob_score_)
+
+
+def test_a_task_with_labels_that_cannot_be_inverted_has_no_oob_score():
+    X, _ = problem()
+    y = np.abs(X[:, 0])
+
+    def inverse(z):  # of one label, it has no number, whatever the rounding
+        return np.where(np.abs(z - y[0] ** 2) < 1e-6, np.nan, np.sqrt(np.abs(z)))
+
+    settings = {"max_iter": 2, "oob_score": True, "random_state": 0}
+    reg = MultiTaskNetRegressor((8,), transformer=squares(inverse), **settings)
+    with pytest.warns(UserWarning, match=r"no out-of-bag score.*\('task_0', 1\)"):
+        reg.fit(X, y)
+    assert np.isfinite(reg.oob_prediction_).all()
+    assert np.isnan(reg.oob_score_)
+
+
+def test_numbers_near_the_largest_float_are_fitted_without_oob_score():
+    X, _ = problem()
+    reg = MultiTaskNetRegressor((8,), max_iter=30, oob_score=True, random_state=0)
+    with pytest.warns(UserWarning, match="too large for float64"):
+        reg.fit(X, np.where(X[:, 0] > 0, 1.7e308, -1.7e308))
+    assert np.isnan(reg.oob_score_)
 
 
 def test_auto_leaves_rows_out_with_four_members_on_tables_of_some_size():

@@ -22,7 +22,7 @@ from skmtl.trunks import ConvTrunk, UnfreezeAfter
         ({"X": np.full((60, 5), np.nan), "input_encoding": "none"}, "SimpleImputer"),
         ({"X": np.full((60, 5), np.inf)}, "infinity"),
         ({"y": np.full((60, 3), np.nan)}, "at least one observed label"),
-        ({"y": np.full((60, 3), 0.5)}, "continuous.*Use MultiTaskNetRegressor"),
+        ({"y": np.full((60, 3), 0.5)}, "continuous.*use MultiTaskNetRegressor"),
         ({"y": np.full((60, 3), np.inf)}, "infinity"),
         ({"y": None}, "y is None"),
         ({"sample_weight": np.ones((60, 2))}, r"got shape \(60, 2\)"),

@@ -343,7 +343,7 @@ def test_the_classifier_names_the_regressor():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2))
     clf = MultiTaskNetClassifier((4,), max_iter=1)
-    with pytest.raises(ValueError, match="Use MultiTaskNetRegressor"):
+    with pytest.raises(ValueError, match="use MultiTaskNetRegressor"):
         clf.fit(X, X[:, 0])
     days = rng.integers(0, 60, size=300) * 2
     with pytest.warns(UserWarning, match="look like measurements.*task_0"):
@@ -443,6 +443,41 @@ def test_a_prediction_that_cannot_be_inverted_is_named(numbers):
         pytest.raises(ValueError, match="inverse_transform of FunctionTransformer"),
     ):
         reg.predict(1000 * X)
+
+
+def root_or_nan(values):
+    return np.sqrt(np.where(values < 0, np.nan, values))
+
+
+def test_score_names_predictions_that_cannot_be_inverted(numbers):
+    X, _ = numbers
+    y = np.sqrt(np.maximum(X[:, 0], 0))
+    square = FunctionTransformer(np.square, root_or_nan, check_inverse=False)
+    reg = regressor(transformer=square, oob_score=False, max_iter=60).fit(X, y)
+    message = "inverse_transform of FunctionTransformer"
+    with pytest.raises(ValueError, match=message) as of_predict:
+        reg.predict(X)
+    with pytest.raises(ValueError, match=message) as of_score:
+        reg.score(X, y)
+    assert str(of_score.value) == str(of_predict.value)
+
+
+def test_score_needs_no_predictions_of_missing_labels(numbers):
+    X, _ = numbers
+    y = np.sqrt(np.maximum(X[:, 0], 0))
+    square = FunctionTransformer(np.square, root_or_nan, check_inverse=False)
+    reg = regressor(transformer=square, oob_score=False, max_iter=60).fit(X, y)
+    known = X[:, 0] > 0.5
+    expected = reg.score(X[known], y[known])
+    assert reg.score(X, np.where(known, y, np.nan)) == pytest.approx(expected)
+
+
+def test_score_names_predictions_beyond_float64(numbers):
+    X, _ = numbers
+    y = np.where(X[:, 0] > 0, 1.7e308, -1.7e308)
+    reg = regressor(oob_score=False, max_iter=60).fit(X, y)
+    with pytest.raises(ValueError, match="rows, they are too large for float64"):
+        reg.score(X, y)
 
 
 def test_numbers_beyond_float64_and_missing_decimals(numbers):

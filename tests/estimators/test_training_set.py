@@ -88,7 +88,7 @@ def test_a_task_of_measurements_is_doubted_as_scikit_learn_does():
     Y[:22, 1] = np.arange(22) % 12  # 12 classes of 22 labels
     Y[:22, 2] = np.arange(22) % 11
     clf = classifier(max_iter=1)
-    message = r"\['task_1'\]: \[12\] classes.*Use MultiTaskNetRegressor"
+    message = r"\['task_1'\]: \[12\] classes.*use MultiTaskNetRegressor"
     with pytest.warns(UserWarning, match=message):
         clf.fit(X, Y)
     clf.fit(X[:20], Y[:20])  # too few labels to say so

@@ -405,6 +405,18 @@ def test_a_series_without_a_name_is_numbered(problem):
     assert clf.task_names_.tolist() == [f"task_{t}" for t in range(5)]
 
 
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_new_task_with_one_class_so_far_is_binary_in_every_form(problem, label):
+    X, _ = problem
+    y_new = pd.Series(np.where(np.arange(60) < 5, label, np.nan), name="new")
+    for form in (y_new, y_new.to_numpy(), y_new.to_frame()):
+        clf = fitted(problem)
+        with pytest.warns(UserWarning, match="labels of one class only"):
+            clf.add_tasks(X, form)
+        assert clf.predict_proba(X).shape == (60, 4)
+        assert_array_equal(clf.classes_[-1], [0, 1])
+
+
 @pytest.mark.parametrize(
     ("X", "y_new", "message"),
     [
