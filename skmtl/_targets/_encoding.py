@@ -199,7 +199,7 @@ def _table_of_numbers(y: Any) -> tuple[NDArray, list | None] | None:
     takes longer than to train on them.
     """
     values, names = y, None
-    # The frames of dask have `iloc` but no `to_numpy`; they are refused later.
+    # The frames of dask have `iloc` but no `to_numpy`; `read_columns` refuses them.
     if hasattr(type(y), "to_numpy") and hasattr(y, "iloc") and y.ndim == 2:
         dtypes = set(y.dtypes)
         if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
