@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from _targets import encode_targets
 from numpy.testing import assert_array_equal
 
 from skmtl._predictions import split_classes, split_scores
-from skmtl._targets import encode_targets
 
 SEVERAL, _ = encode_targets(np.array([[0, 1], [1, 0], [1, 1]]))
 SINGLE, _ = encode_targets(np.array([[0], [1], [1]]))

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from _targets import encode_targets
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmtl._targets import encode_targets
 from skmtl._weights import (
     check_sample_weight,
     class_weights,

@@ -21,7 +21,7 @@ import numpy as np
 from _data import loader_of
 from sklearn.model_selection import KFold
 
-from skmtl._targets import encode_targets
+from skmtl._targets import encode
 from skmtl.model_selection import MultiTaskStratifiedKFold
 
 NAMES = ["yeast", "tox21", "toxcast", "bibtex", "support2"]
@@ -78,7 +78,7 @@ def main():
     print(f"{'data':9} {'splitter':26} {'classes':>8} {'labelled':>8} {'seconds':>8}")
     for name in options.names:
         _, Y, _ = load(name)
-        tasks, codes = encode_targets(Y)
+        tasks, codes, _ = encode(Y, "class")
         splitters = {
             "KFold": (KFold, Y),
             "iterative-stratification": iterative_stratification(codes),

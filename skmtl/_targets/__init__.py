@@ -10,10 +10,8 @@ from skmtl._targets._encoding import (
     TaskTypes,
     check_same_classes,
     decode,
-    decode_targets,
     encode,
     encode_new_tasks,
-    encode_targets,
     finite_in_units,
 )
 from skmtl._targets._labels import tidy_labels
@@ -64,10 +62,8 @@ __all__ = [
     "check_types_known",
     "classes_attribute",
     "decode",
-    "decode_targets",
     "encode",
     "encode_new_tasks",
-    "encode_targets",
     "finite_in_units",
     "finite_numbers",
     "is_binary",

@@ -42,24 +42,6 @@ class Encoded(NamedTuple):
     numbers: NDArray | None
 
 
-def encode_targets(
-    y: Any,
-    *,
-    tasks: Tasks | None = None,
-    classes: Any = None,
-    unseen: Literal["error", "extra"] = "error",
-) -> tuple[Tasks, NDArray]:
-    """Convert a y of classes to tasks and codes (n_samples, n_tasks).
-
-    With `tasks`, y must have the tasks of an earlier call. With `classes`, they are not
-    learned from y. A label that is not among the classes is an error, or gets the code
-    `n_classes`.
-    """
-    types: TaskTypes = "class"
-    encoded = encode(y, types, tasks=tasks, classes=classes, unseen=unseen)
-    return encoded.tasks, encoded.codes
-
-
 def encode(
     y: Any,
     task_types: TaskTypes,
@@ -70,11 +52,13 @@ def encode(
     beside: Tasks | None = None,
     is_prediction: bool = False,
 ) -> Encoded:
-    """Convert y to tasks, codes and numbers; see `encode_targets`.
+    """Convert y to tasks, codes and numbers.
 
-    With `beside`, the tasks of y are added to these tasks. There are no warnings about
-    the labels of a prediction. The scale of numbers is learned later, when the weights
-    are known.
+    With `tasks`, y must have the tasks of an earlier call. With `classes`, they are not
+    learned from y. A label that is not among the classes is an error, or gets the code
+    `n_classes`. With `beside`, the tasks of y are added to these tasks. There are no
+    warnings about the labels of a prediction. The scale of numbers is learned later,
+    when the weights are known.
     """
     if tasks is None and classes is None and not isinstance(task_types, Mapping):
         tidy = _TIDY_TABLES[task_types](y)
@@ -255,11 +239,6 @@ _TIDY_TABLES = {
 
 
 # Back -------------------------------------------------------------------------------
-
-
-def decode_targets(codes: NDArray, tasks: Tasks) -> NDArray:
-    """Return the labels of tasks with classes, in their own dtype."""
-    return decode(list(codes.T), tasks)
 
 
 def decode(by_task: list[NDArray], tasks: Tasks) -> NDArray:

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 
 from skmtl._messages import shorten, warn
 from skmtl._sources import check_not_in_blocks
-from skmtl._targets import TaskTypes, encode_targets
+from skmtl._targets import TaskTypes, encode
 from skmtl.model_selection._strata import Strata, strata_of
 from skmtl.model_selection._stratify import (
     groups_as_units,
@@ -466,7 +466,7 @@ def train_validation_split(
 
 def _number_groups(groups: Any) -> tuple[NDArray, int]:
     """The index of each row's group, in the order of their names, and their number."""
-    _, codes = encode_targets(column_or_1d(groups, input_name="groups"))
+    codes = encode(column_or_1d(groups, input_name="groups"), "class").codes
     n_missing = int((codes < 0).sum())
     if n_missing:
         raise ValueError(

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from _estimators import small_network
+from _targets import encode_targets
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
@@ -16,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifier
-from skmtl._targets import encode_targets, mask_targets
+from skmtl._targets import mask_targets
 from skmtl.datasets import make_multitask_classification
 from skmtl.inspection import LabelCurveDisplay, label_curve
 from skmtl.inspection._label_curve import _nested_order

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _targets import encode_targets
 from scipy import sparse
 from sklearn import config_context
 from sklearn.model_selection import (
@@ -11,7 +12,6 @@ from sklearn.model_selection import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
-from skmtl._targets import encode_targets
 from skmtl.metrics import multitask_scorer
 from skmtl.model_selection import (
     MultiTaskStratifiedGroupKFold,
