@@ -10,8 +10,8 @@ from typing import Any
 # Packages that stand between the user's line and ours. Warnings do not point there,
 # because the user cannot change that code.
 _BETWEEN = {"skmtl", "sklearn", "joblib", "contextlib", "functools", "torch"}
-# The standard library runs workers in these. Around them, there is no line of the user.
-_WORKERS = {"multiprocessing", "threading", "concurrent"}
+# These run workers. Around them, there is no line of the user.
+_WORKERS = {"multiprocessing", "threading", "concurrent", "dask", "distributed", "ray"}
 _ONCE = {"default", "module", "once"}
 # Which warning was shown for which line, and to which recipient.
 _shown: dict[tuple[str, int, type[Warning], str], tuple[Any, Any]] = {}
