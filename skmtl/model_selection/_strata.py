@@ -43,7 +43,8 @@ def binned(
     The bins have at least `n_parts` values if possible. `values` of a task (n_samples,)
     are read where its code is not negative.
     """
-    codes, n_codes = codes.astype(np.int32), tasks.n_codes
+    codes = codes.astype(np.int32)  # numbers may need more codes than classes
+    n_codes = tasks.n_codes
     for t in np.flatnonzero(tasks.are_numbers).tolist():
         observed = codes[:, t] >= 0
         n_codes[t] = np.clip(int(observed.sum()) // n_parts, 1, N_STRATA)
