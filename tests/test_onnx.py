@@ -17,9 +17,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -604,6 +605,45 @@ def test_steps_that_skl2onnx_knows_in_float32_alone(problem, path, step):
     model = make_pipeline(step, network).fit(X, Y)
     with pytest.warns(UserWarning, match=r"are computed in float32"):
         assert_same(model, path, X)
+
+
+@pytest.mark.parametrize("as_frame", [False, True], ids=["array", "DataFrame"])
+def test_filled_values_keep_their_digits(path, as_frame):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
+    rng = np.random.default_rng(0)
+    X = 1.7e9 + rng.integers(0, 10**6, size=(300, 2)).astype(float)
+    Y = (X.mean(axis=0) < X) * 1.0
+    X[rng.random(X.shape) < 0.3] = np.nan
+    X = pd.DataFrame(X, columns=["begin", "end"]) if as_frame else X
+    steps = SimpleImputer(strategy="median"), QuantileTransformer(n_quantiles=100)
+    model = make_pipeline(*steps, MultiTaskNetClassifier((8,), **SMALL)).fit(X, Y)
+    assert_same(model, path, X)
+
+
+def test_a_missing_value_that_float32_does_not_have(problem, path):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
+    X, Y = problem
+    X[::3, 0] = 0.1
+    steps = SimpleImputer(missing_values=0.1), StandardScaler()
+    model = make_pipeline(*steps, MultiTaskNetClassifier((8,), **SMALL)).fit(X, Y)
+    assert_same(model, path, X)
+
+
+STEPS_OF_TABLES = [
+    VarianceThreshold(),
+    QuantileTransformer(n_quantiles=20),
+    PCA(2),
+    TruncatedSVD(2),
+]
+
+
+@pytest.mark.parametrize("step", STEPS_OF_TABLES, ids=lambda s: str(s).split("(")[0])
+def test_steps_that_read_a_table_of_numbers(problem, path, step):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
+    X, Y = problem
+    X = pd.DataFrame(X).add_prefix("column ")
+    network = MultiTaskNetClassifier((8,), **SMALL)
+    assert_same(make_pipeline(step, network).fit(X, Y), path, X)
 
 
 @pytest.mark.parametrize("encoder", [OneHotEncoder(), OrdinalEncoder()], ids=str)

@@ -1,13 +1,15 @@
 """Convert the steps before a network with skl2onnx."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
-from sklearn.pipeline import Pipeline
+from onnx import helper, numpy_helper
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skmtl._messages import shorten, warn
 from skmtl._onnx._graph import OPSETS, Graph
@@ -85,7 +87,10 @@ class _Inputs:
         self.graph = graph
         names: NDArray | None = getattr(pipeline, "feature_names_in_", None)
         n_features = pipeline.n_features_in_
-        if rows.matrix is not None and names is None:
+        # Most steps can only be converted with a matrix.
+        first = next(step for _, step in active_steps(pipeline))
+        names_columns = any(isinstance(s, ColumnTransformer) for s in _parts_of(first))
+        if rows.matrix is not None and (names is None or not names_columns):
             self.names, self.width = ["X"], n_features
             self.values: Sequence[str] = [rows.matrix]
             self.are_text: Sequence[bool] = [False]
@@ -148,46 +153,77 @@ def _converted(steps: list[Any], inputs: _Inputs, of_numbers: Any) -> Any:
         initial_types=inputs.types(of_numbers),
         target_opset=OPSETS | {"ai.onnx.ml": 3},
     )
-    _replace_imputers(model.graph)
+    _replace_imputers(model.graph, Pipeline(steps))
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(*pair) for pair in OPSETS.items())
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _replace_imputers(graph: Any) -> None:
-    """Replace imputers by operators that onnxruntime also has for float64."""
+def _replace_imputers(graph: Any, pipeline: Pipeline) -> None:
+    """Replace imputers by operators that onnxruntime also has for float64.
+
+    skl2onnx rounds what they fill in to float32. A quantile or the edge of a bin can
+    lie between the two.
+    """
+    exact = {
+        _rounded(step.statistics_): (step.statistics_, step.missing_values)
+        for step in _parts_of(pipeline)
+        if isinstance(step, SimpleImputer) and step.statistics_.dtype.kind == "f"
+    }
     nodes = []
     for node in graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if node.op_type == "Imputer" and "imputed_value_floats" in attributes:
-            nodes += _imputer(node, **attributes)
+            given = attributes["imputed_value_floats"]
+            missing = attributes["replaced_value_float"]
+            nodes += _imputer(node, *exact.get(_rounded(given), (given, missing)))
         else:
             nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _imputer(
-    node: Any, imputed_value_floats: list[float], replaced_value_float: float
-) -> list[Any]:
+def _rounded(values: Any) -> bytes:
+    return np.asarray(values, np.float32).tobytes()
+
+
+def _parts_of(step: Any) -> Iterator[Any]:
+    """A step, and those inside it."""
+    yield step
+    inside: list[Any] = []
+    if isinstance(step, Pipeline):
+        inside = [part for _, part in step.steps]
+    elif isinstance(step, FeatureUnion):
+        inside = [part for _, part in step.transformer_list]
+    elif isinstance(step, ColumnTransformer):
+        inside = [part for _, part, _ in step.transformers_]
+    for part in inside:
+        yield from _parts_of(part)
+
+
+def _imputer(node: Any, filled: Any, missing_value: float) -> list[Any]:
     (x,), (out,) = node.input, node.output
     fill, like, mark, missing = (f"{out}/{name}" for name in ("a", "b", "c", "d"))
 
     def make(operator: str, inputs: list[str], output: str, **attributes: Any) -> Any:
         return helper.make_node(operator, inputs, [output], **attributes)
 
-    if np.isnan(replaced_value_float):
+    def constant(values: Any, output: str) -> Any:
+        tensor = numpy_helper.from_array(np.asarray(values, np.float64))
+        return make("Constant", [], output, value=tensor)
+
+    if np.isnan(missing_value):
         is_missing = [make("IsNaN", [x], missing)]
     else:
         is_missing = [
-            make("Constant", [], mark, value_float=replaced_value_float),
+            constant(missing_value, mark),
             make("CastLike", [mark, x], f"{mark}/like"),
             make("Equal", [x, f"{mark}/like"], missing),
         ]
     return [
         *is_missing,
-        make("Constant", [], fill, value_floats=imputed_value_floats),
+        constant(filled, fill),
         make("CastLike", [fill, x], like),
         make("Where", [missing, like, x], out),
     ]
