@@ -145,6 +145,20 @@ def _replace_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def check_destination(path: Path) -> None:
+    """Raise if no file can be at this resolved path."""
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{str(path)!r} must be the name of a file, but it is a folder. Add the "
+            "name of a file."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{str(path)!r} must be in an existing folder, but {str(path.parent)!r} "
+            "does not exist. Create it first."
+        )
+
+
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to, and move it to `path` if no error occurred.
@@ -152,11 +166,7 @@ def replaced(path: Path) -> Iterator[Path]:
     The move is atomic, also if the process is killed or the power fails.
     """
     path = path.resolve()  # so that a link stays a link
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"{str(path)!r} must be in an existing folder, but {str(path.parent)!r} "
-            "does not exist. Create it first."
-        )
+    check_destination(path)
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part

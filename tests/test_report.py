@@ -252,6 +252,15 @@ def test_one_task(problem):
     assert_sound(result.html)
     assert "MultiTaskNetClassifier, one task" in result.html
     assert result.comparison.models == ("network", "forest")
+    assert "network network" not in result.html
+
+
+@pytest.mark.filterwarnings("ignore:.*(one class only|no observed label|undefined)")
+def test_no_task_can_be_scored(problem):
+    X, _ = problem
+    Y = np.column_stack([np.ones(len(X)), np.full(len(X), np.nan)])
+    result = small_report(quick(), X, Y, models=["joint", "forest"])
+    assert "+nan" not in result.html
 
 
 @pytest.mark.parametrize(
@@ -332,6 +341,8 @@ def test_it_is_written_as_a_whole(problem, tmp_path):
         result.save(nowhere)
     with pytest.raises(FileNotFoundError, match="must be in an existing folder"):
         skmtl.report(quick(), "X is not looked at", "nor is y", nowhere)
+    with pytest.raises(IsADirectoryError, match="must be the name of a file"):
+        skmtl.report(quick(), "X is not looked at", "nor is y", tmp_path)
 
 
 def test_a_threshold_is_scored_on_rows_that_did_not_choose_it():

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import indexable
 
-from skmtl._files import replaced
+from skmtl._files import check_destination, replaced
 from skmtl._predictions import calibrated_tasks
 from skmtl._report._context import (
     comparison_section,
@@ -32,6 +32,7 @@ from skmtl._report._importance import (
 from skmtl._report._render import jinja_environment, render
 from skmtl._report._scores import table_of_scores, table_of_thresholds
 from skmtl._report._summary import advice, key_figures, sentences
+from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_table
 from skmtl.inspection import LabelReport, ModelComparison, label_report
 
@@ -224,11 +225,9 @@ def report(
     _check_limit("max_plots", max_plots, 0)
     _check_limit("max_columns", max_columns, 1)
     environment = jinja_environment()  # fails before the fits, not after them
-    if path is not None and not (folder := Path(path).resolve().parent).is_dir():
-        raise FileNotFoundError(
-            f"{str(path)!r} must be in an existing folder, but {str(folder)!r} does "
-            "not exist. Create it first."
-        )
+    if path is not None:
+        check_destination(Path(path).resolve())
+    check_not_in_blocks(X, "report")
     X, y = indexable(X, y)
     names = column_names(X, feature_names)
     rng = check_random_state(random_state)

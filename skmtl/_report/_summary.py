@@ -125,9 +125,10 @@ def _tasks(n: int) -> str:
 
 
 def _against_all(comparison: ModelComparison) -> list[str]:
-    gains = comparison.mean_gains
     if not comparison.has_mean:
         return [_by_counts(comparison, other) for other in comparison.gains]
+    given = comparison.mean_gains.items()
+    gains = {other: gain for other, gain in given if not np.isnan(gain[0])}
     unsure = [other for other in gains if np.isnan(gains[other][1])]
     found = [_against(comparison, other) for other in gains if other not in unsure]
     if unsure:
@@ -135,18 +136,23 @@ def _against_all(comparison: ModelComparison) -> list[str]:
             [f"{gains[other][0]:+.3f} against {_PLAIN[other]}" for other in unsure]
         )
         found.append(
-            f"The mean gain of the {comparison.models[0]} network is {differences}. "
+            f"The mean gain of {_own(comparison)} is {differences}. "
             "Intervals need at least three splits; without them, these differences may "
             "be due to chance."
         )
     return found
 
 
+def _own(comparison: ModelComparison) -> str:
+    """What to call the network: a single task has none to share layers with."""
+    return "the network" if comparison.models[0] == "network" else "the joint network"
+
+
 def _by_counts(comparison: ModelComparison, other: str) -> str:
     """Count the tasks: scores of classes and of numbers cannot be averaged."""
     counts = [len(comparison.tasks_with(v, other)) for v in ("better", "worse")]
     return (
-        f"{_upper(_PLAIN[other])}: the {comparison.models[0]} network is better in "
+        f"{_upper(_PLAIN[other])}: {_own(comparison)} is better in "
         f"{counts[0]} and worse in {counts[1]} of {len(comparison.task_names)} tasks; "
         "in the others, the difference is not clear."
     )
@@ -154,7 +160,7 @@ def _by_counts(comparison: ModelComparison, other: str) -> str:
 
 def _against(comparison: ModelComparison, other: str) -> str:
     gain, low, high = comparison.mean_gains[other]
-    plain, own = _PLAIN[other], f"the {comparison.models[0]} network"
+    plain, own = _PLAIN[other], _own(comparison)
     interval = f"95 % interval {low:+.3f} to {high:+.3f}"
     if other == "separate":
         if low > 0:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_table, as_text
 from skmtl.inspection._comparison import (
     check_joint,
@@ -154,6 +155,7 @@ def capacity_curve(
     >>> curve.hidden_layer_sizes
     [(2,), (8, 8)]
     """
+    check_not_in_blocks(X, "capacity_curve")
     layers = _check_sizes(sizes)
     models = _of_sizes(estimator, layers)
     encoded = encode_for(estimator, y)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import indexable
 from skmtl._estimators._transfer import weights_of_tasks
 from skmtl._interrupts import call_uncaught
 from skmtl._messages import shorten, warn
+from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_table, as_text
 from skmtl._targets import (
     Encoded,
@@ -207,6 +208,7 @@ def label_curve(
     >>> curve.joint_scores.shape
     (3, 2)
     """
+    check_not_in_blocks(X, "label_curve")
     encoded = encode_for(estimator, y)
     tasks, codes, _ = encoded
     X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))

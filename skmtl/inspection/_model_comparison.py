@@ -12,6 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
 from skmtl._predictions import named_task_types
+from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_html, as_table, as_text, without_formulas
 from skmtl._targets import Encoded, Tasks
 from skmtl.inspection._comparison import (
@@ -288,6 +289,7 @@ def compare_models(
     >>> list(result.table)
     ['n_labelled', 'joint', 'separate', 'forest', 'n_scored']
     """
+    check_not_in_blocks(X, "compare_models")
     encoded = encode_for(estimator, y)
     tasks = encoded.tasks
     names = check_models(models, estimator, tasks)

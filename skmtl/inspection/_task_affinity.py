@@ -27,6 +27,7 @@ from skmtl._messages import shorten, warn
 from skmtl._network import Positions, SparseRows, TrunkAndHeads
 from skmtl._outputs import Labels, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
+from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_table, as_text
 from skmtl._targets import encode
 from skmtl._training import Piece, iter_chunks, mean_task_losses, read_block
@@ -311,6 +312,7 @@ def task_affinity(
     >>> affinity.n_colabelled[0, 1]
     np.int64(0)
     """
+    check_not_in_blocks(X, "task_affinity")
     tasks = encode_for(estimator, y).tasks
     if tasks.n_tasks < 2:
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_table, as_text
 from skmtl._targets import Encoded
 from skmtl.inspection._comparison import (
@@ -229,6 +230,7 @@ def transfer_gain(
     >>> result.table.shape
     (4, 9)
     """
+    check_not_in_blocks(X, "transfer_gain")
     encoded = encode_for(estimator, y)
     tasks = encoded.tasks
     splits = repeated_splits(cv, X, y, tasks, n_repeats, random_state)

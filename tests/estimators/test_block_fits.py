@@ -11,9 +11,17 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import StandardScaler
 
+import skmtl
 from skmtl import MultiTaskNet, MultiTaskNetRegressor
 from skmtl._training import _streamed_rows
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
+from skmtl.inspection import (
+    capacity_curve,
+    compare_models,
+    label_curve,
+    task_affinity,
+    transfer_gain,
+)
 from skmtl.model_selection import (
     GridSearchCV,
     MultiTaskTunedThresholdClassifierCV,
@@ -412,6 +420,12 @@ def test_what_needs_all_rows_says_so(problem, in_blocks):
         lambda: cross_validate(clf, blocks, Y),
         lambda: cross_val_predict(clf, blocks, Y),
         lambda: multitask_train_test_split(blocks, Y),
+        lambda: compare_models(clf, blocks, Y),
+        lambda: transfer_gain(clf, blocks, Y),
+        lambda: capacity_curve(clf, blocks, Y, sizes=[8]),
+        lambda: label_curve(clf, blocks, Y, "task_0"),
+        lambda: task_affinity(clf, blocks, Y),
+        lambda: skmtl.report(clf, blocks, Y),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="needs X in memory; got Dataset, which"):
