@@ -264,8 +264,9 @@ def _learn_columns(estimator: Any, X: Any, is_sparse: bool) -> InputColumns:
     if categorical and not encodes:
         raise ValueError(
             "Without a piecewise encoding, the columns of X must be numbers, but "
-            f"columns {shorten(categorical)} are categories. Use input_encoding="
-            "'piecewise' and dense X, or encode them, for example with OneHotEncoder."
+            f"columns {shorten(categorical)} are categories. Encode them, for example "
+            "with OneHotEncoder, or use input_encoding='piecewise' with dense X and "
+            "trunk=None."
         )
     categories = {j: _learn_codes(*read_categories(X, j)) for j in categorical}
     return InputColumns("piecewise" if encodes else "none", categories)
@@ -500,9 +501,9 @@ def _check_float32(X: Any) -> None:
     largest = max(values.max(), -values.min())
     if np.isnan(largest):
         raise ValueError(
-            "Input X contains NaN, which a linear layer cannot read. Use "
-            "input_encoding='piecewise' (for dense X), or fill the missing values, for "
-            "example with SimpleImputer in a pipeline."
+            "Input X contains NaN, which a linear layer cannot read. Fill the missing "
+            "values, for example with SimpleImputer in a pipeline, or use "
+            "input_encoding='piecewise' with dense X and trunk=None."
         )
     if largest > _LARGEST:
         raise ValueError(

@@ -67,13 +67,15 @@ class Tuned(NamedTuple):
     best: int
 
 
-def objectives_by_task(scoring: Any, names: list[str]) -> dict[str, Metric | Gains]:
-    """The objective to maximise for each task."""
+def objectives_by_task(
+    scoring: Any, names: list[str], *, known: list[str] | None = None
+) -> dict[str, Metric | Gains]:
+    """The objective to maximise for each task; `scoring` can have more `known` ones."""
     if not isinstance(scoring, Mapping) or _are_gains(scoring):
         return dict.fromkeys(names, _objective(scoring))
     by_name = {str(name): given for name, given in scoring.items()}
     lacking = [name for name in names if name not in by_name]
-    unknown = [name for name in by_name if name not in names]
+    unknown = [name for name in by_name if name not in (known or names)]
     if lacking or unknown:
         raise ValueError(
             "scoring must be a metric, a dict with the gain of each outcome, or a dict "

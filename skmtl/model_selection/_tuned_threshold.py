@@ -282,11 +282,11 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         self, out_of_fold: OutOfFold, thresholds: int | NDArray
     ) -> tuple[dict[str, Tuned], list[str]]:
         """The thresholds tried for each tunable task; the names of all binary tasks."""
-        tasks = [
-            task for _, task in out_of_fold.by_task() if is_binary(len(task.classes))
-        ]
+        # The rows may lack the other class of a binary task.
+        tasks = [task for _, task in out_of_fold.by_task() if len(task.classes) <= 2]
         names = [task.name for task in tasks]
-        objectives = objectives_by_task(self.scoring, names)
+        whole = [task.name for task in tasks if is_binary(len(task.classes))]
+        objectives = objectives_by_task(self.scoring, whole, known=names)
         is_tuned = {task.name: task.can_be_tuned() for task in tasks}
         left = [name for name in names if not is_tuned[name]]
         if left:

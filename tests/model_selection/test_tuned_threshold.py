@@ -506,3 +506,20 @@ def test_a_rare_class_is_found(rare):
         for labels in (tuned.estimator_.predict(X[200:]), tuned.predict(X[200:]))
     ]
     assert scores[0] < scores[1]
+
+
+@pytest.mark.parametrize("scoring", ["f1", {"a": "f1", "late": "balanced_accuracy"}])
+def test_a_binary_task_of_which_the_rows_have_one_class(scoring):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    Y = pd.DataFrame({"a": (X[:, 0] > 0) * 1.0, "late": "no"})
+    network = MultiTaskNetClassifier((8,), n_members=1, max_iter=3, random_state=0)
+    tuned = MultiTaskTunedThresholdClassifierCV(network, scoring=scoring, cv=2)
+    with (
+        pytest.warns(UserWarning, match=r"To tune its threshold.*\['late'\]"),
+        pytest.warns(UserWarning, match="one class only"),
+    ):
+        tuned.fit(X, Y)
+    assert list(tuned.best_thresholds_) == ["a", "late"]
+    assert np.isnan(tuned.best_thresholds_["late"])
+    assert set(tuned.predict(X)[:, 1]) == {"no"}
