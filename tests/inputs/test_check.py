@@ -121,7 +121,7 @@ def test_booleans_are_0_and_1(column):
 def test_a_linear_layer_reads_no_missing_values(make):
     X = np.eye(3)
     X[0, 0] = np.nan
-    with pytest.raises(ValueError, match=r"NaN.*piecewise.*SimpleImputer"):
+    with pytest.raises(ValueError, match=r"NaN.*SimpleImputer.*piecewise"):
         read(make(X), input_encoding="none")
 
 
