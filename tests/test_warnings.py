@@ -7,6 +7,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.pool import ThreadPool
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -151,9 +152,24 @@ def test_warnings_of_a_thread_of_the_user_point_to_its_line():
 def test_warnings_of_a_worker_without_a_line_of_the_user_point_to_fit(pool):
     with pool(1) as workers, pytest.warns(UserWarning, match=LABELS) as caught:
         list(workers.map(partial(clf().fit, X), [TEXT]))
+    assert_at_fit(caught[0])
+
+
+def test_warnings_of_a_thread_without_a_line_of_the_user_point_to_fit():
+    def call():
+        thread = Thread(target=clf().fit, args=(X, TEXT))
+        thread.start()
+        thread.join()
+
+    with pytest.warns(UserWarning, match=LABELS) as caught:
+        call()
+    assert_at_fit(caught[0])
+
+
+def assert_at_fit(warning):
     body, first = inspect.getsourcelines(BaseMultiTaskNet.fit)
-    assert caught[0].filename == inspect.getsourcefile(BaseMultiTaskNet)
-    assert first < caught[0].lineno < first + len(body)
+    assert warning.filename == inspect.getsourcefile(BaseMultiTaskNet)
+    assert first < warning.lineno < first + len(body)
 
 
 # Once ------------------------------------------------------------------------------

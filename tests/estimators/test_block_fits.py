@@ -214,6 +214,25 @@ def test_held_out_rows_stop_the_training(problem, in_blocks):
     assert shorter.max_iter == best + 1
 
 
+@pytest.mark.filterwarnings("ignore:.*(no observed label|one class only)")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"main_tasks": "task_2"}, "of the split for main_tasks, but"),
+        ({"task_weight": [0, 0, 1]}, "of the split, but"),
+    ],
+)
+def test_labels_that_count_must_be_on_both_sides(problem, in_blocks, settings, message):
+    X, Y = problem
+    Y[1:, 2] = np.nan
+    Y[0, 2] = 1
+    settings |= {"early_stopping": True, "validation_fraction": 0.2}
+    with pytest.raises(ValueError, match=message) as error:
+        classifier(**settings).fit(in_blocks(X), Y)
+    n_held_out, n_kept = map(int, re.findall(r"\d+", str(error.value)))
+    assert 0 < n_held_out < n_kept
+
+
 def test_rows_held_out_are_never_trained_on(problem, in_blocks, monkeypatch):
     X, Y = problem
     seen = {"epoch": [], "held_out": []}

@@ -56,6 +56,13 @@ def test_elsewhere_they_are_constant(changes, problem):
     assert_same_parameters(automatic, classifier(**changes, **constant).fit(X, Y))
 
 
+def test_steps_of_sgd_are_constant():
+    X, Y = rules()
+    automatic = classifier(solver="sgd").fit(X, Y)
+    constant = classifier(solver="sgd", learning_rate_init=0.1).fit(X, Y)
+    assert_same_parameters(automatic, constant)
+
+
 def test_rows_with_rare_classes_count_neither_as_loss_nor_as_learned():
     """Nobody leaves them out, so the left-out rows have less to learn."""
     rng = np.random.default_rng(0)

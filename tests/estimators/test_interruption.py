@@ -52,6 +52,15 @@ class Interrupt:
                 raise KeyboardInterrupt
 
 
+class InterruptWhileKeeping(Interrupt):
+    """The same, of the moments at which the weights so far are copied."""
+
+    def on_event(self, frame, event, argument):
+        callers = frame, frame.f_back, frame.f_back and frame.f_back.f_back
+        if any(f and f.f_code.co_name == "keep_parameters" for f in callers):
+            super().on_event(frame, event, argument)
+
+
 def global_state():
     return (
         torch.get_num_threads(),
@@ -70,10 +79,10 @@ def fresh(method, X, Y):
     return clf if method == "fit" else clf.fit(X, Y)
 
 
-def n_moments_of(method, X, Y):
+def n_moments_of(method, X, Y, kind=Interrupt):
     clf = fresh(method, X, Y)
     METHODS[method](copy.deepcopy(clf), X, Y)  # what is made once has been made
-    with Interrupt(None) as trace:
+    with kind(None) as trace:
         METHODS[method](clf, X, Y)
     return trace.n_moments
 
@@ -83,12 +92,12 @@ def is_as_before(clf, before):
     return after.keys() == before.keys() and all(after[k] is before[k] for k in after)
 
 
-def assert_interrupted_well(method, X, Y, moment, kept):
+def assert_interrupted_well(method, X, Y, moment, kept, kind=Interrupt):
     """Returns the outcome; adds the weights of an interrupted fit to `kept`."""
     clf = fresh(method, X, Y)
     before, state = dict(vars(clf)), global_state()
     raised = False
-    with warnings.catch_warnings(record=True) as caught, Interrupt(moment):
+    with warnings.catch_warnings(record=True) as caught, kind(moment):
         warnings.simplefilter("always")
         try:
             METHODS[method](clf, X, Y)
@@ -121,6 +130,16 @@ def test_an_interrupt_at_any_moment(problem, method):
     }
     assert "as before" in outcomes
     assert ("best so far" in outcomes) == (method != "partial_fit")
+
+
+def test_an_interrupt_while_weights_are_copied_leaves_no_mixture(problem):
+    X, Y = problem
+    kind, kept = InterruptWhileKeeping, set()
+    n_moments = n_moments_of("fit", X, Y, kind)
+    assert n_moments > 10
+    for moment in range(1, n_moments + 1):
+        assert_interrupted_well("fit", X, Y, moment, kept, kind)
+    assert len(kept) > 1
 
 
 @pytest.mark.slow

@@ -391,6 +391,26 @@ def test_less_than_the_weight_with_the_smallest_log_loss(weight, expected):
     assert 1 - share == pytest.approx(expected, abs=0.01)
 
 
+def test_a_weight_of_two_in_the_share_is_as_the_row_twice():
+    rng = np.random.default_rng(0)
+    network, line = rng.random((2, 200))
+    y = (rng.random(200) < np.where(np.arange(200) < 100, network, line)).astype(int)
+    weight = np.where(np.arange(200) < 100, 1, 3)
+
+    def share(rows, weight):
+        return _fit_logistic._share_of_network(
+            y[rows, None],
+            {0: weight},
+            {0: np.column_stack([1 - line, line])[rows]},
+            [np.column_stack([1 - network, network])[rows]],
+        )
+
+    rows = np.arange(200)
+    repeated = rows.repeat(weight)
+    assert share(rows, weight) == pytest.approx(share(repeated, np.ones(400)))
+    assert abs(share(rows, weight) - share(rows, np.ones(200))) > 0.05
+
+
 def test_a_small_gain_is_not_worth_it(monkeypatch):
     X, Y = linear_problem()
     monkeypatch.setattr(_fit_logistic, "_MIN_GAIN", 0.5)

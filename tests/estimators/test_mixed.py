@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskNet
+from skmtl import MultiTaskNet, MultiTaskNetClassifier
 
 TYPES = {"color": "class", "mass": "number", "ripe": "class", "price": "number"}
 
@@ -230,6 +230,13 @@ def test_fit_says_that_a_task_without_labels_is_read_as_classes(fruit):
     new = Y[["ripe", "mass"]].add_suffix("_too")
     with pytest.warns(UserWarning, match=r"_too'\]. task_types='auto' reads them"):
         clf.add_tasks(X, new)
+    # If nothing is guessed, it does not.
+    told = net(task_types=TYPES | {"mass": "class"})
+    with pytest.warns(UserWarning, match=r"\['mass'\]. Nothing can be learned"):
+        told.fit(X, Y)
+    told = MultiTaskNetClassifier((4,), max_iter=1, n_members=1).fit(X, Y["ripe"])
+    with pytest.warns(UserWarning, match=r"_too'\]. Nothing can be learned"):
+        told.add_tasks(X, new)
 
 
 def test_grid_search_over_head_sizes_in_a_pipeline(fruit):

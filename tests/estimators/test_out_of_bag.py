@@ -152,16 +152,16 @@ def squares(inverse):
 def test_a_task_with_predictions_that_cannot_be_inverted_has_no_oob_score(lost):
     X, _ = problem()
     transformer = squares(lambda z: np.sqrt(np.where(z < 0, lost**2, z)))
-    Y = pd.DataFrame({"root": np.sqrt(np.maximum(X[:, 0], 0)), "plain": X[:, 1]})
+    Y = pd.DataFrame({"plain": X[:, 1], "root": np.sqrt(np.maximum(X[:, 0], 0))})
     settings = {"max_iter": 30, "oob_score": True, "random_state": 0}
     reg = MultiTaskNetRegressor((8,), transformer={"root": transformer}, **settings)
     with pytest.warns(UserWarning, match=r"1 of 2 tasks.*score.*\('root', \d+\)") as w:
         reg.fit(X, Y)
-    n_lost = (~np.isfinite(reg.oob_prediction_[:, 0])).sum()
+    n_lost = (~np.isfinite(reg.oob_prediction_[:, 1])).sum()
     assert n_lost > 0
     assert len(w) == 1
     assert f"('root', {n_lost})" in str(w[0].message)
-    expected = r2_score(X[:, 1], reg.oob_prediction_[:, 1])
+    expected = r2_score(X[:, 1], reg.oob_prediction_[:, 0])
     assert reg.oob_score_ == pytest.approx(expected)
     with pytest.warns(UserWarning, match="1 of 1 tasks have no out-of-bag score"):
         reg.set_params(transformer=transformer).fit(X, Y["root"])

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
@@ -460,6 +461,10 @@ def test_score_names_predictions_that_cannot_be_inverted(numbers):
     with pytest.raises(ValueError, match=message) as of_score:
         reg.score(X, y)
     assert str(of_score.value) == str(of_predict.value)
+    Y = pd.DataFrame({"plain": X[:, 1], "root": y})
+    reg = clone(reg).set_params(transformer={"root": square}).fit(X, Y)
+    with pytest.raises(ValueError, match="Predictions of task 'root' must be finite"):
+        reg.score(X, Y)
 
 
 def test_score_needs_no_predictions_of_missing_labels(numbers):

@@ -13,7 +13,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skmtl
 from skmtl import MultiTaskNet, MultiTaskNetRegressor
-from skmtl._estimators._fit_ridge import ALPHAS, fit_ridge
+from skmtl._estimators import _fit_ridge
+from skmtl._estimators._fit_ridge import ALPHAS, FittedRidge, fit_ridge
 
 SETTINGS = {"hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0}
 
@@ -117,6 +118,44 @@ def test_the_prediction_is_the_average_with_ridge_regressions():
         expected = (1 - share) * network_alone(reg).predict(X)[:, t]
         expected += share * ridge.predict(z)
         assert_allclose(reg.predict(X)[:, t], expected, rtol=1e-5, atol=1e-5)
+
+
+def share_of_network(of_network, of_line, weight=None):
+    """The share of a network and a line with these errors."""
+    of_network, of_line = np.array(of_network), np.array(of_line)
+    weight = np.ones(len(of_line)) if weight is None else np.array(weight)
+    line = FittedRidge(np.zeros(1), 0.0, of_line)
+    known = {0: (np.zeros(len(of_line)), weight)}
+    return _fit_ridge._share_of_network(known, {0: of_network}, {0: line})
+
+
+@pytest.mark.parametrize(
+    ("of_line", "expected"),
+    [
+        ([1.0, 1, -1, -1], 4 / 7.5),
+        ([3.0, 3, -3, -3], 36 / 39.5),
+        ([1.0, 1, 0, -1], 2 / 4.5),  # errors with a positive covariance
+        ([-1.0, 1, -1, 1], 8 / 15.5),  # and with a negative one
+        ([0.5, -0.5, 0.5, -0.5], 0),
+        ([2.0, -2, 2, -2], None),
+        ([20.0, 20, -20, -20], None),
+    ],
+)
+def test_the_share_has_the_smallest_squared_error(of_line, expected):
+    # The mean of the members has 7/8 of the squared error of one, which is 4.
+    share = share_of_network([1.0, -1, 1, -1], of_line)
+    assert share == (expected if expected is None else pytest.approx(expected))
+
+
+def test_the_share_follows_weights_and_rows_that_were_left_out():
+    of_network, of_line, weight = [1.0, -1, 1, -1], [1.0, 2, -1, -3], [1, 2, 3, 4]
+    expected = share_of_network(
+        np.repeat(of_network, weight), np.repeat(of_line, weight)
+    )
+    assert 0 < expected < 1
+    assert share_of_network(of_network, of_line, weight) == pytest.approx(expected)
+    share = share_of_network([*of_network, np.nan], [*of_line, 9], [*weight, 5])
+    assert share == pytest.approx(expected)
 
 
 def test_it_helps_where_numbers_have_long_tails():

@@ -48,6 +48,44 @@ def test_early_stopping_names_tasks_that_it_cannot_validate(problem):
         classifier(early_stopping=True).fit(X[:1], np.array([[1.0]]))
 
 
+ONE_SIDED = "labels of positive weight on both sides of the split"
+
+
+def test_early_stopping_needs_labels_of_a_main_task_on_both_sides(problem):
+    X, Y = problem
+    Y[1:, 2] = np.nan
+    Y[0, 2] = 1
+    with (
+        pytest.warns(UserWarning, match="one class only"),
+        pytest.raises(ValueError, match=f"{ONE_SIDED} for main_tasks"),
+    ):
+        classifier(early_stopping=True, main_tasks="task_2").fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:.*(no observed label|one class only)")
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"task_weight": {"task_0": 0, "task_1": 0}},
+        {"class_weight": {t: {0: 0, 1: 0} for t in ("task_0", "task_1")}},
+    ],
+)
+def test_early_stopping_needs_labels_whose_task_and_class_count(problem, weights):
+    X, Y = problem
+    Y[1:, 2] = np.nan
+    Y[0, 2] = 1
+    with pytest.raises(ValueError, match=ONE_SIDED):
+        classifier(early_stopping=True, **weights).fit(X, Y)
+
+
+def test_early_stopping_says_nothing_more_of_a_task_without_labels(problem):
+    X, Y = problem
+    Y[:, 2] = np.nan
+    with pytest.warns(UserWarning, match="no observed label") as caught:
+        classifier(early_stopping=True).fit(X, Y)
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize("sharing", ["hard", "none"])
 def test_scores_of_each_task_and_epoch(problem, sharing):
     clf = classifier(early_stopping=True, sharing=sharing).fit(*problem)

@@ -179,8 +179,15 @@ def test_labels_count_by_their_weights():
     y = X[:, 0] > np.repeat([0.7, -0.7], 1500)
     weight = np.repeat([1.0, 0.001], 1500)
     clf = MultiTaskNetClassifier((8,), max_iter=1, n_bins=20, random_state=0)
-    for weights, thresholds in ((weight, [0.7]), (None, [-0.7, 0.7])):
-        clf.fit(X, y.astype(float), weights)
+    coin = np.random.default_rng(1).random(3000) < 0.5
+    Y = np.column_stack([coin, y])
+    of_labels = np.column_stack([np.ones(3000), weight])
+    for labels, weights, thresholds in (
+        (y, weight, [0.7]),
+        (y, None, [-0.7, 0.7]),
+        (Y, of_labels, [0.7]),
+    ):
+        clf.fit(X, labels.astype(float), weights)
         knots = 2 * clf.network_.architecture.encoding.numeric.knots[0]
         steps = knots[:-1][np.diff(knots) < 0.005]
         for threshold in (-0.7, 0.7):

@@ -17,16 +17,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNet, MultiTaskNetRegressor
+from skmtl.calibration import MultiTaskCalibratedClassifierCV
 from skmtl.metrics import multitask_report, multitask_scorer
 from skmtl.model_selection import GridSearchCV as SearchWithGaps
 from skmtl.model_selection import (
     MultiTaskStratifiedGroupKFold,
     MultiTaskStratifiedKFold,
     MultiTaskStratifiedShuffleSplit,
+    MultiTaskTunedThresholdClassifierCV,
     RepeatedMultiTaskStratifiedKFold,
     cross_val_predict,
     cross_val_score,
     cross_validate,
+    learning_curve,
     multitask_train_test_split,
     validation_curve,
 )
@@ -453,12 +456,50 @@ def test_searches_and_scores_read_the_types_of_all_rows(make):
     assert search.get_params()[f"estimator__{name}"] == "auto"
 
 
+def test_learning_curves_read_the_types_of_all_rows():
+    X, Y = deciding_value_in_few_rows()
+    Y = Y[["active", "grade"]]
+    net = MultiTaskNet(**SETTINGS)
+    told = clone(net).set_params(task_types={"active": "class", "grade": "number"})
+    scores, expected = (
+        learning_curve(model, X, Y, cv=3, train_sizes=[0.5, 1.0], error_score="raise")
+        for model in (net, told)
+    )
+    assert_array_equal(scores[2], expected[2])
+
+
+def test_calibrators_and_thresholds_read_the_types_of_all_rows():
+    X, Y = deciding_value_in_few_rows()
+    net = MultiTaskNet(**SETTINGS)
+    told = clone(net).set_params(
+        task_types={"active": "class", "grade": "number", "dose": "number"}
+    )
+    calibrated, expected = (
+        MultiTaskCalibratedClassifierCV(model, cv=3).fit(X, Y) for model in (net, told)
+    )
+    assert_array_equal(
+        calibrated.predict_proba(X)[0], expected.predict_proba(X)[0], strict=True
+    )
+    tuned, expected = (
+        MultiTaskTunedThresholdClassifierCV(model, cv=3).fit(X, Y)
+        for model in (net, told)
+    )
+    assert tuned.best_thresholds_ == expected.best_thresholds_
+
+
 def test_a_numeric_task_with_a_single_value():
     X, Y = deciding_value_in_few_rows()
     Y.loc[1:, "dose"] = np.nan
     with pytest.warns(UserWarning, match=r"1 of 3 tasks have a single value: \['dose"):
         list(MultiTaskStratifiedKFold(3).split(X, Y))
-    Y.loc[1, "dose"] = 50.5
+    Y["active"] = Y["active"].where(Y.index == 0)  # too few labels, but of a class
+    with (
+        pytest.warns(UserWarning, match="1 of 3 tasks have a class with fewer"),
+        pytest.warns(UserWarning, match=r"1 of 3 tasks have a single value: \['dose"),
+    ):
+        list(MultiTaskStratifiedKFold(3).split(X, Y))
+    X, Y = deciding_value_in_few_rows()
+    Y.loc[2:, "dose"] = np.nan
     for train, _ in MultiTaskStratifiedKFold(3).split(X, Y):
         assert Y["dose"].iloc[train].notna().any()
 
