@@ -95,17 +95,24 @@ def with_task_types(estimator: Any, y: Any) -> Any:
 
     Some of the rows may lack the value that decides the type of a task.
     """
-    if y is None or not hasattr(estimator, "get_params"):
-        return estimator
-    guessed = [
-        name
-        for name, value in estimator.get_params().items()
-        if name.split("__")[-1] == "task_types" and isinstance(value, str)
-    ]
-    if not guessed:
+    guessed = guessed_task_types(estimator)
+    if y is None or not guessed:
         return estimator
     types = encode(y, "auto").tasks.types
     return clone(estimator).set_params(**dict.fromkeys(guessed, types))
+
+
+def guessed_task_types(estimator: Any) -> dict[str, str]:
+    """The parameters of the estimator that are task_types="auto"."""
+    if not hasattr(estimator, "get_params"):
+        return {}
+    return {
+        name: value
+        for name, value in estimator.get_params().items()
+        if name.split("__")[-1] == "task_types"
+        and isinstance(value, str)
+        and value == "auto"
+    }
 
 
 def looks_like_numbers(column: Column) -> bool:

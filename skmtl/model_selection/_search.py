@@ -9,7 +9,7 @@ from sklearn.model_selection import RandomizedSearchCV as _RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 
 from skmtl._interrupts import call_uncaught
-from skmtl._predictions import with_task_types
+from skmtl._predictions import guessed_task_types, with_task_types
 from skmtl._sources import check_not_in_blocks
 from skmtl._targets import read_columns
 from skmtl.model_selection._habits import multitask_cv, multitask_scoring
@@ -64,6 +64,9 @@ class MultiTaskSearch(BaseSearchCV):
         call_uncaught(fit, X, y, **params)
         parameters = self.get_params(deep=False)
         learned = {k: v for k, v in vars(resolved).items() if k not in parameters}
+        if "best_estimator_" in learned:  # it can be fitted on other tasks
+            best = learned["best_estimator_"]
+            best.set_params(**guessed_task_types(self.estimator))
         self.__dict__.update(learned)
         return self
 

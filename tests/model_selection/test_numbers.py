@@ -454,6 +454,15 @@ def test_searches_and_scores_read_the_types_of_all_rows(make):
     search = SearchWithGaps(net, {alpha: [0.1, 1.0]}, cv=3).fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.get_params()[f"estimator__{name}"] == "auto"
+    assert search.best_estimator_.get_params()[name] == "auto"
+    search.best_estimator_.fit(X, Y[["active"]])  # it can have other tasks
+
+
+def test_task_types_that_cannot_be_are_refused_in_folds_too():
+    X, Y = deciding_value_in_few_rows()
+    net, cv = MultiTaskNet(task_types="number", **SETTINGS), KFold(2, shuffle=True)
+    with pytest.raises(ValueError, match="The 'task_types' parameter"):
+        cross_val_score(net, X, Y[["grade"]], cv=cv, error_score="raise")
 
 
 def test_learning_curves_read_the_types_of_all_rows():
