@@ -9,7 +9,7 @@ def test_rows_are_predicted_alike_alone_and_together(problem, monkeypatch):
     together = clf.predict_proba(X)
     alone = np.concatenate([clf.predict_proba(X[[i]]) for i in range(len(X))])
     assert_allclose(alone, together, rtol=1e-5)
-    monkeypatch.setattr("skmtl._training._loop.CHUNK_ELEMENTS", 500)
+    monkeypatch.setattr("skmtl._training._losses.CHUNK_ELEMENTS", 500)
     assert_allclose(clf.predict_proba(X), together, rtol=1e-5)
     assert_allclose(
         clf.transform(X),

@@ -352,7 +352,10 @@ def test_numbers_need_two_labels(numbers):
     with pytest.warns(UserWarning, match="has numbers and at most .* left out"):
         label_curve(regressor(), X, Y, "task_0", cv=2)
     Y[1:, 0] = np.nan
-    with pytest.raises(ValueError, match=r"at least 2 labels .*numbers; got 1"):
+    with (
+        pytest.warns(UserWarning, match="1 of 3 tasks have a single value"),
+        pytest.raises(ValueError, match=r"at least 2 labels .*numbers; got 1"),
+    ):
         label_curve(regressor(), X, Y, "task_0", cv=2)
 
 

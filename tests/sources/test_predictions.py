@@ -17,7 +17,7 @@ METHODS = ["predict", "predict_proba", "predict_log_proba", "transform"]
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Forward passes of some twenty rows, so that parts end in the middle of one."""
-    monkeypatch.setattr("skmtl._training._loop.CHUNK_ELEMENTS", 500)
+    monkeypatch.setattr("skmtl._training._losses.CHUNK_ELEMENTS", 500)
 
 
 def sources(table, folder):
