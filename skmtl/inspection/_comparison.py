@@ -20,7 +20,7 @@ from sklearn.utils.validation import _num_samples, indexable
 from skmtl._estimators import BaseMultiTaskNet
 from skmtl._interrupts import call_uncaught
 from skmtl._messages import shorten, warn
-from skmtl._predictions import named_task_types
+from skmtl._predictions import named_task_types, with_task_types
 from skmtl._targets import Encoded, Tasks, encode
 from skmtl.metrics import multitask_scorer
 from skmtl.metrics._scorer import _MultiTaskScorer
@@ -128,16 +128,6 @@ def encode_for(estimator: Any, y: Any) -> Encoded:
     network = network_in(estimator)
     network._validate_params()
     return encode(y, network.task_types)
-
-
-def with_types_told(estimator: Any, prefix: str, tasks: Tasks) -> Any:
-    """The estimator, or a clone with fixed task types.
-
-    Task types that are guessed from some of the rows may differ.
-    """
-    if f"{prefix}task_types" not in estimator.get_params():
-        return estimator
-    return clone(estimator).set_params(**{f"{prefix}task_types": tasks.types})
 
 
 def trainable_parameters(estimator: Any) -> tuple[str, dict[str, Any]]:
@@ -279,7 +269,7 @@ def paired_scores(
 ) -> PairedScores:
     """Score joint and separate networks that differ only in `sharing`."""
     prefix = check_joint(estimator)
-    estimator = with_types_told(estimator, prefix, tasks)
+    estimator = with_task_types(estimator, y)
     X, y = indexable(X, y)
     unshared = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
     runs = Parallel(n_jobs=n_jobs)(

@@ -15,6 +15,7 @@ from sklearn.utils.validation import indexable
 from skmtl._estimators._transfer import weights_of_tasks
 from skmtl._interrupts import call_uncaught
 from skmtl._messages import shorten, warn
+from skmtl._predictions import with_task_types
 from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_table, as_text
 from skmtl._targets import (
@@ -35,7 +36,6 @@ from skmtl.inspection._comparison import (
     mean_or_nan,
     repeated_splits,
     rows_scored_per_row,
-    with_types_told,
 )
 from skmtl.metrics._by_type import Metrics
 from skmtl.metrics._metric import TaskType
@@ -218,7 +218,7 @@ def label_curve(
     splits = repeated_splits(cv, X, y, tasks, n_repeats, random_state)
     is_number = bool(tasks.are_numbers[position])
     sizes = _check_sizes(n_labels, codes[:, position], is_number, splits)
-    joint = with_types_told(estimator, prefix, tasks)
+    joint = with_task_types(estimator, y)
     alone = _alone(estimator, prefix, tasks, position)
     comparison = _Comparison(joint, alone, prefix, scorer, position, sizes)
     scores = np.array(

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
-from skmtl._predictions import named_task_types
+from skmtl._predictions import named_task_types, with_task_types
 from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_html, as_table, as_text, without_formulas
 from skmtl._targets import Encoded, Tasks
@@ -33,7 +33,6 @@ from skmtl.inspection._comparison import (
     rows_scored_per_row,
     trainable_parameters,
     warn_undefined,
-    with_types_told,
 )
 from skmtl.inspection._separate_models import KINDS, SeparateModels, check_installed
 from skmtl.metrics._scorer import _MultiTaskScorer
@@ -355,7 +354,7 @@ def run_models(
 ) -> dict[str, list[Run]]:
     """Fit and score each model on each split; keep the fitted models named `kept`."""
     prefix, _ = trainable_parameters(estimator)
-    estimator = with_types_told(estimator, prefix, tasks)
+    estimator = with_task_types(estimator, y)
     X, y = indexable(X, y)
     models = {name: _model(name, estimator, tasks) for name in names}
     runs = Parallel(n_jobs=n_jobs)(
