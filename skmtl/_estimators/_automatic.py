@@ -15,6 +15,9 @@ MANY_ROWS = 30_000
 FEW_ROWS = 1_000
 # With fewer, several members leave out rows in turn.
 _ROWS_OF_SEVERAL = 5_000
+# With fewer nats, so they do on larger tables, too: a few hundred nats come from some
+# dozens of labels of rare classes, which a single member memorises.
+_FEW_NATS = 1_000
 # Of so many folds of sparse rows, each member leaves out one: a few rows are enough to
 # weigh logistic regressions, and members learn from the others.
 _FOLDS_OF_SPARSE_ROWS = 16
@@ -53,7 +56,7 @@ class LabelledData:
 
 
 def n_members(data: LabelledData) -> int:
-    """Four for small tables, to leave out rows in turn; one if a fit takes seconds.
+    """Four for few rows or nats, to leave out rows in turn; one if a fit is long.
 
     On many sparse rows, two members gain more than on dense ones.
     """
@@ -78,8 +81,14 @@ def n_folds(data: LabelledData, n_members: int) -> int:
 
 
 def _rows_of_several(data: LabelledData) -> int:
-    """More for log-densities: left-out rows calibrate the predicted deviations."""
-    return MANY_ROWS if data.is_log_density else _ROWS_OF_SEVERAL
+    """More for log-densities: left-out rows calibrate the predicted deviations.
+
+    And for rare classes on dense tables, which logistic regressions often predict
+    better.
+    """
+    has_few_labels = _is_dense_table(data) and data.nats < _FEW_NATS
+    needs_left_out_rows = data.is_log_density or has_few_labels
+    return MANY_ROWS if needs_left_out_rows else _ROWS_OF_SEVERAL
 
 
 def n_bins(data: LabelledData) -> int:

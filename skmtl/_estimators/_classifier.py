@@ -116,18 +116,20 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     n_members : int or "auto", default="auto"
         Number of networks whose predicted probabilities are averaged. Members differ in
         their initial weights, in their dropout and, with `oob_score`, in their rows.
-        "auto" is 4 for fewer than 5,000 labelled rows (2 with a `trunk`) and with
-        `oob_score=True`, and otherwise 1 or 2: see the guide.
+        "auto" is 4 for fewer than 5,000 labelled rows (2 with a `trunk`), for very rare
+        classes on dense tables with fewer than 30,000, and with `oob_score=True`, and
+        otherwise 1 or 2: see the guide.
     oob_score : bool or "auto", default="auto"
         Whether each member leaves out its share of the labelled rows (a quarter, with
         4 members), so that `oob_prediction_` has predictions for rows that the member
         was not trained on. Members then differ more, and training is faster. "auto" is
-        True for four or more members on 100 to 5,000 labelled rows, unless
-        `early_stopping`, `trunk` or a network of your own is used. With more rows of
-        sparse `X`, it leaves out only a few of them, for the weight of the logistic
-        regressions (see `logistic`), and sets no out-of-bag attributes. `partial_fit`,
-        `add_tasks` and warm starts ignore it. A `fit` on rows that are read in blocks,
-        or shared among processes, leaves out none, and raises an error for True.
+        True for four or more members on 100 to 5,000 labelled rows (30,000 for very
+        rare classes on dense tables), unless `early_stopping`, `trunk` or a network of
+        your own is used. With more rows of sparse `X`, it leaves out only a few of
+        them, for the weight of the logistic regressions (see `logistic`), and sets no
+        out-of-bag attributes. `partial_fit`, `add_tasks` and warm starts ignore it. A
+        `fit` on rows that are read in blocks, or shared among processes, leaves out
+        none, and raises an error for True.
     task_weight : "balanced", dict, array-like of shape (n_tasks,) or None, default=None
         Factor on the loss of each task. With "balanced", every task counts the same,
         however many labels it has. A dict maps task names to factors; tasks that it

@@ -6,6 +6,7 @@ import pytest
 import torch
 from _estimators import classifier, parameters_of
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import FunctionTransformer
@@ -283,6 +284,34 @@ def test_many_members_each_leave_out_their_share():
     X, y = rng.normal(size=(600, 2)), np.arange(600) % 2
     clf = cross_fitted(200, hidden_layer_sizes=(2,), max_iter=1).fit(X, y)
     assert not np.isnan(clf.oob_prediction_).any()
+
+
+def table_with_rare_class(n_rows, n_rare):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 2))
+    return X, (np.arange(n_rows) < n_rare)[:, np.newaxis]
+
+
+# 5,200 rows, 60 of them positive, carry 327 nats, and 300 of them 1,147.
+@pytest.mark.parametrize(
+    ("n_rows", "n_rare", "is_sparse", "n_members"),
+    [
+        (5_200, 60, False, 4),
+        (5_200, 300, False, 1),
+        (5_200, 60, True, 2),
+        (29_999, 60, False, 4),
+        (30_000, 60, False, 2),
+    ],
+)
+def test_many_dense_rows_of_rare_classes_are_left_out_in_turn(
+    n_rows, n_rare, is_sparse, n_members
+):
+    X, Y = table_with_rare_class(n_rows, n_rare)
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 1, "input_encoding": "none"}
+    X = sparse.csr_array(X) if is_sparse else X
+    clf = MultiTaskNetClassifier(**settings).fit(X, Y)
+    assert clf.network_.n_members == n_members
+    assert hasattr(clf, "oob_score_") == (n_members == 4)
 
 
 def test_many_rows_have_four_members_if_some_are_to_be_left_out():
