@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _mulan import MULTI_LABEL, MULTI_TARGET, load_mulan
+from _rdatasets import RD_FILES, load_rdatasets
 from _uci import FILES, load_uci
 from scipy import sparse
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -37,6 +38,8 @@ def load_raw(name):
         return load_mulan(name)
     if name in FILES:
         return load_uci(name)
+    if name in RD_FILES:
+        return load_rdatasets(name)
     X, Y, parts = loader_of(os.environ["SKMTL_DATA"])(name)
     if sparse.issparse(X):
         return X.tocsr(), Y, parts

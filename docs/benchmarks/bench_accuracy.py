@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 from _data import class_tables, load_raw, preprocessing, print_or_run, rows_of
 from _mulan import MULTI_LABEL
+from _rdatasets import RD_OF_CLASSES
 from _uci import OF_CLASSES
 from catboost import CatBoostClassifier
 from lightgbm import LGBMClassifier
@@ -75,7 +76,7 @@ HALVES = {
     ],
 }
 # The sets of unseen.md.
-UNTOUCHED = [*MULTI_LABEL, *OF_CLASSES]
+UNTOUCHED = [*MULTI_LABEL, *OF_CLASSES, *RD_OF_CLASSES]
 MADE = ["made_1000", "made_10000", "made_100000", "made_1000000"]
 SETS = [*HALVES["A"], *HALVES["B"], *MADE]
 FRACTIONS = [0.0, 0.8]

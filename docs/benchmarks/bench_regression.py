@@ -23,6 +23,7 @@ import pandas as pd
 import torch
 from _data import load_raw, preprocessing, print_or_run, rows_of
 from _mulan import MULTI_TARGET
+from _rdatasets import RD_OF_NUMBERS
 from _uci import OF_NUMBERS
 from lightgbm import LGBMRegressor
 from sklearn.compose import TransformedTargetRegressor
@@ -41,7 +42,7 @@ HALVES = {
     "B": ["jura", "oes10", "edm", "chembl_5thresh"],
 }
 # The sets of unseen.md.
-UNTOUCHED = [*MULTI_TARGET, *OF_NUMBERS]
+UNTOUCHED = [*MULTI_TARGET, *OF_NUMBERS, *RD_OF_NUMBERS]
 MADE = ["made_numbers_10000"]
 SETS = [*HALVES["A"], *HALVES["B"], *MADE]
 SUPPORT2_NUMBERS = ["slos", "d.time", "charges", "totcst"]
