@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skmtl
 from skmtl import (
     MultiTaskNet,
     MultiTaskNetClassifier,
@@ -29,7 +30,9 @@ from skmtl._estimators._base import BaseMultiTaskNet
 from skmtl._messages import warn
 from skmtl._targets import encode, warn_of_suspects
 from skmtl._weights import label_totals
+from skmtl.calibration import MultiTaskCalibratedClassifierCV
 from skmtl.inspection import (
+    compare_models,
     label_curve,
     label_report,
     task_affinity,
@@ -429,6 +432,42 @@ def test_other_indices_are_fitted_in_silence(y):
     fit(y, FRAME)
     fit(y, FRAME.to_numpy())
     fit(y, FRAME.set_axis(["row 0"] * 60))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda X, y: multitask_train_test_split(X, y, random_state=0),
+        lambda X, y: multitask_train_test_split(X, X, stratify=y, random_state=0),
+        lambda X, y: model_selection.cross_validate(clf(), X, y, cv=2),
+        lambda X, y: model_selection.cross_val_score(clf(), X, y, cv=2),
+        lambda X, y: cross_val_predict(clf(), X, y, cv=2),
+        lambda X, y: model_selection.learning_curve(
+            clf(), X, y, cv=2, train_sizes=[0.9]
+        ),
+        lambda X, y: model_selection.validation_curve(
+            clf(), X, y, cv=2, param_name="alpha", param_range=[0.1]
+        ),
+        lambda X, y: MultiTaskCalibratedClassifierCV(clf(), cv=2, ensemble=True).fit(
+            X, y
+        ),
+        lambda X, y: transfer_gain(clf(), X, y, cv=2, n_repeats=1),
+        lambda X, y: compare_models(clf(), X, y, cv=2, n_repeats=1),
+        lambda X, y: label_curve(clf(), X, y, "p", n_labels=[9], cv=2),
+        lambda X, y: skmtl.report(clf(), X, y, cv=2),
+    ],
+)
+def test_rows_in_another_order_are_noticed_before_they_are_split(call):
+    with pytest.warns(UserWarning, match=ORDER.format("y", "y")) as caught:
+        call(FRAME, TARGETS[::-1])
+    # Python shows the same message of the same line once.
+    shown = {(str(w.message), w.filename, w.lineno) for w in caught}
+    assert sum("same order" in message for message, *_ in shown) == 1
+
+
+def test_a_third_array_in_another_order_is_noticed_in_a_split():
+    with pytest.warns(UserWarning, match=ORDER.format(r"arrays\[2\]", r"arrays\[2\]")):
+        multitask_train_test_split(FRAME, TARGETS, FRAME[::-1], random_state=0)
 
 
 def test_rows_in_another_order_are_noticed_after_the_fit_too():

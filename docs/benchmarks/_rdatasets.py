@@ -20,7 +20,7 @@ RD_FILES = {
 # The first and last column of each run of columns that are tasks, or one column.
 RD_OF_CLASSES = {
     # Seven years of the General Social Survey (GSS). Questions on guns, divorce and
-    # votes were not put to everybody.
+    # votes were not put to everybody. "iap" stands for "no" if there are two answers.
     "happiness": ["happy", "owngun", "divorce", "widowed", "unem10", "gwbush00"],
     # Whether too much or too little is spent on 18 purposes (GSS, 2018).
     "spending": ["natspac:natenrgy"],
@@ -37,7 +37,7 @@ RD_OF_NUMBERS = {
     # Neuroticism and openness, from the items on the other three traits.
     "bfi": ["N1:O5"],
 }
-# Names of rows, and columns that tell the targets.
+# Names of rows, later measurements, and columns made from others.
 RD_NOT_READ = {
     "happiness": [
         "vhappy",
@@ -68,7 +68,9 @@ TOO_RARE = 20  # tasks whose second most frequent class has fewer rows are left 
 def load_rdatasets(name):
     """X, Y and no ready splits, as `load_raw` gives them."""
     path = Path(os.environ["RDATASETS"]) / "csv" / f"{RD_FILES[name]}.csv"
-    table = pd.read_csv(path, index_col="rownames")
+    # "None" is an answer; "N/A" is said of food that nobody knows.
+    absent = {"keep_default_na": False, "na_values": ["", "NA", "N/A"]}
+    table = pd.read_csv(path, index_col="rownames", **absent)
     if name == "nhefs":
         table[UNKNOWN_IS_2] = table[UNKNOWN_IS_2].mask(table[UNKNOWN_IS_2] == 2)
     tasks = names_of(table, {**RD_OF_CLASSES, **RD_OF_NUMBERS}[name])

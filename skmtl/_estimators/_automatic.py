@@ -55,12 +55,13 @@ class LabelledData:
         return self.number_share > 0.5
 
 
-def n_members(data: LabelledData) -> int:
+def n_members(data: LabelledData, *, can_leave_out: bool = True) -> int:
     """Four for few rows or nats, to leave out rows in turn; one if a fit is long.
 
-    On many sparse rows, two members gain more than on dense ones.
+    On many sparse rows, two members gain more than on dense ones. On many rows with few
+    nats, they gain nothing if the fit cannot leave out rows.
     """
-    if data.n_rows < _rows_of_several(data):
+    if data.n_rows < _rows_of_several(data, can_leave_out):
         return 2 if data.has_own_trunk else 4
     return 2 if data.n_rows >= MANY_ROWS or _has_many_sparse_rows(data) else 1
 
@@ -80,15 +81,16 @@ def n_folds(data: LabelledData, n_members: int) -> int:
     return 0
 
 
-def _rows_of_several(data: LabelledData) -> int:
+def _rows_of_several(data: LabelledData, can_leave_out: bool = True) -> int:
     """More for log-densities: left-out rows calibrate the predicted deviations.
 
     And for rare classes on dense tables, which logistic regressions often predict
-    better.
+    better. Separate networks count together there, to be like the joint one.
     """
-    has_few_labels = _is_dense_table(data) and data.nats < _FEW_NATS
-    needs_left_out_rows = data.is_log_density or has_few_labels
-    return MANY_ROWS if needs_left_out_rows else _ROWS_OF_SEVERAL
+    has_few_labels = data.n_rows * data.total_loss < _FEW_NATS
+    has_rare_classes = has_few_labels and _is_dense_table(data)
+    gains = data.is_log_density or (has_rare_classes and can_leave_out)
+    return MANY_ROWS if gains else _ROWS_OF_SEVERAL
 
 
 def n_bins(data: LabelledData) -> int:

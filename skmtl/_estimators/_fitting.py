@@ -95,6 +95,7 @@ def prepare(
         fitted=fitted,
         freeze=freeze,
         main_tasks=main_tasks,
+        can_leave_out=calls is None,
     )
     validates_on = None if held_out is None else as_tensor(held_out)
     return Prepared(index, validates_on, data, network, plan)
@@ -112,6 +113,7 @@ def build(
     fitted: TrunkAndHeads | None = None,
     freeze: Any = None,
     main_tasks: tuple[int, ...] | None = None,
+    can_leave_out: bool,
 ) -> tuple[TrunkAndHeads, TrainingPlan]:
     """The network, new or a copy, and the plan; `learn_encoding` takes n_bins."""
     if continues:
@@ -125,7 +127,7 @@ def build(
         network = _like(architecture, estimator, training_set, data, generator)
         take_trunk(network, pretrained)
     else:
-        chosen = network_settings(estimator, data)
+        chosen = network_settings(estimator, data, can_leave_out=can_leave_out)
         encoding = learn_encoding(int(chosen["n_bins"]))
         network = build_network(estimator, training_set, encoding, chosen, generator)
     plan = training_plan(

@@ -105,6 +105,7 @@ def prepare_jointly(
         ),
         continues=continues,
         main_tasks=main_tasks,
+        can_leave_out=False,
     )
     if world is not None:
         _share_network(network, world)

@@ -163,13 +163,24 @@ def main_tasks_of(estimator: Any, tasks: Tasks) -> tuple[int, ...] | None:
 
 
 def network_settings(
-    estimator: Any, data: LabelledData, fitted: Architecture | None = None
+    estimator: Any,
+    data: LabelledData,
+    fitted: Architecture | None = None,
+    *,
+    can_leave_out: bool = True,
 ) -> dict[str, Any]:
     """The network's parameters that can be "auto", with the values it stands for.
 
     If the trunk comes from a fitted network, so do the number of bins and of members.
+    `can_leave_out` says whether rows can be left out in this kind of fit.
     """
-    automatic = {name: getattr(_automatic, name)(data) for name in _OF_THE_NETWORK}
+    can_leave_out &= bool(estimator.oob_score) and not estimator.early_stopping
+    automatic: dict[str, Any] = {
+        "n_bins": _automatic.n_bins(data),
+        "dropout": _automatic.dropout(data),
+        "input_dropout": _automatic.input_dropout(data),
+        "n_members": _automatic.n_members(data, can_leave_out=can_leave_out),
+    }
     if estimator.oob_score is True:  # needs several members
         automatic["n_members"] = max(automatic["n_members"], 4)
     if fitted is not None:

@@ -5,19 +5,22 @@ from typing import Any
 from skmtl._messages import warn
 
 
-def warn_of_row_order(X: Any, **others: Any) -> None:
-    """Warn if y or weights have the index of X in another order."""
-    index = _index_of(X)
+def warn_of_row_order(rows: Any, *, name: str = "X", **others: Any) -> None:
+    """Warn if y or weights have the index of X in another order.
+
+    Or others than y and weights, and that of other `rows`, which messages call `name`.
+    """
+    index = _index_of(rows)
     if index is None:
         return
-    indices = {name: _index_of(other) for name, other in others.items()}
-    moved = [name for name, own in indices.items() if _is_moved(own, index)]
+    indices = {other: _index_of(own) for other, own in others.items()}
+    moved = [other for other, own in indices.items() if _is_moved(own, index)]
     if moved:
         warn(
-            f"{' and '.join(moved)} should have the index of X in the same order, "
+            f"{' and '.join(moved)} should have the index of {name} in the same order, "
             "since rows are matched by position, but the order differs. Pass "
-            f"{moved[0]}.loc[X.index], or {moved[0]}.set_axis(X.index) if the rows are "
-            "in the right order already."
+            f"{moved[0]}.loc[{name}.index], or {moved[0]}.set_axis({name}.index) if "
+            "the rows are in the right order already."
         )
 
 

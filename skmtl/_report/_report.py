@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import indexable
 
 from skmtl._files import check_destination, replaced
+from skmtl._inputs import warn_of_row_order
 from skmtl._predictions import calibrated_tasks
 from skmtl._report._context import (
     comparison_section,
@@ -228,6 +229,7 @@ def report(
     if path is not None:
         check_destination(Path(path).resolve())
     check_not_in_blocks(X, "report")
+    warn_of_row_order(X, y=y)
     X, y = indexable(X, y)
     names = column_names(X, feature_names)
     rng = check_random_state(random_state)

@@ -42,13 +42,22 @@ class CalibratedClassifier(NamedTuple):
     def by_task(self, probabilities: Any, tasks: Tasks) -> list[NDArray | None]:
         """Calibrate the estimator's probabilities; (n_samples, n_classes) per task.
 
-        NaN for a task that the estimator had no labels of to learn from.
+        NaN for a task that the estimator had no labels of to learn from, and for rows
+        without an out-of-bag prediction.
         """
         given = learned_probabilities(self.estimator, probabilities, tasks)
         return [
-            p if p is None or calibrator is None else calibrator.calibrate(p)
+            p if p is None or calibrator is None else _calibrate_known(calibrator, p)
             for p, calibrator in zip(given, self.calibrators, strict=True)
         ]
+
+
+def _calibrate_known(calibrator: Calibrator, probabilities: NDArray) -> NDArray:
+    is_known = ~np.isnan(probabilities).any(axis=1)
+    calibrated = np.full(probabilities.shape, np.nan)
+    if is_known.any():
+        calibrated[is_known] = calibrator.calibrate(probabilities[is_known])
+    return calibrated
 
 
 class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
@@ -314,7 +323,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
 
 def _mean_of_learned(parts: tuple[NDArray, ...]) -> NDArray:
     """The mean over the estimators that learned the task; uniform if none did."""
-    learned = [part for part in parts if not np.isnan(part).any()]
+    learned = [part for part in parts if not np.isnan(part).all()]
     if learned:
         return np.mean(learned, axis=0)
     return np.full(parts[0].shape, 1 / parts[0].shape[1])

@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, indexable
 
 from skmtl._estimators import BaseMultiTaskNet
+from skmtl._inputs import warn_of_row_order
 from skmtl._interrupts import call_uncaught
 from skmtl._messages import shorten, warn
 from skmtl._predictions import named_task_types, with_task_types
@@ -270,6 +271,7 @@ def paired_scores(
     """Score joint and separate networks that differ only in `sharing`."""
     prefix = check_joint(estimator)
     estimator = with_task_types(estimator, y)
+    warn_of_row_order(X, y=y)
     X, y = indexable(X, y)
     unshared = clone(estimator).set_params(**{f"{prefix}sharing": "none"})
     runs = Parallel(n_jobs=n_jobs)(

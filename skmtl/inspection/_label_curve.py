@@ -13,6 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
 from skmtl._estimators._transfer import weights_of_tasks
+from skmtl._inputs import warn_of_row_order
 from skmtl._interrupts import call_uncaught
 from skmtl._messages import shorten, warn
 from skmtl._predictions import with_task_types
@@ -209,6 +210,7 @@ def label_curve(
     (3, 2)
     """
     check_not_in_blocks(X, "label_curve")
+    warn_of_row_order(X, y=y)
     encoded = encode_for(estimator, y)
     tasks, codes, _ = encoded
     X, y = indexable(X, y if hasattr(y, "shape") else as_array(y))

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import indexable
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._predictions import named_task_types, with_task_types
 from skmtl._sources import check_not_in_blocks
 from skmtl._tables import as_html, as_table, as_text, without_formulas
@@ -355,6 +356,7 @@ def run_models(
     """Fit and score each model on each split; keep the fitted models named `kept`."""
     prefix, _ = trainable_parameters(estimator)
     estimator = with_task_types(estimator, y)
+    warn_of_row_order(X, y=y)
     X, y = indexable(X, y)
     models = {name: _model(name, estimator, tasks) for name in names}
     runs = Parallel(n_jobs=n_jobs)(

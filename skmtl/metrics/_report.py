@@ -182,6 +182,7 @@ def multitask_report(
         classes=classes,
         sample_weight=sample_weight,
         task_names=task_names,
+        unbounded="log_loss",
     ).tasks
     columns = _columns(tasks, _thresholds_by_task(thresholds, tasks))
     undefined = {"class": "roc_auc", "number": "r2"}

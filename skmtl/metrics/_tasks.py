@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import d2_log_loss_score, log_loss
 from sklearn.utils.validation import check_consistent_length
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._label_weights import label_weights
 from skmtl._messages import shorten, warn
 from skmtl._predictions import (
@@ -93,12 +94,14 @@ def observed_tasks(
     task_names: Any = None,
     fitted: Tasks | None = None,
     only: Any = None,
+    unbounded: str | None = None,
 ) -> Observed:
     """Each task to score, with its predictions, on its observed rows.
 
     `predict` returns the predictions of all tasks for a metric. `types` are the types
     of the tasks and `fitted` the tasks of the predictions, if known. `only` names the
-    tasks to score.
+    tasks to score. `unbounded` names another metric of the same predictions, which has
+    its largest value if a label has probability 0.
     """
     encoded = encode_for_metrics(metrics, y_true, types)
     tasks = encoded.tasks
@@ -117,7 +120,9 @@ def observed_tasks(
     for task_type, metric in metrics.by_type.items():
         positions = np.flatnonzero(is_scored & (truth.types == task_type))
         if len(positions):
-            observed += _read(truth, positions, metric, predict(metric), classes)
+            y_pred = predict(metric)
+            warn_of_row_order(y_true, name="y_true", y_pred=y_pred)
+            observed += _read(truth, positions, metric, y_pred, classes, unbounded)
     return Observed(sorted(observed, key=lambda task: task.position), tasks.n_tasks)
 
 
@@ -144,7 +149,12 @@ def check_metric_of_each(
 
 
 def _read(
-    truth: _Truth, positions: NDArray, metric: Metric, y_pred: Any, classes: Any
+    truth: _Truth,
+    positions: NDArray,
+    metric: Metric,
+    y_pred: Any,
+    classes: Any,
+    unbounded: str | None,
 ) -> list[Task]:
     """Some tasks, all of one type, with their predictions."""
     _check_predictions(y_pred, truth.encoded.tasks)
@@ -164,8 +174,9 @@ def _read(
         _on_observed_rows(part, t, prediction, form, task_classes)
         for t, (prediction, task_classes) in enumerate(predictions)
     ]
-    if form == "scores" and given is not None and metric.function in _UNBOUNDED:
-        _warn_of_unknown_classes(metric.name, tasks, given)
+    if form == "scores" and given is not None:
+        name = metric.name if metric.function in _UNBOUNDED else unbounded
+        _warn_of_unknown_classes(name, tasks, given)
     return tasks
 
 
@@ -190,15 +201,29 @@ def _on_observed_rows(
 
 
 def _warn_of_unknown_classes(
-    metric: str, tasks: list[Task], given: list[NDArray]
+    metric: str | None, tasks: list[Task], given: list[NDArray]
 ) -> None:
-    """Warn about labels with probability 0, which the estimator did not know."""
-    unknown = {
-        task.name: sorted(set(task.y.tolist()) - set(known.tolist()))
-        for task, known in zip(tasks, given, strict=True)
-    }
-    found = [(name, labels) for name, labels in unknown.items() if labels]
-    if found:
+    """Warn about labels with probability 0, which the estimator did not know.
+
+    About any of them if a `metric` that they dominate is named, else if a task has no
+    others.
+    """
+    found, strangers = [], []
+    for task, known in zip(tasks, given, strict=True):
+        labels = set(task.y.tolist())
+        unknown = sorted(labels - set(known.tolist()))
+        if unknown:
+            found.append((task.name, unknown))
+        if labels and len(unknown) == len(labels):
+            strangers.append((task.name, unknown, known.tolist()))
+    if strangers:
+        warn(
+            "Each task should have labels that are among its classes, but these have "
+            "none, so its scores mean little. Tasks, labels and classes: "
+            f"{shorten(strangers)}. Pass y_true with the columns in the order of "
+            "`classes`, and with the labels that the estimator was fitted on."
+        )
+    elif metric is not None and found:
         warn(
             f"{metric} is dominated by labels that are not among the estimator's "
             "classes and therefore have probability 0. Tasks and labels: "
@@ -322,14 +347,15 @@ def _as_table(y_pred: Any, truth: _Truth, words: str) -> Any:
     return table
 
 
-def _check_kinds(classes: list[NDArray], name: str) -> None:
+def _check_kinds(classes: list[NDArray], name: str, given: str = "y_pred") -> None:
     """Raise if text would be compared with numbers, which are never equal."""
     kinds = {isinstance(label, str) for part in classes for label in part}
     if len(kinds) > 1:
         raise ValueError(
-            f"y_pred of task {name!r} must have the same kind of labels as y_true, but "
-            "one has text and the other has numbers: "
-            f"{shorten([part.tolist() for part in classes])}. Convert one of them."
+            f"{given} of task {name!r} must have the same kind of labels as y_true, "
+            "but one has text and the other has numbers: "
+            f"{shorten([part.tolist() for part in classes])}. Convert one of them, and "
+            f"check that the tasks of y_true and {given} have the same order."
         )
 
 
@@ -358,7 +384,10 @@ def _scores_by_task(
     result = []
     for t, part in enumerate(parts):
         columns = tasks.classes[t] if given is None else given[t]
-        classes = _union([columns, _observed_classes(tasks, codes, t)])
+        observed = _observed_classes(tasks, codes, t)
+        if given is not None:
+            _check_kinds([observed, columns], truth.names[t], "classes")
+        classes = _union([columns, observed])
         result.append((_align(part, columns, classes, truth.names[t]), classes))
     return result
 

@@ -10,6 +10,7 @@ from sklearn import model_selection as stock
 from sklearn.base import clone
 from sklearn.utils import Tags, get_tags
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._interrupts import call_uncaught
 from skmtl._predictions import with_task_types
 from skmtl._sources import check_not_in_blocks
@@ -114,6 +115,7 @@ def cross_validate(
     (3,)
     """
     check_not_in_blocks(X, "cross_validate")
+    warn_of_row_order(X, y=y)
     estimator = with_task_types(estimator, y)
     return call_uncaught(
         stock.cross_validate,
@@ -216,6 +218,7 @@ def cross_val_score(
     (3,)
     """
     check_one_number(scoring, "cross_val_score")
+    warn_of_row_order(X, y=y)
     estimator = with_task_types(estimator, y)
     return call_uncaught(
         stock.cross_val_score,
@@ -344,6 +347,7 @@ def learning_curve(
     (array([10, 20, 40]), (3, 3))
     """
     check_one_number(scoring, "learning_curve")
+    warn_of_row_order(X, y=y)
     estimator = with_task_types(estimator, y)
     scoring = multitask_scoring(estimator, scoring, y)
     cv = multitask_cv(estimator, cv, y)
@@ -494,6 +498,7 @@ def validation_curve(
     (2, 3)
     """
     check_one_number(scoring, "validation_curve")
+    warn_of_row_order(X, y=y)
     estimator = with_task_types(estimator, y)
     return call_uncaught(
         stock.validation_curve,

@@ -15,6 +15,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, indexable
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._interrupts import call_uncaught
 from skmtl._label_weights import label_weights
 from skmtl._messages import shorten
@@ -119,6 +120,7 @@ def fit_out_of_fold(
     """
     if isinstance(y, Mapping):
         read_columns(y)  # raises an error that says what to pass instead of a dict
+    warn_of_row_order(X, y=y)
     X, y = indexable(X, y)
     if is_frozen(estimator, cv):
         check_is_fitted(estimator)
@@ -164,6 +166,7 @@ def fit_splits(
     random_state: Any = None,
 ) -> list[FittedSplit]:
     """For each split, a clone fitted on its training rows, and its test rows."""
+    warn_of_row_order(X, y=y)
     X, y = indexable(X, y)
     estimator = with_task_types(estimator, y)
     has_groups = "groups" in params.to_splitter

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
     indexable,
 )
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._messages import shorten, warn
 from skmtl._sources import check_not_in_blocks
 from skmtl._targets import TaskTypes, encode
@@ -433,6 +434,8 @@ def multitask_train_test_split(
         check_not_in_blocks(array, "multitask_train_test_split")
     arrays = indexable(*arrays)
     y = arrays[1] if stratify is None else stratify
+    others = {f"arrays[{i}]": a for i, a in enumerate(arrays) if i > 0 and a is not y}
+    warn_of_row_order(arrays[0], y=y, **others)
     splitter = MultiTaskStratifiedShuffleSplit(
         1, test_size=test_size, train_size=train_size, random_state=random_state
     )

@@ -9,6 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
+from skmtl._inputs import warn_of_row_order
 from skmtl._interrupts import call_uncaught
 from skmtl._predictions import (
     declared_task_types,
@@ -142,6 +143,7 @@ def cross_val_predict(
             "one of these."
         )
     check_not_in_blocks(X, "cross_val_predict")
+    warn_of_row_order(X, y=y)
     X, y, groups = indexable(X, y, groups)
     estimator = with_task_types(estimator, y)
     types = _task_types(estimator, y, method)

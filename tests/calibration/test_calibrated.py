@@ -157,6 +157,28 @@ def test_the_default_network_costs_one_fit(honest):
     assert Recording.n_fits == 6
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_thresholds_around_it_if_some_rows_have_no_out_of_bag_prediction(
+    honest, method
+):
+    X, Y = honest
+    # No member leaves out the rows of a class with fewer labels than members.
+    rare = np.where(np.arange(len(X)) < 3, 1.0, 0.0)
+    Y = pd.DataFrame({"own": Y[:, 0], "rare": rare})
+    net = MultiTaskNetClassifier((8,), max_iter=5, random_state=0)
+    tuner = MultiTaskTunedThresholdClassifierCV
+    with pytest.warns(UserWarning, match=r"\['rare'\] do not"):
+        alone = tuner(net, scoring="f1").fit(X, Y)
+    calibrated = MultiTaskCalibratedClassifierCV(net, method=method)
+    with pytest.warns(UserWarning, match=r"\['rare'\]"):
+        tuned = tuner(calibrated, scoring="f1").fit(X, Y)
+    assert np.isnan(alone.best_thresholds_["rare"])
+    assert np.isnan(tuned.best_thresholds_["rare"])
+    # An increasing map of the probabilities leads to the same decisions.
+    decided = tuned.predict(X), alone.predict(X)
+    assert np.mean(decided[0][:, 0] == decided[1][:, 0]) > 0.95
+
+
 def test_an_ensemble_is_the_mean_of_its_folds(honest):
     X, Y = honest
     X, Y = X[:400], Y[:400]

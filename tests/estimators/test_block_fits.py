@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import StandardScaler
 
 import skmtl
-from skmtl import MultiTaskNet, MultiTaskNetRegressor
+from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl._training import _streamed_rows
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
 from skmtl.inspection import (
@@ -88,6 +88,14 @@ def test_in_order_it_is_the_fit_of_the_whole(problem, in_blocks, weighted, setti
     assert_allclose(streamed.predict_proba(X)[1], whole.predict_proba(X)[1], rtol=1e-5)
     assert_allclose(streamed.loss_curve_, whole.loss_curve_, rtol=1e-6)
     assert_same_parameters(streamed, whole)
+
+
+def test_many_rows_of_rare_classes_have_one_member(in_blocks):
+    # In memory there would be four, each leaving out rows.
+    X = in_blocks(np.random.default_rng(0).normal(size=(5_200, 2)))
+    Y = (np.arange(5_200) < 60)[:, np.newaxis]
+    clf = MultiTaskNetClassifier((4,), max_iter=1).fit(X, Y)
+    assert clf.network_.n_members == 1
 
 
 @pytest.mark.usefixtures("small_buffers")

@@ -292,12 +292,13 @@ def table_with_rare_class(n_rows, n_rare):
     return X, (np.arange(n_rows) < n_rare)[:, np.newaxis]
 
 
-# 5,200 rows, 60 of them positive, carry 327 nats, and 300 of them 1,147.
+# 5,200 rows, 249 of them positive, carry 999.6 nats, and 250 of them 1,002.6.
 @pytest.mark.parametrize(
     ("n_rows", "n_rare", "is_sparse", "n_members"),
     [
-        (5_200, 60, False, 4),
-        (5_200, 300, False, 1),
+        (5_000, 60, False, 4),
+        (5_200, 249, False, 4),
+        (5_200, 250, False, 1),
         (5_200, 60, True, 2),
         (29_999, 60, False, 4),
         (30_000, 60, False, 2),
@@ -312,6 +313,46 @@ def test_many_dense_rows_of_rare_classes_are_left_out_in_turn(
     clf = MultiTaskNetClassifier(**settings).fit(X, Y)
     assert clf.network_.n_members == n_members
     assert hasattr(clf, "oob_score_") == (n_members == 4)
+
+
+@pytest.mark.parametrize("n_rare", [60, 180])
+def test_separate_networks_have_as_many_members_as_a_joint_one(n_rare):
+    X, y = table_with_rare_class(5_200, n_rare)
+    Y = np.column_stack([y, np.roll(y, 200)])
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 1}
+    joint, separate = (
+        MultiTaskNetClassifier(sharing=sharing, **settings).fit(X, Y)
+        for sharing in ("hard", "none")
+    )
+    assert joint.network_.n_members == (4 if n_rare == 60 else 1)
+    assert separate.network_.n_members == joint.network_.n_members
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"early_stopping": True},
+        {"oob_score": False},
+        {"trunk": torch.nn.Linear(2, 4)},
+    ],
+    ids=["early stopping", "no oob_score", "trunk"],
+)
+def test_many_rows_of_rare_classes_have_one_member_if_none_can_be_left_out(settings):
+    X, Y = table_with_rare_class(6_000, 60)
+    given = {"hidden_layer_sizes": (4,), "max_iter": 1} | settings
+    assert MultiTaskNetClassifier(**given).fit(X, Y).network_.n_members == 1
+
+
+def test_many_rows_of_rare_classes_have_one_member_in_partial_fit():
+    X, Y = table_with_rare_class(5_200, 60)
+    clf = MultiTaskNetClassifier((4,), max_iter=1)
+    assert clf.partial_fit(X, Y).network_.n_members == 1
+
+
+def test_gaussian_losses_have_four_members_on_more_rows():
+    X, _ = table_with_rare_class(5_200, 60)
+    reg = MultiTaskNetRegressor((4,), loss="gaussian", max_iter=1)
+    assert reg.fit(X, X).network_.n_members == 4
 
 
 def test_many_rows_have_four_members_if_some_are_to_be_left_out():

@@ -112,6 +112,13 @@ def test_undefined_metrics_are_nan_and_named_once(problem):
     assert report.loc["binary"].drop("n_labelled").isna().all()
 
 
+def test_a_label_that_dominates_the_log_loss_is_named():
+    Y = np.array(["a", "b", "once", "a"])
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3]])
+    with pytest.warns(UserWarning, match=r"log_loss is dominated.*\['once'\]"):
+        multitask_report(Y, p, classes=["a", "b"])
+
+
 def test_constant_tasks_do_not_spoil_the_report():
     Y = pd.DataFrame({"same": ["a"] * 4, "other": ["n", "y", "n", "n"]})
     p = [np.ones((4, 1)), np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.5, 0.5]])]

@@ -317,6 +317,37 @@ def test_constant_tasks_of_a_forest_can_be_scored():
     assert scores[1] == 0.5
 
 
+@pytest.mark.parametrize("metric", ["roc_auc_ovr", "neg_log_loss"])
+def test_labels_none_of_which_are_classes_are_noticed(metric):
+    Y = np.array([["a", "c"], ["b", "d"], ["a", "d"]])
+    p = [np.full((3, 2), 0.5)] * 2
+    classes = [["a", "b"], ["c", "d"]]
+    multitask_score(metric, Y, p, classes=classes)
+    with pytest.warns(
+        UserWarning, match=r"have none.*\('b', \['c', 'd'\], \['a', 'b'\]"
+    ):
+        multitask_score(metric, Y[:, ::-1], p, classes=classes, task_names=["b", "a"])
+
+
+def test_text_is_not_compared_with_classes_that_are_numbers():
+    Y = pd.DataFrame({"a": [0, 1, 0], "b": ["x", "y", "y"]}).astype(object)
+    p = [np.full((3, 2), 0.5)] * 2
+    with pytest.raises(ValueError, match=r"classes of task 'b' .* same kind.*order"):
+        multitask_score("roc_auc", Y[["b", "a"]], p, classes=[[0, 1], ["x", "y"]])
+
+
+def test_predictions_of_rows_in_another_order_are_noticed():
+    index = ["r", "s", "t", "u"]
+    Y = pd.DataFrame({"a": [0, 1, 0, 1], "b": [0, 0, 1, 1]}, index=index)
+    P = pd.DataFrame(
+        np.linspace(0, 1, 8).reshape(4, 2), index=index, columns=["a", "b"]
+    )
+    multitask_score("roc_auc", Y, P)
+    with pytest.warns(UserWarning, match=r"y_pred should have the index of y_true"):
+        multitask_score("roc_auc", Y, P[::-1])
+    multitask_score("roc_auc", Y, P[::-1].reset_index(drop=True))
+
+
 def test_a_class_that_nobody_told_leaves_probabilities_undefined():
     # All labels are 1, and whether 1 or the other class is the greater is not known.
     y_true, p = [[1, 1], [1, 2]], [[0.1, 0.1], [0.1, 0.9]]
