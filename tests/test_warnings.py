@@ -452,7 +452,7 @@ def test_other_indices_are_fitted_in_silence(y):
             X, y
         ),
         lambda X, y: transfer_gain(clf(), X, y, cv=2, n_repeats=1),
-        lambda X, y: compare_models(clf(), X, y, cv=2, n_repeats=1),
+        lambda X, y: compare_models(clf(), X, y, cv=2),
         lambda X, y: label_curve(clf(), X, y, "p", n_labels=[9], cv=2),
         lambda X, y: skmtl.report(clf(), X, y, cv=2),
     ],

@@ -32,6 +32,11 @@ _TIME_ADVICE = (
     "Convert times to numbers, for example to days since a fixed date: "
     "(X[column] - pd.Timestamp('2020-01-01')).dt.days."
 )
+_CATEGORY_ADVICE = (
+    "Convert categories that were numbers in `fit` back to numbers, "
+    "X[column].astype(float), and fit with categorical_features='from_dtype' to read "
+    "others."
+)
 _DAYS_OF_ARRAY = (
     "(X.astype('M8[s]') - np.datetime64('2020-01-01')) / np.timedelta64(1, 'D')"
 )
@@ -463,15 +468,23 @@ def _replace_objects(X: nw.DataFrame) -> nw.DataFrame:
         else:
             is_known = not isinstance(dtype, nw.Unknown)
             kind = type(dtype if is_known else values[~missing][0]).__name__
-            refused.append((f"{name} ({kind})", dtype.is_temporal()))
+            refused.append((f"{name} ({kind})", _advice_for(dtype)))
     if refused:
-        shown, are_times = zip(*refused, strict=True)
-        advice = [_TEXT_ADVICE] * (not all(are_times)) + [_TIME_ADVICE] * any(are_times)
+        shown, advice = zip(*refused, strict=True)
         raise ValueError(
             "Columns of X must be numbers, booleans, or categories that were "
-            f"categories in `fit` too; got {shorten(shown)}. {' '.join(advice)}"
+            f"categories in `fit` too; got {shorten(shown)}. "
+            f"{' '.join(dict.fromkeys(advice))}"
         )
     return _with_columns(X, numbers) if numbers else X
+
+
+def _advice_for(dtype: nw.dtypes.DType) -> str:
+    if dtype.is_temporal():
+        return _TIME_ADVICE
+    if isinstance(dtype, nw.Categorical | nw.Enum):
+        return _CATEGORY_ADVICE
+    return _TEXT_ADVICE
 
 
 def _are_numbers(values: NDArray) -> bool:

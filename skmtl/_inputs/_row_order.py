@@ -6,9 +6,9 @@ from skmtl._messages import warn
 
 
 def warn_of_row_order(rows: Any, *, name: str = "X", **others: Any) -> None:
-    """Warn if y or weights have the index of X in another order.
+    """Warn if `others`, such as y and weights, have the index of X in another order.
 
-    Or others than y and weights, and that of other `rows`, which messages call `name`.
+    Instead of X, there can be other `rows`, with another `name` for messages.
     """
     index = _index_of(rows)
     if index is None:

@@ -125,8 +125,8 @@ def named_tasks(tasks: Tasks, names: Any, parameter: str) -> NDArray:
     if unknown:
         raise ValueError(
             f"{parameter} must be among the tasks {shorten(tasks.names)}; got "
-            f"{shorten(unknown)}. See task_names_; after drop_tasks, set {parameter} "
-            "again."
+            f"{shorten(unknown)}. See task_names_; after drop_tasks, leave out the "
+            "dropped tasks."
         )
     return np.isin(tasks.names, given)
 

@@ -99,7 +99,14 @@ def _objective(scoring: Any) -> Metric | Gains:
                 f"Gains must be a dict of numbers with keys from {list(_OUTCOMES)}; "
                 f"got {scoring!r}. Write for example {{'fp': -1, 'fn': -10}}."
             )
-        return Gains(**{name: float(gain) for name, gain in scoring.items()})
+        gains = Gains(**{name: float(gain) for name, gain in scoring.items()})
+        if gains.fp > gains.tn or gains.fn > gains.tp:
+            raise ValueError(
+                "A correct decision must be worth at least as much as a wrong one, tn "
+                f"as fp and tp as fn (0 if not given); got {scoring!r}. Write costs as "
+                "negative gains, for example {'fp': -1, 'fn': -10}."
+            )
+        return gains
     metric = resolve_metric(scoring, {})
     if metric.task_type == "number" or metric.response not in (None, ("predict",)):
         raise ValueError(

@@ -233,13 +233,15 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         ------
         ValueError
             If `scoring` is not a metric of predicted labels, if it names tasks that are
-            not binary tasks of `y`, or if `refit=False` and there are several splits.
+            not binary tasks of `y`, if a wrong decision gains more than the correct
+            one, or if `refit=False` and there are several splits.
 
         Warns
         -----
         UserWarning
             If a binary task has no label of one of its classes, or the same probability
-            for all rows. `predict` then decides like the estimator for this task.
+            for all rows. `predict` then decides like the estimator for this task. Also
+            if no task is binary.
         """
         check_not_in_blocks(X, "Tuning thresholds")
         thresholds = check_thresholds(self.thresholds)
@@ -286,6 +288,12 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
         tasks = [task for _, task in out_of_fold.by_task() if len(task.classes) <= 2]
         names = [task.name for task in tasks]
         whole = [task.name for task in tasks if is_binary(len(task.classes))]
+        if not names:
+            warn(
+                "At least one task should have two classes, since thresholds are for "
+                f"these, but {shorten(out_of_fold.tasks.names)} do not. No threshold "
+                "is tuned. Use the estimator on its own, or pass a binary task."
+            )
         objectives = objectives_by_task(self.scoring, whole, known=names)
         is_tuned = {task.name: task.can_be_tuned() for task in tasks}
         left = [name for name in names if not is_tuned[name]]

@@ -550,3 +550,18 @@ def test_what_a_trunk_of_the_users_own_does_not_read_is_refused():
         read(np.ones((3, 2)), input_encoding="piecewise", **own)
     with pytest.raises(ValueError, match="contains NaN"):
         read(np.full((3, 1, 2, 2), np.nan), **own)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1.0, 2.0, 3.0]).astype("category"),
+        pl.Series(list("abc"), dtype=pl.Enum(["a", "b", "c"])),
+    ],
+    ids=["category", "enum"],
+)
+def test_a_number_that_comes_as_a_category_should_become_a_number_again(column):
+    frame = pd.DataFrame if isinstance(column, pd.Series) else pl.DataFrame
+    clf = classifier(max_iter=1).fit(frame({"a": [1.0, 2.0, 3.0]}), [[0], [1], [0]])
+    with pytest.raises(ValueError, match="were numbers in `fit` back to numbers"):
+        clf.predict(frame({"a": column}))

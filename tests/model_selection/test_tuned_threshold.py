@@ -154,6 +154,23 @@ def test_few_thresholds_do_not_skip_few_positives():
     assert few.scores[few.best] > every.scores[every.best] - 0.1
 
 
+@pytest.mark.parametrize("gains", [{"fp": 1, "fn": 30}, {"fn": 5, "tp": 1}, {"tn": -1}])
+def test_wrong_decisions_may_not_gain_more_than_correct_ones(gains):
+    with pytest.raises(ValueError, match=r"tn as fp and tp as fn.*negative gains"):
+        objectives_by_task(gains, ["a"])
+
+
+def test_no_binary_task_is_noticed(rare):
+    X, _ = rare
+    three = pd.DataFrame({"of_three": np.digitize(np.asarray(X)[:, 0], [-0.5, 0.5])})
+    tuned = MultiTaskTunedThresholdClassifierCV(
+        MultiTaskNetClassifier((8,), n_members=1, max_iter=2), cv=2
+    )
+    with pytest.warns(UserWarning, match=r"two classes.*\['of_three'\] do not"):
+        tuned.fit(X, three)
+    assert tuned.best_thresholds_ == {}
+
+
 def test_gains_are_those_of_each_outcome():
     p = np.array([0.1, 0.4, 0.5, 0.9])
     y = np.array([0, 1, 0, 1])
