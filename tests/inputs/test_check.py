@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
+from skmtl import MultiTaskNetClassifier
 from skmtl._inputs import check_inputs
 from skmtl.trunks import ConvTrunk
 
@@ -562,6 +563,7 @@ def test_what_a_trunk_of_the_users_own_does_not_read_is_refused():
 )
 def test_a_number_that_comes_as_a_category_should_become_a_number_again(column):
     frame = pd.DataFrame if isinstance(column, pd.Series) else pl.DataFrame
-    clf = classifier(max_iter=1).fit(frame({"a": [1.0, 2.0, 3.0]}), [[0], [1], [0]])
+    clf = MultiTaskNetClassifier((2,), n_members=1, max_iter=1)
+    clf.fit(frame({"a": [1.0, 2.0, 3.0]}), [[0], [1], [0]])
     with pytest.raises(ValueError, match="were numbers in `fit` back to numbers"):
         clf.predict(frame({"a": column}))
