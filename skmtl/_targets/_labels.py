@@ -172,7 +172,8 @@ def encode_column(
         raise ValueError(
             f"Labels of task {name!r} must be of the same type as its classes "
             f"{shorten(classes.tolist())}; got {shorten(labels.tolist())}, which mixes "
-            "text and numbers. Convert the column."
+            "text and numbers. Convert the column, or declare its classes in the first "
+            "call if that had no label of this task."
         )
     code_of = {label: code for code, label in enumerate(classes.tolist())}
     unknown = [label for label in labels.tolist() if label not in code_of]
