@@ -61,6 +61,8 @@ EXPECTED_SKIPS = {"check_classifiers_multilabel_output_format_decision_function"
 @pytest.mark.filterwarnings("ignore:.*fewer labels than:UserWarning")
 @pytest.mark.filterwarnings("ignore:To tune its threshold:UserWarning")
 @pytest.mark.filterwarnings("ignore:To be calibrated:UserWarning")
+# Others bring three classes.
+@pytest.mark.filterwarnings("ignore:At least one task should have two:UserWarning")
 @parametrize_with_checks(
     ESTIMATORS,
     expected_failed_checks=expected_failures,

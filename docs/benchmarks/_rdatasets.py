@@ -32,7 +32,7 @@ RD_OF_CLASSES = {
     "drug_courts": ["custody", "drg_increasing_ser_stat_2:drg_reducing_ser_16"],
 }
 RD_OF_NUMBERS = {
-    # Tests of the same children in four years; half of them took part in each year.
+    # Tests of the same children in four years; about 60 % took part in each year.
     "star": ["readk:math3"],
     # Neuroticism and openness, from the items on the other three traits.
     "bfi": ["N1:O5"],
