@@ -225,6 +225,14 @@ def test_what_cannot_be_saved_is_refused(problem, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_categories_that_cannot_be_saved_are_named_by_their_column(problem, tmp_path):
+    X, Y = problem
+    table = pd.DataFrame({"a": X[:, 0], "b": pd.cut(X[:, 1], 3)})
+    clf = classifier(max_iter=1).fit(table, Y)
+    with pytest.raises(ValueError, match=r"category in column 1 .* Interval.*text"):
+        skmtl.save(clf, tmp_path / "model")
+
+
 @pytest.mark.parametrize("changes", [{"alpha": -5.0}, {"activation": "none"}])
 def test_parameters_that_are_illegal_by_now_are_refused(problem, tmp_path, changes):
     clf = classifier(max_iter=1).fit(*problem).set_params(**changes)

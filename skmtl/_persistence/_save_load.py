@@ -7,6 +7,7 @@ else. In it, a value that JSON has no type for is an object `{tag: content}`.
 import inspect
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import date, datetime, timedelta
@@ -402,10 +403,16 @@ def _fields_of(value: Any, path: str) -> dict[str, Any]:
 
 
 def _cannot_save(what: Any, path: str) -> ValueError:
+    of_column = re.search(r"/_columns/categories/(\d+)", path)
+    if of_column:
+        path = f"a category in column {of_column[1]} of X (counted from 0)"
+        advice = "Fit with text there, X[column].astype(str).astype('category')."
+    else:
+        advice = "Change the parameter or the data."
     return ValueError(
         "An estimator to be saved must only contain numbers, text and times, and "
-        f"arrays, lists and dicts of them, but {path} is of type {what}. Change the "
-        f"parameter or the data. {_ADVICE}"
+        f"arrays, lists and dicts of them, but {path} is of type {what}. {advice} "
+        f"{_ADVICE}"
     )
 
 
