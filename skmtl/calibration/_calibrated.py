@@ -53,6 +53,7 @@ class CalibratedClassifier(NamedTuple):
 
 
 def _calibrate_known(calibrator: Calibrator, probabilities: NDArray) -> NDArray:
+    """Calibrate (n_samples, n_classes) probabilities; rows with NaN stay NaN."""
     is_known = ~np.isnan(probabilities).any(axis=1)
     calibrated = np.full(probabilities.shape, np.nan)
     if is_known.any():
