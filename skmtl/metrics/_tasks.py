@@ -221,7 +221,8 @@ def _warn_of_unknown_classes(
             "Each task should have labels that are among its classes, but these have "
             "none, so its scores mean little. Tasks, labels and classes: "
             f"{shorten(strangers)}. Pass y_true with the columns in the order of "
-            "`classes`, and with the labels that the estimator was fitted on."
+            "`classes`, and with the labels of the fit. If it has them, the training "
+            "rows lacked these labels: add some, or leave the tasks out."
         )
     elif metric is not None and found:
         warn(
