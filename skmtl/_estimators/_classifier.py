@@ -302,7 +302,7 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256),
+        hidden_layer_sizes="auto",
         head_hidden_layer_sizes=(),
         activation="relu",
         *,

@@ -271,7 +271,7 @@ class MultiTaskNet(BaseMultiTaskNet):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256),
+        hidden_layer_sizes="auto",
         head_hidden_layer_sizes=(),
         activation="relu",
         *,

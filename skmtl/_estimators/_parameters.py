@@ -35,6 +35,7 @@ _SHARING = {"hard": HardSharing, "none": NoSharing}
 
 SHARED_CONSTRAINTS: dict[str, list] = {
     "hidden_layer_sizes": [
+        StrOptions({"auto"}),
         "array-like",
         Interval(Integral, 1, None, closed="left"),
     ],
@@ -103,7 +104,13 @@ NUMBER_CONSTRAINTS: dict[str, list] = {
 
 # Parameters of the network that can be "auto". Once a network is built, "auto" stands
 # for the values that it was built with.
-_OF_THE_NETWORK = ("n_bins", "dropout", "input_dropout", "n_members")
+_OF_THE_NETWORK = (
+    "hidden_layer_sizes",
+    "n_bins",
+    "dropout",
+    "input_dropout",
+    "n_members",
+)
 
 
 def build_network(
@@ -171,20 +178,27 @@ def network_settings(
 ) -> dict[str, Any]:
     """The network's parameters that can be "auto", with the values it stands for.
 
-    If the trunk comes from a fitted network, so do the number of bins and of members.
-    `can_leave_out` says whether rows can be left out in this kind of fit.
+    If the trunk comes from a fitted network, so do its sizes and the numbers of bins
+    and members. `can_leave_out` says whether rows can be left out in this kind of fit,
+    which therefore sees all rows.
     """
+    # If more rows can follow, as in `partial_fit`, these few say little about the size.
+    is_narrow = can_leave_out and _automatic.has_narrow_layers(data)
+    is_narrow &= _is_auto(estimator.hidden_layer_sizes) and estimator.solver != "adam"
     can_leave_out &= bool(estimator.oob_score) and not estimator.early_stopping
+    sizes = _automatic.NARROW_LAYERS if is_narrow else _automatic.HIDDEN_LAYER_SIZES
     automatic: dict[str, Any] = {
+        "hidden_layer_sizes": sizes,
         "n_bins": _automatic.n_bins(data),
-        "dropout": _automatic.dropout(data),
+        "dropout": _automatic.dropout(data, is_narrow=is_narrow),
         "input_dropout": _automatic.input_dropout(data),
         "n_members": _automatic.n_members(data, can_leave_out=can_leave_out),
     }
     if estimator.oob_score is True:  # needs several members
         automatic["n_members"] = max(automatic["n_members"], 4)
     if fitted is not None:
-        automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}
+        of_trunk = ("hidden_layer_sizes", "n_bins", "n_members")
+        automatic |= {name: getattr(fitted, name) for name in of_trunk}
     return _filled(estimator, automatic)
 
 
@@ -217,7 +231,11 @@ def n_folds(estimator: Any, data: LabelledData, network: TrunkAndHeads) -> int:
 def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
     """Parameters, with these values instead of "auto"."""
     given = {name: as_python(getattr(estimator, name)) for name in automatic}
-    return {n: automatic[n] if v == "auto" else v for n, v in given.items()}
+    return {n: automatic[n] if _is_auto(v) else v for n, v in given.items()}
+
+
+def _is_auto(given: Any) -> bool:
+    return isinstance(given, str) and given == "auto"  # an array has many values
 
 
 def copy_network(estimator: Any) -> TrunkAndHeads:
@@ -286,7 +304,10 @@ def training_plan(
     if plan["batch_size"] == "auto":
         plan["batch_size"] = _automatic.batch_size(data)
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
-        _scale_by_loss(plan, data, network, int(plan["batch_size"]))
+        is_narrow = _is_auto(estimator.hidden_layer_sizes) and (
+            network.architecture.hidden_layer_sizes == _automatic.NARROW_LAYERS
+        )
+        _scale_by_loss(plan, data, network, is_narrow)
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))
     follows = _automatic.follows_loss(data)
@@ -344,9 +365,10 @@ def frozen_layers(freeze: Any, network: TrunkAndHeads) -> Freeze:
 
 
 def _scale_by_loss(
-    plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads, batch_size: int
+    plan: dict[str, Any], data: LabelledData, network: TrunkAndHeads, is_narrow: bool
 ) -> None:
     """Fill in the L2 penalty and the step size, which depend on the loss's scale."""
+    batch_size = int(plan["batch_size"])
     if plan["alpha"] == "auto":
         # It is divided by the weight of a batch, whose scale must not matter.
         plan["alpha"] = 0.03 * data.loss * data.mean_weight
@@ -359,6 +381,7 @@ def _scale_by_loss(
         )
         # On sparse rows, the step must be smaller for long rows and noisy batches.
         sgd = min(sgd, 15.0 / max(data.row_norm, 1e-30)) * min(1.0, batch_size / 100)
+        sgd *= _automatic.NARROW_STEP_FACTOR if is_narrow else 1.0
         adam = 0.02 if trains_heads else _automatic.adam_step(data)
         adam *= max(1.0, math.sqrt(batch_size / 200))
         plan["learning_rate_init"] = sgd if plan["solver"] == "sgd" else adam
@@ -434,8 +457,12 @@ def _architecture(
         n_features=estimator.n_features_in_,
         n_bins=int(chosen["n_bins"]) if is_encoded else None,
         outputs=outputs,
-        hidden_layer_sizes=_layer_sizes(estimator, "hidden_layer_sizes"),
-        head_hidden_layer_sizes=_layer_sizes(estimator, "head_hidden_layer_sizes"),
+        hidden_layer_sizes=_layer_sizes(
+            chosen["hidden_layer_sizes"], "hidden_layer_sizes"
+        ),
+        head_hidden_layer_sizes=_layer_sizes(
+            estimator.head_hidden_layer_sizes, "head_hidden_layer_sizes"
+        ),
         activation=as_python(estimator.activation),
         dropout=chosen["dropout"],
         input_dropout=chosen["input_dropout"],
@@ -463,8 +490,7 @@ def with_own_trunk(
     )
 
 
-def _layer_sizes(estimator: Any, parameter: str) -> tuple[int, ...]:
-    given = getattr(estimator, parameter)
+def _layer_sizes(given: Any, parameter: str) -> tuple[int, ...]:
     sizes = (given,) if np.ndim(given) == 0 else tuple(given)
     if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(

@@ -229,7 +229,7 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256),
+        hidden_layer_sizes="auto",
         head_hidden_layer_sizes=(),
         activation="relu",
         *,
