@@ -45,6 +45,15 @@ class Labels(NamedTuple):
         fields = [field.split(n_rows) for field in self]
         return [Labels(*parts) for parts in zip(*fields, strict=True)]
 
+    def times(self, factor: Tensor) -> "Labels":
+        """With weights that are multiplied by the factor of each row."""
+        weights, pull = (own * factor.unsqueeze(1) for own in (self.weights, self.pull))
+        return Labels(self.targets, weights, pull)
+
+    def by_member(self, n_members: int) -> "Labels":
+        """(n_members, batch, ...): of rows of each member, one member after another."""
+        return Labels(*(field.unflatten(0, (n_members, -1)) for field in self))
+
     def split_tasks(self, n_tasks: list[int], n_logits: int) -> "list[Labels]":
         """Parts of these numbers of tasks, each with `n_logits` logits."""
         by_logit = [n_logits * n for n in n_tasks]
@@ -148,7 +157,7 @@ class Multiclass:
 
     def gradient(self, z: Tensor, labels: Labels) -> Tensor:
         p = self.probabilities(z)
-        return (p * labels.weights.unsqueeze(2)).flatten(2) + labels.pull
+        return (p * labels.weights.unsqueeze(-1)).flatten(2) + labels.pull
 
     def probabilities(self, z: Tensor) -> Tensor:
         return self._over_classes(torch.softmax, z)
@@ -259,7 +268,7 @@ class Gaussian(Number):
 
     def gradient(self, z: Tensor, labels: Labels) -> Tensor:
         mean, variance = self.moments(z)
-        error = mean - labels.targets[:, ::2]
+        error = mean - labels.targets[..., ::2]
         of_mean = error / variance
         of_variance = 0.5 * (1.0 - error * of_mean) / variance
         of_logit = of_variance * torch.sigmoid(z[..., 1::2] + self._SHIFT)
@@ -426,8 +435,8 @@ def _by_group(
     for group in groups:
         own = group.columns
         tasks = slice(first, first := first + len(group.tasks))
-        parts = labels.targets[:, own], labels.weights[:, tasks], labels.pull[:, own]
-        yield group, logits[..., own], Labels(*parts)
+        fields = zip(labels, (own, tasks, own), strict=True)
+        yield group, logits[..., own], Labels(*(f[..., at] for f, at in fields))
 
 
 def _side_by_side(parts: Sequence[Tensor]) -> Tensor:

@@ -14,9 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from test_training import labelled, plan, run
 
-from skmtl import MultiTaskNetClassifier
+from skmtl import MultiTaskNet, MultiTaskNetClassifier
 from skmtl._network import ColumnEncoder
+from skmtl._training._parts import Parts
 from skmtl._training._threads import CancelledJob, Workers
+from skmtl._training._training_rows import RowsInMemory
 
 N_THREADS = (1, 2, 4)
 
@@ -58,7 +60,11 @@ def large(n=600, is_sparse=False):
     ],
     ids=["auto", "three members", "separate", "separate, one member"],
 )
-def test_the_same_weights_with_any_number_of_threads(threads, settings, is_sparse):
+@pytest.mark.parametrize("least_work", [0, 10**12], ids=["apart", "in one pass"])
+def test_the_same_weights_with_any_number_of_threads(
+    threads, monkeypatch, settings, is_sparse, least_work
+):
+    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
     X, Y = large(is_sparse=is_sparse)
     fitted = []
     for n_threads in N_THREADS:
@@ -134,8 +140,122 @@ def test_separate_networks_side_by_side_are_trained_as_in_one_pass(monkeypatch, 
     assert_allclose(*losses, rtol=1e-9)
 
 
+SPARSE_ROWS = pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "csr"])
+# Each member as a part of its own, or all in one pass.
+APART, IN_ONE_PASS = 0, 10**12
+ONE_PASS_OR_MANY = pytest.mark.parametrize("least_work", [APART, IN_ONE_PASS])
+
+
 @every_network
-def test_a_row_does_not_reach_the_member_that_leaves_it_out(sharing):
+@every_solver
+@SPARSE_ROWS
+@pytest.mark.parametrize("is_weighted", [False, True], ids=["rows", "weighted rows"])
+def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
+    monkeypatch, sharing, solver, is_sparse, is_weighted
+):
+    x, codes = random_batch(n_samples=23)
+    # 19, 17 and 18 rows, in batches of 5 rows.
+    left_out_by = torch.tensor([0] * 4 + [1] * 6 + [2] * 5 + [-1] * 8)
+    weights = {}
+    if is_weighted:
+        weight = torch.rand(codes.shape, generator=torch.Generator().manual_seed(0))
+        weights = {"sample_weight": weight, "row_weight": weight.mean(1)}
+    if is_sparse:
+        x = sparse.csr_array(np.where(x.numpy() > 0, x.numpy(), 0))
+    data = labelled(x, codes, **weights)
+    networks, losses = [build(sharing, n_members=3) for _ in range(2)], []
+    for network, least_work in zip(networks, (APART, IN_ONE_PASS), strict=True):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        rows = RowsInMemory(data, torch.arange(23), left_out_by=left_out_by)
+        # The penalty of a batch is the same for all members, whatever their rows are.
+        ours = plan(solver=solver, learning_rate="cosine", alpha=0.0, shuffle=False)
+        parts = Parts(network, rows, ours, torch.Generator())
+        assert len(parts.steps) == (3 if least_work == APART else 1)
+        parts.release()
+        losses.append(run(network, data, ours, left_out_by=left_out_by).epochs[0].loss)
+    one, other = (
+        torch.cat([p.detach().flatten() for p in network.parameters()])
+        for network in networks
+    )
+    assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+    # A mean over the rows of all members, instead of one of the means of members.
+    assert_allclose(*losses, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"sharing": "none"},
+        {"loss": "gaussian"},
+        {"hidden_layer_sizes": ()},
+        {"head_hidden_layer_sizes": (5,)},
+    ],
+    ids=["shared", "separate", "gaussian", "no trunk", "heads with layers"],
+)
+def test_raw_tables_in_one_pass_are_learned_as_apart(monkeypatch, settings):
+    pd = pytest.importorskip("pandas")
+    X, Y = large(150)
+    X, Y = pd.DataFrame(X[:, :5]), pd.DataFrame(Y)
+    X[4] = pd.Categorical(np.where(X[4] > 0.5, "p", np.where(X[3] > 0, "q", "r")))
+    X.iloc[::9, 0] = np.nan
+    Y[4] = (X[0] * 5 + X[1]).where(Y[4].notna())
+    settings = {"hidden_layer_sizes": (12,)} | settings
+    fitted = []
+    for least_work in (APART, IN_ONE_PASS):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        net = MultiTaskNet(
+            task_types=dict.fromkeys(range(4), "class") | {4: "number"},
+            max_iter=4,
+            batch_size=40,
+            alpha=0.0,
+            dropout=0.0,
+            input_dropout=0.0,
+            shuffle=False,
+            ridge="none",
+            logistic="none",
+            random_state=0,
+            **settings,
+        )
+        net.fit(X, Y)
+        assert net.network_.n_members == 4
+        fitted.append(parameters_of(net))
+    for one, other in zip(*fitted, strict=True):
+        assert_allclose(one, other, atol=1e-4)
+
+
+def test_categories_in_a_table_are_read_by_each_member_apart(monkeypatch):
+    pd = pytest.importorskip("pandas")
+    monkeypatch.setattr(ColumnEncoder, "MAX_INDICATORS", 2)
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"k": pd.Categorical(rng.choice(list("abcdef"), 200))})
+    Y = (X["k"].isin(["a", "c"])).astype(float).to_frame("y")
+    fitted = []
+    for least_work in (APART, IN_ONE_PASS):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        fitted.append(classifier(n_members=4, max_iter=3).fit(X, Y))
+    assert_same_parameters(*fitted)
+
+
+def test_skipping_heads_comes_before_one_pass(monkeypatch):
+    """With one label in each row, members that skip the other heads are faster."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(400, 4)), np.full((400, 100), np.nan)
+    Y[np.arange(400), np.arange(400) % 100] = np.arange(400) // 100 % 2
+    fitted = []
+    for least_work in (APART, IN_ONE_PASS):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        clf = MultiTaskNetClassifier(max_iter=2, random_state=0, logistic="none")
+        fitted.append(clf.fit(X, Y))
+    assert_same_parameters(*fitted)
+
+
+@every_network
+@ONE_PASS_OR_MANY
+def test_a_row_does_not_reach_the_member_that_leaves_it_out(
+    monkeypatch, sharing, least_work
+):
+    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
     x, codes = random_batch()
     left_out_by = torch.arange(len(x)) % 4 - 1  # by nobody, and by each of three
     row = 5  # of member 0

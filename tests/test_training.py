@@ -65,7 +65,7 @@ def plan(**changes):
 
 def labelled(x, codes, n_classes=(2, 3, 2, 4), sample_weight=None, row_weight=None):
     table = unit_table(n_classes).float()
-    rows = Rows(x.numpy() if sparse.issparse(x) else x, encoded=False)
+    rows = Rows(x, encoded=False)
     return LabelledRows(rows, codes, None, table, sample_weight, row_weight)
 
 

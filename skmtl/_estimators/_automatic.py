@@ -132,7 +132,8 @@ def bins_read_labels(data: LabelledData, n_bins: int) -> bool:
 def dropout(data: LabelledData, *, is_narrow: bool = False) -> float:
     """Less if the labels carry more information, and so can train more units.
 
-    And less if the layers are narrow, and so have fewer units to drop. This is the rate at the start of the fit; see `follows_loss`.
+    And less if the layers are narrow, and so have fewer units to drop. This is the rate
+    at the start of the fit; see `follows_loss`.
     """
     doublings = math.log2(data.nats / 15_000)
     rate = min(0.5, max(0.2, 0.5 - 0.1 * doublings))

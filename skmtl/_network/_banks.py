@@ -62,6 +62,19 @@ def transposed(rows: SparseRows, n_columns: int) -> SparseRows:
     )
 
 
+def columns_by_input(rows: SparseRows, n_inputs: int, n_columns: int) -> SparseRows:
+    """Rows of several inputs, one after another, as rows of a block diagonal matrix.
+
+    So one weighted sum multiplies the rows of each input with a table of its own.
+    """
+    if n_inputs == 1:
+        return rows
+    n_entries = rows.offsets.diff().view(n_inputs, -1).sum(1)
+    first = torch.arange(n_inputs, dtype=rows.indices.dtype, device=n_entries.device)
+    first_of_entries = (n_columns * first).repeat_interleave(n_entries)
+    return rows._replace(indices=rows.indices + first_of_entries)
+
+
 def without_empty(rows: SparseRows) -> tuple[Tensor, SparseRows]:
     """The positions of the rows with entries, and a matrix of only these rows."""
     filled = rows.offsets.diff().nonzero().squeeze(1)
@@ -138,16 +151,19 @@ class LinearPass:
     input.
     """
 
-    def __init__(self, bank: LinearBank) -> None:
-        self.n_inputs, self.in_features, self.n_readers, _ = bank.weight.shape
+    def __init__(self, bank: Any) -> None:  # with a weight and a bias of this layout
+        self.n_inputs, _, self.n_readers, _ = bank.weight.shape
         self.weight = self._matrices(bank.weight)
         self.bias = bank.bias.flatten() if self.n_inputs == 1 else bank.bias.flatten(2)
         self.weight_transposed = self.weight.mT
+        # The maps of all inputs below each other, as sparse input reads them.
+        self.table = bank.weight.flatten(2).flatten(0, 1)
         # For sparse input: the only rows of the weight's gradient that are not 0; None
         # if any row can be.
         self.columns_with_gradient: Tensor | None = None
         if bank.weight.grad is not None and bank.bias.grad is not None:
             self.weight_gradient = self._matrices(bank.weight.grad)
+            self.table_gradient = bank.weight.grad.flatten(2).flatten(0, 1)
             self.bias_gradient = bank.bias.grad.view_as(self.bias)
 
     def _matrices(self, weight: Tensor) -> Tensor:
@@ -155,40 +171,51 @@ class LinearPass:
         return weight.flatten(2)[0] if self.n_inputs == 1 else weight.flatten(2)
 
     def forward(self, x: Any) -> Tensor:
-        """([n_inputs,] batch, in) or sparse -> ([n_inputs,] batch, n_readers * out)."""
+        """([n_inputs,] batch, in) or sparse -> ([n_inputs,] batch, n_readers * out).
+
+        Sparse rows of several inputs follow each other, see `columns_by_input`.
+        """
         if isinstance(x, SparseRows):
-            return weighted_sum(self.weight, x) + self.bias
+            out = weighted_sum(self.table, x)
+            if self.n_inputs > 1:
+                out = out.unflatten(0, (self.n_inputs, -1))
+            return out + self.bias
         if self.n_inputs > 1:
             return batched_affine(x, self.weight, self.bias)
         return affine(x, self.weight, self.bias)
 
     def backward(self, x: Any, gradient: Tensor, *, wants_input: bool) -> Tensor | None:
         """Set the parameters' gradients from that of the output; return that of x."""
-        if self.n_inputs > 1:
-            return self._backward_many(x, gradient, wants_input)
-        torch.sum(gradient, 0, out=self.bias_gradient)
         if isinstance(x, SparseRows):
             self._backward_sparse(x, gradient)
             return None
+        if self.n_inputs > 1:
+            return self._backward_many(x, gradient, wants_input)
+        torch.sum(gradient, 0, out=self.bias_gradient)
         weight_gradient(x, gradient, self.weight_gradient)
         return product(gradient, self.weight_transposed) if wants_input else None
 
     def _backward_sparse(self, x: SparseRows, gradient: Tensor) -> None:
         """With few entries, update only the columns of this batch and the last one."""
-        columns = x.columns or transposed(x, self.in_features)
         gradient = gradient.contiguous()
+        if self.n_inputs > 1:
+            torch.sum(gradient, 1, keepdim=True, out=self.bias_gradient)
+            gradient = gradient.flatten(0, 1)
+        else:
+            torch.sum(gradient, 0, out=self.bias_gradient)
+        columns = x.columns or transposed(x, len(self.table))
         # Counting the empty columns would take longer than copying some of them.
-        if 4 * len(columns.indices) > self.in_features:
-            self.weight_gradient.copy_(weighted_sum(gradient, columns))
+        if 4 * len(columns.indices) > len(self.table):
+            self.table_gradient.copy_(weighted_sum(gradient, columns))
             self.columns_with_gradient = None
             return
         filled, entries = without_empty(columns)
         if self.columns_with_gradient is None:
-            self.weight_gradient.zero_()
+            self.table_gradient.zero_()
         else:
-            self.weight_gradient.index_fill_(0, self.columns_with_gradient, 0.0)
+            self.table_gradient.index_fill_(0, self.columns_with_gradient, 0.0)
         # index_copy_ takes twice as long.
-        self.weight_gradient.index_add_(0, filled, weighted_sum(gradient, entries))
+        self.table_gradient.index_add_(0, filled, weighted_sum(gradient, entries))
         self.columns_with_gradient = filled
 
     def _backward_many(

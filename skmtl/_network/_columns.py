@@ -15,8 +15,10 @@ from skmtl._inputs import (
     NumericColumns,
 )
 from skmtl._network._banks import (
+    LinearPass,
     SparseRows,
     as_many,
+    columns_by_input,
     empty_parameter,
     glorot_bound,
     transposed,
@@ -76,21 +78,35 @@ def split_rows(
 
 
 def split_with_columns(
-    x: SparseRows, n_rows: int, n_columns: int
+    x: SparseRows, n_rows: int, n_columns: int, n_inputs: int
 ) -> Iterator[SparseRows]:
     """As `split_rows`, with the columns of each part, for a backward pass.
 
-    Several parts are transposed at once, next to each other: for a small part, scipy's
-    checks take longer than the work.
+    Each part has rows of several inputs, one after another. Several parts are
+    transposed at once, next to each other: for a small part, scipy's checks take longer
+    than the work.
     """
-    n_at_once = max(1, MAX_COLUMNS_AT_ONCE // n_columns)
+    width = n_inputs * n_columns
+    n_at_once = max(1, MAX_COLUMNS_AT_ONCE // width)
     for block in split_rows(x, n_at_once * n_rows):
-        parts = split_rows(block, n_rows)
-        indices = torch.cat([p.indices + i * n_columns for i, p in enumerate(parts)])
-        by_column = transposed(block._replace(indices=indices), len(parts) * n_columns)
+        parts = [
+            columns_by_input(part, n_inputs, n_columns)
+            for part in split_rows(block, n_rows)
+        ]
+        indices = torch.cat([p.indices + i * width for i, p in enumerate(parts)])
+        by_column = transposed(block._replace(indices=indices), len(parts) * width)
         by_column = by_column._replace(indices=by_column.indices % n_rows)
-        for part, columns in zip(parts, split_rows(by_column, n_columns), strict=True):
+        for part, columns in zip(parts, split_rows(by_column, width), strict=True):
             yield part._replace(columns=columns)
+
+
+def rows_by_input(x: Tensor | EncodedRows, n_inputs: int) -> Any:
+    """Dense rows of several inputs, one after another, as (n_inputs, batch, width)."""
+    if n_inputs == 1:
+        return x
+    if isinstance(x, EncodedRows):
+        return x._replace(numbers=x.numbers.unflatten(0, (n_inputs, -1)))
+    return x.unflatten(0, (n_inputs, -1))
 
 
 def _buffer(array: NDArray) -> nn.Buffer:
@@ -146,6 +162,11 @@ class ColumnEncoder(nn.Module):
         """Dense inputs of a row, not counting its entries of the table."""
         n_numbers = len(self.numeric) + len(self.missing)
         return n_numbers + self.n_curved * self.n_bins + self.n_indicators
+
+    @property
+    def has_table(self) -> bool:
+        """Whether categories are rows of a table, not columns of the product."""
+        return len(self.categorical) > 0 and not self.n_indicators
 
     @property
     def width(self) -> int:
@@ -302,7 +323,11 @@ class ColumnBank(nn.Module):
     """
 
     def __init__(
-        self, encoding: ColumnEncoding, n_readers: int, out_features: int
+        self,
+        encoding: ColumnEncoding,
+        n_readers: int,
+        out_features: int,
+        n_inputs: int = 1,
     ) -> None:
         super().__init__()
         numeric, categorical = encoding.numeric, encoding.categorical
@@ -320,9 +345,9 @@ class ColumnBank(nn.Module):
         self.is_shown = (
             None if encoding.is_shown is None else torch.from_numpy(encoding.is_shown)
         )
-        shape = (1, sum(self.sizes), n_readers, out_features)
+        shape = (n_inputs, sum(self.sizes), n_readers, out_features)
         self.weight = nn.Parameter(empty_parameter(*shape))
-        shape = (1, 1, n_readers, out_features)
+        shape = (n_inputs, 1, n_readers, out_features)
         self.bias = nn.Parameter(empty_parameter(*shape))
 
     @torch.no_grad()
@@ -348,26 +373,28 @@ class ColumnBank(nn.Module):
 
 
 class ColumnPass:
-    """The forward and backward computation of a `ColumnBank`, see `LinearPass`."""
+    """The forward and backward computation of a `ColumnBank`, see `LinearPass`.
+
+    With a table of categories, there is one input.
+    """
 
     def __init__(self, bank: ColumnBank) -> None:
-        self.n_inputs, self.n_readers = 1, bank.weight.shape[2]
+        self.n_inputs, _, self.n_readers, _ = bank.weight.shape
+        self.all = LinearPass(bank)
         sizes = [bank.sizes[0] + bank.sizes[1], bank.sizes[2]]
-        self.all = bank.weight.flatten(2)[0]
-        self.numbers, self.rows = self.all.split(sizes)
+        self.numbers, self.rows = bank.weight.flatten(2)[0].split(sizes)
         self.bias = bank.bias.flatten()
         self.n_categorical = bank.n_categorical
         self.row_column, self.row_share = bank.row_column, bank.row_share
         if bank.weight.grad is not None and bank.bias.grad is not None:
             self.bias_gradient = bank.bias.grad.flatten()
-            self.all_gradient = bank.weight.grad.flatten(2)[0]
-            parts = self.all_gradient.split(sizes)
+            parts = bank.weight.grad.flatten(2)[0].split(sizes)
             self.numbers_gradient, self.rows_gradient = parts
 
     def forward(self, x: EncodedRows) -> Tensor:
-        """Encoded rows -> (batch, n_readers * out)."""
+        """Encoded rows -> ([n_inputs,] batch, n_readers * out)."""
         if x.categories is None:
-            return affine(x.numbers, self.all, self.bias)
+            return self.all.forward(x.numbers)
         out = affine(x.numbers, self.numbers, self.bias)
         out += weighted_sum(self.rows, x.categories)
         if x.unknown is not None:
@@ -380,10 +407,10 @@ class ColumnPass:
         self, x: EncodedRows, gradient: Tensor, *, wants_input: bool = False
     ) -> None:
         """Set the parameters' gradients from that of the output; x has none."""
-        torch.sum(gradient, 0, out=self.bias_gradient)
         if x.categories is None:
-            weight_gradient(x.numbers, gradient, self.all_gradient)
+            self.all.backward(x.numbers, gradient, wants_input=False)
             return
+        torch.sum(gradient, 0, out=self.bias_gradient)
         weight_gradient(x.numbers, gradient, self.numbers_gradient)
         rows = transposed(x.categories, len(self.rows))
         self.rows_gradient.copy_(weighted_sum(gradient.contiguous(), rows))

@@ -53,11 +53,16 @@ class TrunkAndHeads(nn.Module):
     """Trunks and heads: per member, one trunk or one per task, and a head per task.
 
     `encode` computes the trunks and `decode` the heads. Trunk m * n_trunks + t belongs
-    to member m. If there is no hidden layer, the features are the input itself.
+    to member m. If there is no hidden layer, the features are the input itself. All
+    members read the same rows or, if there are as many inputs, each its own.
     """
 
     def __init__(
-        self, architecture: Architecture, n_trunks: int, generator: torch.Generator
+        self,
+        architecture: Architecture,
+        n_trunks: int,
+        generator: torch.Generator,
+        n_inputs: int = 1,
     ) -> None:
         super().__init__()
         # The maker of the trunk can be large and is not needed again, nor are the
@@ -68,10 +73,12 @@ class TrunkAndHeads(nn.Module):
         self.architecture = replace(architecture, make_trunk=None, encoding=encoding)
         self.n_members = architecture.n_members
         self.n_trunks = n_trunks
+        self.n_inputs = n_inputs
         self.input_dropout = architecture.input_dropout
         self.groups = output_groups(architecture.outputs)
         self.columns = None if encoding is None else ColumnEncoder(encoding)
-        self.trunk = _make_trunk(architecture, self.n_members * n_trunks, generator)
+        n_banks = self.n_members * n_trunks
+        self.trunk = _make_trunk(architecture, n_inputs, n_banks, generator)
         self.heads = nn.ModuleList()
         for group in self.groups:
             head_sizes = (*architecture.head_hidden_layer_sizes, group.kind.n_logits)
@@ -174,14 +181,26 @@ class TrunkAndHeads(nn.Module):
         is_own = type(self) is TrunkAndHeads
         return is_own and not isinstance(self.trunk, ModuleTrunk)
 
-    def part(self, members: Sequence[int], tasks: Sequence[int]) -> "TrunkAndHeads":
-        """A copy of some members as a network, with all or some separate tasks."""
+    @property
+    def can_read_apart(self) -> bool:
+        """Whether members can read rows of their own, see `part`."""
+        return self.columns is None or not self.columns.has_table
+
+    def part(
+        self, members: Sequence[int], tasks: Sequence[int], *, read_apart: bool = False
+    ) -> "TrunkAndHeads":
+        """A copy of some members as a network, with all or some separate tasks.
+
+        If they `read_apart`, each member reads rows of its own, which follow those of
+        the member before.
+        """
         outputs = tuple(self.architecture.outputs[t] for t in tasks)
         architecture = replace(
             self.architecture, n_members=len(members), outputs=outputs
         )
         n_trunks = len(tasks) if self.n_trunks > 1 else 1
-        part = TrunkAndHeads(architecture, n_trunks, torch.Generator())
+        n_inputs = len(members) if read_apart else 1
+        part = TrunkAndHeads(architecture, n_trunks, torch.Generator(), n_inputs)
         part = part.to(self.like.device)
         if self.like.dtype != torch.float32:  # the user has converted the network
             part = part.to(self.like.dtype)
@@ -234,7 +253,7 @@ class TrunkAndHeads(nn.Module):
 
     def _n_inputs(self, n_tasks: int) -> int:
         if not self.has_trunk:
-            return 1
+            return self.n_inputs
         return self.n_members * (n_tasks if self.n_trunks > 1 else 1)
 
     def forward(
@@ -269,13 +288,13 @@ class TrunkAndHeads(nn.Module):
 
 
 def _make_trunk(
-    architecture: Architecture, n_banks: int, generator: torch.Generator
+    architecture: Architecture, n_inputs: int, n_banks: int, generator: torch.Generator
 ) -> BankStack | ModuleTrunk:
     if architecture.make_trunk is not None:
         return architecture.make_trunk(n_banks, generator)
     return BankStack(
         (architecture.n_features, *architecture.hidden_layer_sizes),
-        n_inputs=1,
+        n_inputs=n_inputs,
         n_banks=n_banks,
         activation=architecture.activation,
         dropout=architecture.dropout,

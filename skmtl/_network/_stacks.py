@@ -76,7 +76,7 @@ class BankStack(nn.Module):
             n_readers = n_banks // n_inputs
             layer: LinearBank | ColumnBank
             if encoding is not None and not self.layers:
-                layer = ColumnBank(encoding, n_readers, out_features)
+                layer = ColumnBank(encoding, n_readers, out_features, n_inputs)
             else:
                 layer = LinearBank(n_inputs, in_features, n_readers, out_features)
             layer.initialize(activation, generator)

@@ -44,9 +44,9 @@ def left_out_losses(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
     """(n_tasks,) each: sums of the losses of left-out rows, and of the weights."""
     n_tasks = len(parts.network.architecture.outputs)
     losses, weights = np.zeros(n_tasks), np.zeros(n_tasks)
-    for member, steps in enumerate(parts.steps):
-        pieces = parts.rows.left_out(member)
-        own_losses, own_weights = _losses_and_weights(steps.network, pieces)
+    for member in range(parts.network.n_members):
+        pieces, network = parts.rows.left_out(member), parts.network_of(member)
+        own_losses, own_weights = _losses_and_weights(network, pieces)
         losses += own_losses.cpu().numpy()
         weights += own_weights.cpu().numpy()
     return losses, weights

@@ -14,7 +14,7 @@ from skmtl._training._progress import as_tensors
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Steps, TrainingPlan
 from skmtl._training._threads import Workers
-from skmtl._training._training_rows import Piece, TrainingRows
+from skmtl._training._training_rows import Piece, TrainingRows, rows_apart
 from skmtl._world import World
 
 # Parts whose forward pass of a batch has at least this many multiply-adds are trained
@@ -23,14 +23,15 @@ from skmtl._world import World
 MIN_WORK_PER_PART = 5_000_000
 # Parts with at least this many are trained at the same time. With 8 million, two
 # threads took as long as one and 1.6 times the CPU time; with 20 million, 0.55 to 0.6
-# times as long and 1.15 times the CPU time.
+# times as long and 1.15 times the CPU time. Smaller members that leave out rows are
+# trained in one pass, each on rows of its own.
 MIN_WORK_SIDE_BY_SIDE = 16_000_000
 # Largest number of parts for separate networks: each part expands the same rows anew.
 MAX_PARTS_OF_TASKS = 4
 
 
 class Share(NamedTuple):
-    """The members and tasks of one part."""
+    """The members and tasks of one part; several members read rows of their own."""
 
     members: list[int]
     tasks: list[int]
@@ -40,7 +41,8 @@ class Parts:
     """A network as parts that do not depend on one another during training.
 
     If they are large enough, a part is one member, or some of the tasks of a single
-    member with separate trunks. Otherwise the only part is the network itself.
+    member with separate trunks. Otherwise the only part is the network itself, or a
+    copy whose members read rows of their own.
     """
 
     def __init__(
@@ -66,13 +68,20 @@ class Parts:
         # Processes step together, so their parts must run in one order, one by one.
         is_whole = in_one_pass or world is not None
         self.shares = [] if is_whole else self._shares()
-        self.is_divided = len(self.shares) > 1
+        self.is_divided = len(self.shares) > 0
         # A single part can be large enough for several of torch's own threads.
-        work = plan.batch_size * network.work_per_row
-        self.work_per_step = 0.0 if self.is_divided else work
+        self.work_per_step = 0.0 if self.is_divided else self._work
         networks, n_tasks = [network], len(network.architecture.outputs)
         if self.is_divided:
-            networks = [network.part(*share) for share in self.shares]
+            networks = [
+                network.part(*share, read_apart=len(share.members) > 1)
+                for share in self.shares
+            ]
+        # Of an epoch of each part.
+        self._n_rows = [
+            max(map(self.rows.n_rows_of, self._members_of(part)))
+            for part in range(len(networks))
+        ]
         observed = observed_labels(self.rows, networks[0], plan.batch_size)
         self.steps = [
             Steps(
@@ -87,19 +96,33 @@ class Parts:
             for own in networks
         ]
 
+    @property
+    def _work(self) -> float:
+        """Approximate number of multiply-adds of the forward pass of a batch.
+
+        Sparse rows are multiplied only where they have entries.
+        """
+        network, per_row = self.network, self.network.work_per_row
+        if network.can_be_divided and network.columns is None:
+            share = self.rows.width / network.architecture.n_features
+            per_row -= round((1.0 - share) * next(network.parameters()).numel())
+        return self.plan.batch_size * per_row
+
     def _shares(self) -> list["Share"]:
         """Members and tasks of each part, which do not depend on the machine."""
         network, n_members = self.network, self.network.n_members
-        n_tasks = len(network.architecture.outputs)
+        n_tasks, work = len(network.architecture.outputs), self._work
         if not network.can_be_divided:
             return []
-        work = self.plan.batch_size * network.work_per_row
         is_cpu = self.like.device.type == "cpu"
         if n_members > 1:
             is_large = is_cpu and work / n_members >= MIN_WORK_PER_PART
             if not self.rows.leaves_out and not is_large:
                 return []
-            return [Share([m], list(range(n_tasks))) for m in range(n_members)]
+            members, every_task = list(range(n_members)), list(range(n_tasks))
+            if self.rows.leaves_out and self._gain_from_one_pass():
+                return [Share(members, every_task)]
+            return [Share([m], every_task) for m in members]
         if not is_cpu or network.n_trunks == 1:
             return []
         n_parts = min(MAX_PARTS_OF_TASKS, n_tasks, int(work // MIN_WORK_PER_PART))
@@ -107,6 +130,17 @@ class Parts:
             return []
         tasks = np.array_split(np.arange(n_tasks), n_parts)
         return [Share([0], part.tolist()) for part in tasks]
+
+    def _gain_from_one_pass(self) -> bool:
+        """Whether to train all members in one pass, each on rows of its own."""
+        network, plan = self.network, self.plan
+        is_small = self._work / network.n_members < MIN_WORK_SIDE_BY_SIDE
+        is_small |= self.like.device.type != "cpu"
+        if not is_small or not network.can_read_apart:
+            return False
+        # One member can skip the heads of missing labels, which saves more.
+        one = network.part([0], list(range(len(network.architecture.outputs))))
+        return observed_labels(self.rows, one, plan.batch_size) is None
 
     @property
     def last_left_out_loss(self) -> float | None:
@@ -126,7 +160,7 @@ class Parts:
 
         With small steps, threads would mostly wait for their turn in Python.
         """
-        work = self.plan.batch_size * self.network.work_per_row / len(self.steps)
+        work = self._work / len(self.steps)
         is_worth_it = work >= MIN_WORK_SIDE_BY_SIDE
         return len(self.steps) if is_worth_it and self.like.device.type == "cpu" else 1
 
@@ -183,8 +217,7 @@ class Parts:
         if self.world is not None:
             self._draw_anew(self.world, number)
         for part, steps in enumerate(self.steps):
-            n_rows = self.rows.n_rows_of(part)
-            steps.begin_epoch(number, n_epochs, last_loss, n_rows)
+            steps.begin_epoch(number, n_epochs, last_loss, self._n_rows[part])
         order = self._random_order if self.plan.shuffle else torch.arange
         batch_size = self.steps[0].batch_size
         for piece in self.rows.epoch(order, batch_size):
@@ -194,7 +227,7 @@ class Parts:
             ]
             workers.run(jobs)
         losses = [steps.end_epoch() for steps in self.steps]
-        # If the only part is the network, its loss is already a mean over the members.
+        # The loss of a single part is already a mean over the members.
         by_member = len(self.shares) == self.network.n_members > 1
         return sum(losses) / len(losses) if by_member else sum(losses)
 
@@ -211,8 +244,23 @@ class Parts:
         data, steps = piece.data, self.steps[part]
         if not steps.has_all_tasks:
             data = data.of_tasks(self.shares[part].tasks)
+        rows = [piece.rows_of(member) for member in self._members_of(part)]
+        if len(rows) > 1:
+            rows = [rows_apart(rows, steps.batch_size)]
         with without_derivatives(self.like.device):
-            steps.run(data, piece.rows_of(part), workers.keep_on)
+            steps.run(data, rows[0], workers.keep_on)
+
+    def _members_of(self, part: int) -> list[int]:
+        """The members whose rows the part reads."""
+        return self.shares[part].members if self.is_divided else [0]
+
+    def network_of(self, member: int) -> TrunkAndHeads:
+        """A network with the present parameters of a member."""
+        for share, steps in zip(self.shares, self.steps, strict=True):
+            if share.members == [member]:
+                return steps.network
+        self.join()
+        return self.network.part([member], self.shares[0].tasks)
 
     def _random_order(self, n_rows: int) -> Tensor:
         generator = self.generator

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from skmtl._network import (
     SparseRows,
     Tape,
     TrunkAndHeads,
+    columns_by_input,
+    rows_by_input,
     split_rows,
     split_with_columns,
 )
@@ -109,7 +111,11 @@ def parameter_groups(network: TrunkAndHeads, freeze: Freeze) -> list[Group]:
 
 
 class Steps:
-    """Trains one part, with its parameters in flat vectors, a solver and dropout."""
+    """Trains one part, with its parameters in flat vectors, a solver and dropout.
+
+    If its members read rows of their own, a batch has as many rows of each of them, see
+    `rows_apart`.
+    """
 
     def __init__(
         self,
@@ -140,18 +146,20 @@ class Steps:
 
     def _set_batch_size(self, batch_size: int) -> None:
         self.batch_size = batch_size
+        # Of all inputs.
+        self.rows_per_batch = self.network.n_inputs * batch_size
         # Elements of a row in a block: its features, labels (three fields) and logits.
         # Without the missing labels, there are far fewer.
         n_logits = sum(len(g.tasks) * g.kind.n_logits for g in self.network.groups)
         n_fields = 3 + self.network.n_members if self.observed is None else 1
         width = self.row_width + n_fields * n_logits
-        n_batches = CHUNK_ELEMENTS // (width * batch_size)
-        self.rows_per_block = batch_size * max(1, n_batches)
+        n_batches = CHUNK_ELEMENTS // (width * self.rows_per_batch)
+        self.rows_per_block = self.rows_per_batch * max(1, n_batches)
         n_inputs = self.row_width
         if self.network.columns is not None:
             n_inputs += self.network.columns.n_inputs
-        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * batch_size)
-        self.rows_at_once = batch_size * max(1, n_batches)
+        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * self.rows_per_batch)
+        self.rows_at_once = self.rows_per_batch * max(1, n_batches)
 
     def set_moments(self, moments: dict[str, list[Tensor]]) -> None:
         """Continue from the moments of another run."""
@@ -164,7 +172,7 @@ class Steps:
     def begin_epoch(
         self, number: int, n_epochs: int, last_loss: float | None, n_rows: int
     ) -> None:
-        """Prepare one of `n_epochs` passes over `n_rows` rows.
+        """Prepare one of `n_epochs` passes over `n_rows` rows of each input.
 
         Unfreezes the trunk when it is time.
         """
@@ -260,15 +268,9 @@ class Steps:
         """Read some batches at once and take a step on each.
 
         Returns the sum of the losses, each before its step, and the sum of the rows'
-        weights.
+        weights, both averaged over the inputs.
         """
-        batch_size = self.batch_size
-        block, batches = self._read_block(data, rows)
-        if block.row_weight is None:
-            n = len(rows)
-            weights = [float(min(batch_size, n - i)) for i in range(0, n, batch_size)]
-        else:
-            weights = [float(part.sum()) for part in block.row_weight.split(batch_size)]
+        block, batches, weights = self._read_block(data, rows)
         logits = []
         for batch in zip(
             self._read_batches(block.x),
@@ -279,28 +281,70 @@ class Steps:
         ):
             keep_on()
             logits.append(self._step(*batch))
+        n_inputs = self.network.n_inputs
+        if n_inputs > 1:  # the order of the labels
+            logits = [own.flatten(0, 1).unsqueeze(0) for own in logits]
         every = torch.cat(logits, dim=1 if self.observed is None else 2)
         losses = task_losses(every, block.labels, self.network.groups)
-        return losses.sum(), sum(weights)
+        return losses.sum() / n_inputs, sum(weight.mean for weight in weights)
 
     def _read_block(
         self, data: LabelledRows, rows: Tensor
-    ) -> tuple[LabelledBlock, list[BatchLabels]]:
+    ) -> tuple[LabelledBlock, list[BatchLabels], list["_Weight"]]:
+        n_rows = self.rows_per_batch
+        if self.network.n_inputs > 1:
+            return self._read_block_apart(data, rows)
         if self.observed is not None:
-            return self.observed.read_block(data, rows, self.like, self.batch_size)
-        block = read_block(data, rows, self.like, self.network.groups)
-        parts = block.labels.split(self.batch_size)
-        return block, [BatchLabels(part, None) for part in parts]
+            block, batches = self.observed.read_block(data, rows, self.like, n_rows)
+        else:
+            block = read_block(data, rows, self.like, self.network.groups)
+            batches = [BatchLabels(own, None) for own in block.labels.split(n_rows)]
+        if block.row_weight is None:
+            weights: list[float] = [len(own) for own in rows.split(n_rows)]
+        else:
+            weights = [float(own.sum()) for own in block.row_weight.split(n_rows)]
+        return block, batches, [_Weight(weight, weight) for weight in weights]
+
+    def _read_block_apart(
+        self, data: LabelledRows, rows: Tensor
+    ) -> tuple[LabelledBlock, list[BatchLabels], list["_Weight"]]:
+        """As `_read_block`, with other rows for each input."""
+        n_inputs, n_rows = self.network.n_inputs, self.rows_per_batch
+        is_row = rows >= 0
+        block = read_block(data, rows.clamp(min=0), self.like, self.network.groups)
+        row_weight = block.row_weight
+        if not bool(is_row.all()):
+            labels = block.labels.times(is_row.to(self.like))
+            block = block._replace(labels=labels)
+            row_weight = is_row if row_weight is None else row_weight * is_row
+        if row_weight is None:
+            sizes = [len(own) // n_inputs for own in rows.split(n_rows)]
+            weights = [_Weight(size, size) for size in sizes]
+        else:
+            weights = [
+                _Weight.by_input(own.view(n_inputs, -1).sum(1).to(self.like))
+                for own in row_weight.split(n_rows)
+            ]
+        batches = [
+            BatchLabels(own.by_member(n_inputs), None)
+            for own in block.labels.split(n_rows)
+        ]
+        return block, batches, weights
 
     def _read_batches(self, x: Any) -> Iterator[Any]:
         """The first layer's input, batch by batch, computed for several at once."""
+        n_inputs, n_rows = self.network.n_inputs, self.rows_per_batch
+        n_columns = self.network.architecture.n_features
         for part in split_rows(x, self.rows_at_once):
-            read = self.network_pass.read(part, self.dropout_generator)
-            if isinstance(read, SparseRows) and self.n_frozen_layers == 0:
-                n_columns = self.network.architecture.n_features
-                yield from split_with_columns(read, self.batch_size, n_columns)
+            read: Any = self.network_pass.read(part, self.dropout_generator)
+            if not isinstance(read, SparseRows):
+                for batch in split_rows(read, n_rows):
+                    yield rows_by_input(batch, n_inputs)
+            elif self.n_frozen_layers == 0:
+                yield from split_with_columns(read, n_rows, n_columns, n_inputs)
             else:
-                yield from split_rows(cast(Any, read), self.batch_size)
+                for batch in split_rows(read, n_rows):
+                    yield columns_by_input(batch, n_inputs, n_columns)
 
     def _penalty(self) -> float:
         """The L2 penalty alpha / 2 * ||W||^2, averaged over the members."""
@@ -313,7 +357,9 @@ class Steps:
         )
         return 0.5 * self.plan.alpha * squares / self.network.n_members
 
-    def _step(self, x: Any, batch: BatchLabels, weight: float, step: float) -> Tensor:
+    def _step(
+        self, x: Any, batch: BatchLabels, weight: "_Weight", step: float
+    ) -> Tensor:
         """Take a step on a batch of this weight; returns its logits before the step."""
         labels, cells = batch
         tape = Tape([], [])
@@ -321,9 +367,9 @@ class Steps:
         # Members are independent: each descends on its own mean loss.
         gradient = logit_gradient(logits, labels, self.network.groups)
         if self.world is None:
-            gradient.div_(weight)
+            gradient.div_(weight.of_inputs)
         self.network_pass.backward(tape, gradient)
-        self._descend(weight, step)
+        self._descend(weight.mean, step)
         return logits
 
     def _descend(self, weight: float, step: float) -> None:
@@ -345,6 +391,18 @@ class Steps:
         for gradient, part in zip(gradients, total[:-1].split(sizes), strict=True):
             torch.div(part, weight, out=gradient)
         return weight
+
+
+class _Weight(NamedTuple):
+    """The weight of a batch: the sum of the weights of its rows."""
+
+    of_inputs: Tensor | float  # (n_inputs, 1, 1) if they differ
+    mean: float  # which the L2 penalty of all inputs is divided by
+
+    @classmethod
+    def by_input(cls, sums: Tensor) -> "_Weight":
+        # An input without rows has gradients of 0 here, which must remain 0.
+        return cls(sums.clamp(min=1e-30).view(-1, 1, 1), float(sums.mean()))
 
 
 def _dropout_left(share: float, ended: float, ends: float) -> float:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from skmtl._network import ColumnEncoder
 from skmtl._rows import LabelledRows
@@ -25,6 +27,15 @@ class Piece(NamedTuple):
         if self.left_out_by is None:
             return self.rows
         return self.rows[self.left_out_by[self.rows] != member]
+
+
+def rows_apart(rows_of_members: list[Tensor], batch_size: int) -> Tensor:
+    """Batch by batch, `batch_size` rows of each member, one member after another.
+
+    Members with fewer rows than others have -1 at the end.
+    """
+    rows = pad_sequence(rows_of_members, batch_first=True, padding_value=-1)
+    return torch.cat([batch.flatten() for batch in rows.split(batch_size, dim=1)])
 
 
 class TrainingRows(Protocol):
