@@ -78,7 +78,7 @@ def split_rows(
 
 
 def split_with_columns(
-    x: SparseRows, n_rows: int, n_columns: int, n_inputs: int
+    x: SparseRows, n_rows: int, n_columns: int, n_inputs: int = 1
 ) -> Iterator[SparseRows]:
     """As `split_rows`, with the columns of each part, for a backward pass.
 

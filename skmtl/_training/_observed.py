@@ -95,22 +95,27 @@ class ObservedLabels:
 def observed_labels(
     rows: TrainingRows, network: TrunkAndHeads, batch_size: int
 ) -> ObservedLabels | None:
-    """The observed labels, if it is worth while to skip the others.
+    """The observed labels, if it is worth while to skip the others."""
+    if isinstance(rows, RowsInMemory) and skips_missing(rows, network, batch_size):
+        return ObservedLabels(rows.data, network)
+    return None
+
+
+def skips_missing(rows: TrainingRows, network: TrunkAndHeads, batch_size: int) -> bool:
+    """Whether it is worth while to skip the logits of missing labels.
 
     This does not depend on the speed of the machine, so that all CPUs compute the same.
     """
     if not isinstance(rows, RowsInMemory) or network.like.device.type != "cpu":
-        return None
+        return False
     codes = rows.data.codes
     work = batch_size * sum(p.numel() for p in network.heads.parameters())
     if not network.can_skip_heads or work < MIN_WORK:
-        return None
+        return False
     if codes.shape[1] != len(network.architecture.outputs):  # a part of the tasks
-        return None
+        return False
     n_labels = sum(
         int((codes.index_select(0, index) >= 0).sum())
         for index in rows.index.split(_ROWS_AT_ONCE)
     )
-    if n_labels > MAX_SHARE * len(rows.index) * codes.shape[1]:
-        return None
-    return ObservedLabels(rows.data, network)
+    return n_labels <= MAX_SHARE * len(rows.index) * codes.shape[1]

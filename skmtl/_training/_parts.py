@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._rows import as_tensor
-from skmtl._training._observed import observed_labels
+from skmtl._training._observed import observed_labels, skips_missing
 from skmtl._training._progress import as_tensors
 from skmtl._training._solver_state import SolverState
 from skmtl._training._steps import Steps, TrainingPlan
@@ -88,12 +88,12 @@ class Parts:
                 own,
                 self.rows.width,
                 plan,
-                self._dropout_generator(),
+                self._dropout_generator(part),
                 has_all_tasks=len(own.architecture.outputs) == n_tasks,
                 observed=observed,
                 world=world,
             )
-            for own in networks
+            for part, own in enumerate(networks)
         ]
 
     @property
@@ -140,7 +140,7 @@ class Parts:
             return False
         # One member can skip the heads of missing labels, which saves more.
         one = network.part([0], list(range(len(network.architecture.outputs))))
-        return observed_labels(self.rows, one, plan.batch_size) is None
+        return not skips_missing(self.rows, one, plan.batch_size)
 
     @property
     def last_left_out_loss(self) -> float | None:
@@ -164,13 +164,20 @@ class Parts:
         is_worth_it = work >= MIN_WORK_SIDE_BY_SIDE
         return len(self.steps) if is_worth_it and self.like.device.type == "cpu" else 1
 
-    def _dropout_generator(self) -> torch.Generator:
-        """A generator for the dropout of a part, on the network's device."""
+    def _dropout_generator(self, part: int) -> torch.Generator:
+        """A generator for the dropout of a part, on the network's device.
+
+        Each member takes a seed, so that the order of the rows does not depend on how
+        the members are divided.
+        """
         if not self.is_divided and self.like.device == self.generator.device:
             return self.generator
         device = self.generator.device
-        seed = torch.randint(2**62, (), generator=self.generator, device=device)
-        return torch.Generator(self.like.device).manual_seed(int(seed))
+        seed, *_ = [
+            int(torch.randint(2**62, (), generator=self.generator, device=device))
+            for _ in self._members_of(part)
+        ]
+        return torch.Generator(self.like.device).manual_seed(seed)
 
     @property
     def values(self) -> list[Tensor]:
