@@ -6,6 +6,8 @@ from _estimators import assert_same_parameters, classifier, parameters_of
 from numpy.testing import assert_allclose
 from scipy import sparse
 from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 
 import skmtl
@@ -239,6 +241,73 @@ def test_many_sparse_rows_get_two_members_and_more_steps(n_rows):
     assert on_sparse.network_.n_members == (2 if is_many else 4)
     ratio = on_sparse.n_iter_ / dense.n_iter_
     assert ratio == pytest.approx(1.6 if is_many else 1, abs=0.05)
+
+
+def few_sparse_rows(n_rows=100, n_tasks=2):
+    X = np.eye(5)[np.arange(n_rows) % 5]
+    Y = np.tile((np.arange(n_rows) % 2).astype(float)[:, None], (1, n_tasks))
+    return sparse.csr_array(X), Y
+
+
+def sizes_of(clf):
+    return clf.network_.architecture.hidden_layer_sizes
+
+
+# Each label carries log(2) nats.
+@pytest.mark.parametrize(
+    ("n_rows", "n_tasks", "is_narrow"),
+    [(4900, 1, True), (5100, 1, False), (100, 70, True), (100, 75, False)],
+)
+@pytest.mark.parametrize("sharing", ["hard", "none"])
+def test_few_labels_of_few_sparse_rows_get_narrow_layers(
+    n_rows, n_tasks, is_narrow, sharing
+):
+    X, Y = few_sparse_rows(n_rows, n_tasks)
+    clf = MultiTaskNetClassifier(max_iter=0, oob_score=False, sharing=sharing)
+    assert sizes_of(clf.fit(X, Y)) == ((128, 128) if is_narrow else (256, 256))
+
+
+def test_narrow_layers_are_for_classes_and_for_sgd_on_sparse_rows_of_one_fit():
+    X, Y = few_sparse_rows()
+    net = MultiTaskNetClassifier(max_iter=0, oob_score=False)
+    reg = MultiTaskNetRegressor(max_iter=0, oob_score=False)
+    wide = [
+        net.partial_fit(X, Y),
+        clone(net).set_params(solver="adam").fit(X, Y),
+        clone(net).fit(X.toarray(), Y),
+        reg.fit(X, Y),
+    ]
+    assert {sizes_of(each) for each in wide} == {(256, 256)}
+    given = clone(net).set_params(hidden_layer_sizes=np.array([7, 6]))
+    assert sizes_of(given.fit(X, Y)) == (7, 6)
+
+
+def test_narrow_layers_have_larger_steps_and_less_dropout():
+    X, Y = few_sparse_rows()
+    settings = {"max_iter": 2, "oob_score": False, "n_members": 1, "random_state": 0}
+    step = 0.3  # the largest for a constant loss of 2 log(2) and rows of length 1
+    narrow = MultiTaskNetClassifier(**settings).fit(X, Y)
+    given = MultiTaskNetClassifier(
+        (128, 128), dropout=0.42, learning_rate_init=1.4 * step, **settings
+    ).fit(X, Y)
+    assert narrow.network_.architecture.dropout == 0.42
+    assert_close_parameters(narrow, given)
+    as_before = MultiTaskNetClassifier(
+        (128, 128), dropout=0.42, learning_rate_init=step, **settings
+    ).fit(X, Y)
+    same = MultiTaskNetClassifier((128, 128), dropout=0.42, **settings).fit(X, Y)
+    assert_close_parameters(same, as_before)
+
+
+def test_a_trunk_keeps_its_sizes_on_rows_of_another_kind():
+    X, Y = few_sparse_rows()
+    net = MultiTaskNetClassifier(max_iter=0, oob_score=False, n_members=1)
+    narrow, wide = clone(net).fit(X, Y), clone(net).partial_fit(X, Y)
+    assert sizes_of(narrow.partial_fit(X, Y)) == (128, 128)
+    assert sizes_of(wide.set_params(warm_start=True).fit(X, Y)) == (256, 256)
+    for source in (narrow, wide):
+        target = clone(net).set_params(pretrained=FrozenEstimator(source))
+        assert sizes_of(target.fit(X, Y)) == sizes_of(source)
 
 
 def test_weights_count_in_the_loss_that_auto_is_scaled_by():
