@@ -69,6 +69,7 @@ CHANGES = {
     "one member": lambda auto: {"n_members": 1},
     "no rows left out": lambda auto: {"oob_score": False},
     "no logistic regressions": lambda auto: {"logistic": "none"},
+    "256 units in each layer": lambda auto: {"hidden_layer_sizes": (256, 256)},
     "8 bins": lambda auto: {"n_bins": 8},
     "the same dropout throughout": lambda auto: {"dropout": auto["dropout"]},
     "no input dropout": lambda auto: {"input_dropout": 0.0},
