@@ -310,10 +310,10 @@ class Steps:
     ) -> tuple[LabelledBlock, list[BatchLabels], list["_Weight"]]:
         """As `_read_block`, with other rows for each input."""
         n_inputs, n_rows = self.network.n_inputs, self.rows_per_batch
-        is_row = rows >= 0
         block = read_block(data, rows.clamp(min=0), self.like, self.network.groups)
         row_weight = block.row_weight
-        if not bool(is_row.all()):
+        if bool((rows < 0).any()):
+            is_row = (rows >= 0).to(self.like.device)
             labels = block.labels.times(is_row.to(self.like))
             block = block._replace(labels=labels)
             row_weight = is_row if row_weight is None else row_weight * is_row
