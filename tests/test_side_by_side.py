@@ -149,13 +149,15 @@ ONE_PASS_OR_MANY = pytest.mark.parametrize("least_work", [APART, IN_ONE_PASS])
 @every_network
 @every_solver
 @SPARSE_ROWS
+@pytest.mark.parametrize("n_parts", [1, 2])
 @pytest.mark.parametrize("is_weighted", [False, True], ids=["rows", "weighted rows"])
 def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
-    monkeypatch, sharing, solver, is_sparse, is_weighted
+    monkeypatch, sharing, solver, is_sparse, n_parts, is_weighted
 ):
-    x, codes = random_batch(n_samples=23)
-    # 19, 17 and 18 rows, in batches of 5 rows.
-    left_out_by = torch.tensor([0] * 4 + [1] * 6 + [2] * 5 + [-1] * 8)
+    x, codes = random_batch(n_samples=40)
+    # Each is trained on 31 to 35 rows, in 7 batches.
+    sizes = torch.tensor([5, 9, 6, 8, 7, 5])
+    left_out_by = torch.tensor([0, 1, 2, 3, 4, -1]).repeat_interleave(sizes)
     weights = {}
     if is_weighted:
         weight = torch.rand(codes.shape, generator=torch.Generator().manual_seed(0))
@@ -163,23 +165,45 @@ def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
     if is_sparse:
         x = sparse.csr_array(np.where(x.numpy() > 0, x.numpy(), 0))
     data = labelled(x, codes, **weights)
-    networks, losses = [build(sharing, n_members=3) for _ in range(2)], []
-    for network, least_work in zip(networks, (APART, IN_ONE_PASS), strict=True):
+    rows = RowsInMemory(data, torch.arange(40), left_out_by=left_out_by)
+    # The penalty of a batch is the same for all members, whatever their rows are.
+    ours = plan(solver=solver, learning_rate="cosine", alpha=0.0)
+    networks = [build(sharing, n_members=5) for _ in range(2)]
+    size = Parts(networks[0], rows, ours, torch.Generator())._work / 5
+    losses = []
+    for network, n_members in zip(
+        networks, ([1] * 5, {1: [5], 2: [3, 2]}[n_parts]), strict=True
+    ):
+        least_work = n_members[-1] * size
         monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
-        rows = RowsInMemory(data, torch.arange(23), left_out_by=left_out_by)
-        # The penalty of a batch is the same for all members, whatever their rows are.
-        ours = plan(solver=solver, learning_rate="cosine", alpha=0.0, shuffle=False)
         parts = Parts(network, rows, ours, torch.Generator())
-        assert len(parts.steps) == (3 if least_work == APART else 1)
+        assert [len(share.members) for share in parts.shares] == n_members
         parts.release()
-        losses.append(run(network, data, ours, left_out_by=left_out_by).epochs[0].loss)
+        epochs = run(network, data, ours, left_out_by=left_out_by).epochs
+        losses.append([epoch.loss for epoch in epochs])
     one, other = (
         torch.cat([p.detach().flatten() for p in network.parameters()])
         for network in networks
     )
-    assert_allclose(one, other, rtol=1e-6, atol=1e-9)
-    # A mean over the rows of all members, instead of one of the means of members.
+    assert_allclose(one, other, rtol=1e-5, atol=1e-8)
+    # A mean over the rows of several members, instead of one of the means of members.
     assert_allclose(*losses, rtol=0.05)
+
+
+def test_a_member_without_rows_in_the_last_batch_does_not_change(monkeypatch):
+    x, codes = random_batch(n_samples=20)
+    # 11, 10 and 19 rows, in batches of 5.
+    left_out_by = torch.tensor([0] * 9 + [1] * 10 + [2])
+    networks = [build(SHARINGS[0], n_members=3) for _ in range(2)]
+    for network, least_work in zip(networks, (APART, IN_ONE_PASS), strict=True):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        ours = plan(solver="sgd", momentum=0.0, alpha=0.0, learning_rate="constant")
+        run(network, labelled(x, codes), ours, left_out_by=left_out_by)
+    one, other = (
+        torch.cat([p.detach().flatten() for p in network.parameters()])
+        for network in networks
+    )
+    assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Dividing a network into parts that are trained independently."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -23,9 +24,11 @@ from skmtl._world import World
 MIN_WORK_PER_PART = 5_000_000
 # Parts with at least this many are trained at the same time. With 8 million, two
 # threads took as long as one and 1.6 times the CPU time; with 20 million, 0.55 to 0.6
-# times as long and 1.15 times the CPU time. Smaller members that leave out rows are
-# trained in one pass, each on rows of its own.
+# times as long and 1.15 times the CPU time. If members that leave out rows are smaller,
+# a part has several of them, each with rows of its own.
 MIN_WORK_SIDE_BY_SIDE = 16_000_000
+# For a layer of sparse rows, a step of the solver takes as long as so many full rows.
+ROWS_PER_STEP = 10
 # Largest number of parts for separate networks: each part expands the same rows anew.
 MAX_PARTS_OF_TASKS = 4
 
@@ -41,8 +44,8 @@ class Parts:
     """A network as parts that do not depend on one another during training.
 
     If they are large enough, a part is one member, or some of the tasks of a single
-    member with separate trunks. Otherwise the only part is the network itself, or a
-    copy whose members read rows of their own.
+    member with separate trunks. Otherwise the only part is the network itself. A part
+    can also have several small members that leave out rows, each with rows of its own.
     """
 
     def __init__(
@@ -102,11 +105,14 @@ class Parts:
 
         Sparse rows are multiplied only where they have entries.
         """
-        network, per_row = self.network, self.network.work_per_row
+        network, batch_size = self.network, self.plan.batch_size
+        work = float(batch_size * network.work_per_row)
         if network.can_be_divided and network.columns is None:
-            share = self.rows.width / network.architecture.n_features
-            per_row -= round((1.0 - share) * next(network.parameters()).numel())
-        return self.plan.batch_size * per_row
+            n_features = network.architecture.n_features
+            n_rows = batch_size * self.rows.width / n_features + ROWS_PER_STEP
+            first_layer = next(network.parameters()).numel()
+            work += min(0.0, n_rows - batch_size) * first_layer
+        return work
 
     def _shares(self) -> list["Share"]:
         """Members and tasks of each part, which do not depend on the machine."""
@@ -119,10 +125,8 @@ class Parts:
             is_large = is_cpu and work / n_members >= MIN_WORK_PER_PART
             if not self.rows.leaves_out and not is_large:
                 return []
-            members, every_task = list(range(n_members)), list(range(n_tasks))
-            if self.rows.leaves_out and self._gain_from_one_pass():
-                return [Share(members, every_task)]
-            return [Share([m], every_task) for m in members]
+            members = np.array_split(np.arange(n_members), self._n_parts_of_members())
+            return [Share(own.tolist(), list(range(n_tasks))) for own in members]
         if not is_cpu or network.n_trunks == 1:
             return []
         n_parts = min(MAX_PARTS_OF_TASKS, n_tasks, int(work // MIN_WORK_PER_PART))
@@ -131,16 +135,19 @@ class Parts:
         tasks = np.array_split(np.arange(n_tasks), n_parts)
         return [Share([0], part.tolist()) for part in tasks]
 
-    def _gain_from_one_pass(self) -> bool:
-        """Whether to train all members in one pass, each on rows of its own."""
-        network, plan = self.network, self.plan
-        is_small = self._work / network.n_members < MIN_WORK_SIDE_BY_SIDE
-        is_small |= self.like.device.type != "cpu"
-        if not is_small or not network.can_read_apart:
-            return False
+    def _n_parts_of_members(self) -> int:
+        """How many parts share the members: some are too small for one of their own."""
+        network, n_members = self.network, self.network.n_members
+        if not self.rows.leaves_out or not network.can_read_apart:
+            return n_members
         # One member can skip the heads of missing labels, which saves more.
         one = network.part([0], list(range(len(network.architecture.outputs))))
-        return not skips_missing(self.rows, one, plan.batch_size)
+        if skips_missing(self.rows, one, self.plan.batch_size):
+            return n_members
+        if self.like.device.type != "cpu":
+            return 1
+        least = math.ceil(MIN_WORK_SIDE_BY_SIDE * n_members / max(1.0, self._work))
+        return max(1, n_members // max(1, least))
 
     @property
     def last_left_out_loss(self) -> float | None:
@@ -234,9 +241,11 @@ class Parts:
             ]
             workers.run(jobs)
         losses = [steps.end_epoch() for steps in self.steps]
-        # The loss of a single part is already a mean over the members.
-        by_member = len(self.shares) == self.network.n_members > 1
-        return sum(losses) / len(losses) if by_member else sum(losses)
+        if self.network.n_members == 1:  # parts of the tasks
+            return sum(losses)
+        # The loss of a part is already a mean over its members.
+        n_members = [len(share.members) for share in self.shares] or [1]
+        return float(np.average(losses, weights=n_members))
 
     def _draw_anew(self, world: World, number: int) -> None:
         """Seed differently in each process, but the same way if the fit resumes."""
@@ -263,11 +272,12 @@ class Parts:
 
     def network_of(self, member: int) -> TrunkAndHeads:
         """A network with the present parameters of a member."""
-        for share, steps in zip(self.shares, self.steps, strict=True):
-            if share.members == [member]:
+        for (members, tasks), steps in zip(self.shares, self.steps, strict=True):
+            if members == [member]:
                 return steps.network
-        self.join()
-        return self.network.part([member], self.shares[0].tasks)
+            if member in members:
+                return steps.network.part([members.index(member)], tasks)
+        raise IndexError(member)
 
     def _random_order(self, n_rows: int) -> Tensor:
         generator = self.generator
