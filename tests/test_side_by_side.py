@@ -12,13 +12,16 @@ from _estimators import assert_same_parameters, classifier, parameters_of
 from _properties import SHARINGS, build, every_network, every_solver, random_batch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.frozen import FrozenEstimator
 from test_training import labelled, plan, run
 
 from skmtl import MultiTaskNet, MultiTaskNetClassifier
 from skmtl._network import ColumnEncoder
+from skmtl._training._losses import left_out_losses, mean_task_losses
 from skmtl._training._parts import Parts
 from skmtl._training._threads import CancelledJob, Workers
-from skmtl._training._training_rows import RowsInMemory
+from skmtl._training._training_rows import Piece, RowsInMemory
+from skmtl.trunks import UnfreezeAfter
 
 N_THREADS = (1, 2, 4)
 
@@ -35,6 +38,7 @@ def threads():
 def always_at_once(monkeypatch):
     """Threads for parts of any size."""
     monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", 0)
+    monkeypatch.setattr("skmtl._training._parts.SHORT_FIT", 0)
 
 
 def large(n=600, is_sparse=False):
@@ -204,6 +208,42 @@ def test_a_member_without_rows_in_the_last_batch_does_not_change(monkeypatch):
         for network in networks
     )
     assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("freeze", ["trunk", 1, UnfreezeAfter(2)], ids=str)
+def test_a_frozen_layer_reads_sparse_rows_of_each_member(monkeypatch, freeze):
+    X, Y = large(130, is_sparse=True)
+    settings = {"n_members": 4, "oob_score": True, "shuffle": False}
+    sizes = {"hidden_layer_sizes": (8, 6)}
+    source = classifier(n_members=4, max_iter=2, **sizes).fit(X, Y)
+    settings |= sizes | {"pretrained": FrozenEstimator(source), "freeze": freeze}
+    fitted = []
+    for least_work in (APART, IN_ONE_PASS):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        clf = classifier(batch_size=40, max_iter=4, **settings)
+        fitted.append(parameters_of(clf.fit(X, Y)))
+    for one, other in zip(*fitted, strict=True):
+        assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 4])
+def test_left_out_rows_are_scored_by_the_member_that_leaves_them_out(n_parts):
+    x, codes = random_batch(n_samples=40)
+    left_out_by = torch.arange(40) % 5 - 1
+    data, network = labelled(x, codes), build(SHARINGS[0], n_members=4)
+    rows = RowsInMemory(data, torch.arange(40), left_out_by=left_out_by)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Parts, "_n_parts_of_members", lambda self: n_parts)
+        parts = Parts(network, rows, plan(), torch.Generator())
+    losses, weights = left_out_losses(parts)
+    expected = np.zeros(4)
+    for member in range(4):
+        own = left_out_by == member
+        alone = [Piece(data, torch.nonzero(own).flatten())]
+        means = mean_task_losses(network.part([member], range(4)), alone)
+        expected += np.nan_to_num(means) * (codes[own] >= 0).sum(0).numpy()
+    assert_array_equal(weights, (codes[left_out_by >= 0] >= 0).sum(0))
+    assert_allclose(losses, expected)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ _FOLDS_OF_SPARSE_ROWS = 16
 # Dropout follows the loss of left-out rows below this share of the constant loss. With
 # noisy labels, the loss stays above it, and dropout is as good as it was.
 FOLLOWED_SHARE_OF_LEFT_OUT = 0.7
-# With fewer nats, few sparse rows get narrow layers, which take 0.6 times as long and
+# With fewer nats, few sparse rows get narrow layers, which take half as long and
 # predict as well. Half as many units need larger steps and less dropout.
 _NATS_OF_NARROW_LAYERS = 5_000
 HIDDEN_LAYER_SIZES, NARROW_LAYERS = (256, 256), (128, 128)
@@ -60,14 +60,15 @@ class LabelledData:
         return self.number_share > 0.5
 
 
-def has_narrow_layers(data: LabelledData) -> bool:
-    """Whether the first two layers of few sparse rows of classes are narrow.
+def hidden_layer_sizes(data: LabelledData) -> tuple[int, ...]:
+    """Narrow for classes on few sparse rows with few nats.
 
     Separate networks count together, to be like the joint one.
     """
     has_few_labels = data.n_rows * data.total_loss < _NATS_OF_NARROW_LAYERS
     has_few_rows = data.n_rows < _ROWS_OF_SEVERAL
-    return has_few_labels and has_few_rows and solver(data) == "sgd"
+    is_narrow = has_few_labels and has_few_rows and solver(data) == "sgd"
+    return NARROW_LAYERS if is_narrow else HIDDEN_LAYER_SIZES
 
 
 def n_members(data: LabelledData, *, can_leave_out: bool = True) -> int:

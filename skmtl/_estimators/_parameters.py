@@ -182,23 +182,24 @@ def network_settings(
     and members. `can_leave_out` says whether rows can be left out in this kind of fit,
     which therefore sees all rows.
     """
+    sizes: tuple[int, ...] = _automatic.HIDDEN_LAYER_SIZES
     # If more rows can follow, as in `partial_fit`, these few say little about the size.
-    is_narrow = can_leave_out and _automatic.has_narrow_layers(data)
-    is_narrow &= _is_auto(estimator.hidden_layer_sizes) and estimator.solver != "adam"
+    if can_leave_out and estimator.solver != "adam":
+        sizes = _automatic.hidden_layer_sizes(data)
+    if fitted is not None:
+        sizes = fitted.hidden_layer_sizes
     can_leave_out &= bool(estimator.oob_score) and not estimator.early_stopping
-    sizes = _automatic.NARROW_LAYERS if is_narrow else _automatic.HIDDEN_LAYER_SIZES
     automatic: dict[str, Any] = {
         "hidden_layer_sizes": sizes,
         "n_bins": _automatic.n_bins(data),
-        "dropout": _automatic.dropout(data, is_narrow=is_narrow),
+        "dropout": _automatic.dropout(data, is_narrow=_is_narrow(estimator, sizes)),
         "input_dropout": _automatic.input_dropout(data),
         "n_members": _automatic.n_members(data, can_leave_out=can_leave_out),
     }
     if estimator.oob_score is True:  # needs several members
         automatic["n_members"] = max(automatic["n_members"], 4)
     if fitted is not None:
-        of_trunk = ("hidden_layer_sizes", "n_bins", "n_members")
-        automatic |= {name: getattr(fitted, name) for name in of_trunk}
+        automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}
     return _filled(estimator, automatic)
 
 
@@ -232,6 +233,12 @@ def _filled(estimator: Any, automatic: dict[str, Any]) -> dict[str, Any]:
     """Parameters, with these values instead of "auto"."""
     given = {name: as_python(getattr(estimator, name)) for name in automatic}
     return {n: automatic[n] if _is_auto(v) else v for n, v in given.items()}
+
+
+def _is_narrow(estimator: Any, sizes: tuple[int, ...]) -> bool:
+    """Whether layers of these sizes have the steps and dropout of narrow ones."""
+    is_auto = _is_auto(estimator.hidden_layer_sizes)
+    return is_auto and sizes == _automatic.NARROW_LAYERS
 
 
 def _is_auto(given: Any) -> bool:
@@ -304,9 +311,7 @@ def training_plan(
     if plan["batch_size"] == "auto":
         plan["batch_size"] = _automatic.batch_size(data)
     if "auto" in (plan["alpha"], plan["learning_rate_init"]):
-        is_narrow = _is_auto(estimator.hidden_layer_sizes) and (
-            network.architecture.hidden_layer_sizes == _automatic.NARROW_LAYERS
-        )
+        is_narrow = _is_narrow(estimator, network.architecture.hidden_layer_sizes)
         _scale_by_loss(plan, data, network, is_narrow)
     # A batch is never larger than the data.
     plan["batch_size"] = max(1, min(int(plan["batch_size"]), data.n_rows))

@@ -183,6 +183,12 @@ def _check_sizes(sizes: Any) -> list[tuple[int, ...]]:
             "sizes must have at least one size of the trunk; got none. Use for example "
             "[4, 16, 64]."
         )
+    for size in layers:
+        if not all(isinstance(n_units, int) and n_units > 0 for n_units in size):
+            raise ValueError(
+                "sizes must be trunk sizes, each an integer of at least 1 or a tuple "
+                f"of them; got {sizes!r}. Use for example [4, 16, (64, 64)]."
+            )
     return layers
 
 

@@ -92,6 +92,8 @@ def test_a_splitter_without_a_seed_gives_the_same_splits_at_each_size(problem):
         (5, "sizes must be a sequence"),
         (None, "sizes must be a sequence"),
         ("large", "sizes must be a sequence"),
+        ([4, "auto"], r"sizes must be trunk sizes.*got \[4, 'auto'\]"),
+        ([4, 0], "sizes must be trunk sizes"),
         ([4, ()], r"must share layers.*hidden_layer_sizes=\(\)"),
     ],
 )
