@@ -13,7 +13,7 @@ from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl._network import NetworkPass, Tape, cells_of_batches
 from skmtl._outputs import NUMBER_KINDS, logit_gradient, task_losses
 from skmtl._rows import LabelledRows, Rows
-from skmtl._training import _observed
+from skmtl._training import _observed, _parts
 from skmtl.sharing import HardSharing
 from skmtl.trunks import UnfreezeAfter
 
@@ -180,7 +180,7 @@ def test_fits_just_below_and_above_the_share_agree(
     changes, n_classes, skips, n_skipping, monkeypatch
 ):
     # Members of both fits are trained apart, as those that skip labels are.
-    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", 0)
+    monkeypatch.setattr(_parts.Parts, "_n_parts_of_members", lambda self: 3)
     X, Y = few(400, n_classes=n_classes)
     weight = np.random.default_rng(0).uniform(0.5, 2, size=Y.shape)
     fits = []

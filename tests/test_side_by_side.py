@@ -38,7 +38,16 @@ def threads():
 def always_at_once(monkeypatch):
     """Threads for parts of any size."""
     monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", 0)
-    monkeypatch.setattr("skmtl._training._parts.SHORT_FIT", 0)
+
+
+@pytest.fixture
+def divide_into(monkeypatch):
+    """Sets into how many parts the members are divided."""
+
+    def divide(n_parts):
+        monkeypatch.setattr(Parts, "_n_parts_of_members", lambda self: n_parts)
+
+    return divide
 
 
 def large(n=600, is_sparse=False):
@@ -64,7 +73,7 @@ def large(n=600, is_sparse=False):
     ],
     ids=["auto", "three members", "separate", "separate, one member"],
 )
-@pytest.mark.parametrize("least_work", [0, 10**12], ids=["apart", "in one pass"])
+@pytest.mark.parametrize("least_work", [0, 10**12], ids=["pairs", "in one pass"])
 def test_the_same_weights_with_any_number_of_threads(
     threads, monkeypatch, settings, is_sparse, least_work
 ):
@@ -145,9 +154,6 @@ def test_separate_networks_side_by_side_are_trained_as_in_one_pass(monkeypatch, 
 
 
 SPARSE_ROWS = pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "csr"])
-# Each member as a part of its own, or all in one pass.
-APART, IN_ONE_PASS = 0, 10**12
-ONE_PASS_OR_MANY = pytest.mark.parametrize("least_work", [APART, IN_ONE_PASS])
 
 
 @every_network
@@ -156,7 +162,7 @@ ONE_PASS_OR_MANY = pytest.mark.parametrize("least_work", [APART, IN_ONE_PASS])
 @pytest.mark.parametrize("n_parts", [1, 2])
 @pytest.mark.parametrize("is_weighted", [False, True], ids=["rows", "weighted rows"])
 def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
-    monkeypatch, sharing, solver, is_sparse, n_parts, is_weighted
+    divide_into, sharing, solver, is_sparse, n_parts, is_weighted
 ):
     x, codes = random_batch(n_samples=40)
     # Each is trained on 31 to 35 rows, in 7 batches.
@@ -173,15 +179,12 @@ def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
     # The penalty of a batch is the same for all members, whatever their rows are.
     ours = plan(solver=solver, learning_rate="cosine", alpha=0.0)
     networks = [build(sharing, n_members=5) for _ in range(2)]
-    size = Parts(networks[0], rows, ours, torch.Generator())._work / 5
     losses = []
-    for network, n_members in zip(
-        networks, ([1] * 5, {1: [5], 2: [3, 2]}[n_parts]), strict=True
-    ):
-        least_work = n_members[-1] * size
-        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+    for network, n in zip(networks, (5, n_parts), strict=True):
+        divide_into(n)
         parts = Parts(network, rows, ours, torch.Generator())
-        assert [len(share.members) for share in parts.shares] == n_members
+        found = [len(share.members) for share in parts.shares]
+        assert found == {5: [1] * 5, 2: [3, 2], 1: [5]}[n]
         parts.release()
         epochs = run(network, data, ours, left_out_by=left_out_by).epochs
         losses.append([epoch.loss for epoch in epochs])
@@ -194,13 +197,32 @@ def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
     assert_allclose(*losses, rtol=0.05)
 
 
-def test_a_member_without_rows_in_the_last_batch_does_not_change(monkeypatch):
+@pytest.mark.parametrize(
+    ("n_members", "of_small", "of_large"),
+    [(2, [2], [1, 1]), (3, [3], [2, 1]), (4, [4], [2, 2]), (7, [7], [3, 2, 2])],
+)
+def test_small_members_are_one_part_and_large_ones_pairs(
+    monkeypatch, n_members, of_small, of_large
+):
+    x, codes = random_batch()
+    left_out_by = torch.arange(len(x)) % n_members
+    rows = RowsInMemory(
+        labelled(x, codes), torch.arange(len(x)), left_out_by=left_out_by
+    )
+    network = build(SHARINGS[0], n_members=n_members)
+    for least_work, expected in ((10**12, of_small), (0, of_large)):
+        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+        parts = Parts(network, rows, plan(), torch.Generator())
+        assert [len(share.members) for share in parts.shares] == expected
+
+
+def test_a_member_without_rows_in_the_last_batch_does_not_change(divide_into):
     x, codes = random_batch(n_samples=20)
     # 11, 10 and 19 rows, in batches of 5.
     left_out_by = torch.tensor([0] * 9 + [1] * 10 + [2])
     networks = [build(SHARINGS[0], n_members=3) for _ in range(2)]
-    for network, least_work in zip(networks, (APART, IN_ONE_PASS), strict=True):
-        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+    for network, n_parts in zip(networks, (3, 1), strict=True):
+        divide_into(n_parts)
         ours = plan(solver="sgd", momentum=0.0, alpha=0.0, learning_rate="constant")
         run(network, labelled(x, codes), ours, left_out_by=left_out_by)
     one, other = (
@@ -211,30 +233,32 @@ def test_a_member_without_rows_in_the_last_batch_does_not_change(monkeypatch):
 
 
 @pytest.mark.parametrize("freeze", ["trunk", 1, UnfreezeAfter(2)], ids=str)
-def test_a_frozen_layer_reads_sparse_rows_of_each_member(monkeypatch, freeze):
+def test_a_frozen_layer_reads_sparse_rows_of_each_member(divide_into, freeze):
     X, Y = large(130, is_sparse=True)
     settings = {"n_members": 4, "oob_score": True, "shuffle": False}
     sizes = {"hidden_layer_sizes": (8, 6)}
     source = classifier(n_members=4, max_iter=2, **sizes).fit(X, Y)
     settings |= sizes | {"pretrained": FrozenEstimator(source), "freeze": freeze}
     fitted = []
-    for least_work in (APART, IN_ONE_PASS):
-        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+    for n_parts in (4, 2, 1):
+        divide_into(n_parts)
         clf = classifier(batch_size=40, max_iter=4, **settings)
         fitted.append(parameters_of(clf.fit(X, Y)))
-    for one, other in zip(*fitted, strict=True):
-        assert_allclose(one, other, atol=1e-4)
+    for apart, in_pairs, together in zip(*fitted, strict=True):
+        assert_allclose(in_pairs, apart, atol=1e-4)
+        assert_allclose(together, apart, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 4])
-def test_left_out_rows_are_scored_by_the_member_that_leaves_them_out(n_parts):
+def test_left_out_rows_are_scored_by_the_member_that_leaves_them_out(
+    divide_into, n_parts
+):
     x, codes = random_batch(n_samples=40)
     left_out_by = torch.arange(40) % 5 - 1
     data, network = labelled(x, codes), build(SHARINGS[0], n_members=4)
     rows = RowsInMemory(data, torch.arange(40), left_out_by=left_out_by)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Parts, "_n_parts_of_members", lambda self: n_parts)
-        parts = Parts(network, rows, plan(), torch.Generator())
+    divide_into(n_parts)
+    parts = Parts(network, rows, plan(), torch.Generator())
     losses, weights = left_out_losses(parts)
     expected = np.zeros(4)
     for member in range(4):
@@ -257,7 +281,7 @@ def test_left_out_rows_are_scored_by_the_member_that_leaves_them_out(n_parts):
     ],
     ids=["shared", "separate", "gaussian", "no trunk", "heads with layers"],
 )
-def test_raw_tables_in_one_pass_are_learned_as_apart(monkeypatch, settings):
+def test_raw_tables_in_one_pass_are_learned_as_apart(divide_into, settings):
     pd = pytest.importorskip("pandas")
     X, Y = large(150)
     X, Y = pd.DataFrame(X[:, :5]), pd.DataFrame(Y)
@@ -266,8 +290,8 @@ def test_raw_tables_in_one_pass_are_learned_as_apart(monkeypatch, settings):
     Y[4] = (X[0] * 5 + X[1]).where(Y[4].notna())
     settings = {"hidden_layer_sizes": (12,)} | settings
     fitted = []
-    for least_work in (APART, IN_ONE_PASS):
-        monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+    for n_parts in (4, 2, 1):
+        divide_into(n_parts)
         net = MultiTaskNet(
             task_types=dict.fromkeys(range(4), "class") | {4: "number"},
             max_iter=4,
@@ -284,8 +308,9 @@ def test_raw_tables_in_one_pass_are_learned_as_apart(monkeypatch, settings):
         net.fit(X, Y)
         assert net.network_.n_members == 4
         fitted.append(parameters_of(net))
-    for one, other in zip(*fitted, strict=True):
-        assert_allclose(one, other, atol=1e-4)
+    for apart, in_pairs, together in zip(*fitted, strict=True):
+        assert_allclose(in_pairs, apart, atol=1e-4)
+        assert_allclose(together, apart, atol=1e-4)
 
 
 def test_categories_in_a_table_are_read_by_each_member_apart(monkeypatch):
@@ -295,7 +320,7 @@ def test_categories_in_a_table_are_read_by_each_member_apart(monkeypatch):
     X = pd.DataFrame({"k": pd.Categorical(rng.choice(list("abcdef"), 200))})
     Y = (X["k"].isin(["a", "c"])).astype(float).to_frame("y")
     fitted = []
-    for least_work in (APART, IN_ONE_PASS):
+    for least_work in (0, 10**12):
         monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
         fitted.append(classifier(n_members=4, max_iter=3).fit(X, Y))
     assert_same_parameters(*fitted)
@@ -307,7 +332,7 @@ def test_skipping_heads_comes_before_one_pass(monkeypatch):
     X, Y = rng.normal(size=(400, 4)), np.full((400, 100), np.nan)
     Y[np.arange(400), np.arange(400) % 100] = np.arange(400) // 100 % 2
     fitted = []
-    for least_work in (APART, IN_ONE_PASS):
+    for least_work in (0, 10**12):
         monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
         clf = MultiTaskNetClassifier(max_iter=2, random_state=0, logistic="none")
         fitted.append(clf.fit(X, Y))
@@ -315,11 +340,11 @@ def test_skipping_heads_comes_before_one_pass(monkeypatch):
 
 
 @every_network
-@ONE_PASS_OR_MANY
+@pytest.mark.parametrize("n_parts", [1, 2, 3])
 def test_a_row_does_not_reach_the_member_that_leaves_it_out(
-    monkeypatch, sharing, least_work
+    divide_into, sharing, n_parts
 ):
-    monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
+    divide_into(n_parts)
     x, codes = random_batch()
     left_out_by = torch.arange(len(x)) % 4 - 1  # by nobody, and by each of three
     row = 5  # of member 0

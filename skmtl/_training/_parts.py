@@ -1,6 +1,5 @@
 """Dividing a network into parts that are trained independently."""
 
-import math
 from functools import partial
 from typing import NamedTuple
 
@@ -24,12 +23,11 @@ from skmtl._world import World
 MIN_WORK_PER_PART = 5_000_000
 # Parts with at least this many are trained at the same time. With 8 million, two
 # threads took as long as one and 1.6 times the CPU time; with 20 million, 0.55 to 0.6
-# times as long and 1.15 times the CPU time. If members that leave out rows are smaller,
-# a part has several of them, each with rows of its own.
+# times as long and 1.15 times the CPU time. Smaller members that leave out rows are one
+# part, in which each reads rows of its own. Of larger ones, two are a part: on two
+# threads, two parts took 0.7 to 0.9 times as long as four, and 0.75 to 0.9 times the
+# CPU time.
 MIN_WORK_SIDE_BY_SIDE = 16_000_000
-# In fits with less than this, of about a second, all of these members are one part: two
-# parts took 1.1 to 1.3 times the CPU time of one, and four parts 1.3 to 1.7 times.
-SHORT_FIT = 20_000_000_000
 # For a layer of sparse rows, a step of the solver takes as long as so many full rows.
 ROWS_PER_STEP = 10
 # Largest number of parts for separate networks: each part expands the same rows anew.
@@ -47,8 +45,8 @@ class Parts:
     """A network as parts that do not depend on one another during training.
 
     If they are large enough, a part is one member, or some of the tasks of a single
-    member with separate trunks. Otherwise the only part is the network itself. A part
-    can also have several small members that leave out rows, each with rows of its own.
+    member with separate trunks. Otherwise the only part is the network itself. Members
+    that leave out rows share parts, in which each reads rows of its own.
     """
 
     def __init__(
@@ -139,7 +137,7 @@ class Parts:
         return [Share([0], part.tolist()) for part in tasks]
 
     def _n_parts_of_members(self) -> int:
-        """How many parts share the members: some are too small for one of their own."""
+        """Into how many parts the members are divided."""
         network, n_members = self.network, self.network.n_members
         if not self.rows.leaves_out or not network.can_read_apart:
             return n_members
@@ -147,11 +145,9 @@ class Parts:
         one = network.part([0], list(range(len(network.architecture.outputs))))
         if skips_missing(self.rows, one, self.plan.batch_size):
             return n_members
-        n_steps = self.plan.max_iter * self.rows.n_rows_of(0) / self.plan.batch_size
-        if self.like.device.type != "cpu" or self._work * n_steps < SHORT_FIT:
-            return 1
-        least = math.ceil(MIN_WORK_SIDE_BY_SIDE * n_members / max(1.0, self._work))
-        return max(1, n_members // max(1, least))
+        is_large = self._work / n_members >= MIN_WORK_SIDE_BY_SIDE
+        is_cpu = self.like.device.type == "cpu"
+        return max(2, n_members // 2) if is_large and is_cpu else 1
 
     @property
     def last_left_out_loss(self) -> float | None:
