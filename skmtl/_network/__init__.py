@@ -2,7 +2,6 @@
 
 from skmtl._network._banks import (
     SparseRows,
-    columns_by_input,
     parameter_device,
     transposed,
     weighted_sum,
@@ -12,7 +11,6 @@ from skmtl._network._cells import Cells, cells_of_batches
 from skmtl._network._columns import (
     ColumnEncoder,
     Positions,
-    rows_by_input,
     split_rows,
     split_with_columns,
 )
@@ -46,11 +44,9 @@ __all__ = [
     "TrunkAndHeads",
     "build_module_trunk",
     "cells_of_batches",
-    "columns_by_input",
     "describe",
     "linear_parts",
     "parameter_device",
-    "rows_by_input",
     "split_rows",
     "split_with_columns",
     "transposed",

@@ -8,9 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from skmtl._inputs import ColumnEncoding
-from skmtl._network._banks import LinearBank, SparseRows, as_many, one_or_many
+from skmtl._network._banks import (
+    LinearBank,
+    SparseRows,
+    as_many,
+    columns_by_input,
+    one_or_many,
+)
 from skmtl._network._cells import Cells, CellsPass, CellsRecord
-from skmtl._network._columns import ColumnEncoder, EncodedRows, Features, Positions
+from skmtl._network._columns import (
+    ColumnEncoder,
+    EncodedRows,
+    Features,
+    Positions,
+    rows_by_input,
+)
 from skmtl._network._dropout import DropoutStock, apply_dropout
 from skmtl._network._linear_parts import LogisticPart, RidgePart
 from skmtl._network._module_trunk import ModulePass, ModuleTrunk
@@ -266,7 +278,8 @@ class TrunkAndHeads(nn.Module):
         Dropout is applied if a generator is given.
         """
         network_pass = NetworkPass(self)
-        return network_pass.forward(network_pass.read(x, generator), generator)
+        read = network_pass.by_input(network_pass.read(x, generator))
+        return network_pass.forward(read, generator)
 
     def encode(
         self,
@@ -327,6 +340,8 @@ class NetworkPass:
         self.input_dropout = 0.0 if is_frozen else network.input_dropout
         self.full_input_dropout = self.input_dropout
         self.n_members, self.n_trunks = network.n_members, network.n_trunks
+        self.n_inputs = network.n_inputs
+        self.n_features = network.architecture.n_features
         self.trunk = None
         if network.has_trunk:
             self.trunk = _pass_of(network.trunk, n_frozen_layers)
@@ -362,6 +377,12 @@ class NetworkPass:
             return encoded
         return apply_dropout(x, self.input_dropout, generator)
 
+    def by_input(self, x: Features) -> Features:
+        """The result of `read` of a batch, as the first layer reads it."""
+        if isinstance(x, SparseRows):
+            return columns_by_input(x, self.n_inputs, self.n_features)
+        return cast(Features, rows_by_input(x, self.n_inputs))
+
     def forward(
         self,
         x: Features,
@@ -369,7 +390,7 @@ class NetworkPass:
         tape: Tape | None = None,
         cells: Cells | None = None,
     ) -> Tensor:
-        """The result of `read` -> logits (n_members, batch, n_logits).
+        """The result of `by_input` -> logits (n_members, batch, n_logits).
 
         Writes what `backward` needs to the `tape`. With `cells`, only these cells of
         the logits are computed: (1, 1, n_cells).
@@ -388,7 +409,7 @@ class NetworkPass:
         generator: torch.Generator | DropoutStock | None = None,
         tape: Tape | None = None,
     ) -> Features:
-        """The result of `read` -> ([n_members * n_trunks,] batch, width)."""
+        """The result of `by_input` -> ([n_members * n_trunks,] batch, width)."""
         if self.trunk is None:
             return x
         records = None if tape is None else tape.trunk

@@ -1,6 +1,6 @@
 """Losses of rows that no step is taken on, computed in chunks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from skmtl._outputs import Labels, constant_logits, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, Rows
 from skmtl._training._blocks import read_block
 from skmtl._training._parts import Parts
-from skmtl._training._training_rows import Piece
+from skmtl._training._training_rows import Piece, rows_apart
 from skmtl._world import World
 
 
@@ -31,7 +31,7 @@ def mean_task_losses(
     network: TrunkAndHeads, pieces: Iterable[Piece], world: World | None = None
 ) -> np.ndarray:
     """(n_tasks,): weighted mean losses on some rows; NaN for a task without weight."""
-    losses, weights = _losses_and_weights(network, pieces)
+    losses, weights = _losses_and_weights(network, ([piece] for piece in pieces))
     if world is not None:
         world.sum(losses, weights)
     means: np.ndarray = (
@@ -44,9 +44,10 @@ def left_out_losses(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
     """(n_tasks,) each: sums of the losses of left-out rows, and of the weights."""
     n_tasks = len(parts.network.architecture.outputs)
     losses, weights = np.zeros(n_tasks), np.zeros(n_tasks)
-    for member in range(parts.network.n_members):
-        pieces, network = parts.rows.left_out(member), parts.network_of(member)
-        own_losses, own_weights = _losses_and_weights(network, pieces)
+    for part, steps in enumerate(parts.steps):
+        left_out = map(parts.rows.left_out, parts.members_of(part))
+        pieces = zip(*left_out, strict=True)
+        own_losses, own_weights = _losses_and_weights(steps.network, pieces)
         losses += own_losses.cpu().numpy()
         weights += own_weights.cpu().numpy()
     return losses, weights
@@ -70,17 +71,26 @@ def constant_left_out_loss(parts: Parts) -> float:
 
 
 def _losses_and_weights(
-    network: TrunkAndHeads, pieces: Iterable[Piece]
+    network: TrunkAndHeads, pieces: Iterable[Sequence[Piece]]
 ) -> tuple[Tensor, Tensor]:
-    """(n_tasks,) each: sums of the weighted losses of some rows, and of the weights."""
-    like, groups = network.like, network.groups
+    """(n_tasks,) each: sums of the weighted losses of some rows, and of the weights.
+
+    Each item has a piece for each input of the network, with the same data.
+    """
+    like, groups, n_inputs = network.like, network.groups, network.n_inputs
     n_tasks = len(network.architecture.outputs)
     losses = torch.zeros(n_tasks, dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
     with without_derivatives(like.device):
-        for data, index, _ in pieces:
-            for chunk in iter_chunks(network, data.rows, len(index)):
-                x, labels, _ = read_block(data, index[chunk], like, groups)
-                losses += task_losses(network(x), labels, groups)
-                weights += in_task_order(labels.weights.sum(0), groups)
+        for own in pieces:
+            data = own[0].data
+            size = max(1, chunk_size(network, data.rows.chunk_width) // n_inputs)
+            rows = rows_apart([piece.rows for piece in own], size)
+            for index in rows.split(n_inputs * size) if len(rows) else ():
+                x, labels, _ = read_block(data, index.clamp(min=0), like, groups)
+                if n_inputs > 1:
+                    labels = labels.times((index >= 0).to(like)).by_member(n_inputs)
+                losses += n_inputs * task_losses(network(x), labels, groups)
+                by_task = labels.weights.flatten(0, -2).sum(0)
+                weights += in_task_order(by_task, groups)
     return losses, weights

@@ -83,7 +83,7 @@ class Parts:
             ]
         # Of an epoch of each part.
         self._n_rows = [
-            max(map(self.rows.n_rows_of, self._members_of(part)))
+            max(map(self.rows.n_rows_of, self.members_of(part)))
             for part in range(len(networks))
         ]
         observed = observed_labels(self.rows, networks[0], plan.batch_size)
@@ -182,7 +182,7 @@ class Parts:
         device = self.generator.device
         seed, *_ = [
             int(torch.randint(2**62, (), generator=self.generator, device=device))
-            for _ in self._members_of(part)
+            for _ in self.members_of(part)
         ]
         return torch.Generator(self.like.device).manual_seed(seed)
 
@@ -260,24 +260,15 @@ class Parts:
         data, steps = piece.data, self.steps[part]
         if not steps.has_all_tasks:
             data = data.of_tasks(self.shares[part].tasks)
-        rows = [piece.rows_of(member) for member in self._members_of(part)]
+        rows = [piece.rows_of(member) for member in self.members_of(part)]
         if len(rows) > 1:
             rows = [rows_apart(rows, steps.batch_size)]
         with without_derivatives(self.like.device):
             steps.run(data, rows[0], workers.keep_on)
 
-    def _members_of(self, part: int) -> list[int]:
+    def members_of(self, part: int) -> list[int]:
         """The members whose rows the part reads."""
         return self.shares[part].members if self.is_divided else [0]
-
-    def network_of(self, member: int) -> TrunkAndHeads:
-        """A network with the present parameters of a member."""
-        for (members, tasks), steps in zip(self.shares, self.steps, strict=True):
-            if members == [member]:
-                return steps.network
-            if member in members:
-                return steps.network.part([members.index(member)], tasks)
-        raise IndexError(member)
 
     def _random_order(self, n_rows: int) -> Tensor:
         generator = self.generator

@@ -15,8 +15,6 @@ from skmtl._network import (
     SparseRows,
     Tape,
     TrunkAndHeads,
-    columns_by_input,
-    rows_by_input,
     split_rows,
     split_with_columns,
 )
@@ -333,18 +331,14 @@ class Steps:
 
     def _read_batches(self, x: Any) -> Iterator[Any]:
         """The first layer's input, batch by batch, computed for several at once."""
-        n_inputs, n_rows = self.network.n_inputs, self.rows_per_batch
-        n_columns = self.network.architecture.n_features
+        network, n_rows = self.network, self.rows_per_batch
         for part in split_rows(x, self.rows_at_once):
             read: Any = self.network_pass.read(part, self.dropout_generator)
-            if not isinstance(read, SparseRows):
-                for batch in split_rows(read, n_rows):
-                    yield rows_by_input(batch, n_inputs)
-            elif self.n_frozen_layers == 0:
-                yield from split_with_columns(read, n_rows, n_columns, n_inputs)
+            if isinstance(read, SparseRows) and self.n_frozen_layers == 0:
+                n_columns = network.architecture.n_features
+                yield from split_with_columns(read, n_rows, n_columns, network.n_inputs)
             else:
-                for batch in split_rows(read, n_rows):
-                    yield columns_by_input(batch, n_inputs, n_columns)
+                yield from map(self.network_pass.by_input, split_rows(read, n_rows))
 
     def _penalty(self) -> float:
         """The L2 penalty alpha / 2 * ||W||^2, averaged over the members."""
