@@ -435,8 +435,9 @@ def _by_group(
     for group in groups:
         own = group.columns
         tasks = slice(first, first := first + len(group.tasks))
-        fields = zip(labels, (own, tasks, own), strict=True)
-        yield group, logits[..., own], Labels(*(f[..., at] for f, at in fields))
+        targets, weights, pull = labels
+        parts = targets[..., own], weights[..., tasks], pull[..., own]
+        yield group, logits[..., own], Labels(*parts)
 
 
 def _side_by_side(parts: Sequence[Tensor]) -> Tensor:

@@ -228,6 +228,11 @@ class ColumnEncoder(nn.Module):
         sizes = [n_curved, n_lines, n_missing, n_curved * self.n_bins]
         scores, lines, indicators, bins = out.split(sizes, dim=1)
         bins = bins.unflatten(1, (n_curved, self.n_bins))
+        is_missing, factor = position.isnan(), keep
+        if bool(is_missing.any()):
+            position = position.masked_fill(is_missing, 0.0)
+            known = (~is_missing).to(position.dtype)
+            factor = known if keep is None else known.mul_(keep)
         # In place, part by part: this runs for every batch of every member.
         torch.sub(position[:, :n_curved].unsqueeze(2), self.bin_numbers, out=bins)
         bins.clamp_(0.0, 1.0)
@@ -236,19 +241,15 @@ class ColumnEncoder(nn.Module):
         linear = out[:, : n_curved + n_lines]
         linear.add_(self.first_score)
         bins.sub_(self.bin_means)
-        is_missing = position.isnan()
-        if bool(is_missing.any()):
-            linear.masked_fill_(is_missing, 0.0)
-            bins.masked_fill_(is_missing[:, :n_curved].unsqueeze(2), 0.0)
         if n_missing:
             indicators.copy_(is_missing.index_select(1, self.missing))
-        if keep is None:
+            if keep is not None:
+                indicators.mul_(keep.index_select(1, self.missing))
+        if factor is None:
             bins.mul_(self.CURVE_SCALE)
             return
-        linear.mul_(keep)
-        if n_missing:
-            indicators.mul_(keep.index_select(1, self.missing))
-        bins.mul_((self.CURVE_SCALE * keep[:, :n_curved]).unsqueeze(2))
+        linear.mul_(factor)
+        bins.mul_((self.CURVE_SCALE * factor[:, :n_curved]).unsqueeze(2))
 
     def _expand_indicators(
         self, rows: Tensor, keep: Tensor | None, out: Tensor
