@@ -401,6 +401,23 @@ def test_dropout_drops_unknown_categories_too():
     assert (factors == 0).double().mean().item() == pytest.approx(0.4, abs=0.05)
 
 
+@pytest.mark.usefixtures("many_categories")
+def test_dropout_drops_missing_numbers_with_their_column():
+    X = raw_table()
+    encoding, encoder, _ = input_layer(X)
+    column = np.flatnonzero(encoding.numeric.has_missing)[0]
+    missing = np.repeat(X[:1], 2000, axis=0)
+    missing[:, encoding.numeric.positions[column]] = np.nan
+    encoded = encoder(torch.from_numpy(missing), 0.4, torch.Generator().manual_seed(0))
+    n_numeric = len(encoding.numeric.positions)
+    indicator = encoded.numbers[:, n_numeric]  # of the first column that has gaps
+    assert_allclose(indicator.unique(), [0, 256 / (256 - 102)], rtol=1e-4)
+    assert (indicator == 0).double().mean().item() == pytest.approx(0.4, abs=0.05)
+    # A missing number has neither a score nor a place among the bins.
+    assert not encoded.numbers[:, column].any()
+    assert not encoded.numbers.isnan().any()
+
+
 def test_curves_begin_at_0_and_the_rest_as_a_layer_with_an_input_per_column():
     X = raw_table()
     encoding, _, _ = input_layer(X)
