@@ -55,6 +55,11 @@ class LabelledData:
         return max(self.n_rows * self.loss, 1.0)
 
     @property
+    def total_nats(self) -> float:
+        """The information of all tasks, also for one of separate networks."""
+        return self.n_rows * self.total_loss
+
+    @property
     def is_of_numbers(self) -> bool:
         """Whether the rules for numbers hold, not those for classes."""
         return self.number_share > 0.5
@@ -65,7 +70,7 @@ def hidden_layer_sizes(data: LabelledData) -> tuple[int, ...]:
 
     Separate networks count together, to be like the joint one.
     """
-    has_few_labels = data.n_rows * data.total_loss < _NATS_OF_NARROW_LAYERS
+    has_few_labels = data.total_nats < _NATS_OF_NARROW_LAYERS
     has_few_rows = data.n_rows < _ROWS_OF_SEVERAL
     is_narrow = has_few_labels and has_few_rows and solver(data) == "sgd"
     return NARROW_LAYERS if is_narrow else HIDDEN_LAYER_SIZES
@@ -103,7 +108,7 @@ def _rows_of_several(data: LabelledData, can_leave_out: bool = True) -> int:
     And for rare classes on dense tables, which logistic regressions often predict
     better. Separate networks count together there, to be like the joint one.
     """
-    has_few_labels = data.n_rows * data.total_loss < _FEW_NATS
+    has_few_labels = data.total_nats < _FEW_NATS
     has_rare_classes = has_few_labels and _is_dense_table(data)
     gains = data.is_log_density or (has_rare_classes and can_leave_out)
     return MANY_ROWS if gains else _ROWS_OF_SEVERAL

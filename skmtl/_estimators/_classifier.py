@@ -45,9 +45,9 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
     Parameters
     ----------
     hidden_layer_sizes : array-like of int or "auto", default="auto"
-        Sizes of the hidden layers of the trunk. "auto" is
-        `(256, 256)`, or `(128, 128)` for classes on few sparse rows. With `()` there is
-        no trunk, and the heads read the input.
+        Sizes of the hidden layers of the trunk. "auto" is `(256, 256)`, or `(128, 128)`
+        for classes on few sparse rows. With `()` there is no trunk, and the heads read
+        the input.
     head_hidden_layer_sizes : array-like of int, default=()
         Sizes of the hidden layers of each head. With `()` the heads are linear.
     activation : str, default="relu"

@@ -117,7 +117,12 @@ class TrunkAndHeads(nn.Module):
     @property
     def can_skip_heads(self) -> bool:
         """Whether a `NetworkPass` can compute some cells of the logits only."""
-        has_one_trunk = self.has_trunk and self.n_members * self.n_trunks == 1
+        return self.n_members == 1 and self.members_can_skip_heads
+
+    @property
+    def members_can_skip_heads(self) -> bool:
+        """Whether each member could do so as a network of its own."""
+        has_one_trunk = self.has_trunk and self.n_trunks == 1
         return has_one_trunk and [head.n_layers for head in self._heads()] == [1]
 
     @property

@@ -9,7 +9,7 @@ from torch import Tensor
 from skmtl._network import TrunkAndHeads, without_derivatives
 from skmtl._outputs import Labels, constant_logits, in_task_order, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, Rows
-from skmtl._training._blocks import read_block
+from skmtl._training._blocks import read_block, read_block_apart
 from skmtl._training._parts import Parts
 from skmtl._training._training_rows import Piece, rows_apart
 from skmtl._world import World
@@ -78,6 +78,7 @@ def _losses_and_weights(
     Each item has a piece for each input of the network, with the same data.
     """
     like, groups, n_inputs = network.like, network.groups, network.n_inputs
+    read = read_block if n_inputs == 1 else read_block_apart
     n_tasks = len(network.architecture.outputs)
     losses = torch.zeros(n_tasks, dtype=torch.float64, device=like.device)
     weights = torch.zeros_like(losses)
@@ -87,9 +88,9 @@ def _losses_and_weights(
             size = max(1, chunk_size(network, data.rows.chunk_width) // n_inputs)
             rows = rows_apart([piece.rows for piece in own], size)
             for index in rows.split(n_inputs * size) if len(rows) else ():
-                x, labels, _ = read_block(data, index.clamp(min=0), like, groups)
+                x, labels, _ = read(data, index, like, groups)
                 if n_inputs > 1:
-                    labels = labels.times((index >= 0).to(like)).by_member(n_inputs)
+                    labels = labels.by_member(n_inputs)
                 losses += n_inputs * task_losses(network(x), labels, groups)
                 by_task = labels.weights.flatten(0, -2).sum(0)
                 weights += in_task_order(by_task, groups)

@@ -96,21 +96,23 @@ def observed_labels(
     rows: TrainingRows, network: TrunkAndHeads, batch_size: int
 ) -> ObservedLabels | None:
     """The observed labels, if it is worth while to skip the others."""
-    if isinstance(rows, RowsInMemory) and skips_missing(rows, network, batch_size):
-        return ObservedLabels(rows.data, network)
-    return None
+    if not network.can_skip_heads or not isinstance(rows, RowsInMemory):
+        return None
+    if not skips_missing(rows, network, batch_size):
+        return None
+    return ObservedLabels(rows.data, network)
 
 
 def skips_missing(rows: TrainingRows, network: TrunkAndHeads, batch_size: int) -> bool:
-    """Whether it is worth while to skip the logits of missing labels.
+    """Whether it is worth while for a member to skip the logits of missing labels.
 
     This does not depend on the speed of the machine, so that all CPUs compute the same.
     """
     if not isinstance(rows, RowsInMemory) or network.like.device.type != "cpu":
         return False
     codes = rows.data.codes
-    work = batch_size * sum(p.numel() for p in network.heads.parameters())
-    if not network.can_skip_heads or work < MIN_WORK:
+    n_weights = sum(p.numel() for p in network.heads.parameters()) / network.n_members
+    if not network.members_can_skip_heads or batch_size * n_weights < MIN_WORK:
         return False
     if codes.shape[1] != len(network.architecture.outputs):  # a part of the tasks
         return False

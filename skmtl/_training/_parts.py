@@ -142,8 +142,7 @@ class Parts:
         if not self.rows.leaves_out or not network.can_read_apart:
             return n_members
         # One member can skip the heads of missing labels, which saves more.
-        one = network.part([0], list(range(len(network.architecture.outputs))))
-        if skips_missing(self.rows, one, self.plan.batch_size):
+        if skips_missing(self.rows, network, self.plan.batch_size):
             return n_members
         is_large = self._work / n_members >= MIN_WORK_SIDE_BY_SIDE
         is_cpu = self.like.device.type == "cpu"

@@ -20,7 +20,7 @@ from skmtl._network import (
 )
 from skmtl._outputs import logit_gradient, task_losses
 from skmtl._rows import CHUNK_ELEMENTS, LabelledRows
-from skmtl._training._blocks import LabelledBlock, read_block
+from skmtl._training._blocks import LabelledBlock, read_block, read_block_apart
 from skmtl._training._observed import BatchLabels, ObservedLabels
 from skmtl._training._solvers import (
     Adam,
@@ -308,20 +308,14 @@ class Steps:
     ) -> tuple[LabelledBlock, list[BatchLabels], list["_Weight"]]:
         """As `_read_block`, with other rows for each input."""
         n_inputs, n_rows = self.network.n_inputs, self.rows_per_batch
-        block = read_block(data, rows.clamp(min=0), self.like, self.network.groups)
-        row_weight = block.row_weight
-        if bool((rows < 0).any()):
-            is_row = (rows >= 0).to(self.like.device)
-            labels = block.labels.times(is_row.to(self.like))
-            block = block._replace(labels=labels)
-            row_weight = is_row if row_weight is None else row_weight * is_row
-        if row_weight is None:
+        block = read_block_apart(data, rows, self.like, self.network.groups)
+        if block.row_weight is None:
             sizes = [len(own) // n_inputs for own in rows.split(n_rows)]
             weights = [_Weight(size, size) for size in sizes]
         else:
             weights = [
                 _Weight.by_input(own.view(n_inputs, -1).sum(1).to(self.like))
-                for own in row_weight.split(n_rows)
+                for own in block.row_weight.split(n_rows)
             ]
         batches = [
             BatchLabels(own.by_member(n_inputs), None)
