@@ -19,8 +19,11 @@ from skmtl._cleanup import at_the_end
 # and for the copy of a transposed matrix.
 MIN_WORK = 1_500_000
 MIN_TRANSPOSED_WORK = 5_000_000
-# Up to this many outputs, MKL computes columns in half the time of rows.
+# oneDNN is slow with fewer columns or rows.
 NARROW = 16
+# The gradient of so few columns takes MKL half the time if it is computed transposed,
+# from this many rows on.
+FEW_COLUMNS, MANY_ROWS = 12, 128
 
 _thread = threading.local()
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
@@ -60,8 +63,6 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     n_outputs = weight.shape[1]
     if n_outputs > 1 and _can_use_onednn(x) and x.numel() * n_outputs >= MIN_WORK:
         return _onednn(x, weight, bias)
-    if 1 < n_outputs <= NARROW:
-        return torch.addmm(bias.unsqueeze(1), weight.T, x.T).T
     return torch.addmm(bias, x, weight)
 
 
@@ -72,7 +73,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 def weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
     """(n, k), (n, m) -> x.T @ gradient, in `out`."""
-    if 1 < gradient.shape[1] <= NARROW:
+    if _has_few_columns(gradient):
         out.copy_((gradient.T @ x).T)
     elif _is_large(x.T, gradient, MIN_TRANSPOSED_WORK):
         out.copy_(_onednn(x.T, gradient))
@@ -82,8 +83,6 @@ def weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
 
 def batched_affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(g, n, k), (g, k, m), (g, 1, m) -> x @ weight + bias for each of the g."""
-    if weight.shape[2] <= NARROW:
-        return torch.baddbmm(bias.mT, weight.mT, x.mT).mT
     if _is_large(x[0], weight[0]):
         return batched_product(x, weight).add_(bias)
     return torch.baddbmm(bias, x, weight)
@@ -100,13 +99,19 @@ def batched_product(a: Tensor, b: Tensor) -> Tensor:
 
 def batched_weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
     """(g, n, k), (g, n, m) -> x.mT @ gradient for each of the g, in `out`."""
-    if gradient.shape[2] <= NARROW:
+    if _has_few_columns(gradient):
         out.copy_(torch.bmm(gradient.mT, x).mT)
     elif _is_large(x[0].T, gradient[0], MIN_TRANSPOSED_WORK):
         for parts in zip(x, gradient, out, strict=True):
             weight_gradient(*parts)
     else:
         torch.bmm(x.mT, gradient, out=out)
+
+
+def _has_few_columns(a: Tensor) -> bool:
+    """Whether there are few columns, but many rows."""
+    n_rows, n_columns = a.shape[-2:]
+    return n_columns <= FEW_COLUMNS and n_rows >= MANY_ROWS
 
 
 def _is_large(a: Tensor, b: Tensor, min_work: int = MIN_WORK) -> bool:
