@@ -611,11 +611,11 @@ def test_steps_that_skl2onnx_knows_in_float32_alone(problem, path, step):
 def test_filled_values_keep_their_digits(path, as_frame):
     pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
     rng = np.random.default_rng(0)
-    X = 1.7e9 + rng.integers(0, 10**6, size=(300, 2)).astype(float)
+    X = 1.7e9 + rng.integers(0, 10**6, size=(60, 2)).astype(float)
     Y = (X.mean(axis=0) < X) * 1.0
     X[rng.random(X.shape) < 0.3] = np.nan
     X = pd.DataFrame(X, columns=["begin", "end"]) if as_frame else X
-    steps = SimpleImputer(strategy="median"), QuantileTransformer(n_quantiles=100)
+    steps = SimpleImputer(strategy="median"), QuantileTransformer(n_quantiles=8)
     model = make_pipeline(*steps, MultiTaskNetClassifier((8,), **SMALL)).fit(X, Y)
     assert_same(model, path, X)
 
@@ -631,7 +631,7 @@ def test_a_missing_value_that_float32_does_not_have(problem, path):
 
 STEPS_OF_TABLES = [
     VarianceThreshold(),
-    QuantileTransformer(n_quantiles=20),
+    QuantileTransformer(n_quantiles=5),
     PCA(2),
     TruncatedSVD(2),
 ]
