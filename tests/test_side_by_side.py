@@ -13,7 +13,7 @@ from _properties import SHARINGS, build, every_network, every_solver, random_bat
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
-from test_training import labelled, plan, run
+from test_training import N_EPOCHS, labelled, plan, run
 
 from skmtl import MultiTaskNet, MultiTaskNetClassifier
 from skmtl._network import ColumnEncoder
@@ -78,11 +78,11 @@ def test_the_same_weights_with_any_number_of_threads(
     threads, monkeypatch, settings, is_sparse, least_work
 ):
     monkeypatch.setattr("skmtl._training._parts.MIN_WORK_SIDE_BY_SIDE", least_work)
-    X, Y = large(is_sparse=is_sparse)
+    X, Y = large(160, is_sparse)  # two batches
     fitted = []
     for n_threads in N_THREADS:
         threads(n_threads)
-        clf = MultiTaskNetClassifier(max_iter=2, random_state=0, **settings)
+        clf = MultiTaskNetClassifier(max_iter=1, random_state=0, **settings)
         fitted.append(clf.fit(X, Y))
         assert torch.get_num_threads() == n_threads
     for other in fitted[1:]:
@@ -125,7 +125,7 @@ def test_members_side_by_side_are_trained_as_in_one_pass(monkeypatch, sharing, s
     for network, in_one_pass in zip(networks, (False, True), strict=True):
         ours = plan(solver=solver, learning_rate="cosine")
         result = run(network, labelled(x, codes), ours, in_one_pass=in_one_pass)
-        assert len(result.epochs) == 20
+        assert len(result.epochs) == N_EPOCHS
     one, other = (
         torch.cat([p.detach().flatten() for p in network.parameters()])
         for network in networks
@@ -159,10 +159,9 @@ SPARSE_ROWS = pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", 
 @every_network
 @every_solver
 @SPARSE_ROWS
-@pytest.mark.parametrize("n_parts", [1, 2])
 @pytest.mark.parametrize("is_weighted", [False, True], ids=["rows", "weighted rows"])
 def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
-    divide_into, sharing, solver, is_sparse, n_parts, is_weighted
+    divide_into, sharing, solver, is_sparse, is_weighted
 ):
     x, codes = random_batch(n_samples=40)
     # Each is trained on 31 to 35 rows, in 7 batches.
@@ -177,24 +176,24 @@ def test_members_in_one_pass_on_rows_of_their_own_are_trained_as_apart(
     data = labelled(x, codes, **weights)
     rows = RowsInMemory(data, torch.arange(40), left_out_by=left_out_by)
     # The penalty of a batch is the same for all members, whatever their rows are.
-    ours = plan(solver=solver, learning_rate="cosine", alpha=0.0, shuffle=True)
-    networks = [build(sharing, n_members=5) for _ in range(2)]
-    losses = []
-    for network, n in zip(networks, (5, n_parts), strict=True):
+    settings = {"learning_rate": "cosine", "alpha": 0.0, "shuffle": True}
+    ours = plan(solver=solver, max_iter=5, **settings)
+    outcomes = []
+    for n in (5, 2, 1):
         divide_into(n)
+        network = build(sharing, n_members=5)
         parts = Parts(network, rows, ours, torch.Generator())
         found = [len(share.members) for share in parts.shares]
         assert found == {5: [1] * 5, 2: [3, 2], 1: [5]}[n]
         parts.release()
         epochs = run(network, data, ours, left_out_by=left_out_by).epochs
-        losses.append([epoch.loss for epoch in epochs])
-    one, other = (
-        torch.cat([p.detach().flatten() for p in network.parameters()])
-        for network in networks
-    )
-    assert_allclose(one, other, rtol=1e-5, atol=1e-8)
-    # A mean over the rows of several members, instead of one of the means of members.
-    assert_allclose(*losses, rtol=0.05 if is_weighted else 0.005)
+        weights_and_biases = [p.detach().flatten() for p in network.parameters()]
+        losses = [epoch.loss for epoch in epochs]
+        outcomes.append((torch.cat(weights_and_biases), losses))
+    for parameters, losses in outcomes[1:]:
+        assert_allclose(parameters, outcomes[0][0], rtol=1e-5, atol=1e-8)
+        # A mean over the rows of several members, not one of the means of members.
+        assert_allclose(losses, outcomes[0][1], rtol=0.05 if is_weighted else 0.005)
 
 
 @pytest.mark.parametrize(
