@@ -12,22 +12,20 @@ from skmtl import MultiTaskNet, MultiTaskNetClassifier, MultiTaskNetRegressor
 from skmtl.calibration import MultiTaskCalibratedClassifierCV
 from skmtl.model_selection import MultiTaskTunedThresholdClassifierCV
 
+FEW_STEPS = {"n_members": 1, "learning_rate_init": 0.05, "max_iter": 8}
+# The checks give seeds to what they check alone, not to what is inside.
+INSIDE = MultiTaskNetClassifier((16,), random_state=0, **FEW_STEPS)
 ESTIMATORS = [
-    MultiTaskNetClassifier((32, 32)),  # quicker, and all else as by default
-    MultiTaskNetClassifier((100,), n_members=1, dropout=0.0, input_dropout=0.0),
-    MultiTaskNetClassifier((50,), sharing="none", input_encoding="none", n_members=1),
-    MultiTaskNetRegressor((32, 32), max_iter=40, n_members=2),
-    MultiTaskNetRegressor((50,), loss="gaussian", n_members=1, max_iter=20),
+    MultiTaskNetClassifier((16,)),  # quicker, and all else as by default
+    MultiTaskNetClassifier((32,), dropout=0.0, input_dropout=0.0, **FEW_STEPS),
+    MultiTaskNetClassifier((16,), sharing="none", input_encoding="none", **FEW_STEPS),
+    MultiTaskNetRegressor((16, 16), **FEW_STEPS | {"n_members": 2, "max_iter": 30}),
+    MultiTaskNetRegressor((16,), loss="gaussian", **FEW_STEPS | {"max_iter": 20}),
     # The checks bring small whole numbers, of which "auto" does not guess the type.
-    MultiTaskNet((32,), task_types={"task_0": "class"}, n_members=2, max_iter=10),
-    MultiTaskNet((32,), task_types={"task_0": "number"}, n_members=2, max_iter=10),
-    # The checks give seeds to what they check alone, not to what is inside.
-    MultiTaskCalibratedClassifierCV(
-        MultiTaskNetClassifier((32,), n_members=1, max_iter=20, random_state=0), cv=2
-    ),
-    MultiTaskTunedThresholdClassifierCV(
-        MultiTaskNetClassifier((32,), n_members=1, max_iter=20, random_state=0), cv=2
-    ),
+    MultiTaskNet((16,), task_types={"task_0": "class"}, n_members=2, max_iter=5),
+    MultiTaskNet((16,), task_types={"task_0": "number"}, n_members=2, max_iter=5),
+    MultiTaskCalibratedClassifierCV(INSIDE, cv=2),
+    MultiTaskTunedThresholdClassifierCV(INSIDE, cv=2),
 ]
 FLOAT32 = (
     "compares at rtol=1e-7, which float32 training cannot give; test_training shows "
