@@ -94,7 +94,7 @@ def fitted(problem, **settings):
 def test_different_fits_in_threads_are_those_made_one_by_one(problem, one_thread):
     work = [
         lambda settings=settings, seed=seed: fitted(
-            problem, max_iter=8, random_state=seed, **settings
+            problem, max_iter=3, random_state=seed, **settings
         )
         for settings in SETTINGS
         for seed in range(2)
@@ -137,14 +137,14 @@ def test_one_model_predicts_in_many_threads(problem, kind, one_thread):
     def work(i):
         rows = slice(i, 60 - i)
         part = X.iloc[rows] if kind == "categories" else X[rows]
-        n_times = 2 if kind == "categories" else 15
+        n_times = 2 if kind == "categories" else 8
         results = [
             (clf.predict_proba(part), clf.transform(part)) for _ in range(n_times)
         ]
         return [*results, (clf.predict(part), clf.score(part, Y[rows]))]
 
-    one_by_one = [work(i) for i in range(16)]
-    together = in_threads([lambda i=i: work(i) for i in range(16)])
+    one_by_one = [work(i) for i in range(8)]
+    together = in_threads([lambda i=i: work(i) for i in range(8)])
     for of_thread, expected in zip(together, one_by_one, strict=True):
         for ours, alone in zip(of_thread, expected, strict=True):
             assert_array_equal(ours[0], alone[0])
@@ -295,9 +295,17 @@ WIDE = {"hidden_layer_sizes": (256, 256), "n_members": 4, "max_iter": 2}
 
 def answer_of(method, work, *args):
     """What a child process gives."""
+    result = pickle.loads(message_of(method, answer, work, args))
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def message_of(method, target, *args):
+    """The bytes that a child process sends."""
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=answer, args=(sender, work, args))
+    child = context.Process(target=target, args=(sender, *args))
     with warnings.catch_warnings():
         # Python 3.12 says so of every fork beside threads, and torch has some.
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
@@ -306,15 +314,13 @@ def answer_of(method, work, *args):
     try:
         if not receiver.poll(60):
             pytest.fail(f"The {method}ed process gave no answer in 60 s: it hangs.")
-        result = pickle.loads(receiver.recv_bytes())
+        message = receiver.recv_bytes()
         child.join(60)
         assert child.exitcode == 0
     finally:
         child.kill()
         child.join()
-    if isinstance(result, Exception):
-        raise result
-    return result
+    return message
 
 
 def assert_same_answers(ours, expected, atol):
@@ -439,8 +445,28 @@ def test_joblib_gives_what_one_process_gives(backend, one_thread):
         assert_same_answers(ours, predict(alone, X, Y), atol=0)
 
 
+def fit_at_the_end(sender):
+    """A thread that fits after the main one, and says so."""
+
+    def work():
+        threading.main_thread().join()
+        torch.set_num_threads(2)
+        X = np.random.default_rng(0).normal(size=(120, 5))
+        classifier(n_members=2, max_iter=2).fit(X, X[:, :2] > 0)
+        sender.send_bytes(b"fitted")
+
+    threading.Thread(target=work).start()
+
+
+@can_fork
+def test_a_fit_after_the_main_thread_has_ended(monkeypatch):
+    for name in ("MIN_WORK_PER_PART", "MIN_WORK_SIDE_BY_SIDE"):
+        monkeypatch.setattr(f"skmtl._training._parts.{name}", 0)
+    assert message_of("fork", fit_at_the_end) == b"fitted"
+
+
 SCRIPT_THAT_FITS_AT_ITS_END = """
-import threading, time
+import threading
 import numpy as np, torch
 from skmtl import MultiTaskNetClassifier
 from skmtl._training import _parts
@@ -450,7 +476,7 @@ X = np.random.default_rng(0).normal(size=(1200, 5))
 Y = (X[:, :2] > 0).astype(float)
 
 def work():
-    time.sleep(0.5)
+    threading.main_thread().join()
     MultiTaskNetClassifier((8,), n_members=2, max_iter=2).fit(X, Y)
     print("fitted")
 
@@ -458,7 +484,8 @@ threading.Thread(target=work).start()
 """
 
 
-def test_a_fit_after_the_main_thread_has_ended():
+@pytest.mark.slow  # it loads torch once more
+def test_a_program_that_fits_after_its_main_thread_has_ended():
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT_THAT_FITS_AT_ITS_END],
         capture_output=True,

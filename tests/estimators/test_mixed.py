@@ -243,7 +243,7 @@ def test_grid_search_over_head_sizes_in_a_pipeline(fruit):
     X, Y = fruit
     model = make_pipeline(StandardScaler(), net(max_iter=10))
     grid = {"multitasknet__head_hidden_layer_sizes": [(), (8,)]}
-    search = GridSearchCV(model, grid, cv=3, n_jobs=2, error_score="raise").fit(X, Y)
+    search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
