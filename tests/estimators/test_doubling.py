@@ -11,6 +11,7 @@ from sklearn.callback import ProgressBar
 from sklearn.metrics import log_loss
 
 from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl._estimators import _automatic
 from skmtl._files import read_file, write_file
 from skmtl._training._doubling import FALL_TO_DOUBLE, Doubling
 from skmtl.inspection import task_affinity
@@ -27,6 +28,12 @@ def table(noise, n_rows=120, seed=0):
 def regressor(**changes):
     settings = {"hidden_layer_sizes": (16,), "n_members": 2, "random_state": 0}
     return MultiTaskNetRegressor(**({"oob_score": True} | settings | changes))
+
+
+@pytest.fixture
+def few_epochs(monkeypatch):
+    """As many as it takes for the loss to fall, instead of hundreds of "auto"."""
+    monkeypatch.setattr(_automatic, "n_epochs", lambda data, batch_size: 32)
 
 
 def planned(estimator, X, Y):
@@ -58,6 +65,7 @@ def test_noise_is_not_learned_for_longer():
     assert half < (1 - FALL_TO_DOUBLE) * quarter
 
 
+@pytest.mark.usefixtures("few_epochs")
 @pytest.mark.parametrize(
     "changes",
     [{"loss": "gaussian"}, {"oob_score": "auto", "early_stopping": True}],
@@ -65,6 +73,7 @@ def test_noise_is_not_learned_for_longer():
 )
 def test_what_has_no_comparable_loss_of_left_out_rows_does_not_double(changes):
     X, Y = table(noise=0)
+    assert regressor().fit(X, Y).n_iter_ > planned(regressor(), X, Y)
     reg = regressor(**changes).fit(X, Y)
     assert reg.n_iter_ <= planned(reg.set_params(early_stopping=False), X, Y)
 
@@ -152,10 +161,12 @@ def test_a_loss_that_is_nan_does_not_double():
     assert not any(map(doubling.needs_loss_after, range(9)))
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_a_checkpoint_knows_how_often_the_number_has_doubled(tmp_path):
     X, Y = table(noise=0)
     expected = regressor().fit(X, Y)
     n = expected.n_iter_ // 4
+    assert n == planned(expected, X, Y)
 
     def fail():
         raise InterruptedError
@@ -178,6 +189,7 @@ def stopped_after(n_epochs, X, Y, folder):
     return read_file(folder / "fit.safetensors", ["skmtl.checkpoint"])
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_a_fit_resumes_if_no_main_task_has_left_out_labels(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1_200, 4))
@@ -199,13 +211,14 @@ def test_a_fit_resumes_if_no_main_task_has_left_out_labels(tmp_path):
         assert_same_parameters(clf.fit(X, Y), whole)
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_a_checkpoint_of_an_earlier_version_does_not_double(tmp_path):
     X, Y = table(noise=0)
     n = planned(regressor(), X, Y)
-    document, arrays = stopped_after(10, X, Y, tmp_path)
+    document, arrays = stopped_after(5, X, Y, tmp_path)
     del arrays["doubling"]
     write_file(tmp_path / "fit.safetensors", "skmtl.checkpoint", document, arrays)
-    again = regressor(checkpoint_dir=tmp_path, checkpoint_every=10).fit(X, Y)
+    again = regressor(checkpoint_dir=tmp_path, checkpoint_every=5).fit(X, Y)
     assert_same_parameters(again, regressor(max_iter=n).fit(X, Y))
 
 
@@ -245,6 +258,7 @@ class Expects(AtEpoch):
             self.n_expected.append(context.parent.max_subtasks)
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_who_watches_hears_of_all_epochs(capsys):
     X, Y = table(noise=0)
     watches = Expects(None, bool)
@@ -252,17 +266,19 @@ def test_who_watches_hears_of_all_epochs(capsys):
     reg = regressor(verbose=True).set_callbacks(*callbacks).fit(X, Y)
     lines = [line for line in capsys.readouterr().out.splitlines() if "Epoch" in line]
     n = reg.n_iter_
-    assert len(lines) == n
+    assert len(lines) == n == 4 * planned(regressor(), X, Y)
     of = {1: n // 4, n // 8: n // 4, n // 8 + 1: n // 2, n // 4 + 1: n, n: n}
     for number, n_known in of.items():
         assert lines[number - 1].startswith(f"Epoch {number} of {n_known},")
         assert watches.n_expected[number - 1] == n_known
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_affinity_is_measured_until_the_last_epoch():
     X, Y = table(noise=0)
     affinity = task_affinity(regressor(), X, Y, n_snapshots=5)
     n = affinity.estimator.n_iter_
+    assert n > planned(regressor(), X, Y)
     assert len(affinity.epochs) == 5
     assert affinity.epochs[[0, -1]].tolist() == [1, n]
     assert np.abs(affinity.epochs - np.linspace(1, n, 5)).max() <= n / 8
