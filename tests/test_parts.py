@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -20,6 +20,8 @@ pd = pytest.importorskip("pandas")
 
 # Where 40 rows are cut into parts.
 cuts = st.lists(st.integers(1, 39), max_size=5, unique=True).map(sorted)
+# For what takes some time, of any profile.
+fewer_examples = settings(max_examples=settings.default.max_examples * 2 // 5)
 
 
 def parts_of(n_rows, cuts):
@@ -91,6 +93,7 @@ def assert_same_encoding(one, other):
 
 @pytest.mark.parametrize("in_processes", [False, True])
 @given(cuts, st.integers(1, 8))
+@fewer_examples
 def test_columns_of_parts_are_those_of_the_whole(in_processes, cuts, n_bins):
     X, weight = table(), np.random.default_rng(2).uniform(0.5, 2, size=40)
     numbers, columns = check_inputs(MultiTaskNetClassifier(), X)
@@ -148,6 +151,7 @@ def see_targets(Y, weights, is_held_out, rows, seen=None):
 @pytest.mark.parametrize("in_processes", [False, True])
 @pytest.mark.parametrize("n_weights", [1, 3])
 @given(cuts)
+@fewer_examples
 def test_targets_of_parts_are_those_of_the_whole(in_processes, n_weights, cuts):
     rng = np.random.default_rng(3)
     Y, is_held_out = labels(), rng.random(40) < 0.3

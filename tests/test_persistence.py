@@ -433,9 +433,10 @@ def assert_signed_changes_do_no_harm(small_files, tmp_path, n_mutations):
     rng = np.random.default_rng(1)
     path, n_taken = tmp_path / "changed", 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    originals = [read_file(path, [KIND]) for path, _, _ in small_files]
     for i in range(n_mutations):
-        original, _, X = small_files[i % 2]
-        document, arrays = change_document(*read_file(original, [KIND]), rng)
+        X = small_files[i % 2][2]
+        document, arrays = change_document(*originals[i % 2], rng)
         write_file(path, KIND, document, arrays)
         clf = load_or_none(path)
         if clf is None:
