@@ -14,7 +14,7 @@ CONSTANT = {"dropout": 0.5, "learning_rate_init": 0.002}
 
 
 def classifier(**changes):
-    settings = {"hidden_layer_sizes": (32,), "max_iter": 30, "random_state": 0}
+    settings = {"hidden_layer_sizes": (32,), "max_iter": 16, "random_state": 0}
     return MultiTaskNetClassifier(**(settings | changes))
 
 
@@ -33,7 +33,7 @@ def test_rules_are_learned_better():
     new, truth = rules(seed=1)
     losses = [
         log_loss(truth.ravel(), each.fit(X, Y).predict_proba(new).ravel())
-        for each in (classifier(max_iter=60), classifier(max_iter=60, **CONSTANT))
+        for each in (classifier(max_iter=40), classifier(max_iter=40, **CONSTANT))
     ]
     assert losses[0] < 0.9 * losses[1]
 
@@ -97,11 +97,11 @@ def test_given_values_stay():
 def killed(X, Y, folder, **settings):
     stopped = classifier(**settings, checkpoint_dir=folder, checkpoint_every=5)
     with pytest.raises(ZeroDivisionError):
-        stopped.set_callbacks(AtEpoch(12, lambda: 1 / 0)).fit(X, Y)
+        stopped.set_callbacks(AtEpoch(11, lambda: 1 / 0)).fit(X, Y)
     return folder / "fit.safetensors"
 
 
-@pytest.mark.parametrize("n_epochs", [30, 40])  # measured every third, and every fifth
+@pytest.mark.parametrize("n_epochs", [24, 40])  # measured every third, and every fifth
 def test_a_fit_resumes_exactly(tmp_path, n_epochs):
     X, Y = rules()
     settings = {"max_iter": n_epochs}

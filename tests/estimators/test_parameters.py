@@ -263,7 +263,7 @@ def test_few_labels_of_few_sparse_rows_get_narrow_layers(
     n_rows, n_tasks, is_narrow, sharing
 ):
     X, Y = few_sparse_rows(n_rows, n_tasks)
-    clf = MultiTaskNetClassifier(max_iter=0, oob_score=False, sharing=sharing)
+    clf = MultiTaskNetClassifier(max_iter=0, n_members=1, sharing=sharing)
     assert sizes_of(clf.fit(X, Y)) == ((128, 128) if is_narrow else (256, 256))
 
 
