@@ -121,7 +121,7 @@ def test_one_outlier_leaves_the_ends_of_a_small_column(n, share_of_zeros):
     x = np.r_[rng.uniform(1, 100, size=n), zeros]
     y = (x > 80).astype(int)
     x[np.flatnonzero(x < 50)[0]] = 1e12
-    clf = classifier(max_iter=200, learning_rate_init=0.02).fit(x[:, None], y)
+    clf = classifier(max_iter=80, learning_rate_init=0.05).fit(x[:, None], y)
     p = clf.predict_proba([[10], [50], [90], [99]])[:, 1]
     assert (p[:2] < 0.2).all()
     assert (p[2:] > 0.5).all()
@@ -133,7 +133,7 @@ def test_a_bump_needs_bins_enough(n_bins):
     X = rng.uniform(size=(600, 1))
     y = (np.abs(X[:, 0] - 0.5) < 0.2).astype(int)
     clf = classifier(
-        hidden_layer_sizes=(), n_bins=n_bins, max_iter=300, learning_rate_init=0.1
+        hidden_layer_sizes=(), n_bins=n_bins, max_iter=100, learning_rate_init=0.3
     ).fit(X, y)
     assert (clf.score(X, y) > 0.95) == (n_bins > 1)
 
@@ -328,7 +328,7 @@ def test_ten_thousand_categories():
     X = pd.DataFrame({"id": pd.Categorical(ids), "x": rng.normal(size=40_000)})
     Y = np.column_stack([effect[ids], X["x"] > 0]).astype(float)
     Y[rng.random(Y.shape) < 0.3] = np.nan
-    clf = classifier(hidden_layer_sizes=(32,), max_iter=8, learning_rate_init=0.01).fit(
+    clf = classifier(hidden_layer_sizes=(16,), max_iter=5, learning_rate_init=0.02).fit(
         X, Y
     )
     # A new draw of rows of the same categories.

@@ -66,10 +66,10 @@ def test_steps_of_sgd_are_constant():
 def test_rows_with_rare_classes_count_neither_as_loss_nor_as_learned():
     """Nobody leaves them out, so the left-out rows have less to learn."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(1_500, 4))
-    Y = np.full((1_500, 2), np.nan)
-    Y[:1_200, 0] = rng.permutation(np.arange(1_200) % 400)  # three labels each
-    Y[:, 1] = rng.random(1_500) < 0.5
+    X = rng.normal(size=(1_000, 4))
+    Y = np.full((1_000, 2), np.nan)
+    Y[:780, 0] = rng.permutation(np.arange(780) % 260)  # three labels each
+    Y[:, 1] = rng.random(1_000) < 0.5
     settings = {"max_iter": 3, "hidden_layer_sizes": (8,)}
     automatic = classifier(**settings).fit(X, Y)
     assert_same_parameters(automatic, classifier(**settings, **CONSTANT).fit(X, Y))
