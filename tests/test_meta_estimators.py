@@ -84,7 +84,7 @@ pytestmark = [
 
 
 def net(**changes):
-    settings = {"max_iter": 10, "learning_rate_init": 0.05, "random_state": 0}
+    settings = {"max_iter": 4, "learning_rate_init": 0.1, "random_state": 0}
     return small_network(8, **(settings | changes))
 
 

@@ -454,7 +454,7 @@ def test_other_indices_are_fitted_in_silence(y):
         lambda X, y: transfer_gain(clf(), X, y, cv=2, n_repeats=1),
         lambda X, y: compare_models(clf(), X, y, cv=2),
         lambda X, y: label_curve(clf(), X, y, "p", n_labels=[9], cv=2),
-        lambda X, y: skmtl.report(clf(), X, y, cv=2),
+        lambda X, y: skmtl.report(clf(), X, y, cv=2, models=["joint", "separate"]),
     ],
 )
 def test_rows_in_another_order_are_noticed_before_they_are_split(call):

@@ -98,7 +98,7 @@ def multitask_scorer(
     >>> X = rng.normal(size=(100, 3))
     >>> Y = np.where(rng.random((100, 3)) < 0.5, np.nan, X > 0)
     >>> search = GridSearchCV(
-    ...     MultiTaskNetClassifier(random_state=0),
+    ...     MultiTaskNetClassifier(n_members=1, random_state=0),
     ...     {"hidden_layer_sizes": [(), (20,)]},
     ...     scoring=multitask_scorer("roc_auc"),
     ...     cv=MultiTaskStratifiedKFold(3),
@@ -111,7 +111,7 @@ def multitask_scorer(
     >>> from skmtl import MultiTaskNet
     >>> Y = np.column_stack([X[:, 0] > 0, X[:, 1]])
     >>> Y[::3, 0] = Y[1::3, 1] = np.nan
-    >>> net = MultiTaskNet(random_state=0).fit(X, Y)
+    >>> net = MultiTaskNet(n_members=1, random_state=0).fit(X, Y)
     >>> metric = {"class": "roc_auc_ovr", "number": "r2"}
     >>> scores = multitask_scorer(metric, per_task=True)(net, X, Y)
     >>> list(scores)
