@@ -232,7 +232,7 @@ def test_splits_as_masks_are_those_of_their_rows(problem):
 
 def test_few_labels_gain_from_related_tasks_and_many_need_them_less():
     X, Y = make_multitask_classification(600, 8, 6, n_hidden=1, random_state=0)
-    clf = small_network(32, max_iter=30)
+    clf = small_network(32, max_iter=12, learning_rate_init=0.03)
     frame = pd.DataFrame(Y, columns=[f"t{i}" for i in range(6)])
     model = make_pipeline(StandardScaler(), clf)
     curve = label_curve(model, X, frame, "t0", n_labels=[400, 20], cv=3, random_state=0)

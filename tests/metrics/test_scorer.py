@@ -269,8 +269,9 @@ def test_learning_curve_and_permutation_importance(complete):
     X, Y = complete
     Y = holes_of(Y)
     scorer = multitask_scorer("roc_auc")
+    cv, train_sizes = MultiTaskStratifiedKFold(3), [0.5, 1.0]
     _, _, scores = learning_curve(
-        classifier(), X, Y, cv=MultiTaskStratifiedKFold(3), scoring=scorer
+        classifier(), X, Y, cv=cv, scoring=scorer, train_sizes=train_sizes
     )
     assert np.isfinite(scores[-1]).all()
     clf = classifier(max_iter=60, learning_rate_init=0.01).fit(X, Y)

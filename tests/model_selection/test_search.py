@@ -131,6 +131,20 @@ def columns_of(Y, kind):
     }[kind]()
 
 
+@pytest.fixture(scope="module")
+def search_of_an_array():
+    """`search(X, Y)`, fitted once, as the data of all calls are the same."""
+    fitted = []
+
+    def search(X, Y):
+        if not fitted:
+            settings = {"cv": 5, "scoring": "roc_auc", "refit": False}
+            fitted.append(GridSearchCV(quick(), {}, **settings).fit(X, Y))
+        return fitted[0]
+
+    return search
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -147,13 +161,13 @@ def columns_of(Y, kind):
         "list",
     ],
 )
-def test_labels_of_every_container(problem, kind):
+def test_labels_of_every_container(problem, search_of_an_array, kind):
     X, Y = problem
-    search = GridSearchCV(quick(), {}, cv=5, scoring="roc_auc", refit=False)
-    expected = clone(search).fit(X, Y)
+    expected = search_of_an_array(X, Y)
     assert expected.n_splits_ == 5
     assert np.isfinite(expected.cv_results_["mean_test_score"]).all()
-    assert_same_scores(search.fit(X, columns_of(Y, kind)), expected)
+    search = clone(expected).fit(X, columns_of(Y, kind))
+    assert_same_scores(search, expected)
 
 
 def test_five_folds_without_cv(problem):
