@@ -285,7 +285,7 @@ def compare_models(
     >>> Y = np.where(rng.random((90, 3)) < 1 / 3, np.nan, X > 0)
     >>> clf = MultiTaskNetClassifier((16,), n_members=1, max_iter=10)
     >>> models = ["joint", "separate", "forest"]
-    >>> result = compare_models(clf, X, Y, models=models, cv=2, random_state=0)
+    >>> result = compare_models(clf, X, Y, models=models, cv=3, random_state=0)
     >>> list(result.table)
     ['n_labelled', 'joint', 'separate', 'forest', 'n_scored']
     """

@@ -259,7 +259,7 @@ def test_scores_of_classes_and_of_numbers_are_not_averaged():
     types = {"task_0": "class", "task_1": "number"}
     net = MultiTaskNet((8,), task_types=types, max_iter=2, n_members=1)
     models = ["joint", "forest"]
-    result = compare_models(net, X, Y, models=models, cv=2, random_state=0)
+    result = compare_models(net, X, Y, models=models, cv=3, random_state=0)
     assert not result.has_mean
     assert result.mean_gains == {}
     assert np.isnan(list(result.mean_scores().values())).all()
