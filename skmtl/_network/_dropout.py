@@ -10,10 +10,11 @@ class DropoutStock:
     """Dropout factors for the next steps, drawn together.
 
     For a small layer, the calls take longer than the drawing, and keep other threads
-    from running Python.
+    from running Python. For a large one, the factors would not stay in the cache.
     """
 
     MAX_STEPS = 16
+    MAX_ELEMENTS = 131_072
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -36,7 +37,9 @@ class DropoutStock:
         key = x.numel(), rate
         stock = self._factors.setdefault(key, [])
         if not stock:
-            many = x.new_empty(1).expand(self.n_steps, x.numel())
+            n_at_once = max(1, self.MAX_ELEMENTS // max(1, x.numel()))
+            n_steps = min(self.n_steps, n_at_once)
+            many = x.new_empty(1).expand(n_steps, x.numel())
             factors = dropout_factors(many, rate, self.generator)
             stock.extend(cast(Tensor, factors).unbind())
         return stock.pop().view(x.shape)

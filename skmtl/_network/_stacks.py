@@ -193,7 +193,7 @@ class StackPass:
             if activated is not None:
                 result = readers_last(result, layer.n_readers, layer.n_inputs)
                 if keep is not None:
-                    result = result * keep
+                    result = result.mul_(keep)
                 result = self.activation_gradient(result, out, activated)
             wants = wants_input or i > self.n_frozen
             result = layer.backward(x, result, wants_input=wants)
