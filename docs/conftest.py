@@ -6,7 +6,7 @@ import pytest
 
 # numba would compile the loops of shap for seconds, to explain two rows; it reads this
 # when it is loaded.
-os.environ["NUMBA_DISABLE_JIT"] = "1"
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 # What the guide shows, and what is not ours to mend.
 _IGNORED = [
