@@ -19,7 +19,7 @@ from skmtl._cleanup import at_the_end
 # and for the copy of a transposed matrix.
 MIN_WORK = 1_500_000
 MIN_TRANSPOSED_WORK = 5_000_000
-# oneDNN is slow with fewer columns or rows.
+# With fewer rows or columns, oneDNN is slow in a product without a bias.
 NARROW = 16
 # The gradient of so few columns takes MKL half the time if it is computed transposed,
 # from this many rows on.
@@ -73,7 +73,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 def weight_gradient(x: Tensor, gradient: Tensor, out: Tensor) -> None:
     """(n, k), (n, m) -> x.T @ gradient, in `out`."""
-    if _has_few_columns(gradient):
+    if gradient.shape[1] > 1 and _has_few_columns(gradient):
         out.copy_((gradient.T @ x).T)
     elif _is_large(x.T, gradient, MIN_TRANSPOSED_WORK):
         out.copy_(_onednn(x.T, gradient))
