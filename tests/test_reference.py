@@ -2,6 +2,7 @@
 
 import copy
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -174,16 +175,20 @@ WEIGHTS = {
 }
 
 
-@every_sharing
-@every_trunk
-@every_input
-@pytest.mark.parametrize("other", [0, 1])
-def test_gradient_is_that_of_the_stated_loss(sharing, trunk, kind, other):
-    # Heads with and without layers, of one and of three members: of the four pairs two
-    # for each trunk and input, and the other two for the next one.
-    kinds, trunks = ["dense", "sparse", "piecewise"], [(), (5,), (5, 4)]
-    is_odd = (kinds.index(kind) + trunks.index(trunk) + (sharing == "none")) % 2
-    head, n_members = [(), (3, 2)][other], [1, 3][other ^ is_odd]
+# Heads and members: two of the four pairs for each network and input, and the other two
+# for the next one.
+PAIRS = [[((), 1), ((3, 2), 3)], [((), 3), ((3, 2), 1)]]
+NETWORKS = product(
+    ["hard", "none"], [(), (5,), (5, 4)], ["dense", "sparse", "piecewise"]
+)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "trunk", "kind", "head", "n_members"),
+    [(*own, *pair) for i, own in enumerate(NETWORKS) for pair in PAIRS[i % 2]],
+    ids=str,
+)
+def test_gradient_is_that_of_the_stated_loss(sharing, trunk, kind, head, n_members):
     X, Y = labelled_rows()
     settings = {
         "hidden_layer_sizes": trunk,

@@ -492,6 +492,7 @@ def test_an_unlabelled_new_task_is_named_and_uniform(problem):
 
 
 @pytest.mark.parametrize("trunk", [WithStatistics, OfPictures])
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs")
 def test_a_module_of_the_users_own_in_scikit_learns_tools(problem, trunk, tmp_path):
     Y = problem[1]
     X = np.random.default_rng(0).integers(0, 256, (60, 2, 5, 4)).astype(np.uint8)
@@ -503,7 +504,7 @@ def test_a_module_of_the_users_own_in_scikit_learns_tools(problem, trunk, tmp_pa
         "multitasknetclassifier__freeze": ["none", "trunk"],
     }
     search = GridSearchCV(
-        model, grid, cv=MultiTaskStratifiedKFold(2), error_score="raise"
+        model, grid, cv=MultiTaskStratifiedKFold(2), n_jobs=2, error_score="raise"
     )
     p = search.fit(X, Y).predict_proba(X)
     joblib.dump(search, tmp_path / "search.joblib")
