@@ -328,8 +328,9 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         if self.oob_score != "auto":
             warn(
                 "oob_score=True can leave out a row only if each of its classes has at "
-                f"least {n_members} labels, one per member, but there is no such row. "
-                "No row is left out, and oob_score_ is not set. Use fewer members."
+                f"least {n_members} labels, one per member, but fewer than half of the "
+                "rows are such rows. No row is left out, and oob_score_ is not set. "
+                "Use fewer members."
             )
         return None
 

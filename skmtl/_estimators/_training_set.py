@@ -272,13 +272,16 @@ class TrainingSet:
 
         Each member leaves out one of the folds. If a class or a numeric task has fewer
         labels than there are folds, nobody leaves out their rows, so that every member
-        is trained on them.
+        is trained on them. If these are most of the rows, no row is left out: the few
+        others could differ from them, and would show little.
         """
         left_out_by = np.full(len(self.counted), -1, dtype=np.int16)
         pairs = pairs_of(*self.strata(rows, n_folds))
         counts = np.bincount(pairs[pairs >= 0])
         is_rare = (counts < n_folds)[pairs] & (pairs >= 0)
         spare = np.flatnonzero(~is_rare.any(axis=1))
+        if 2 * len(spare) < len(rows):
+            return left_out_by
         if len(spare) > _ROWS_TO_STRATIFY:  # a random split is good enough
             left_out_by[rows[spare]] = rng.permutation(len(spare)) % n_folds
         elif len(spare) >= n_folds:

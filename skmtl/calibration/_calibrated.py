@@ -19,6 +19,7 @@ from skmtl._targets import Tasks, encode, is_binary
 from skmtl.calibration._calibrators import Calibrator, fit_calibrator
 from skmtl.model_selection._meta_estimator import MultiTaskMetaEstimator
 from skmtl.model_selection._out_of_fold import (
+    FEW_LABELS,
     FitParams,
     OutOfFold,
     fit_out_of_fold,
@@ -28,9 +29,6 @@ from skmtl.model_selection._out_of_fold import (
     of_splits,
     out_of_bag_predictions,
 )
-
-# Fewer labels are not enough to estimate how often a probability comes true.
-_MIN_LABELS_PER_CLASS = 5
 
 
 class CalibratedClassifier(NamedTuple):
@@ -262,7 +260,7 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         calibrators: list[Calibrator | None] = [None] * out_of_fold.tasks.n_tasks
         for t, task in out_of_fold.by_task():
             n_labels = task.labels_per_class()
-            if len(n_labels) > 1 and n_labels.min() >= _MIN_LABELS_PER_CLASS:
+            if len(n_labels) > 1 and n_labels.min() >= FEW_LABELS:
                 calibrators[t] = fit_calibrator(task, self.method)
         return CalibratedClassifier(fitted, calibrators)
 
@@ -347,7 +345,7 @@ def _warn_of_uncalibrated(pairs: list[CalibratedClassifier], tasks: Tasks) -> No
     ]
     if left:
         warn(
-            f"To be calibrated, a task must have at least {_MIN_LABELS_PER_CLASS} "
+            f"To be calibrated, a task must have at least {FEW_LABELS} "
             f"out-of-fold labels of each class, but {shorten(left)} have fewer. Their "
             "probabilities stay unchanged (with ensemble=True, only in the folds with "
             "too few labels; folds without a training label are left out). Add labels, "

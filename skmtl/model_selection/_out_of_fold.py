@@ -36,6 +36,9 @@ from skmtl.model_selection._split import (
 )
 from skmtl.model_selection._validation import fit_on_rows
 
+# Fewer labels of a class are not enough to estimate how often a probability comes true.
+FEW_LABELS = 5
+
 
 class TaskOutOfFold(NamedTuple):
     """One task on the rows with an observed label."""
@@ -70,11 +73,8 @@ class OutOfFold(NamedTuple):
             if probabilities is None:
                 continue
             # A row that every member was trained on has NaN.
-            rows = (self.codes[:, t] >= 0) & np.isfinite(probabilities).all(axis=1)
+            rows = self._labelled(t) & np.isfinite(probabilities).all(axis=1)
             weights = label_weights(self.weights, t)
-            if weights is not None:
-                rows &= weights > 0
-                weights = weights[rows]
             yield (
                 t,
                 TaskOutOfFold(
@@ -82,9 +82,27 @@ class OutOfFold(NamedTuple):
                     self.tasks.classes[t],
                     self.codes[rows, t].astype(np.intp),
                     probabilities[rows],
-                    weights,
+                    None if weights is None else weights[rows],
                 ),
             )
+
+    def has_most_labels(self) -> bool:
+        """Whether each task has probabilities for at least half of its labels.
+
+        Tasks with a rare class do not count: few labels say little either way.
+        """
+        for t, task in self.by_task():
+            codes = self.codes[self._labelled(t), t]
+            is_rare = np.unique(codes, return_counts=True)[1] < FEW_LABELS
+            if not is_rare.any() and 2 * len(task.codes) < len(codes):
+                return False
+        return True
+
+    def _labelled(self, t: int) -> NDArray:
+        """(n,): whether a row has a label of positive weight."""
+        weights = label_weights(self.weights, t)
+        is_labelled: NDArray = self.codes[:, t] >= 0
+        return is_labelled if weights is None else is_labelled & (weights > 0)
 
 
 class FitParams(NamedTuple):
@@ -116,7 +134,9 @@ def fit_out_of_fold(
 
     There are three sources of probabilities. A frozen estimator has not seen the rows,
     so its own are used. A network with out-of-bag predictions (`oob_score`) uses those
-    unless `cv` or groups are given. Otherwise a clone is fitted for each split.
+    unless `cv` or groups are given, or a task whose classes are not rare has such
+    predictions for fewer than half of its labels. Otherwise a clone is fitted for each
+    split.
     """
     if isinstance(y, Mapping):
         read_columns(y)  # raises an error that says what to pass instead of a dict
@@ -144,7 +164,9 @@ def fit_out_of_fold(
         classes = getattr(fitted, "classes_", None)
         probabilities = probabilities_by_task(out_of_bag, classes, tasks)
         weights = check_sample_weight(params.sample_weight, codes, tasks)
-        return fitted, OutOfFold(tasks, codes, probabilities, weights)
+        found = OutOfFold(tasks, codes, probabilities, weights)
+        if found.has_most_labels():
+            return fitted, found
     splits = fit_splits(estimator, X, y, params, cv, n_jobs, random_state)
     return fitted, of_splits(splits, X, encoded, params.sample_weight)
 

@@ -302,7 +302,8 @@ class MultiTaskTunedThresholdClassifierCV(MultiTaskMetaEstimator):
                 "To tune its threshold, a task must have out-of-fold labels of both "
                 "classes and probabilities that are not all equal, but "
                 f"{shorten(left)} do not. They keep the estimator's own decisions. "
-                "Drop these columns or add labels."
+                "Drop these columns, add labels or, for classes with fewer labels than "
+                "the network has members, pass cv=5."
             )
         return {
             task.name: tune(task, objectives[task.name], thresholds)

@@ -99,6 +99,19 @@ def test_a_row_of_a_rare_class_is_left_out_by_nobody():
     assert_array_equal(missing, [0, 1, 2])
 
 
+def test_no_row_is_left_out_if_most_rows_have_a_rare_class():
+    X, _ = problem()
+    Y = pd.DataFrame({"many": X[:, 0] > 0, "code": [f"c{i // 3}" for i in range(300)]})
+    Y.loc[150:, "code"] = "other"
+    clf = MultiTaskNetClassifier((8,), n_members=4, max_iter=2, oob_score=True)
+    clf.fit(X, Y)
+    assert np.isfinite(clf.oob_prediction_[0][:, 0]).sum() == 150
+    Y.loc[150:151, "code"] = "rare"
+    with pytest.warns(UserWarning, match="fewer than half of the rows"):
+        clf.fit(X, Y)
+    assert not hasattr(clf, "oob_prediction_")
+
+
 def test_rows_of_a_numeric_task_with_few_values_are_left_out_too():
     X, _ = problem()
     Y = np.full((300, 3), np.nan)

@@ -393,6 +393,29 @@ def test_weights_reach_fit_and_scores(rare):
     np.testing.assert_allclose(list(weighted.best_scores_.values()), scores)
 
 
+@pytest.mark.filterwarnings("ignore:.*Some folds lack that class:UserWarning")
+def test_folds_where_few_labels_of_a_task_have_out_of_bag_predictions():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(240, 3))
+    # 100 rows have a label of a rare class, so that no member leaves them out.
+    code = [f"c{i // 2}" for i in range(100)] + ["other"] * 140
+    ill = np.where(X[:, 0] + rng.normal(size=240) > 0.5, "yes", "no").astype(object)
+    ill[140:] = None
+    Y = pd.DataFrame({"ill": ill, "code": code})
+    network = MultiTaskNetClassifier((8,), max_iter=5, oob_score=True, random_state=0)
+    tuned = MultiTaskTunedThresholdClassifierCV(network).fit(X, Y)
+    known = np.isfinite(tuned.estimator_.oob_prediction_[0][:, 0])
+    assert known.sum() == 140
+    in_folds = MultiTaskTunedThresholdClassifierCV(network, cv=5).fit(X, Y)
+    assert tuned.best_thresholds_ == in_folds.best_thresholds_
+    # Enough labels of the same task have such predictions.
+    Y["ill"] = np.where(X[:, 0] > 0.5, "yes", "no")
+    Recording.n_fits = 0
+    network = Recording((8,), max_iter=5, oob_score=True, random_state=0)
+    MultiTaskTunedThresholdClassifierCV(network).fit(X, Y)
+    assert Recording.n_fits == 1
+
+
 @pytest.mark.parametrize(
     ("step", "n_fits"),
     [
