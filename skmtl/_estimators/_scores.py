@@ -14,7 +14,7 @@ def score_tasks(
 ) -> NDArray:
     """(n_tasks,): scores of codes of classes, and of numbers in their own units.
 
-    NaN for a task without any positive weight, and for a number with a single value.
+    NaN for a task without any positive weight, and for numbers that are all equal.
     """
     tasks, codes, numbers = encoded
     scores = np.full(tasks.n_tasks, np.nan)
@@ -22,8 +22,8 @@ def score_tasks(
         rows = weights[:, t] > 0
         given, weight = predicted[t][rows], weights[rows, t]
         if isinstance(target, Numbers):
-            if numbers is not None and rows.sum() > 1:
-                y = numbers[rows, t]
+            y = np.empty(0) if numbers is None else numbers[rows, t]
+            if len(y) and (y != y[0]).any():
                 unit = np.abs(y).max() or 1.0  # squares could overflow
                 scores[t] = r2_score(y / unit, given / unit, sample_weight=weight)
         elif rows.any():
@@ -41,15 +41,15 @@ def mean_of_main_tasks(
     if is_undefined.all():
         raise ValueError(
             "y must have an observed label to score, but all labels are missing, have "
-            "weight 0 or belong to tasks that had none in fit. Pass rows with labels, "
-            "at least two for a numeric task."
+            "weight 0 or belong to tasks that had none in fit (numeric tasks: all are "
+            "equal). Pass rows with labels, two different ones for a numeric task."
         )
     without = tasks.names[main[is_undefined]]
     if len(without):
         warn(
             f"The score is undefined for {len(without)} of {len(main)} tasks, which "
-            "have no observed label in y (numeric tasks: fewer than two) or had none "
-            f"in fit: {shorten(without)}. They are left out of the mean.",
+            "have no observed label in y (numeric tasks: no two different ones) or had "
+            f"none in fit: {shorten(without)}. They are left out of the mean.",
             UndefinedMetricWarning,
         )
     return float(scores[main[~is_undefined]].mean())

@@ -325,7 +325,7 @@ def part(curves: list[dict[Any, Any]], i: int) -> list[dict[Any, Any]]:
 
 
 def _one_against_the_rest(task: Task) -> Iterable[tuple[Any, NDArray, NDArray]]:
-    if not task.has_two_classes:
+    if not task.varies:
         return
     labels, columns = task.classes.tolist(), task.prediction.T
     if task.prediction.ndim == 1:

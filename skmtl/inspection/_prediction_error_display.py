@@ -47,8 +47,8 @@ class MultiTaskPredictionErrorDisplay:
     Attributes
     ----------
     r2_ : ndarray of shape (n_tasks,)
-        The R2 of each task on all its observed values, after `plot`; NaN for fewer than
-        two values.
+        The R2 of each task on all its observed values, after `plot`; NaN without two
+        different values.
     displays_ : list of PredictionErrorDisplay or None
         The display of each panel, after `plot`; None for a task without observed
         values.
@@ -244,7 +244,7 @@ class MultiTaskPredictionErrorDisplay:
         for t, (ax, name, (true, predicted)) in enumerate(
             zip(self.axes_, names, pairs, strict=True)
         ):
-            if len(true) > 1:
+            if len(true) and (true != true[0]).any():
                 self.r2_[t] = r2_score(true, predicted)
                 name = f"{name}, R2 = {self.r2_[t]:.2f}"
             ax.set_title(name)

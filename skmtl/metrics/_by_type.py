@@ -33,7 +33,7 @@ _UNDEFINED = {
         "Pass `classes` if y_true lacks a class of a task.",
     ),
     "number": (
-        "no observed value, or only one if the metric needs two",
+        "no observed value, or no two different ones if the metric needs them",
         "Pass more rows to score these tasks.",
     ),
 }

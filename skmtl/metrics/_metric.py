@@ -30,7 +30,8 @@ TaskType = Literal["class", "number"]
 # Ranking metrics are undefined if only one class was observed. For that case,
 # scikit-learn returns NaN for the first and 0 or 1 for the second.
 _NEEDS_TWO_CLASSES = (roc_auc_score, average_precision_score)
-# These compare with the best constant, which has no error on a single value.
+# These compare with the best constant, which has no error if all values are equal. For
+# that case, scikit-learn returns 1 or 0, which would count in a mean over the tasks.
 _NEEDS_TWO_VALUES = (
     d2_absolute_error_score,
     d2_pinball_score,
@@ -156,8 +157,8 @@ def score_task(metric: Metric, task: Task) -> float:
 
 
 def _score_numbers(metric: Metric, task: Task) -> float:
-    n_needed = 2 if metric.function in _NEEDS_TWO_VALUES else 1
-    if len(task.y) < n_needed:
+    is_relative = metric.function in _NEEDS_TWO_VALUES
+    if len(task.y) == 0 or (is_relative and not task.varies):
         return np.nan
     y, prediction = task.y, task.prediction
     if metric.function in _OF_SQUARES:
@@ -169,7 +170,7 @@ def _score_numbers(metric: Metric, task: Task) -> float:
 
 def _score_classes(metric: Metric, task: Task) -> float:
     is_ranking = metric.function in _NEEDS_TWO_CLASSES
-    if len(task.y) == 0 or (is_ranking and not task.has_two_classes):
+    if len(task.y) == 0 or (is_ranking and not task.varies):
         return np.nan
     if not task.is_labels and len(task.classes) < 2:
         return np.nan  # a constant task, or one whose second class is unknown

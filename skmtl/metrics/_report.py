@@ -23,7 +23,14 @@ from sklearn.metrics import (
 from skmtl._messages import shorten, warn
 from skmtl._predictions import entries_of, guess_task_types, named_task_types
 from skmtl._tables import as_table
-from skmtl._targets import TaskTypes, is_binary, read_columns
+from skmtl._targets import (
+    Column,
+    TaskTypes,
+    is_binary,
+    must_be_numbers,
+    plain_numbers,
+    read_columns,
+)
 from skmtl.metrics._by_type import (
     Metrics,
     refuse_swapped,
@@ -72,8 +79,9 @@ def multitask_report(
         Maps the name of each task to "class" or "number". By default, the type follows
         from `y_pred`: in a list, entries with one dimension are numbers and entries
         with two dimensions are probabilities. If `y_pred` is a table with one column
-        per task, all tasks are numeric if a column of `y_true` has decimals or at least
-        30 different whole numbers; otherwise all tasks are classification tasks.
+        per task, all tasks are numeric if a column of `y_true` has decimals or more
+        than two different whole numbers; otherwise all are classification tasks. Pass
+        the types if all values of `y_true` are 0 or 1, but numbers.
     thresholds : dict or array-like of shape (n_tasks,), default=None
         Decision thresholds of binary tasks, such as `best_thresholds_` of
         `MultiTaskTunedThresholdClassifierCV`: a dict with task names as keys, or one
@@ -100,7 +108,7 @@ def multitask_report(
         If all probabilities are 0 or 1, like labels.
     UndefinedMetricWarning
         If a task has no observed label or labels of one class only, or if a numeric
-        task has fewer than two observed values.
+        task has no two different values.
 
     See Also
     --------
@@ -182,7 +190,6 @@ def multitask_report(
         classes=classes,
         sample_weight=sample_weight,
         task_names=task_names,
-        unbounded="log_loss",
     ).tasks
     columns = _columns(tasks, _thresholds_by_task(thresholds, tasks))
     undefined = {"class": "roc_auc", "number": "r2"}
@@ -206,7 +213,23 @@ def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
         entries = [y_pred] if np.ndim(y_pred) == 2 and np.shape(y_pred)[1] > 1 else None
     if entries is not None:
         return named_task_types(names, [np.ndim(entry) == 1 for entry in entries])
-    return "class" if guess_task_types(y_true) == "class" else "number"
+    if guess_task_types(y_true) != "class" or _must_be_predicted(columns, y_pred):
+        return "number"
+    return "class"
+
+
+def _must_be_predicted(columns: list[Column], y_pred: Any) -> bool:
+    """Whether a column per task has neither probabilities nor labels, but numbers.
+
+    A task with three classes has a column for each of them, and labels are whole.
+    """
+    has_several = False
+    for column in columns:
+        values = plain_numbers(column)
+        if values is None:
+            return False
+        has_several = has_several or len(np.unique(values)) > 2
+    return has_several and any(map(must_be_numbers, read_columns(y_pred)[0]))
 
 
 def refuse_labels(y_pred: Any) -> None:
@@ -335,7 +358,7 @@ def _balanced_accuracy_f1_and_mcc(task: Task) -> tuple[float, float, float]:
     elif len(task.classes) < 2:
         return np.nan, np.nan, np.nan
     score_f1 = score_task(resolve_metric(f1_score, f1), task)
-    if not task.has_two_classes:
+    if not task.varies:
         return np.nan, score_f1, np.nan
     # Like balanced_accuracy_score, without its warning about unobserved classes.
     recall = resolve_metric(

@@ -97,10 +97,10 @@ def multitask_score(
         undefined if only one class was observed, a metric of probabilities if only one
         class is known, and a metric of the positive class if only one class is known
         and it may be the negative one. R2, explained variance and D2 need at least two
-        values.
+        different values; scikit-learn's functions return 1 or 0 if all are equal.
     UserWarning
-        If the metric is a log loss and `y_true` has labels that are not in `classes`.
-        These labels have probability 0.
+        If the metric is one of probabilities and `y_true` has labels that are not in
+        `classes`. These labels have probability 0.
 
     See Also
     --------

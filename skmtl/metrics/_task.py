@@ -28,8 +28,8 @@ class Task(NamedTuple):
         return self.form == "labels"
 
     @property
-    def has_two_classes(self) -> bool:
-        """Whether labels of at least two classes were observed."""
+    def varies(self) -> bool:
+        """Whether at least two different values were observed."""
         return len(self.y) > 0 and bool((self.y != self.y[0]).any())
 
     @property
@@ -38,8 +38,13 @@ class Task(NamedTuple):
         return len(self.y) if self.weight is None else float(self.weight.sum())
 
     def with_most_probable_labels(self) -> "Task":
-        """Replace probabilities by the most probable labels."""
+        """Replace probabilities by the most probable labels.
+
+        Scores of the second class remain scores if only one class is known.
+        """
         if self.prediction.ndim == 1:
+            if len(self.classes) < 2:
+                return self
             codes = (self.prediction > 0.5).astype(np.intp)
         else:
             codes = self.prediction.argmax(axis=1)

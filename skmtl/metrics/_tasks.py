@@ -6,7 +6,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import d2_log_loss_score, log_loss
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl._inputs import warn_of_row_order
@@ -37,8 +36,6 @@ from skmtl.metrics._metric import Metric, TaskType
 from skmtl.metrics._task import Task
 
 _WORDS = {"class": "labels", "number": "numbers"}
-# A label with probability 0 has the largest loss that these metrics can return.
-_UNBOUNDED = (log_loss, d2_log_loss_score)
 
 
 class Observed(NamedTuple):
@@ -94,14 +91,12 @@ def observed_tasks(
     task_names: Any = None,
     fitted: Tasks | None = None,
     only: Any = None,
-    unbounded: str | None = None,
 ) -> Observed:
     """Each task to score, with its predictions, on its observed rows.
 
     `predict` returns the predictions of all tasks for a metric. `types` are the types
     of the tasks and `fitted` the tasks of the predictions, if known. `only` names the
-    tasks to score. `unbounded` names another metric of the same predictions, which has
-    its largest value if a label has probability 0.
+    tasks to score.
     """
     encoded = encode_for_metrics(metrics, y_true, types)
     tasks = encoded.tasks
@@ -122,7 +117,7 @@ def observed_tasks(
         if len(positions):
             y_pred = predict(metric)
             warn_of_row_order(y_true, name="y_true", y_pred=y_pred)
-            observed += _read(truth, positions, metric, y_pred, classes, unbounded)
+            observed += _read(truth, positions, metric, y_pred, classes)
     return Observed(sorted(observed, key=lambda task: task.position), tasks.n_tasks)
 
 
@@ -154,7 +149,6 @@ def _read(
     metric: Metric,
     y_pred: Any,
     classes: Any,
-    unbounded: str | None,
 ) -> list[Task]:
     """Some tasks, all of one type, with their predictions."""
     _check_predictions(y_pred, truth.encoded.tasks)
@@ -175,8 +169,7 @@ def _read(
         for t, (prediction, task_classes) in enumerate(predictions)
     ]
     if form == "scores" and given is not None:
-        name = metric.name if metric.function in _UNBOUNDED else unbounded
-        _warn_of_unknown_classes(name, tasks, given)
+        _warn_of_unknown_classes(tasks, given)
     return tasks
 
 
@@ -200,14 +193,8 @@ def _on_observed_rows(
     return Task(truth.names[t], position, y, prediction[rows], form, classes, weight)
 
 
-def _warn_of_unknown_classes(
-    metric: str | None, tasks: list[Task], given: list[NDArray]
-) -> None:
-    """Warn about labels with probability 0, which the estimator did not know.
-
-    About any of them if a `metric` that they dominate is named, else if a task has no
-    others.
-    """
+def _warn_of_unknown_classes(tasks: list[Task], given: list[NDArray]) -> None:
+    """Warn about labels with probability 0, which the estimator did not know."""
     found, strangers = [], []
     for task, known in zip(tasks, given, strict=True):
         labels = set(task.y.tolist())
@@ -224,10 +211,11 @@ def _warn_of_unknown_classes(
             "`classes`, and with the labels of the fit. If it has them, the training "
             "rows lacked these labels: add some, or leave the tasks out."
         )
-    elif metric is not None and found:
+    elif found:
         warn(
-            f"{metric} is dominated by labels that are not among the estimator's "
-            "classes and therefore have probability 0. Tasks and labels: "
+            "Each label should be among the estimator's classes of its task, but some "
+            "are not. They have probability 0, which dominates log_loss, and they are "
+            "one more class in other scores. Tasks and labels: "
             f"{shorten(found)}. Use folds whose training rows have every class, such "
             "as those of MultiTaskStratifiedKFold, or declare the classes with a "
             "category column."
@@ -404,7 +392,8 @@ def _align(part: NDArray, columns: NDArray, classes: NDArray, name: str) -> NDAr
         raise ValueError(
             f"y_pred of task {name!r} must have a column for each of its classes "
             f"{shorten(columns.tolist())}; got {n_columns} column(s). Pass the "
-            "estimator's `classes_` as `classes`."
+            "estimator's `classes_` as `classes`, or say that the task is numeric "
+            "(task_types, or a regression metric)."
         )
     lowest = min(part.min(initial=0.0), 0.0)  # 0 for probabilities
     aligned = np.full((len(part), len(classes)), lowest, dtype=part.dtype)

@@ -148,6 +148,12 @@ def test_one_value_is_predicted_exactly_with_a_warning(numbers):
     mean, deviation = reg.predict(X, return_std=True)
     assert_array_equal(mean[:, 1], 0.1)
     assert_array_equal(deviation[:, 1], 0.0)
+    with pytest.warns(UndefinedMetricWarning, match="no two different.*task_1"):
+        score = reg.score(X, Y)
+    others = [t for t in range(Y.shape[1]) if t != 1]
+    known = ~np.isnan(Y)
+    expected = [r2_score(Y[known[:, t], t], mean[known[:, t], t]) for t in others]
+    assert score == pytest.approx(np.mean(expected))
 
 
 def test_each_task_learns_its_function():

@@ -163,12 +163,13 @@ def test_some_of_many_values_are_drawn_and_all_are_scored(mixed):
 
 
 def test_tasks_with_few_values_have_a_panel():
-    y = pd.DataFrame({"none": [np.nan] * 3, "one": [0.5, np.nan, np.nan], "a$b": 1.5})
-    predicted = np.full((3, 3), 0.25)
+    y = pd.DataFrame({"none": [np.nan] * 3, "one": [0.5, np.nan, np.nan], "same": 1.5})
+    y["a$b"] = [1.5, 2.5, np.nan]
+    predicted = np.full((3, 4), 0.25)
     display = MultiTaskPredictionErrorDisplay.from_predictions(y, predicted)
-    assert [ax.get_title() for ax in display.axes_[:2]] == ["none", "one"]
-    assert display.axes_[2].get_title().startswith(r"a\$b, R2 = ")
-    assert_array_equal(np.isnan(display.r2_), [True, True, False])
+    assert [ax.get_title() for ax in display.axes_[:3]] == ["none", "one", "same"]
+    assert display.axes_[3].get_title().startswith(r"a\$b, R2 = ")
+    assert_array_equal(np.isnan(display.r2_), [True, True, True, False])
     assert display.displays_[0] is None
     assert display.axes_[0].texts[0].get_text() == "no observed value"
     assert points(display.axes_[1]).tolist() == [[0.25, 0.5]]

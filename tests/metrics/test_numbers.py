@@ -424,6 +424,19 @@ def test_losses_have_the_right_sign():
         assert multitask_scorer(score)(reg, X, Y) > 0
 
 
+@pytest.mark.parametrize(
+    "name", ["r2", "explained_variance", "d2_absolute_error_score"]
+)
+def test_equal_values_have_no_score_relative_to_the_best_constant(name):
+    Y = np.array([[1.5, 2.5], [2.5, 2.5], [0.5, 2.5]])
+    # Exact for the constant, for which scikit-learn therefore returns 1.
+    predicted = Y + np.array([0.25, 0.0])
+    with pytest.warns(UndefinedMetricWarning, match="no two different.*'task_1'"):
+        scores = multitask_score(name, Y, predicted, average=None)
+    assert np.isnan(scores).tolist() == [False, True]
+    assert multitask_score("neg_mean_absolute_error", Y, predicted) == -0.125
+
+
 def test_one_task_equals_the_stock_scorer():
     X, Y = fit_problem()
     y = np.nan_to_num(Y[:, 0])

@@ -11,6 +11,7 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     matthews_corrcoef,
+    r2_score,
     roc_auc_score,
 )
 
@@ -115,8 +116,32 @@ def test_undefined_metrics_are_nan_and_named_once(problem):
 def test_a_label_that_dominates_the_log_loss_is_named():
     Y = np.array(["a", "b", "once", "a"])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3]])
-    with pytest.warns(UserWarning, match=r"log_loss is dominated.*\['once'\]"):
+    with pytest.warns(UserWarning, match=r"dominates log_loss.*\['once'\]"):
         multitask_report(Y, p, classes=["a", "b"])
+
+
+def test_scores_of_a_task_whose_other_class_is_unknown_are_undefined():
+    Y = pd.DataFrame({"two": ["no", "yes", "no", "yes"], "one": ["yes"] * 4})
+    P = np.array([[0.1, 0.2], [0.9, 0.7], [0.2, 0.1], [0.8, 0.4]])
+    with pytest.warns(UndefinedMetricWarning, match="'one'.*Pass `classes`"):
+        report = multitask_report(Y, P)
+    assert report.loc["two", "accuracy"] == 1
+    assert report.loc["one"].drop("n_labelled").isna().all()
+    with pytest.warns(UndefinedMetricWarning, match="'one'"):
+        report = multitask_report(Y, P, classes=[["no", "yes"]] * 2)
+    assert report.loc["one", "accuracy"] == 0.25
+
+
+def test_whole_numbers_beside_predictions_with_decimals_are_numbers():
+    y, predicted = np.array([3, 5, 4, 5]), np.array([3.5, 4.5, 4.0, 5.5])
+    report = multitask_report(y, predicted)
+    assert report["r2"].tolist() == [pytest.approx(r2_score(y, predicted))]
+    with pytest.raises(ValueError, match="whole numbers or booleans, like labels"):
+        multitask_report(y, np.array([3, 5, 5, 5]))
+    counts = np.array([0, 1, 0, 1])
+    types = {"task_0": "number"}
+    report = multitask_report(counts, counts + 0.25, task_types=types)
+    assert report["mae"].tolist() == [0.25]
 
 
 def test_constant_tasks_do_not_spoil_the_report():
