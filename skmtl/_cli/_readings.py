@@ -25,6 +25,7 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 # 007 is a code; it does not count as missing if 7 does.
 _NUMBER_OR_CODE = r"^[+-]?0\d"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(%s\d{3})+%s$"
+_ZONE = r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)$"
 # Above this, float64 cannot tell neighbouring whole numbers apart.
 _MOST_EXACT = 2**53
 _MILLISECONDS_OF_DAY = 86_400_000.0
@@ -330,11 +331,7 @@ def _days(values: Values) -> pa.ChunkedArray:
     exact = pa.timestamp("us")
     if values.is_text:
         array = pc.replace_substring_regex(array, r"(:\d\d\.\d{6})\d{1,3}", r"\1")
-        try:
-            array = array.cast(exact)
-        except pa.ArrowInvalid:
-            cut = values._replace(array=array)
-            array = _cast(cut, pa.timestamp("us", "UTC"), "an ISO date")
+        array = _times(values._replace(array=array))
     elif pa.types.is_timestamp(kind) and kind.unit == "ns":
         array = array.cast(exact, safe=False)  # cuts off the nanoseconds
     elif pa.types.is_temporal(kind) or values.is_empty:
@@ -345,6 +342,19 @@ def _days(values: Values) -> pa.ChunkedArray:
         raise Misfit(row, str(array[row].as_py()), "a date")
     milliseconds = array.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
     return pc.divide(milliseconds.cast(pa.float64()), _MILLISECONDS_OF_DAY)
+
+
+def _times(values: Values) -> pa.ChunkedArray:
+    """Read ISO dates, with a zone if most of them have one."""
+    has_zone = pc.match_substring_regex(values.array, _ZONE)
+    n_zones = pc.sum(has_zone).as_py() or 0
+    if n_zones == 0:
+        return _cast(values, pa.timestamp("us"), "an ISO date")
+    if 2 * n_zones > pc.count(has_zone).as_py():
+        must_be = "an ISO date with a time zone, as in most rows,"
+        return _cast(values, pa.timestamp("us", "UTC"), must_be)
+    must_be = "an ISO date without a time zone, as in most rows,"
+    return _cast(values, pa.timestamp("us"), must_be)
 
 
 _READERS: dict[Reading, Callable[[Values], pa.ChunkedArray]] = {

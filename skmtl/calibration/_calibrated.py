@@ -224,7 +224,8 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         Warns
         -----
         UserWarning
-            If a class of a task has fewer than five out-of-fold labels. The
+            If a class of a task has fewer than five out-of-fold labels or, for
+            "temperature", all its out-of-fold labels are the most probable ones. The
             probabilities of this task then stay unchanged.
         """
         check_not_in_blocks(X, "Calibration")
@@ -260,7 +261,10 @@ class MultiTaskCalibratedClassifierCV(MultiTaskMetaEstimator):
         calibrators: list[Calibrator | None] = [None] * out_of_fold.tasks.n_tasks
         for t, task in out_of_fold.by_task():
             n_labels = task.labels_per_class()
-            if len(n_labels) > 1 and n_labels.min() >= FEW_LABELS:
+            is_enough = len(n_labels) > 1 and n_labels.min() >= FEW_LABELS
+            # If no label is wrong, the likelihood rises with the slope without end.
+            has_slope = self.method != "temperature" or not task.are_all_right()
+            if is_enough and has_slope:
                 calibrators[t] = fit_calibrator(task, self.method)
         return CalibratedClassifier(fitted, calibrators)
 
@@ -345,9 +349,10 @@ def _warn_of_uncalibrated(pairs: list[CalibratedClassifier], tasks: Tasks) -> No
     ]
     if left:
         warn(
-            f"To be calibrated, a task must have at least {FEW_LABELS} "
-            f"out-of-fold labels of each class, but {shorten(left)} have fewer. Their "
-            "probabilities stay unchanged (with ensemble=True, only in the folds with "
-            "too few labels; folds without a training label are left out). Add labels, "
-            "or merge rare classes."
+            f"To be calibrated, a task must have at least {FEW_LABELS} out-of-fold "
+            'labels of each class and, for method="temperature", one that is not the '
+            f"most probable one, but {shorten(left)} do not. Their probabilities stay "
+            "unchanged (with ensemble=True, only in such folds; folds without a "
+            "training label are left out). Add labels, merge rare classes, or use "
+            'method="sigmoid".'
         )

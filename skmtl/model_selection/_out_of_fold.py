@@ -53,6 +53,10 @@ class TaskOutOfFold(NamedTuple):
         """(n_classes,): number of labels of each class."""
         return np.bincount(self.codes, minlength=len(self.classes))
 
+    def are_all_right(self) -> bool:
+        """Whether each label is the most probable one."""
+        return bool((self.probabilities.argmax(axis=1) == self.codes).all())
+
     def can_be_tuned(self) -> bool:
         """Whether every class has labels and the probabilities are not all equal."""
         p = self.probabilities

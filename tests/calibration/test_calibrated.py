@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -69,6 +70,21 @@ def test_probabilities_come_true(honest, method):
     gained = (losses[1] - losses[0]) / (losses[2] - losses[0])
     # A temperature has no intercept, and any rising function has a lot to learn.
     assert gained > {"sigmoid": 0.95, "isotonic": 0.75, "temperature": 0.4}[method]
+
+
+def test_a_temperature_is_not_fitted_if_every_label_is_the_most_probable(honest):
+    X, Y = honest
+    right = np.where(Y == 1, 1.0, -1.0)  # log odds whose sign is that of the label
+    right[:10, 1] *= -1
+    before = FrozenEstimator(TooSure().fit(right, Y))
+    calibrated = MultiTaskCalibratedClassifierCV(before, method="temperature")
+    with pytest.warns(
+        UserWarning, match=r"not the most probable one, but \['task_0'\]"
+    ):
+        calibrated.fit(right, Y)
+    p, given = calibrated.predict_proba(X), before.predict_proba(X)
+    assert_allclose(p[0], given[0], rtol=1e-12)
+    assert not np.allclose(p[1], given[1])
 
 
 def test_sigmoid_undoes_a_line_of_the_log_odds(honest):
@@ -197,7 +213,7 @@ def test_a_task_with_too_few_labels_stays_as_it_is(honest):
     Y = pd.DataFrame(Y, columns=["enough", "few"])
     Y.loc[Y.index[Y["few"] == 1][4:], "few"] = np.nan
     frozen = FrozenEstimator(TooSure().fit(X, Y))
-    with pytest.warns(UserWarning, match=r"but \['few'\] have fewer"):
+    with pytest.warns(UserWarning, match=r"5 out-of-fold.*\['few'\] do not"):
         calibrated = MultiTaskCalibratedClassifierCV(frozen).fit(X, Y)
     before, after = frozen.predict_proba(X), calibrated.predict_proba(X)
     np.testing.assert_array_equal(before[1], after[1])

@@ -135,6 +135,29 @@ def test_numbers_are_no_dates(values):
 
 
 @pytest.mark.parametrize(
+    ("values", "row", "must_be"),
+    [
+        (["2020-01-01", None, "2020-13-04"], 2, "an ISO date"),
+        (["2020-01-01", "04.01.2020", "2020-01-02"], 1, "an ISO date"),
+        (
+            ["2020-01-01", "2020-01-02", "2020-01-04 10:00+02:00"],
+            2,
+            "an ISO date without a time zone, as in most rows,",
+        ),
+        (
+            ["2020-01-01T10:00Z", "2020-01-02T09:00-0300", "2020-01-03"],
+            2,
+            "an ISO date with a time zone, as in most rows,",
+        ),
+    ],
+)
+def test_the_date_that_is_unlike_the_others_is_named(values, row, must_be):
+    with pytest.raises(Misfit) as raised:
+        as_floats(column(values), "date")
+    assert (raised.value.row, raised.value.must_be) == (row, must_be)
+
+
+@pytest.mark.parametrize(
     ("values", "kind"),
     [
         ([1_600_000_000_123_456_789, None], pa.timestamp("ns")),
