@@ -71,10 +71,18 @@ def equal_fits():
         "numbers": (one, X, numbers, None),
         "mixed": (mixed, X, both, None),
         "sparse": (clf, sparse.csr_array(np.where(X > 1, X, 0)), Y, None),
+        "wide": (clf, wide_rows(), Y, None),
         "members": (classifier(**SAME_BATCHES, **members), X, Y, None),
         "separate": (classifier(**SAME_BATCHES, sharing="none"), X, Y, None),
         "rising": (rising, *many_rows, None),
     }
+
+
+def wide_rows():
+    """So many columns that a batch has entries in few of them."""
+    column = np.random.default_rng(1).integers(2000, size=(240, 3)).ravel()
+    row = np.repeat(np.arange(240), 3)
+    return sparse.csr_array((np.ones(720), (row, column)), shape=(240, 2000))
 
 
 def rows_of(table, index):

@@ -414,9 +414,12 @@ def test_a_failed_job_ends_the_others():
             raise
 
     with Workers(2) as workers:
-        with pytest.raises(RuntimeError, match="it failed"):
-            workers.run([fail, lambda: go_on(workers)])
-        assert ended == [True]
+        for jobs in ([fail, lambda: go_on(workers)], [lambda: go_on(workers), fail]):
+            begun.clear()
+            ended.clear()
+            with pytest.raises(RuntimeError, match="it failed"):
+                workers.run(jobs)
+            assert ended == [True]
         # And they can be used again.
         assert workers.run([lambda: 1, lambda: 2]) == [1, 2]
         workers.keep_on()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skmtl._inputs import ColumnEncoding
 from skmtl._network._banks import (
     LinearBank,
+    LinearPass,
     SparseRows,
     as_many,
     columns_by_input,
@@ -450,6 +451,13 @@ class NetworkPass:
             total = self._backward_of_heads(tape, gradient)
         if self.trunk is not None and self.trains_trunk and total is not None:
             self.trunk.backward(tape.trunk, total, wants_input=False)
+
+    def forget_gradient(self) -> None:
+        """Assume nothing of the gradient's contents: something else has changed it."""
+        for stack in (self.trunk, *self.heads):
+            for layer in stack.layers if isinstance(stack, StackPass) else ():
+                if isinstance(layer, LinearPass):
+                    layer.columns_with_gradient = None
 
     def _backward_of_heads(self, tape: Tape, gradient: Tensor) -> Tensor | None:
         total: Tensor | None = None

@@ -44,7 +44,7 @@ class _Banks(nn.Module):
 
 def _exported(module: nn.Module, input_shape: tuple[int, ...]) -> object:
     """Export a module with torch."""
-    example = torch.zeros(2, *input_shape)
+    example = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
     try:
         with _quiet():
             program = torch.onnx.export(

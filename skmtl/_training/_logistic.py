@@ -69,8 +69,9 @@ def fit_logistic(
     curvature.
     """
     any_kind: Any = kind
-    weights = labels.weights
-    folds = torch.arange(int(fold.max()) + 1)
+    labels = _scaled(labels)
+    weights, device = labels.weights, labels.weights.device
+    folds = torch.arange(int(fold.max()) + 1, device=device)
     is_kept = (fold != folds.unsqueeze(1)).to(weights.dtype)
     of_left_out = _masked(labels, (fold >= 0).to(weights.dtype))
     biases = [any_kind.constant_logits(_masked(labels, kept)) for kept in is_kept]
@@ -80,7 +81,8 @@ def fit_logistic(
     curvature = any_kind.max_curvature * _SAFETY * _largest_eigenvalues(inputs, weights)
     step_size = curvature.clamp(min=1e-30).reciprocal()
     step_size = step_size.repeat_interleave(kind.n_logits)
-    own_fold, row = fold.clamp(min=0).long(), torch.arange(len(fold))
+    own_fold = fold.clamp(min=0).long()
+    row = torch.arange(len(fold), device=device)
     ahead, momentum = now, 1.0
     best, best_step, least = None, 0, torch.inf
     for step in range(MAX_STEPS):
@@ -100,6 +102,15 @@ def fit_logistic(
     return best
 
 
+def _scaled(labels: Labels) -> Labels:
+    """With weights up to 1, which do not change the result, but stay within float32."""
+    largest = labels.weights.max()
+    if largest <= 0:
+        return labels
+    weights, pull = labels.weights / largest, labels.pull / largest
+    return labels._replace(weights=weights, pull=pull)
+
+
 def _masked(labels: Labels, mask: Tensor) -> Labels:
     """With weights of 0 where the mask (n_rows,) is 0."""
     mask = mask.unsqueeze(1)
@@ -108,9 +119,10 @@ def _masked(labels: Labels, mask: Tensor) -> Labels:
 
 def _largest_eigenvalues(inputs: Inputs, weights: Tensor) -> Tensor:
     """(n_tasks,): of X.T diag(weights of the task) X, with a column of ones in X."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
     shape = 1 + inputs.n_inputs, weights.shape[1]
-    vectors = torch.rand(shape, generator=generator)
+    vectors = torch.rand(shape, generator=generator, dtype=weights.dtype, device="cpu")
+    vectors = vectors.to(weights.device)
     size = vectors.norm(dim=0)
     for _ in range(_POWER_STEPS):
         vectors = vectors / size.clamp(min=1e-30)

@@ -41,6 +41,10 @@ class Share(NamedTuple):
     tasks: list[int]
 
 
+def _given_order(n_rows: int) -> Tensor:
+    return torch.arange(n_rows, device="cpu")
+
+
 class Parts:
     """A network as parts that do not depend on one another during training.
 
@@ -231,7 +235,7 @@ class Parts:
             self._draw_anew(self.world, number)
         for part, steps in enumerate(self.steps):
             steps.begin_epoch(number, n_epochs, last_loss, self._n_rows[part])
-        order = self._random_order if self.plan.shuffle else torch.arange
+        order = self._random_order if self.plan.shuffle else _given_order
         batch_size = self.steps[0].batch_size
         for piece in self.rows.epoch(order, batch_size):
             jobs = [

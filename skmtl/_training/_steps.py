@@ -378,6 +378,7 @@ class Steps:
         sizes = [gradient.numel() for gradient in gradients]
         for gradient, part in zip(gradients, total[:-1].split(sizes), strict=True):
             torch.div(part, weight, out=gradient)
+        self.network_pass.forget_gradient()
         return weight
 
 

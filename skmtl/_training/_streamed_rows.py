@@ -76,7 +76,7 @@ class StreamedRows:
         if self.read_held_out is None:
             return
         for rows in self._parts(self.read_held_out, range(self.n_blocks)):
-            yield Piece(rows, torch.arange(len(rows.rows)))
+            yield Piece(rows, torch.arange(len(rows.rows), device="cpu"))
 
     def left_out(self, member: int) -> Iterator[Piece]:
         return iter(())

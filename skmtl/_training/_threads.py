@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar, cast
 
@@ -131,6 +131,10 @@ class Workers:
             return [job() for job in jobs]
         futures = [self._pool.submit(job) for job in jobs]
         with at_the_end(partial(self._end, futures)):
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            # Those that are done first: one that waits would hide the failure.
+            for future in sorted(futures, key=lambda future: future not in done):
+                future.result()
             return [future.result() for future in futures]
 
     def keep_on(self) -> None:

@@ -119,6 +119,7 @@ class ConvTrunk(BaseEstimator):
                 self.kernel_size,
                 padding=self.kernel_size // 2,
                 bias=False,  # the normalisation layer has one
+                dtype=torch.float32,
             )
             nn.init.kaiming_normal_(
                 convolution.weight, nonlinearity="relu", generator=generator
@@ -164,7 +165,7 @@ def _stage(convolution: nn.Conv2d, pool_size: int) -> nn.Module:
     n_channels = convolution.out_channels
     layers: list[nn.Module] = [
         convolution,
-        nn.GroupNorm(math.gcd(8, n_channels), n_channels),
+        nn.GroupNorm(math.gcd(8, n_channels), n_channels, dtype=torch.float32),
         nn.ReLU(inplace=True),
     ]
     if pool_size > 1:  # a side that is too short shrinks to 1

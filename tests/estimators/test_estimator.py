@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import pickle
 import signal
@@ -32,6 +33,7 @@ from sklearn.preprocessing import StandardScaler
 from skmtl import MultiTaskNetClassifier
 from skmtl.model_selection import MultiTaskStratifiedKFold
 from skmtl.sharing import HardSharing
+from skmtl.trunks import ConvTrunk
 
 every_sharing = pytest.mark.parametrize("sharing", ["hard", "none"])
 every_solver = pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -475,13 +477,44 @@ def test_global_state_is_left_alone(problem, sharing):
     assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
 
 
-def test_a_fit_does_not_depend_on_the_default_dtype(problem):
-    expected = classifier().fit(*problem)
-    torch.set_default_dtype(torch.float64)
+@contextlib.contextmanager
+def default_of_torch(name):
+    if name == "device":
+        with torch.device("meta"):
+            yield
+        return
+    torch.set_default_dtype(getattr(torch, name))
     try:
-        assert_same_parameters(classifier().fit(*problem), expected)
+        yield
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["float64", "bfloat16", "device"])
+def test_a_fit_does_not_depend_on_the_defaults_of_torch(problem, name):
+    X, Y = problem
+    many = np.tile(X, (5, 1)), np.tile(Y, (5, 1))
+    images = np.random.default_rng(0).normal(size=(60, 1, 4, 4))
+    fits = {
+        "plain": (classifier(), X, Y),
+        "in order": (classifier(shuffle=False), X, Y),
+        "logistic": (MultiTaskNetClassifier(max_iter=3, random_state=0), *many),
+        "sparse": (
+            MultiTaskNetClassifier(max_iter=3, random_state=0),
+            sparse.csr_array(many[0]),
+            many[1],
+        ),
+        "images": (classifier(trunk=ConvTrunk((4,)), max_iter=2), images, Y),
+    }
+    expected = {key: clone(clf).fit(x, y) for key, (clf, x, y) in fits.items()}
+    assert expected["logistic"].logistic_share_ > 0
+    with default_of_torch(name):
+        found = {key: clf.fit(x, y) for key, (clf, x, y) in fits.items()}
+    for key, clf in found.items():
+        assert_same_parameters(clf, expected[key])
+        assert_array_equal(
+            clf.predict_proba(fits[key][1]), expected[key].predict_proba(fits[key][1])
+        )
 
 
 def test_fits_in_threads_agree_with_each_other(problem):

@@ -142,12 +142,13 @@ def test_weights_of_two_are_doubled_rows(kind):
     assert_allclose(heavy.coefficients, twice.coefficients, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e-27, 1e-6, 1e18])
 @every_kind
-def test_the_scale_of_weights_does_not_matter(kind):
+def test_the_scale_of_weights_does_not_matter(kind, scale):
     x, codes, fold = problem(kind)
     found = fit_logistic(Inputs.of(x, 4), labels_of(codes, kind), kind, fold)
-    small = labels_of(codes, kind, np.full(codes.shape, 1e-6, dtype=np.float32))
-    same = fit_logistic(Inputs.of(x, 4), small, kind, fold)
+    scaled = labels_of(codes, kind, np.full(codes.shape, scale, dtype=np.float32))
+    same = fit_logistic(Inputs.of(x, 4), scaled, kind, fold)
     assert_allclose(same.coefficients, found.coefficients, rtol=1e-3, atol=1e-4)
 
 
