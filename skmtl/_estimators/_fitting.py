@@ -95,7 +95,7 @@ def prepare(
         fitted=fitted,
         freeze=freeze,
         main_tasks=main_tasks,
-        can_leave_out=calls is None,
+        sees_all_rows=calls is None,
     )
     validates_on = None if held_out is None else as_tensor(held_out)
     return Prepared(index, validates_on, data, network, plan)
@@ -113,7 +113,7 @@ def build(
     fitted: TrunkAndHeads | None = None,
     freeze: Any = None,
     main_tasks: tuple[int, ...] | None = None,
-    can_leave_out: bool,
+    sees_all_rows: bool,
 ) -> tuple[TrunkAndHeads, TrainingPlan]:
     """The network, new or a copy, and the plan; `learn_encoding` takes n_bins."""
     if continues:
@@ -127,7 +127,7 @@ def build(
         network = _like(architecture, estimator, training_set, data, generator)
         take_trunk(network, pretrained)
     else:
-        chosen = network_settings(estimator, data, can_leave_out=can_leave_out)
+        chosen = network_settings(estimator, data, sees_all_rows=sees_all_rows)
         encoding = learn_encoding(int(chosen["n_bins"]))
         network = build_network(estimator, training_set, encoding, chosen, generator)
     plan = training_plan(

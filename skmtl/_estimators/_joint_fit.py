@@ -44,7 +44,7 @@ def check_joint_parameters(
         given["class"] = type(estimator).__name__
         given["warm start of a fitted estimator"] = str(continues)
         world.check_same(given, "The parameters")
-    if estimator.oob_score is True:
+    if estimator.oob_score not in ("auto", False):
         raise ValueError(
             "oob_score=True needs all rows in the memory of one process, but they are "
             "read in blocks, or shared among several processes. Use "
@@ -105,7 +105,7 @@ def prepare_jointly(
         ),
         continues=continues,
         main_tasks=main_tasks,
-        can_leave_out=False,
+        sees_all_rows=False,
     )
     if world is not None:
         _share_network(network, world)

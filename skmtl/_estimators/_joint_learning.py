@@ -213,7 +213,7 @@ class _Pass:
         weight = np.ones(len(rows)) if own is None else own[rows].astype(np.float64)
         squares = 0.0
         if seen.is_sparse:
-            squares = float(np.square(X.data, dtype=np.float64).sum())
+            squares = float(np.square(X[rows].data, dtype=np.float64).sum())
         seen.sums += [len(rows), weight.sum(), squares]
         seen.n_held_out += int((is_labelled & is_held_out).sum())
         if seen.columns is not None:

@@ -174,29 +174,31 @@ def network_settings(
     data: LabelledData,
     fitted: Architecture | None = None,
     *,
-    can_leave_out: bool = True,
+    sees_all_rows: bool = True,
 ) -> dict[str, Any]:
     """The network's parameters that can be "auto", with the values it stands for.
 
     If the trunk comes from a fitted network, so do its sizes and the numbers of bins
-    and members. `can_leave_out` says whether rows can be left out in this kind of fit,
-    which therefore sees all rows.
+    and members. `sees_all_rows` says whether this kind of fit has all rows in the
+    memory of one process, and none can follow. Then some can be left out.
     """
     sizes: tuple[int, ...] = _automatic.HIDDEN_LAYER_SIZES
     # If more rows can follow, as in `partial_fit`, these few say little about the size.
-    if can_leave_out and estimator.solver != "adam":
+    if sees_all_rows and estimator.solver != "adam":
         sizes = _automatic.hidden_layer_sizes(data)
     if fitted is not None:
         sizes = fitted.hidden_layer_sizes
-    can_leave_out &= bool(estimator.oob_score) and not estimator.early_stopping
+    leaves_out = estimator.oob_score and not estimator.early_stopping
     automatic: dict[str, Any] = {
         "hidden_layer_sizes": sizes,
         "n_bins": _automatic.n_bins(data),
         "dropout": _automatic.dropout(data, is_narrow=_is_narrow(estimator, sizes)),
         "input_dropout": _automatic.input_dropout(data),
-        "n_members": _automatic.n_members(data, can_leave_out=can_leave_out),
+        "n_members": _automatic.n_members(
+            data, can_leave_out=sees_all_rows and bool(leaves_out)
+        ),
     }
-    if estimator.oob_score is True:  # needs several members
+    if estimator.oob_score not in ("auto", False):  # needs several members
         automatic["n_members"] = max(automatic["n_members"], 4)
     if fitted is not None:
         automatic |= {"n_bins": fitted.n_bins, "n_members": fitted.n_members}

@@ -81,6 +81,7 @@ from skmtl._targets import (
     TaskTypes,
     check_labelled,
     check_same_classes,
+    check_same_types,
     check_types_known,
     encode,
     joined_tasks,
@@ -144,6 +145,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         warn_of_late_categories(given, X, columns)
         if continues:
             check_same_transformers(self.transformer, self._tasks)
+            check_same_types(self.task_types, self._tasks)
             encoded = encode(y, self.task_types, tasks=self._tasks)
             if classes is not None:
                 check_same_classes(classes, self._tasks)
@@ -498,7 +500,7 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         n_lost = (is_lost & is_known).sum(axis=0)
         predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in outputs]
         # A score of the other rows alone would be better than the predictions are.
-        is_scored = (codes >= 0) & is_known & (n_lost == 0)
+        is_scored = (codes >= 0) & is_known & (n_lost == 0) & self._is_labelled
         encoded = Encoded(tasks, codes, numbers)
         scores = score_tasks(predicted, encoded, is_scored.astype(np.float64))
         self.oob_score_ = mean_score(scores, main_tasks)

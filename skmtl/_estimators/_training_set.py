@@ -1,7 +1,6 @@
 """The data that one call of fit or partial_fit learns from, already checked."""
 
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -128,7 +127,7 @@ class TrainingSet:
             self.data.weight_table.numpy(),
             len(rows),
             self.mean_weight(rows),
-            self.row_norm(),
+            self.row_norm(rows),
         )
 
     def _totals_of(self, rows: NDArray) -> NDArray:
@@ -146,12 +145,15 @@ class TrainingSet:
             return 1.0
         return float(row_weight.numpy()[rows].mean(dtype=np.float64))
 
-    def row_norm(self) -> float:
-        """The mean squared length of a sparse row, 0 for dense rows."""
+    def row_norm(self, rows: NDArray) -> float:
+        """The mean squared length of these rows if they are sparse, else 0."""
         if not sparse.issparse(self.X):
             return 0.0
-        squares = np.square(self.X.data, dtype=np.float64).sum()
-        return float(squares / max(1, self.X.shape[0]))
+        is_chosen = np.zeros(self.X.shape[0], dtype=bool)
+        is_chosen[rows] = True
+        of_entries = np.repeat(is_chosen, np.diff(self.X.indptr))
+        squares = np.square(self.X.data, dtype=np.float64).sum(where=of_entries)
+        return float(squares / max(1, len(rows)))
 
     def learn_encoding(
         self,
@@ -227,24 +229,25 @@ class TrainingSet:
         within 1.645 deviations, if they come from the same distribution (split
         conformal prediction, Lei et al. 2018, section 2.2). The plain quantile of few
         residuals would be too small. Tasks with too few for this share one factor, from
-        the residuals of these tasks together.
+        the residuals of these tasks together. Residuals have the weights of their
+        labels, and a new row has their mean weight.
         """
         assert self.data.numbers is not None
         targets = list(self.tasks.targets)
-        ratios: dict[int, NDArray] = {}
+        ratios: dict[int, NDArray] = {}  # (n_residuals, 2): their size, and weight
         for t, target in enumerate(targets):
             if isinstance(target, Numbers) and target.scale > 0:
                 mean, variance, _ = moments[t].T
-                rows = (self.counted[:, t] >= 0) & ~np.isnan(mean)
+                rows = np.flatnonzero((self.counted[:, t] >= 0) & ~np.isnan(mean))
                 z = self.data.numbers[:, t].numpy()[rows].astype(np.float64)
-                ratios[t] = np.abs(z - mean[rows]) / np.sqrt(variance[rows])
+                ratio = np.abs(z - mean[rows]) / np.sqrt(variance[rows])
+                ratios[t] = np.column_stack([ratio, self.data.label_weights(t, rows)])
         few = [own for own in ratios.values() if len(own) < _FEWEST_RESIDUALS]
         for t, own in ratios.items():
             is_enough, target = len(own) >= _FEWEST_RESIDUALS, targets[t]
-            ratio = own if is_enough else np.concatenate(few)
-            if len(ratio) and isinstance(target, Numbers):
-                rank = min(math.ceil(0.9 * (len(ratio) + 1)), len(ratio))
-                factor = float(np.sort(ratio)[rank - 1]) / _NINETY_PERCENT
+            residuals = own if is_enough else np.concatenate(few)
+            if len(residuals) and isinstance(target, Numbers):
+                factor = _conformal_quantile(*residuals.T) / _NINETY_PERCENT
                 targets[t] = replace(target, deviation_factor=factor)
         return replace(self.tasks, targets=targets)
 
@@ -290,6 +293,14 @@ class TrainingSet:
             left_out_by[rows[spare]] = stratify(units, sizes, rng)
         left_out_by[left_out_by >= n_members] = -1
         return left_out_by
+
+
+def _conformal_quantile(sizes: NDArray, weights: NDArray) -> float:
+    """The size that a new residual exceeds in at most a tenth of the cases."""
+    order = np.argsort(sizes)
+    below = np.cumsum(weights[order]) / weights.mean()  # with equal weights, the rank
+    rank = int(np.searchsorted(below, 0.9 * (len(sizes) + 1) - 1e-9))
+    return float(sizes[order][min(rank, len(sizes) - 1)])
 
 
 def check_sides(

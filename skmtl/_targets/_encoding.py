@@ -321,6 +321,20 @@ def _types_beside(tasks: Tasks | None, task_types: TaskTypes) -> TaskTypes:
     return {str(n): t for n, t in task_types.items() if str(n) not in taken}
 
 
+def check_same_types(types: TaskTypes, tasks: Tasks) -> None:
+    """Raise if a task had another type in an earlier call."""
+    if not isinstance(types, Mapping):
+        return
+    known = tasks.types
+    other = [n for n, given in types.items() if known.get(str(n), given) != given]
+    if other:
+        raise ValueError(
+            "task_types must give each task the type that it had in the first call, "
+            f"but those of {shorten(other)} have changed. Set them back, or start "
+            "again with a clone of the estimator."
+        )
+
+
 def check_same_classes(classes: Any, tasks: Tasks) -> None:
     """Raise if the classes are not those of an earlier call."""
     given = given_classes(classes, tasks.names[~tasks.are_numbers], tasks.is_1d)

@@ -481,6 +481,19 @@ def test_sparse_rows():
     assert_allclose(found, (1 - share) * own + share * expit(z), atol=1e-6)
 
 
+def test_entries_that_add_up_are_one_number():
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((300, 4), density=0.5, rng=rng).tocsr()
+    y = X @ [1, 1, -1, -1] + 0.3 * rng.normal(size=300) > 0
+    clf = MultiTaskNetClassifier(max_iter=3, random_state=0).fit(X, y)
+    assert clf.logistic_share_ > 0
+    # Both entries are clipped, or their sum.
+    one = sparse.csr_array(([4.0, 2.0], [0, 2], [0, 2]), shape=(1, 4))
+    two = sparse.csr_array(([2.0, 2.0, 2.0], [0, 0, 2], [0, 3]), shape=(1, 4))
+    assert_array_equal(clf.predict_proba(two), clf.predict_proba(one))
+    assert two.nnz == 3
+
+
 @pytest.mark.parametrize("fitted_on", ["dense", "sparse"])
 def test_dense_and_sparse_rows_are_predicted_alike(fitted_on):
     """Also far outside the training rows, where numbers are clipped."""

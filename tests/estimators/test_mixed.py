@@ -155,6 +155,17 @@ def test_early_stopping_follows_the_main_tasks(fruit):
         assert_allclose(clf.validation_scores_, means)
 
 
+def test_a_warm_start_keeps_the_types():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    Y = pd.DataFrame({"a": X[:, 0] > 0, "b": X[:, 1] > 0}).astype(float)
+    types = {"a": "class", "b": "number"}
+    net = MultiTaskNet((8,), task_types=types, max_iter=2, warm_start=True).fit(X, Y)
+    net.set_params(task_types={"a": "number", "b": "class"})
+    with pytest.raises(ValueError, match=r"in the first call.*\['a', 'b'\].*Set them"):
+        net.fit(X, Y)
+    assert net.set_params(task_types=types).fit(X, Y).task_types_ == types
+
+
 def test_gaussian_gives_deviations_of_numbers_alone(fruit):
     X, Y = fruit
     clf = net(loss="gaussian").fit(X, Y)

@@ -124,6 +124,30 @@ def test_rows_of_a_numeric_task_with_few_values_are_left_out_too():
     assert_array_equal(missing, [10, 11, 12])
 
 
+@pytest.mark.parametrize("weight", [0.0, 1e-9])
+def test_deviations_are_those_of_the_rows_that_count(weight):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    y = X[:, 0] + 0.3 * rng.normal(size=400)
+    y[::2] += 20 * rng.normal(size=200)
+    weights = np.where(np.arange(400) % 2, 1.0, weight)
+    reg = MultiTaskNetRegressor((32,), loss="gaussian", max_iter=60, random_state=0)
+    mean, std = reg.fit(X, y, weights).predict(X[1::2], return_std=True)
+    covered = np.abs(y[1::2] - mean) <= 1.645 * std
+    assert 0.85 < covered.mean() < 1
+    assert std.mean() < 1
+
+
+@pytest.mark.filterwarnings("ignore:1 of 3 tasks have no observed label:UserWarning")
+def test_the_score_leaves_out_tasks_that_nobody_learned():
+    X, Y = problem()
+    found = cross_fitted(task_weight=[1, 0, 1]).fit(X, Y)
+    p = found.oob_prediction_
+    rows = ~np.isnan(Y) & ~np.isnan(p)
+    right = [((p[:, t] > 0.5) == Y[:, t])[rows[:, t]].mean() for t in (0, 2)]
+    assert found.oob_score_ == pytest.approx(np.mean(right))
+
+
 def test_deviations_of_tasks_with_few_values_cover_new_rows():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(700, 5))

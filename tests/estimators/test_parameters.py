@@ -94,6 +94,30 @@ def constant_loss(Y, weight=1.0):
     return loss / row_weights(Y, weight).sum()
 
 
+@pytest.mark.parametrize("weight", [None, 0.0])
+def test_sparse_rows_that_do_not_count_choose_nothing(weight):
+    X = sparse.random_array((300, 50), density=0.1, rng=np.random.default_rng(0))
+    y = np.asarray(X.sum(axis=1) > 2.5).ravel().astype(float)
+    longer = sparse.vstack([X, 200 * X], format="csr")
+    labels = np.r_[y, np.full(300, np.nan if weight is None else 1.0)]
+    weights = None if weight is None else np.r_[np.ones(300), np.zeros(300)]
+    settings = {"max_iter": 2, "logistic": "none", "random_state": 0}
+    expected = MultiTaskNetClassifier(**settings).fit(X.tocsr(), y)
+    found = MultiTaskNetClassifier(**settings).fit(longer, labels, weights)
+    assert found.network_.architecture == expected.network_.architecture
+    assert_close_parameters(found, expected)
+
+
+def test_a_boolean_of_numpy_is_one():
+    X, Y = table_with_labels(5200, 1)
+    one, other = (
+        classifier(oob_score=given, n_members="auto", max_iter=1).fit(X, Y)
+        for given in (True, np.True_)
+    )
+    assert one.network_.n_members == other.network_.n_members == 4
+    assert one.oob_score_ == other.oob_score_
+
+
 @pytest.mark.parametrize(
     ("is_sparse", "n_rows", "n_tasks", "solver", "batch_size"),
     [
@@ -112,7 +136,7 @@ def test_auto_is_chosen_by_the_rows_with_labels(
 ):
     X, Y = table_with_labels(n_rows, n_tasks)
     X *= {2: 10, 4: 30}.get(n_tasks, 1)
-    squared_length = np.square(X).sum(axis=1).mean()
+    squared_length = np.square(X[:n_rows]).sum(axis=1).mean()
     assert (15 / squared_length < 0.3) == (n_tasks in (2, 4))
     assert (squared_length > 1_000) == (n_tasks == 4)
     X = sparse.csr_array(X) if is_sparse else X
