@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmtl._messages import shorten
+from skmtl._messages import shorten, warn
 from skmtl._targets._containers import Column
 
 # To stratify by numbers, their ranks are cut into this many parts of about equal size.
 N_STRATA = 5
+# As many labels show whether a transformer can be inverted, as in scikit-learn.
+_ROWS_TO_INVERT = 1000
 _EXACT = (bool, np.bool_)
 _NUMBERS = (int, float, np.integer, np.floating, Decimal, Fraction)
 _TIMES = (date, timedelta, np.datetime64, np.timedelta64)
@@ -75,7 +77,7 @@ def learn_scale(
 
     This fits the transformer, so each task needs its own.
     """
-    task = Numbers(transformer=None)
+    task, given = Numbers(transformer=None), values
     if transformer is not None:
         task = Numbers(transformer=transformer.fit(values.reshape(-1, 1)))
         values = task.standardised(values)
@@ -85,6 +87,7 @@ def learn_scale(
                 f"returns {shorten(values[~np.isfinite(values)].tolist())}. Use "
                 "another transformer for this task, or none."
             )
+        _warn_unless_inverted(task, given, values, name)
     if len(values) == 0:  # an error elsewhere, unless the values come later
         return task
     if (values == values[0]).all():
@@ -95,6 +98,22 @@ def learn_scale(
     mean = float(np.average(scaled, weights=weight))
     variance = float(np.average((scaled - mean) ** 2, weights=weight))
     return replace(task, mean=mean * unit, scale=float(np.sqrt(variance)) * unit)
+
+
+def _warn_unless_inverted(
+    task: Numbers, given: NDArray, transformed: NDArray, name: str
+) -> None:
+    """Warn if predictions would not come back to the units of the task."""
+    step = max(1, len(given) // _ROWS_TO_INVERT)
+    back = task.in_units(transformed[::step])
+    known = np.isfinite(back)  # others are an error or a warning elsewhere
+    if not np.allclose(back[known], given[::step][known]):
+        warn(
+            "inverse_transform of the transformer should undo transform, but for task "
+            f"{name!r}, it does not. Predictions are not in the units of the labels. "
+            "Use a transformer that inverts, such as FunctionTransformer(np.log1p, "
+            "np.expm1)."
+        )
 
 
 def merged_scales(

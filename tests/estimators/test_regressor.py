@@ -156,6 +156,20 @@ def test_one_value_is_predicted_exactly_with_a_warning(numbers):
     assert score == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.parametrize("inverse", [None, np.expm1])
+def test_a_transformer_that_does_not_invert_is_named(inverse):
+    X = np.random.default_rng(0).normal(size=(80, 2))
+    Y = pd.DataFrame({"price": np.exp(X[:, 0]), "other": np.exp(X[:, 1])})
+    wrong = FunctionTransformer(np.log, inverse, check_inverse=False)
+    right = FunctionTransformer(np.log, np.exp)
+    reg = regressor(transformer={"price": wrong, "other": right})
+    with pytest.warns(
+        UserWarning, match="should undo transform.*'price'.*expm1"
+    ) as one:
+        reg.fit(X, Y)
+    assert len(one) == 1
+
+
 def test_each_task_learns_its_function():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))
