@@ -101,6 +101,22 @@ def test_loss_and_gradient_stay_finite_for_huge_logits(n_classes):
     assert torch.isfinite(logits.grad).all()
 
 
+def test_the_loss_of_nearly_certain_labels_is_exact():
+    z = np.array([-45.0, -39.0, -20.0, -11.0, 11.0, 20.0, 39.0, 45.0])
+    for label in (0, 1):
+        expected = np.logaddexp(0, -z if label else z)
+        for logit, loss in zip(z, expected, strict=True):
+            labels = weigh_labels(
+                Targets(torch.tensor([[label]], dtype=torch.int8), None),
+                unit_table((2,)),
+                None,
+                output_groups((Binary(),)),
+            )
+            logits = torch.full((1, 1, 1), logit, dtype=torch.float64)
+            found = Binary().losses(logits, labels)
+            assert_allclose(found, [loss], rtol=1e-14)
+
+
 def test_a_constant_task_has_no_loss_and_certain_probabilities():
     (group,) = output_groups((Multiclass(1),))
     logits = torch.randn(2, 4, 1, generator=torch.Generator().manual_seed(0))

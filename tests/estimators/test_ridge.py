@@ -206,6 +206,17 @@ def test_a_task_with_a_transformer_is_predicted_by_the_network_alone():
     assert regressor(transformer=logarithm).fit(X, Y).ridge_share_ == 0
 
 
+def test_a_task_with_few_values_is_predicted_by_the_network_alone():
+    X, Y = linear_problem()
+    Y[:, 0] = np.nan
+    Y[:4, 0] = [0.5, 1.5, 2.5, 1.0]
+    reg = regressor().fit(X, Y)
+    assert reg.ridge_share_ > 0
+    alone = network_alone(reg).predict(X)
+    assert_array_equal(reg.predict(X)[:, 0], alone[:, 0])
+    assert not np.array_equal(reg.predict(X)[:, 1], alone[:, 1])
+
+
 def test_out_of_bag_predictions_include_it():
     X, Y = linear_problem()
     reg = regressor().fit(X, Y)
