@@ -36,9 +36,11 @@ class Targets(NamedTuple):
 class Labels(NamedTuple):
     """Labels of some rows as the loss reads them, with the tasks in group order."""
 
-    targets: Tensor  # (batch, n_logits), 1 if the label is the logit's class
+    # (batch, n_logits): 1 if the label is the logit's class; of numbers, the number
+    targets: Tensor
     weights: Tensor  # (batch, n_tasks), 0 if the label is missing
-    pull: Tensor  # (batch, n_logits), - weight * target
+    # (batch, n_logits): - weight * target, which some gradients begin with
+    pull: Tensor
 
     def split(self, n_rows: int) -> "list[Labels]":
         """Parts of `n_rows` rows each; the last part can be smaller."""

@@ -39,7 +39,7 @@ from skmtl._training._doubling import Doubling
 from skmtl._training._loop import _measure_left_out
 from skmtl._training._parts import Parts
 from skmtl._training._solvers import Adam, FlatParameters, Group
-from skmtl._training._steps import Freeze, TrainingPlan, step_size
+from skmtl._training._steps import Freeze, TrainingPlan, schedule_factor
 from skmtl._training._threads import thread_limit
 
 N_EPOCHS = 8  # of a plan that does not say how many
@@ -105,7 +105,7 @@ def test_training_equals_a_plain_loop_over_the_formula(
     for epoch in range(N_EPOCHS):
         for i, rows in enumerate(torch.arange(len(x)).split(5)):
             done = (3 * epoch + i + 0.5) / (3 * N_EPOCHS)  # of all steps
-            optimizer.param_groups[0]["lr"] = 0.01 * step_size(ours, done)
+            optimizer.param_groups[0]["lr"] = 0.01 * schedule_factor(ours, done)
             optimizer.zero_grad()
             loss = losses_of(reference, x[rows], codes[rows]).sum()
             # Not on biases, and not on the factors of a normalisation.
@@ -546,7 +546,7 @@ def test_training_stops_when_the_loss_no_longer_falls():
 
 def test_cosine_rises_to_the_full_step_and_falls_to_zero():
     cosine = plan(learning_rate="cosine")
-    steps = [step_size(cosine, p) for p in np.linspace(0, 1, 201)]
+    steps = [schedule_factor(cosine, p) for p in np.linspace(0, 1, 201)]
     peak = int(np.argmax(steps))
     assert steps[0] == 0
     assert steps[peak] == pytest.approx(1)
@@ -554,7 +554,7 @@ def test_cosine_rises_to_the_full_step_and_falls_to_zero():
     assert steps[-1] == pytest.approx(0, abs=1e-12)
     assert (np.diff(steps[: peak + 1]) > 0).all()
     assert (np.diff(steps[peak:]) < 0).all()
-    assert step_size(plan(), 0.3) == 1
+    assert schedule_factor(plan(), 0.3) == 1
 
 
 def test_parameters_that_overflow_in_the_last_step_are_a_divergence():

@@ -11,7 +11,7 @@ from skmtl._estimators._prediction import predict_tasks
 from skmtl._messages import shorten, warn
 from skmtl._network import TrunkAndHeads
 from skmtl._outputs import OutputGroup
-from skmtl._targets import Tasks
+from skmtl._targets import Encoded, Tasks
 
 
 class LeftOut(NamedTuple):
@@ -56,6 +56,15 @@ def predict_out_of_bag(
 def first_outputs(outputs: list[NDArray]) -> NDArray:
     """(n_samples, n_tasks): the first number that is predicted for each task."""
     return np.column_stack([out if out.ndim == 1 else out[:, 0] for out in outputs])
+
+
+def count_lost(encoded: Encoded, outputs: list[NDArray], is_known: NDArray) -> NDArray:
+    """(n_tasks,): rows whose numbers or predictions are not finite in their units."""
+    tasks, codes, numbers = encoded
+    is_lost = ~np.isfinite(first_outputs(outputs))
+    if numbers is not None:  # single precision can leave what can be inverted
+        is_lost |= (codes >= 0) & tasks.are_numbers & ~np.isfinite(numbers)
+    return np.asarray((is_lost & is_known).sum(axis=0))
 
 
 def warn_of_lost(tasks: Tasks, n_lost: NDArray) -> None:

@@ -30,6 +30,7 @@ from skmtl._estimators._joint_fit import (
 from skmtl._estimators._joint_learning import Known, learn_from
 from skmtl._estimators._out_of_bag import (
     LeftOut,
+    count_lost,
     first_outputs,
     predict_out_of_bag,
     warn_of_lost,
@@ -476,8 +477,11 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
             probabilities_or_moments,
         )
         outputs = self._add_linear_parts(training_set, index, left_out.by, outputs)
-        if left_out.is_every_row:
-            self._set_out_of_bag(training_set, outputs, main_tasks)
+        if not left_out.is_every_row:
+            return
+        if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
+            self._tasks = training_set.with_deviation_factors(outputs)
+        self._set_out_of_bag(training_set, outputs, main_tasks)
 
     def _set_out_of_bag(
         self,
@@ -486,24 +490,19 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
         main_tasks: tuple[int, ...] | None,
     ) -> None:
         tasks, codes = training_set.tasks, training_set.counted
-        if any(isinstance(kind, Gaussian) for kind in training_set.outputs):
-            self._tasks = training_set.with_deviation_factors(outputs)
         is_known = ~np.isnan(first_outputs(outputs))
-        outputs = [
+        in_units = [
             target.in_units(out[:, 0]) if isinstance(target, Numbers) else out
             for target, out in zip(tasks.targets, outputs, strict=True)
         ]
-        numbers = training_set.numbers_in_units()
-        is_lost = ~np.isfinite(first_outputs(outputs))
-        if numbers is not None:  # single precision can leave what can be inverted
-            is_lost |= (codes >= 0) & tasks.are_numbers & ~np.isfinite(numbers)
-        n_lost = (is_lost & is_known).sum(axis=0)
-        predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in outputs]
+        encoded = Encoded(tasks, codes, training_set.numbers_in_units())
+        n_lost = count_lost(encoded, in_units, is_known)
         # A score of the other rows alone would be better than the predictions are.
         is_scored = (codes >= 0) & is_known & (n_lost == 0) & self._is_labelled
-        encoded = Encoded(tasks, codes, numbers)
+        predicted = [p if p.ndim == 1 else p.argmax(axis=1) for p in in_units]
         scores = score_tasks(predicted, encoded, is_scored.astype(np.float64))
         self.oob_score_ = mean_score(scores, main_tasks)
+        self.oob_prediction_ = self._in_form_of_prediction(in_units)
         if n_lost.any():
             warn_of_lost(tasks, n_lost)
         elif np.isnan(self.oob_score_):
@@ -512,7 +511,6 @@ class TrainableNet(CallbackSupportMixin, BaseEstimator):
                 "the rows that were left out. Use oob_score=False and "
                 "cross-validation."
             )
-        self.oob_prediction_ = self._in_form_of_prediction(outputs)
 
     def _add_linear_parts(
         self,

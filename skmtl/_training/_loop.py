@@ -76,6 +76,7 @@ class TrainingState:
             if not doubling.accepts(self.doubling, n_epochs):
                 return False
             doubling.restore(self.doubling)
+        # It raises an error for what is no state of a generator.
         parts.set_dropout_generators(self.dropout_generators)
         return (
             _layout(self.network) == _layout(as_arrays(network.state_dict()))
@@ -84,7 +85,7 @@ class TrainingState:
             and bool(np.isfinite(self.progress["losses"]).all())
             and self.stopped_by in (None, *get_args(StoppedBy))
             and self.solver.suits_plan(plan)
-            and self.solver.suits_network(network, parts.sizes)
+            and self.solver.suits_network(network, parts.n_parameters)
             and (self.left_out_share is None or _is_share(self.left_out_share))
         )
 

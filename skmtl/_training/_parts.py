@@ -160,7 +160,7 @@ class Parts:
         return self.left_out_share * self.plan.constant_loss
 
     @property
-    def sizes(self) -> list[list[int]]:
+    def n_parameters(self) -> list[list[int]]:
         """The number of parameters of each part and group."""
         return [[v.numel() for v in steps.flat.values] for steps in self.steps]
 

@@ -150,14 +150,16 @@ class Steps:
         # Without the missing labels, there are far fewer.
         n_logits = sum(len(g.tasks) * g.kind.n_logits for g in self.network.groups)
         n_fields = 3 + self.network.n_members if self.observed is None else 1
-        width = self.row_width + n_fields * n_logits
-        n_batches = CHUNK_ELEMENTS // (width * self.rows_per_batch)
-        self.rows_per_block = self.rows_per_batch * max(1, n_batches)
-        n_inputs = self.row_width
+        self.rows_per_block = self._whole_batches(self.row_width + n_fields * n_logits)
+        width_expanded = self.row_width
         if self.network.columns is not None:
-            n_inputs += self.network.columns.n_inputs
-        n_batches = CHUNK_ELEMENTS // (max(1, n_inputs) * self.rows_per_batch)
-        self.rows_at_once = self.rows_per_batch * max(1, n_batches)
+            width_expanded += self.network.columns.n_inputs
+        self.rows_at_once = self._whole_batches(width_expanded)
+
+    def _whole_batches(self, width: int) -> int:
+        """As many rows of this width as one chunk has, but whole batches of them."""
+        n_batches = CHUNK_ELEMENTS // (max(1, width) * self.rows_per_batch)
+        return self.rows_per_batch * max(1, n_batches)
 
     def set_moments(self, moments: dict[str, list[Tensor]]) -> None:
         """Continue from the moments of another run."""
@@ -192,7 +194,7 @@ class Steps:
         self._n_steps = number * n_batches
         self._step_sizes = (
             plan.learning_rate_init
-            * step_size(plan, (number + (i + 0.5) / n_batches) / n_epochs)
+            * schedule_factor(plan, (number + (i + 0.5) / n_batches) / n_epochs)
             for i in range(n_batches)
         )
         self._loss = torch.zeros((), dtype=torch.float64, device=self.like.device)
@@ -399,7 +401,7 @@ def _dropout_left(share: float, ended: float, ends: float) -> float:
     return min(max((share - ended) / (ends - ended), 0.0), 1.0)
 
 
-def step_size(plan: TrainingPlan, progress: float) -> float:
+def schedule_factor(plan: TrainingPlan, progress: float) -> float:
     """Factor on `learning_rate_init` when a fraction `progress` of the run is done."""
     if plan.learning_rate == "constant":
         return 1.0
