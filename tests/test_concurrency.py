@@ -426,7 +426,9 @@ def test_a_spawned_process_predicts_as_its_parent(problem):
     assert_same_answers(answer_of("spawn", predict, clf, *problem), expected, atol=0)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"]
+)
 def test_joblib_gives_what_one_process_gives(backend, one_thread):
     # With so few bytes, X goes to the workers as a file that is mapped read-only.
     X, Y = wide_problem()

@@ -430,6 +430,7 @@ def test_a_full_device(run, model, train):
     assert not os.path.isfile("/dev/full")
 
 
+@pytest.mark.slow  # a new process has to load torch
 @pytest.mark.skipif(os.name == "nt", reason="limits of a process")
 def test_a_full_disk_leaves_no_half_file(model, train, tmp_path):
     program = (
@@ -454,6 +455,7 @@ def test_a_full_disk_leaves_no_half_file(model, train, tmp_path):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow  # the same
 @pytest.mark.skipif(os.name == "nt", reason="pipes of a shell")
 def test_a_closed_pipe_is_no_error(model, train, tmp_path):
     names, *rows = train.read_text().splitlines(keepends=True)
