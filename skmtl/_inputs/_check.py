@@ -209,6 +209,11 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
         "ensure_all_finite": "allow-nan",
     }
     if isinstance(X, nw.DataFrame):
+        if not X.columns:
+            raise ValueError(
+                f"X must have at least one column; got shape {X.shape}. Pass the "
+                "columns to predict from."
+            )
         frame = _replace_objects(X).to_native()
         return check_array(frame, estimator=estimator, input_name="X", **settings)
     X = _fill_holes_of_objects(X)

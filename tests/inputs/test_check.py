@@ -256,6 +256,12 @@ def test_a_lazy_frame_is_refused_with_advice():
         read(pl.LazyFrame({"a": [1.0, 2.0]}))
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+def test_a_table_without_columns_is_refused(make):
+    with pytest.raises(ValueError, match=r"at least one column; got shape \(0, 0\)"):
+        check_inputs(Reader(), make(), None)
+
+
 def test_columns_of_the_same_name_are_refused():
     with pytest.raises(ValueError, match=r"different names.*\n.*'a' 2 times.*Rename"):
         read(pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "b"]))
