@@ -79,9 +79,10 @@ def multitask_report(
         Maps the name of each task to "class" or "number". By default, the type follows
         from `y_pred`: in a list, entries with one dimension are numbers and entries
         with two dimensions are probabilities. If `y_pred` is a table with one column
-        per task, all tasks are numeric if a column of `y_true` has decimals or more
-        than two different whole numbers; otherwise all are classification tasks. Pass
-        the types if all values of `y_true` are 0 or 1, but numbers.
+        per task, all tasks are numeric if a column of `y_true` has decimals or at least
+        30 different whole numbers, or if a column has at least three and `y_pred` has
+        decimals; otherwise, all are classification tasks. Pass the types if all values
+        of `y_true` are 0 or 1, but numbers.
     thresholds : dict or array-like of shape (n_tasks,), default=None
         Decision thresholds of binary tasks, such as `best_thresholds_` of
         `MultiTaskTunedThresholdClassifierCV`: a dict with task names as keys, or one
