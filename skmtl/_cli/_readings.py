@@ -25,7 +25,7 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 # 007 is a code; it does not count as missing if 7 does.
 _NUMBER_OR_CODE = r"^[+-]?0\d"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(%s\d{3})+%s$"
-_ZONE = r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)$"
+_ZONE = r"[T ]\d\d(:\d\d)*(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$"
 # Above this, float64 cannot tell neighbouring whole numbers apart.
 _MOST_EXACT = 2**53
 _MILLISECONDS_OF_DAY = 86_400_000.0
@@ -350,11 +350,10 @@ def _times(values: Values) -> pa.ChunkedArray:
     n_zones = pc.sum(has_zone).as_py() or 0
     if n_zones == 0:
         return _cast(values, pa.timestamp("us"), "an ISO date")
-    if 2 * n_zones > pc.count(has_zone).as_py():
-        must_be = "an ISO date with a time zone, as in most rows,"
-        return _cast(values, pa.timestamp("us", "UTC"), must_be)
-    must_be = "an ISO date without a time zone, as in most rows,"
-    return _cast(values, pa.timestamp("us"), must_be)
+    have_zones = 2 * n_zones > pc.count(has_zone).as_py()
+    word, zone = ("with", "UTC") if have_zones else ("without", None)
+    must_be = f"an ISO date {word} a time zone, as in other rows,"
+    return _cast(values, pa.timestamp("us", zone), must_be)
 
 
 _READERS: dict[Reading, Callable[[Values], pa.ChunkedArray]] = {

@@ -34,6 +34,7 @@ from skmtl._targets import (
     Numbers,
     TargetsSeen,
     Tasks,
+    check_same_types,
     encode,
     warn_of_measurements,
     warn_of_one_value,
@@ -271,6 +272,7 @@ class _Pass:
 def _learned_tasks(estimator: Any, known: Known, targets: TargetsSeen) -> Tasks:
     if known.tasks is not None:
         check_same_transformers(estimator.transformer, known.tasks)
+        check_same_types(estimator.task_types, known.tasks)
         return known.tasks
 
     def fresh_transformers(tasks: Tasks) -> dict[str, Any]:

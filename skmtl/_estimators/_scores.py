@@ -14,7 +14,9 @@ def score_tasks(
 ) -> NDArray:
     """(n_tasks,): scores of codes of classes, and of numbers in their own units.
 
-    NaN for a task without any positive weight, and for numbers that are all equal.
+    NaN for a task without any positive weight, and for a single number. If all numbers
+    of the only task are equal, the score is that of scikit-learn, 1 or 0; beside other
+    tasks, it would distort the mean, and is NaN.
     """
     tasks, codes, numbers = encoded
     scores = np.full(tasks.n_tasks, np.nan)
@@ -23,7 +25,7 @@ def score_tasks(
         given, weight = predicted[t][rows], weights[rows, t]
         if isinstance(target, Numbers):
             y = np.empty(0) if numbers is None else numbers[rows, t]
-            if len(y) and (y != y[0]).any():
+            if len(y) > 1 and (tasks.n_tasks == 1 or (y != y[0]).any()):
                 unit = np.abs(y).max() or 1.0  # squares could overflow
                 scores[t] = r2_score(y / unit, given / unit, sample_weight=weight)
         elif rows.any():

@@ -149,10 +149,7 @@ class TrainingSet:
         """The mean squared length of these rows if they are sparse, else 0."""
         if not sparse.issparse(self.X):
             return 0.0
-        is_chosen = np.zeros(self.X.shape[0], dtype=bool)
-        is_chosen[rows] = True
-        of_entries = np.repeat(is_chosen, np.diff(self.X.indptr))
-        squares = np.square(self.X.data, dtype=np.float64).sum(where=of_entries)
+        squares = np.square(self.X[rows].data, dtype=np.float64).sum()
         return float(squares / max(1, len(rows)))
 
     def learn_encoding(
@@ -296,11 +293,16 @@ class TrainingSet:
 
 
 def _conformal_quantile(sizes: NDArray, weights: NDArray) -> float:
-    """The size that a new residual exceeds in at most a tenth of the cases."""
-    order = np.argsort(sizes)
-    below = np.cumsum(weights[order]) / weights.mean()  # with equal weights, the rank
-    rank = int(np.searchsorted(below, 0.9 * (len(sizes) + 1) - 1e-9))
-    return float(sizes[order][min(rank, len(sizes) - 1)])
+    """The size that a new residual exceeds in at most a tenth of the cases.
+
+    With equal weights, it is the one of rank 0.9 * (n + 1). With others, n is the
+    effective number of residuals (Kish 1965): (sum of weights)^2 / sum of squares.
+    """
+    order, share = np.argsort(sizes), weights / weights.sum()
+    n_effective = 1 / np.square(share).sum()
+    level = 0.9 * (1 + 1 / n_effective) - 1e-12
+    position = int(np.searchsorted(np.cumsum(share[order]), level))
+    return float(sizes[order][min(position, len(sizes) - 1)])
 
 
 def check_sides(

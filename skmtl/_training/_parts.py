@@ -42,6 +42,7 @@ class Share(NamedTuple):
 
 
 def _given_order(n_rows: int) -> Tensor:
+    """The order of the rows, on the CPU even if torch's default is another device."""
     return torch.arange(n_rows, device="cpu")
 
 

@@ -132,9 +132,8 @@ class Workers:
         futures = [self._pool.submit(job) for job in jobs]
         with at_the_end(partial(self._end, futures)):
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            # Those that are done first: one that waits would hide the failure.
-            for future in sorted(futures, key=lambda future: future not in done):
-                future.result()
+            for future in filter(done.__contains__, futures):
+                future.result()  # raises the failure, if there is one
             return [future.result() for future in futures]
 
     def keep_on(self) -> None:

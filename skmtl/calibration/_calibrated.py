@@ -350,9 +350,9 @@ def _warn_of_uncalibrated(pairs: list[CalibratedClassifier], tasks: Tasks) -> No
     if left:
         warn(
             f"To be calibrated, a task must have at least {FEW_LABELS} out-of-fold "
-            'labels of each class and, for method="temperature", one that is not the '
-            f"most probable one, but {shorten(left)} do not. Their probabilities stay "
-            "unchanged (with ensemble=True, only in such folds; folds without a "
-            "training label are left out). Add labels, merge rare classes, or use "
-            'method="sigmoid".'
+            'labels of each class (for method="temperature", also one for which the '
+            f"most probable class is wrong), but {shorten(left)} do not. Their "
+            "probabilities stay unchanged (with ensemble=True, only in such folds; "
+            "folds without a training label are left out). Add labels, or merge rare "
+            "classes."
         )

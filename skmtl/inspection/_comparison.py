@@ -36,7 +36,7 @@ _UNDEFINED = {
     "class": (
         "the test rows have labels of one class or none, or the training rows have none"
     ),
-    "number": "the test rows have no value, or only one if the metric needs two",
+    "number": "the test rows have no value, or no two different ones if needed",
 }
 
 

@@ -351,7 +351,7 @@ def _warn_undefined(
     if n_undefined:
         reason = "labels of one class of the task or none"
         if is_number:
-            reason = "no value of the task, or only one if the metric needs two"
+            reason = "no value of the task, or no two different ones if needed"
         warn(
             f"{metric} is undefined in {n_undefined} of {len(splits)} splits, whose "
             f"test rows have {reason}. The means are over the other splits; see "

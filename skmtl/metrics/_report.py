@@ -27,7 +27,6 @@ from skmtl._targets import (
     Column,
     TaskTypes,
     is_binary,
-    must_be_numbers,
     plain_numbers,
     read_columns,
 )
@@ -80,9 +79,9 @@ def multitask_report(
         from `y_pred`: in a list, entries with one dimension are numbers and entries
         with two dimensions are probabilities. If `y_pred` is a table with one column
         per task, all tasks are numeric if a column of `y_true` has decimals or at least
-        30 different whole numbers, or if a column has at least three and `y_pred` has
-        decimals; otherwise, all are classification tasks. Pass the types if all values
-        of `y_true` are 0 or 1, but numbers.
+        30 different whole numbers, or if a column has at least three, and `y_pred` has
+        decimals and numbers outside of 0 to 1 (unless you pass `classes` or
+        `thresholds`). Otherwise, all are classification tasks.
     thresholds : dict or array-like of shape (n_tasks,), default=None
         Decision thresholds of binary tasks, such as `best_thresholds_` of
         `MultiTaskTunedThresholdClassifierCV`: a dict with task names as keys, or one
@@ -177,7 +176,8 @@ def multitask_report(
     """
     types = types_by_name(task_types, y_true, task_names)
     if types is None:
-        types = _types_of(y_true, y_pred)
+        is_of_classes = classes is not None or thresholds is not None
+        types = _types_of(y_true, y_pred, is_of_classes)
         if types == "number":
             refuse_swapped(y_true, y_pred)
     if types == "class":
@@ -205,7 +205,7 @@ def _metrics_that_may_be_undefined() -> Metrics:
     return Metrics({"class": roc_auc, "number": resolve_metric("r2", {})}, True)
 
 
-def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
+def _types_of(y_true: Any, y_pred: Any, is_of_classes: bool) -> TaskTypes:
     """The types of the tasks, from the form of the predictions or from the labels."""
     columns, names, _ = read_columns(y_true)
     n_samples, n_tasks = len(columns[0].observed), len(columns)
@@ -214,23 +214,27 @@ def _types_of(y_true: Any, y_pred: Any) -> TaskTypes:
         entries = [y_pred] if np.ndim(y_pred) == 2 and np.shape(y_pred)[1] > 1 else None
     if entries is not None:
         return named_task_types(names, [np.ndim(entry) == 1 for entry in entries])
-    if guess_task_types(y_true) != "class" or _must_be_predicted(columns, y_pred):
+    if guess_task_types(y_true) != "class":
         return "number"
-    return "class"
+    is_number = not is_of_classes and _are_predicted_numbers(columns, y_pred)
+    return "number" if is_number else "class"
 
 
-def _must_be_predicted(columns: list[Column], y_pred: Any) -> bool:
-    """Whether a column per task has neither probabilities nor labels, but numbers.
+def _are_predicted_numbers(columns: list[Column], y_pred: Any) -> bool:
+    """Whether labels and predictions are numbers, not classes and probabilities.
 
-    A task with three classes has a column for each of them, and labels are whole.
+    A task has more than two whole numbers, and one column of predictions, which has
+    decimals and numbers that are not from 0 to 1.
     """
-    has_several = False
-    for column in columns:
-        values = plain_numbers(column)
-        if values is None:
-            return False
-        has_several = has_several or len(np.unique(values)) > 2
-    return has_several and any(map(must_be_numbers, read_columns(y_pred)[0]))
+    labels = [plain_numbers(column) for column in columns]
+    predicted = [plain_numbers(column) for column in read_columns(y_pred)[0]]
+    has_several = any(n is not None and len(np.unique(n)) > 2 for n in labels)
+    return (
+        has_several
+        and not any(numbers is None for numbers in (*labels, *predicted))
+        and any(((n < 0) | (n > 1)).any() for n in predicted if n is not None)
+        and any((n != np.floor(n)).any() for n in predicted if n is not None)
+    )
 
 
 def refuse_labels(y_pred: Any) -> None:

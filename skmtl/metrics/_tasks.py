@@ -214,8 +214,8 @@ def _warn_of_unknown_classes(tasks: list[Task], given: list[NDArray]) -> None:
     elif found:
         warn(
             "Each label should be among the estimator's classes of its task, but some "
-            "are not. They have probability 0, which dominates log_loss, and they are "
-            "one more class in other scores. Tasks and labels: "
+            "are not. They get probability 0 (or the lowest score), which dominates a "
+            "log loss, and are one more class in other scores. Tasks and labels: "
             f"{shorten(found)}. Use folds whose training rows have every class, such "
             "as those of MultiTaskStratifiedKFold, or declare the classes with a "
             "category column."

@@ -54,8 +54,9 @@ class TaskOutOfFold(NamedTuple):
         return np.bincount(self.codes, minlength=len(self.classes))
 
     def are_all_right(self) -> bool:
-        """Whether each label is the most probable one."""
-        return bool((self.probabilities.argmax(axis=1) == self.codes).all())
+        """Whether no class is more probable than the label, in any row."""
+        own = self.probabilities[np.arange(len(self.codes)), self.codes]
+        return bool((own == self.probabilities.max(axis=1)).all())
 
     def can_be_tuned(self) -> bool:
         """Whether every class has labels and the probabilities are not all equal."""
@@ -91,14 +92,16 @@ class OutOfFold(NamedTuple):
             )
 
     def has_most_labels(self) -> bool:
-        """Whether each task has probabilities for at least half of its labels.
+        """Whether each class has probabilities for at least half of its labels.
 
         Tasks with a rare class do not count: few labels say little either way.
         """
         for t, task in self.by_task():
-            codes = self.codes[self._labelled(t), t]
-            is_rare = np.unique(codes, return_counts=True)[1] < FEW_LABELS
-            if not is_rare.any() and 2 * len(task.codes) < len(codes):
+            found = task.labels_per_class()
+            given = self.codes[self._labelled(t), t].astype(np.intp)
+            n_labels = np.bincount(given, minlength=len(found))
+            is_rare = n_labels[n_labels > 0] < FEW_LABELS
+            if not is_rare.any() and (2 * found < n_labels).any():
                 return False
         return True
 
@@ -139,8 +142,8 @@ def fit_out_of_fold(
     There are three sources of probabilities. A frozen estimator has not seen the rows,
     so its own are used. A network with out-of-bag predictions (`oob_score`) uses those
     unless `cv` or groups are given, or a task whose classes are not rare has such
-    predictions for fewer than half of its labels. Otherwise a clone is fitted for each
-    split.
+    predictions for fewer than half of the labels of a class. Otherwise a clone is
+    fitted for each split.
     """
     if isinstance(y, Mapping):
         read_columns(y)  # raises an error that says what to pass instead of a dict

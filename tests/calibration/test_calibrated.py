@@ -79,7 +79,7 @@ def test_a_temperature_is_not_fitted_if_every_label_is_the_most_probable(honest)
     before = FrozenEstimator(TooSure().fit(right, Y))
     calibrated = MultiTaskCalibratedClassifierCV(before, method="temperature")
     with pytest.warns(
-        UserWarning, match=r"not the most probable one, but \['task_0'\]"
+        UserWarning, match=r"probable class is wrong\), but \['task_0'\]"
     ):
         calibrated.fit(right, Y)
     p, given = calibrated.predict_proba(X), before.predict_proba(X)

@@ -142,19 +142,21 @@ def test_numbers_are_no_dates(values):
         (
             ["2020-01-01", "2020-01-02", "2020-01-04 10:00+02:00"],
             2,
-            "an ISO date without a time zone, as in most rows,",
+            "an ISO date without a time zone, as in other rows,",
         ),
         (
             ["2020-01-01T10:00Z", "2020-01-02T09:00-0300", "2020-01-03"],
             2,
-            "an ISO date with a time zone, as in most rows,",
+            "an ISO date with a time zone, as in other rows,",
         ),
+        (["2020-01-01T10+02:00", "2020-01-02 10Z", "2020-01-01 10:00 Z"], 2, None),
     ],
 )
 def test_the_date_that_is_unlike_the_others_is_named(values, row, must_be):
     with pytest.raises(Misfit) as raised:
         as_floats(column(values), "date")
-    assert (raised.value.row, raised.value.must_be) == (row, must_be)
+    assert raised.value.row == row
+    assert must_be in (raised.value.must_be, None)
 
 
 @pytest.mark.parametrize(

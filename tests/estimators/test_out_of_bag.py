@@ -1,5 +1,7 @@
 """Members that leave out rows in turn, and what they say of those."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skmtl
 from skmtl import MultiTaskNetClassifier, MultiTaskNetRegressor
+from skmtl._estimators._training_set import _conformal_quantile
 from skmtl._network import TrunkAndHeads
 from skmtl.trunks import ConvTrunk
 
@@ -122,6 +125,17 @@ def test_rows_of_a_numeric_task_with_few_values_are_left_out_too():
     reg.fit(X, Y)
     missing = np.flatnonzero(np.isnan(reg.oob_prediction_).any(axis=1))
     assert_array_equal(missing, [10, 11, 12])
+
+
+@pytest.mark.parametrize("weight", [0.1, 1.0, 3.0])
+def test_equal_weights_give_the_rank_of_the_conformal_quantile(weight):
+    for n in range(1, 200):
+        rank = min(math.ceil(0.9 * (n + 1)), n)
+        sizes = np.arange(1.0, n + 1)
+        assert _conformal_quantile(sizes, np.full(n, weight)) == rank
+        # Residuals that hardly count are as if they were not there.
+        more, few = np.r_[sizes, sizes / 2], np.r_[np.ones(n), np.full(n, 1e-9)]
+        assert _conformal_quantile(more, few) == rank
 
 
 @pytest.mark.parametrize("weight", [0.0, 1e-9])

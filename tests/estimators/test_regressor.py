@@ -170,6 +170,13 @@ def test_a_transformer_that_does_not_invert_is_named(inverse):
     assert len(one) == 1
 
 
+def test_a_single_constant_task_has_the_score_of_scikit_learn():
+    X = np.random.default_rng(0).normal(size=(80, 2))
+    y = X[:, 0].copy()
+    reg = regressor().fit(X, y)
+    assert reg.score(X[:5], np.zeros(5)) == r2_score(np.zeros(5), reg.predict(X[:5]))
+
+
 def test_each_task_learns_its_function():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))

@@ -116,7 +116,7 @@ def test_undefined_metrics_are_nan_and_named_once(problem):
 def test_a_label_that_dominates_the_log_loss_is_named():
     Y = np.array(["a", "b", "once", "a"])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3]])
-    with pytest.warns(UserWarning, match=r"dominates log_loss.*\['once'\]"):
+    with pytest.warns(UserWarning, match=r"dominates a log loss.*\['once'\]"):
         multitask_report(Y, p, classes=["a", "b"])
 
 
@@ -138,6 +138,12 @@ def test_whole_numbers_beside_predictions_with_decimals_are_numbers():
     assert report["r2"].tolist() == [pytest.approx(r2_score(y, predicted))]
     with pytest.raises(ValueError, match="whole numbers or booleans, like labels"):
         multitask_report(y, np.array([3, 5, 5, 5]))
+    # A label that the estimator does not know does not make numbers of the others.
+    Y = np.array([[0, 1], [1, 0], [2, 1], [0, 1]])
+    p = np.array([[0.2, 0.9], [0.7, 0.1], [0.4, 0.7], [0.1, 0.8]])
+    with pytest.warns(UserWarning, match=r"\('task_0', \[2\]\)"):
+        report = multitask_report(Y, p, classes=[[0, 1]] * 2)
+    assert report.loc["task_1", "roc_auc"] == 1
     counts = np.array([0, 1, 0, 1])
     types = {"task_0": "number"}
     report = multitask_report(counts, counts + 0.25, task_types=types)

@@ -285,7 +285,7 @@ def test_a_part_may_lack_a_class():
 def test_a_class_that_training_lacked_has_probability_zero():
     y = np.array(["a", "b", "c", "a", "b"])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3], [0.4, 0.6]])
-    message = r"probability 0, which dominates log_loss.*\('task_0', \['c'\]\)"
+    message = r"probability 0.*dominates a log loss.*\('task_0', \['c'\]\)"
     with pytest.warns(UserWarning, match=message) as caught:
         score = multitask_score("neg_log_loss", y, p, classes=["a", "b"])
     assert len(caught) == 1

@@ -408,7 +408,12 @@ def test_folds_where_few_labels_of_a_task_have_out_of_bag_predictions():
     assert known.sum() == 140
     in_folds = MultiTaskTunedThresholdClassifierCV(network, cv=5).fit(X, Y)
     assert tuned.best_thresholds_ == in_folds.best_thresholds_
-    # Enough labels of the same task have such predictions.
+    # Enough labels of the task have such predictions, but not of each class.
+    Y["ill"] = np.where((np.arange(240) < 38) | (np.arange(240) > 237), "yes", "no")
+    tuned = MultiTaskTunedThresholdClassifierCV(network).fit(X, Y)
+    in_folds = MultiTaskTunedThresholdClassifierCV(network, cv=5).fit(X, Y)
+    assert tuned.best_thresholds_ == in_folds.best_thresholds_
+    # Enough labels of each class.
     Y["ill"] = np.where(X[:, 0] > 0.5, "yes", "no")
     Recording.n_fits = 0
     network = Recording((8,), max_iter=5, oob_score=True, random_state=0)
