@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -155,9 +157,13 @@ def test_early_stopping_follows_the_main_tasks(fruit):
         assert_allclose(clf.validation_scores_, means)
 
 
-def test_a_warm_start_keeps_the_types():
-    X = np.random.default_rng(0).normal(size=(60, 3))
-    Y = pd.DataFrame({"a": X[:, 0] > 0, "b": X[:, 1] > 0}).astype(float)
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_a_warm_start_keeps_the_types(in_blocks):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("xyz"))
+    Y = pd.DataFrame({"a": X["x"] > 0, "b": X["y"] > 0}).astype(float)
+    if in_blocks:
+        table = pa.Table.from_pandas(pd.concat([X, Y], axis=1))
+        X, Y = pyarrow.dataset.dataset(table), ["a", "b"]
     types = {"a": "class", "b": "number"}
     net = MultiTaskNet((8,), task_types=types, max_iter=2, warm_start=True).fit(X, Y)
     net.set_params(task_types={"a": "number", "b": "class"})

@@ -413,6 +413,13 @@ def test_folds_where_few_labels_of_a_task_have_out_of_bag_predictions():
     tuned = MultiTaskTunedThresholdClassifierCV(network).fit(X, Y)
     in_folds = MultiTaskTunedThresholdClassifierCV(network, cv=5).fit(X, Y)
     assert tuned.best_thresholds_ == in_folds.best_thresholds_
+    # Nor do the tasks count that have a class with few labels.
+    Y["ill"] = np.where(np.arange(240) < 4, "yes", "no")
+    Recording.n_fits = 0
+    network = Recording((8,), max_iter=5, oob_score=True, random_state=0)
+    with pytest.warns(UserWarning, match=r"but \['ill'\] do not.*pass cv=5"):
+        MultiTaskTunedThresholdClassifierCV(network).fit(X, Y)
+    assert Recording.n_fits == 1
     # Enough labels of each class.
     Y["ill"] = np.where(X[:, 0] > 0.5, "yes", "no")
     Recording.n_fits = 0
