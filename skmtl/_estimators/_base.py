@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
@@ -35,12 +34,7 @@ from skmtl._estimators._transfer import (
     take_linear_parts,
     weights_of_tasks,
 )
-from skmtl._inputs import (
-    canonical,
-    check_inputs,
-    warn_of_late_categories,
-    warn_of_row_order,
-)
+from skmtl._inputs import check_inputs, warn_of_late_categories, warn_of_row_order
 from skmtl._outputs import Gaussian, OutputGroup, most_likely, probabilities_or_moments
 from skmtl._sources import is_source
 from skmtl._targets import (
@@ -395,9 +389,7 @@ class BaseMultiTaskNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Traina
         return (self._checked_rows(part.X) for part in parts_of(self, X))
 
     def _checked_rows(self, X: Any) -> Any:
-        X, _ = check_inputs(self, X, self._columns)
-        # Linear models clip each entry, which must be the whole number of its column.
-        return canonical(X) if sparse.issparse(X) else X
+        return check_inputs(self, X, self._columns)[0]
 
     def _predict_by_task(
         self, X: Any, function: Callable[[Tensor, OutputGroup], Tensor]

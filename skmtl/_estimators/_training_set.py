@@ -14,7 +14,6 @@ from skmtl._inputs import (
     ColumnEncoding,
     InputColumns,
     Splits,
-    canonical,
     find_splits,
     learn_encoding,
 )
@@ -415,8 +414,6 @@ def make_training_set(
     class_weight: Any,
 ) -> TrainingSet:
     """Check the weights, and put the data in the form that the loop reads."""
-    if sparse.issparse(X):
-        X = canonical(X)  # dropout depends on the order of the entries
     tasks, codes, numbers = encoded
     sample_weight = check_sample_weight(sample_weight, codes, tasks)
     counted = mask_weightless(codes, sample_weight)

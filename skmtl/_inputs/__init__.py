@@ -2,7 +2,6 @@
 
 from skmtl._inputs._check import (
     InputColumns,
-    canonical,
     check_inputs,
     extended_columns,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "InputColumns",
     "NumericColumns",
     "Splits",
-    "canonical",
     "check_inputs",
     "declare_columns",
     "encoding_of",

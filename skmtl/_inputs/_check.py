@@ -235,12 +235,12 @@ def _check_numbers(estimator: Any, X: Any, reset: bool) -> Any:
             f"X must be numeric: {error}. Convert the other columns to numbers, for "
             f"example times to days: {_DAYS_OF_ARRAY}."
         ) from error
-    if sparse.issparse(X) and X.dtype == bool:
-        return canonical(X)  # a duplicate True stays True; the layer would read 2
-    return X
+    # A duplicate True stays True, linear models clip each entry, and dropout depends on
+    # the order of the entries.
+    return _canonical(X) if sparse.issparse(X) else X
 
 
-def canonical(X: Any) -> Any:
+def _canonical(X: Any) -> Any:
     """Return sparse rows with sorted entries and no duplicates; a copy if needed."""
     if X.has_canonical_format:
         return X
